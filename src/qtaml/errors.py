@@ -1,0 +1,29 @@
+"""The errors that qtaml raises on purpose.
+
+Every one derives from `QtamlError`. Those caused by what the caller passed are `ValueError`s as well, so code that
+knows nothing of qtaml still catches them.
+"""
+
+
+class QtamlError(Exception):
+    """Base of all errors that qtaml raises on purpose."""
+
+
+class ArgumentError(QtamlError, ValueError):
+    """An argument has a value that is not allowed; the message names it, its value and what is allowed."""
+
+
+class ModelError(QtamlError, ValueError):
+    """A network, or its weights, cannot be treated as asked."""
+
+
+class BudgetError(QtamlError, ValueError):
+    """The budget of protection bits lies below what the floors need."""
+
+    def __init__(self, message: str, least_overhead: float) -> None:
+        super().__init__(message)
+        self.least_overhead = least_overhead
+
+
+class StoredFileError(QtamlError, ValueError):
+    """A saved plan, result or memory is missing, damaged, foreign, or does not fit the model it is loaded into."""
