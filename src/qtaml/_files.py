@@ -1,0 +1,126 @@
+"""Files: JSON of frozen records, atomic writes, checksums, and the versions that made a result."""
+
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from qtaml.errors import StoredFileError
+
+T = TypeVar("T")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made a result.
+
+    Example:
+        >>> sorted(versions())
+        ['numpy', 'python', 'qtaml', 'scipy', 'torch']
+    """
+    packages = {name: version(name) for name in ("qtaml", "torch", "numpy", "scipy")}
+    return {**packages, "python": platform.python_version()}
+
+
+def to_json(record: Any) -> str:
+    """A frozen record as indented JSON."""
+    return pydantic.TypeAdapter[Any](type(record)).dump_json(record, indent=2).decode() + "\n"
+
+
+def from_json(kind: type[T], text: str | bytes, source: str) -> T:
+    """The record that a JSON text holds; `source` names the text in errors.
+
+    Raises:
+        StoredFileError: if the text is not JSON of this kind of record.
+    """
+    try:
+        return pydantic.TypeAdapter(kind).validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise StoredFileError(f"{source} is not a valid {kind.__name__}: {place}: {first['msg']}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        StoredFileError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoredFileError(f"cannot read {path}: {error.strerror}") from error
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256 of some bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file all at once: readers see the old content or the new, never a part.
+
+    Raises:
+        StoredFileError: if it cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise StoredFileError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
+    """Fill a directory and put it in place all at once, when the block ends without an error.
+
+    Args:
+        path: where the directory goes. What is there is replaced only if it holds the file `marker`, or nothing.
+        marker: name of the file that shows a directory to be of the same kind.
+
+    Yields:
+        An empty directory to write into.
+
+    Raises:
+        StoredFileError: if something else is at `path`, or it cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise StoredFileError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        filled, replaced = temporary / "new", temporary / "old"
+        filled.mkdir()
+        yield filled
+        if path.exists():
+            os.replace(path, replaced)
+        try:
+            os.replace(filled, path)
+        except OSError:
+            if replaced.exists():
+                os.replace(replaced, path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,81 @@
+"""Confidence intervals of a mean over reads, and over reads and test samples together."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Interval = tuple[float, float]
+
+
+def reads_interval(values: NDArray[np.float64], confidence: float) -> Interval:
+    """Interval of the mean over reads, for the very test samples that were used.
+
+    Args:
+        values: the metric of each read, shape (reads,), at least two.
+        confidence: coverage, such as 0.95.
+
+    Returns:
+        (low, high) by Student's t.
+
+    Example:
+        >>> low, high = reads_interval(np.array([1.0, 2.0, 3.0]), 0.95)
+        >>> round(low, 3), round(high, 3)
+        (-0.484, 4.484)
+    """
+    error = values.std(ddof=1) / math.sqrt(len(values))
+    return _t_interval(float(values.mean()), float(error), len(values) - 1, confidence)
+
+
+def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proportion: bool) -> Interval:
+    """Interval of the mean over reads and test samples: what other reads of other samples would give.
+
+    Reads and samples are crossed (each read sees every sample). The variance of the grand mean is that between reads,
+    over their number, plus that between samples, over theirs, minus the interaction that both count. For proportions
+    the interval is the exact binomial one at the effective sample size (Korn and Graubard 1998), which stays honest
+    when every score is 1.
+
+    Args:
+        scores: score of each sample in each read, shape (reads, samples), at least two of each.
+        confidence: coverage, such as 0.95.
+        proportion: the scores are 0 or 1.
+
+    Returns:
+        (low, high).
+
+    Source:
+        Searle, Casella, McCulloch, Variance Components, 1992, two-way crossed random model; Korn and Graubard, Survey
+        Methodology 24, 1998; degrees of freedom by Satterthwaite.
+
+    Example:
+        >>> low, high = crossed_interval(np.ones((30, 100)), 0.95, proportion=True)
+        >>> round(low, 3), high
+        (0.964, 1.0)
+    """
+    reads, samples = scores.shape
+    mean, by_read, by_sample = float(scores.mean()), scores.mean(1), scores.mean(0)
+    between_reads = float(by_read.var(ddof=1)) / reads
+    between_samples = float(by_sample.var(ddof=1)) / samples
+    interaction = scores - by_read[:, None] - by_sample + mean
+    both = float((interaction**2).sum()) / ((reads - 1) * (samples - 1)) / (reads * samples)
+    variance = max(between_reads + between_samples - both, between_reads, between_samples)
+    if proportion:
+        effective = mean * (1 - mean) / variance if variance > 0 else float(samples)
+        return _binomial_interval(mean, effective, confidence)
+    squares = between_reads**2 / (reads - 1) + between_samples**2 / (samples - 1)
+    freedom = variance**2 / squares if squares > 0 else float(reads - 1)
+    return _t_interval(mean, math.sqrt(variance), freedom, confidence)
+
+
+def _t_interval(mean: float, error: float, freedom: float, confidence: float) -> Interval:
+    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+    return mean - half, mean + half
+
+
+def _binomial_interval(mean: float, trials: float, confidence: float) -> Interval:
+    """Clopper-Pearson, for a number of trials that need not be whole."""
+    tail, hits = (1 - confidence) / 2, mean * trials
+    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    return low, high

@@ -1,0 +1,76 @@
+"""Metrics of a network on test data that say how each sample came out."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+from qtaml.model import Batch, evaluation_mode, outputs
+
+
+@runtime_checkable
+class SampleMetric(Protocol):
+    """A metric that gives a score for each test sample; the metric itself is their mean."""
+
+    def scores(self, model: nn.Module) -> torch.Tensor:
+        """Score of each sample, shape (samples,); a bool tensor if each is right or wrong."""
+        ...
+
+
+class Accuracy:
+    """Share of test samples whose largest output is the right one.
+
+    Args:
+        inputs: test inputs: a tensor, a tuple of inputs or a dictionary of them, samples first.
+        labels: right class of each sample, whole numbers, shape (samples,).
+        batch_size: samples that go through the model at once; all if not given.
+
+    Raises:
+        ArgumentError: if inputs and labels are not of the same number of samples.
+
+    Example:
+        >>> metric = Accuracy(torch.eye(2), torch.tensor([0, 0]))
+        >>> metric(nn.Identity())
+        0.5
+    """
+
+    def __init__(self, inputs: Batch, labels: torch.Tensor, *, batch_size: int | None = None) -> None:
+        labels = torch.as_tensor(labels)
+        if labels.ndim != 1 or labels.is_floating_point() or len(labels) < 2:
+            raise ArgumentError(
+                f"labels must be whole numbers of shape (samples,), at least 2, got shape {tuple(labels.shape)} "
+                f"{labels.dtype}"
+            )
+        for tensor in _tensors(inputs):
+            if len(tensor) != len(labels):
+                raise ArgumentError(f"inputs and labels must be as many, got {len(tensor)} and {len(labels)}")
+        self._labels = labels
+        size = len(labels) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
+        self._batches = [_part(inputs, slice(start, start + size)) for start in range(0, len(labels), size)]
+
+    def scores(self, model: nn.Module) -> torch.Tensor:
+        """Whether each sample is classified right, bool, shape (samples,)."""
+        with evaluation_mode(model), torch.no_grad():
+            predicted = [outputs(model, batch).argmax(1).cpu() for batch in self._batches]
+        return torch.cat(predicted) == self._labels.cpu()
+
+    def __call__(self, model: nn.Module) -> float:
+        """Share of samples classified right."""
+        return float(self.scores(model).double().mean())
+
+
+def _tensors(inputs: Batch) -> list[torch.Tensor]:
+    if isinstance(inputs, torch.Tensor):
+        return [inputs]
+    values = inputs.values() if isinstance(inputs, dict) else inputs
+    return [value for value in values if isinstance(value, torch.Tensor)]
+
+
+def _part(inputs: Batch, rows: slice) -> Batch:
+    if isinstance(inputs, torch.Tensor):
+        return inputs[rows]
+    if isinstance(inputs, dict):
+        return {name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in inputs.items()}
+    return tuple(value[rows] if isinstance(value, torch.Tensor) else value for value in inputs)

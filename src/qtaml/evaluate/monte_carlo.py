@@ -1,0 +1,173 @@
+"""A metric of a stored network over independent reads, with its uncertainty."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from qtaml import _checks, _files
+from qtaml._progress import track
+from qtaml._random import child_seed
+from qtaml.errors import ArgumentError
+from qtaml.evaluate.intervals import crossed_interval, reads_interval
+from qtaml.evaluate.metrics import SampleMetric
+from qtaml.faults import AnyFault
+from qtaml.memory import Memory
+
+Metric = Callable[[nn.Module], float] | SampleMetric
+_LEAST_TRIALS_BEFORE_STOPPING = 10
+
+
+@dataclass(frozen=True)
+class Result:
+    """A metric over independent reads of a stored network.
+
+    Attributes:
+        mean: mean over all reads.
+        low: lower end of its interval.
+        high: upper end of its interval.
+        covers: what the interval is for. "reads and test samples": other reads on other samples of the same kind;
+            "reads": other reads on these very samples, for a metric that gives one number only.
+        reads_low: lower end for other reads on these very samples.
+        reads_high: upper end of the same.
+        confidence: coverage of both intervals.
+        values: the metric of each read.
+        samples: number of test samples; None for a metric that gives one number only.
+        fault: how the memory failed.
+        seed: seed of the errors.
+        trials_asked: the most reads that were to be made.
+        stop_width: width of the reads interval at which it was to stop; None if not asked.
+        versions: versions of what made the result.
+    """
+
+    mean: float
+    low: float
+    high: float
+    covers: Literal["reads and test samples", "reads"]
+    reads_low: float
+    reads_high: float
+    confidence: float
+    values: tuple[float, ...]
+    samples: int | None
+    fault: AnyFault
+    seed: int
+    trials_asked: int
+    stop_width: float | None = None
+    versions: dict[str, str] = field(default_factory=_files.versions)
+
+    def to_json(self) -> str:
+        """The result as JSON."""
+        return _files.to_json(self)
+
+    @staticmethod
+    def from_json(text: str) -> "Result":
+        """The result that a JSON text holds.
+
+        Raises:
+            StoredFileError: if the text is not a result.
+        """
+        return _files.from_json(Result, text, "the text")
+
+    def __str__(self) -> str:
+        """Mean and interval in one line."""
+        return (
+            f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] "
+            f"({self.confidence:.0%} over {self.covers}; {len(self.values)} reads)"
+        )
+
+
+def evaluate(
+    memory: Memory,
+    metric: Metric,
+    *,
+    trials: int = 30,
+    fault: AnyFault | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
+    stop_width: float | None = None,
+) -> Result:
+    """Measure a metric of a stored network over independent reads.
+
+    Args:
+        memory: the stored network; neither it nor the caller's model is changed.
+        metric: any callable `metric(model) -> float`. One with a method `scores(model)`, such as `qtaml.Accuracy`,
+            gives a score for each sample, and the interval then covers the choice of test samples too.
+        trials: number of reads T, at least 2.
+        fault: how the memory fails; the plan's fault model if not given.
+        seed: read t gets the same errors for the same seed, whatever the plan's other settings: differences between
+            plans are sharper than each alone.
+        confidence: coverage of the intervals, in (0, 1).
+        stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this.
+
+    Returns:
+        Mean, intervals, and the value of each read.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed, or the metric gives no finite number.
+        ModelError: if the model cannot be copied, or fails.
+
+    Example:
+        >>> from qtaml.memory import store
+        >>> from qtaml.planning import uniform_msp
+        >>> model = nn.Linear(2, 1, bias=False)
+        >>> memory = store(model, uniform_msp(model, p=0.1, protected_bits=8))
+        >>> result = evaluate(memory, lambda read: float(read.weight.sum()), trials=5)
+        >>> result.low == result.mean == result.high, result.covers
+        (True, 'reads')
+    """
+    _checks.integer("trials", trials, 2)
+    if not 0 < _checks.real("confidence", confidence) < 1:
+        raise ArgumentError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    if stop_width is not None:
+        _checks.positive("stop_width", stop_width)
+    model = memory.copy_of_model()
+    scores: list[NDArray[np.float64]] = []
+    proportion = False
+    for trial in track(range(trials), "reading the memory"):
+        memory.read_into(model, seed=child_seed(seed, "trial", trial), fault=fault)
+        score, proportion = _score(metric, model, trial)
+        scores.append(score)
+        if stop_width is not None and len(scores) >= _LEAST_TRIALS_BEFORE_STOPPING:
+            low, high = reads_interval(np.array([one.mean() for one in scores]), confidence)
+            if high - low <= stop_width:
+                break
+    table = np.stack(scores)
+    values = table.mean(1)
+    reads = reads_interval(values, confidence)
+    crossed = isinstance(metric, SampleMetric) and table.shape[1] >= 2
+    low, high = crossed_interval(table, confidence, proportion=proportion) if crossed else reads
+    return Result(
+        mean=float(values.mean()),
+        low=low,
+        high=high,
+        covers="reads and test samples" if crossed else "reads",
+        reads_low=reads[0],
+        reads_high=reads[1],
+        confidence=confidence,
+        values=tuple(map(float, values)),
+        samples=table.shape[1] if crossed else None,
+        fault=fault or memory.plan.fault,
+        seed=seed,
+        trials_asked=trials,
+        stop_width=stop_width,
+    )
+
+
+def _score(metric: Metric, model: nn.Module, trial: int) -> tuple[NDArray[np.float64], bool]:
+    """Scores of one read, shape (samples,) or (1,), and whether each is right or wrong."""
+    if isinstance(metric, SampleMetric):
+        scores = metric.scores(model)
+        values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
+    else:
+        try:
+            values, proportion = np.array([float(metric(model))]), False
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"metric must return one number, failed on read {trial}: {error}") from error
+    if values.ndim != 1 or not values.size or not all(map(math.isfinite, values)):
+        raise ArgumentError(f"metric must return finite numbers, got {values!r} on read {trial}")
+    return values, proportion

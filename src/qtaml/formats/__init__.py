@@ -1,0 +1,39 @@
+"""Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
+
+from qtaml.formats.format import Format
+from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
+from qtaml.formats.protections import Ideal, Protection, Raw
+from qtaml.formats.tensor_format import (
+    CORRECTIONS,
+    GRANULARITIES,
+    STEPS,
+    Correction,
+    Granularity,
+    Section,
+    Step,
+    TensorFormat,
+)
+from qtaml.formats.transitions import read_moments, transition_matrix
+
+__all__ = [
+    "CORRECTIONS",
+    "ENCODINGS",
+    "GRANULARITIES",
+    "GRIDS",
+    "STEPS",
+    "Correction",
+    "Encoding",
+    "Format",
+    "Granularity",
+    "Grid",
+    "Ideal",
+    "Protection",
+    "Raw",
+    "Section",
+    "Step",
+    "TensorFormat",
+    "labels",
+    "levels",
+    "read_moments",
+    "transition_matrix",
+]

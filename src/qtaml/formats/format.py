@@ -1,0 +1,150 @@
+"""A format: how one weight becomes a word in memory, what that costs, and what is read back."""
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+from qtaml.faults import BitErrorRates, FaultModel, word_dtype
+from qtaml.formats import levels as _levels
+from qtaml.formats.protections import Ideal, Protection, Raw
+from qtaml.formats.transitions import read_moments, transition_matrix
+
+
+@dataclass(frozen=True)
+class Format:
+    """Levels with labels, and a protection for each bit.
+
+    Values are in units of the full scale of the tensor or row that is stored.
+
+    Attributes:
+        bits: bits of a word, 2 to 16.
+        encoding: "offset_binary", "twos_complement", "sign_magnitude" or "gray".
+        grid: "half_step" (symmetric, the default) or "integer" (the paper's).
+        protections: one for each bit position, bit 0 (least significant) first; raw cells where none are given.
+
+    Raises:
+        ArgumentError: if a field has a value that is not allowed.
+
+    Source:
+        theory.md 1.3 and 1.4.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> fmt = Format(bits=8).protect(2)
+        >>> fmt.cells, fmt.protected_bits
+        (10, 2)
+        >>> fmt.encode(torch.tensor([-1.0, 0.25, 1.0]))
+        tensor([  0, 159, 255], dtype=torch.uint8)
+        >>> round(float(fmt.read_variance(Uniform(0.1))[0]), 6)
+        0.007557
+    """
+
+    bits: int = 8
+    encoding: _levels.Encoding = "offset_binary"
+    grid: _levels.Grid = "half_step"
+    protections: tuple[Protection, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        _checks.integer("bits", self.bits, 2, 16)
+        _checks.one_of("encoding", self.encoding, _levels.ENCODINGS)
+        _checks.one_of("grid", self.grid, _levels.GRIDS)
+        protections = tuple(self.protections) or (Raw(),) * self.bits
+        if len(protections) != self.bits:
+            raise ArgumentError(f"protections must be one for each of {self.bits} bits, got {len(protections)}")
+        object.__setattr__(self, "protections", protections)
+
+    def protect(self, most_significant: int) -> "Format":
+        """This format with its most significant bits under the paper's ideal code, the others raw.
+
+        Args:
+            most_significant: how many bits are protected, 0 to `bits`.
+        """
+        count = _checks.integer("most_significant", most_significant, 0, self.bits)
+        return replace(self, protections=(Raw(),) * (self.bits - count) + (Ideal(),) * count)
+
+    @property
+    def protected_bits(self) -> int:
+        """Number of bits that are not in raw cells."""
+        return sum(not isinstance(protection, Raw) for protection in self.protections)
+
+    @property
+    def cells(self) -> int:
+        """Memory cells that one weight takes."""
+        return sum(protection.cells for protection in self.protections)
+
+    def levels(self) -> NDArray[np.float64]:
+        """The 2**bits values in ascending order."""
+        return _levels.levels(self.bits, self.encoding, self.grid)
+
+    def labels(self) -> NDArray[np.int64]:
+        """The label of each level, in the order of `levels`."""
+        return _levels.labels(self.bits, self.encoding)
+
+    def readout(self) -> NDArray[np.float64]:
+        """The value of each label when read: the readout table, shape (2**bits,)."""
+        table = np.empty(2**self.bits)
+        table[self.labels()] = self.levels()
+        return table
+
+    def rates(self, fault: FaultModel) -> BitErrorRates:
+        """Error rates of each bit position after its protection."""
+        return fault.behind(self.protections).rates(self.bits)
+
+    def transition_matrix(self, fault: FaultModel) -> NDArray[np.float64]:
+        """Probability of reading each label (columns) given each stored label (rows); up to 10 bits."""
+        return transition_matrix(self.rates(fault))
+
+    def read_mean(self, fault: FaultModel) -> NDArray[np.float64]:
+        """Exact expected value read, for each stored label, shape (2**bits,)."""
+        return _moments(self, fault)[0]
+
+    def read_variance(self, fault: FaultModel) -> NDArray[np.float64]:
+        """Exact variance of the value read, for each stored label, shape (2**bits,)."""
+        return _moments(self, fault)[1]
+
+    def encode(self, weights: torch.Tensor, *, expecting: FaultModel | None = None) -> torch.Tensor:
+        """Labels to store.
+
+        Args:
+            weights: in units of the full scale, floating, any shape. Values beyond the last level take that level.
+            expecting: None for the label of the nearest level. With a fault model, the label whose *expected* value
+                when read is nearest: the exact mean correction (theory.md 1.4), which keeps every protected bit in
+                its cell because no other label comes nearer.
+
+        Returns:
+            Words, uint8 up to 8 bits and uint16 above, of the same shape.
+        """
+        boundaries, labels = _decision(self, expecting)
+        index = torch.bucketize(weights.double(), boundaries.to(weights.device))
+        return labels.to(weights.device)[index].to(word_dtype(self.bits))
+
+    def decode(self, words: torch.Tensor) -> torch.Tensor:
+        """Values of words as read, float64, in units of the full scale."""
+        table = torch.from_numpy(self.readout()).to(words.device)
+        return table[words.long()]
+
+    def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int) -> torch.Tensor:
+        """Words as read once through the protections."""
+        return fault.behind(self.protections).corrupt(words, bits=self.bits, seed=seed)
+
+
+@lru_cache(maxsize=256)
+def _moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    mean, variance = read_moments(fmt.readout(), fmt.rates(fault))
+    mean.flags.writeable = variance.flags.writeable = False
+    return mean, variance
+
+
+@lru_cache(maxsize=256)
+def _decision(fmt: Format, expecting: FaultModel | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boundaries between neighbouring target values, and the label of each interval between them."""
+    target = fmt.readout() if expecting is None else fmt.read_mean(expecting)
+    ascending = fmt.labels() if expecting is None else np.argsort(target, kind="stable")
+    sorted_target = target[ascending]
+    boundaries = (sorted_target[1:] + sorted_target[:-1]) / 2
+    return torch.from_numpy(boundaries), torch.from_numpy(ascending)

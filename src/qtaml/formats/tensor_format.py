@@ -1,0 +1,185 @@
+"""How one tensor is stored: its sections with their formats, its scales, and its mean correction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from qtaml import _checks
+from qtaml._random import child_seed
+from qtaml.errors import ArgumentError
+from qtaml.faults import FaultModel
+from qtaml.formats.format import Format
+
+Granularity = Literal["tensor", "row"]
+Correction = Literal["none", "paper", "exact"]
+Step = Literal["keep", "recompute"]
+
+GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
+CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
+STEPS: tuple[Step, ...] = get_args(Step)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A run of consecutive weights, in the order of the flattened tensor, that share a format.
+
+    Attributes:
+        weights: number of weights.
+        format: how each of them is stored.
+    """
+
+    weights: int
+    format: Format
+
+
+@dataclass(frozen=True)
+class TensorFormat:
+    """How one tensor is stored.
+
+    Attributes:
+        sections: runs of weights with one format each; all of the same number of bits, encoding and grid.
+        granularity: one scale for the "tensor", or one for each "row" (first dimension: the output channel of a
+            linear or convolution layer).
+        correction: mean correction before storage. "none"; "paper": multiply by 1/(1-2p), whatever the protection
+            (proposition 4.1); "exact": choose the label whose expected read value is nearest (theory.md 1.4).
+        step: "keep" the step of the uncorrected tensor and clip what falls outside, or "recompute" it so that the
+            largest corrected weight is just reached.
+
+    Raises:
+        ArgumentError: if a field has a value that is not allowed.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> stored = TensorFormat((Section(2, Format().protect(8)), Section(2, Format())))
+        >>> stored.cells
+        48
+        >>> weights = torch.tensor([[0.5, -0.5], [0.25, 0.0]])
+        >>> words, scale = stored.encode(weights, Uniform(0.1))
+        >>> words.tolist(), scale.tolist()
+        ([[255, 0], [191, 127]], 0.5)
+        >>> read = stored.read(words, scale, Uniform(0.1), seed=0)
+        >>> read[0].tolist()
+        [0.5, -0.5]
+    """
+
+    sections: tuple[Section, ...]
+    granularity: Granularity = "tensor"
+    correction: Correction = "none"
+    step: Step = "keep"
+
+    def __post_init__(self) -> None:
+        _checks.one_of("granularity", self.granularity, GRANULARITIES)
+        _checks.one_of("correction", self.correction, CORRECTIONS)
+        _checks.one_of("step", self.step, STEPS)
+        if not self.sections or any(section.weights < 1 for section in self.sections):
+            raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
+        if len({(section.format.bits, section.format.encoding, section.format.grid) for section in self.sections}) > 1:
+            raise ArgumentError("sections of one tensor must share bits, encoding and grid")
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return sum(section.weights for section in self.sections)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a word."""
+        return self.sections[0].format.bits
+
+    @property
+    def cells(self) -> int:
+        """Memory cells that the tensor takes."""
+        return sum(section.weights * section.format.cells for section in self.sections)
+
+    @property
+    def protected_bits(self) -> int:
+        """Number of protected bits of all weights together."""
+        return sum(section.weights * section.format.protected_bits for section in self.sections)
+
+    def scale(self, weights: torch.Tensor, fault: FaultModel) -> torch.Tensor:
+        """Full scale of the stored levels: float64, of shape () or, for each row, (rows, 1, ...).
+
+        It is the largest magnitude, and with step="recompute" as much larger as the correction needs.
+        """
+        low, high = self._extremes(weights.double())
+        if self.step == "keep" or self.correction == "none":
+            return torch.maximum(-low, high)
+        if self.correction == "paper":
+            return torch.maximum(-low, high) * _paper_factor(fault, self.bits)
+        means = [section.format.read_mean(fault) for section in self.sections]
+        reach_low = max(float(mean.min()) for mean in means)
+        reach_high = min(float(mean.max()) for mean in means)
+        return torch.maximum(low.clamp(max=0) / reach_low, high.clamp(min=0) / reach_high)
+
+    def encode(self, weights: torch.Tensor, fault: FaultModel) -> tuple[torch.Tensor, torch.Tensor]:
+        """Step 4 of algorithm 1: scale, pre-scale, clip and quantise, once.
+
+        Args:
+            weights: finite floating tensor of `weights` elements, any dtype, contiguous or not.
+            fault: the fault model that the correction expects.
+
+        Returns:
+            (words, scale): words of the shape of `weights`, contiguous; scale as `scale` gives it.
+
+        Raises:
+            ArgumentError: if the number of weights differs, or the paper's factor is asked for a fault model that has
+                no single symmetric p.
+        """
+        if weights.numel() != self.weights:
+            raise ArgumentError(f"weights must have {self.weights} elements, got shape {tuple(weights.shape)}")
+        scale = self.scale(weights, fault)
+        # An all-zero tensor or row has scale 0: any label reads back as 0.
+        relative = (weights.double() / torch.where(scale > 0, scale, 1.0)).reshape(-1)
+        if self.correction == "paper":
+            relative = relative * _paper_factor(fault, self.bits)
+        expecting = fault if self.correction == "exact" else None
+        words = [section.format.encode(relative[span], expecting=expecting) for span, section in self._spans()]
+        return torch.cat(words).reshape(weights.shape), scale
+
+    def decode(self, words: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Weights that given words stand for, float64."""
+        return self.sections[0].format.decode(words) * scale
+
+    def read(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, seed: int) -> torch.Tensor:
+        """Weights as read once from the memory, float64, of the shape of `words`."""
+        flat = words.reshape(-1)
+        read = [
+            section.format.corrupt(flat[span], fault, seed=child_seed(seed, "section", number))
+            for number, (span, section) in enumerate(self._spans())
+        ]
+        return self.decode(torch.cat(read).reshape(words.shape), scale)
+
+    def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
+        """Exact expected weights when read, float64, of the shape of `words`."""
+        flat = words.reshape(-1).long()
+        parts = [
+            torch.from_numpy(section.format.read_mean(fault).copy()).to(words.device)[flat[span]]
+            for span, section in self._spans()
+        ]
+        return torch.cat(parts).reshape(words.shape) * scale
+
+    def _spans(self) -> Iterator[tuple[slice, Section]]:
+        start = 0
+        for section in self.sections:
+            yield slice(start, start + section.weights), section
+            start += section.weights
+
+    def _extremes(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # A vector (a bias kept in the same memory) has no rows of more than one weight: it gets one scale.
+        if self.granularity == "tensor" or weights.ndim < 2:
+            return weights.amin(), weights.amax()
+        dims = tuple(range(1, weights.ndim))
+        return weights.amin(dims, keepdim=True), weights.amax(dims, keepdim=True)
+
+
+def _paper_factor(fault: FaultModel, bits: int) -> float:
+    rates = fault.rates(bits)
+    p = rates.p01[0]
+    if any(rate != p for rate in (*rates.p01, *rates.p10)):
+        raise ArgumentError(
+            f"correction='paper' needs one flip probability for all bits and both directions, got {fault}; "
+            "correction='exact' takes any fault model"
+        )
+    return 1 / (1 - 2 * p)

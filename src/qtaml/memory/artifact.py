@@ -1,0 +1,128 @@
+"""A memory on disk: words, scales and the rest of the network as safetensors, the plan as JSON, a checksum for each."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from qtaml import _files
+from qtaml.errors import StoredFileError
+from qtaml.planning import Plan
+
+MANIFEST = "manifest.json"
+_PLAN, _WORDS, _SCALES, _REST = "plan.json", "words.safetensors", "scales.safetensors", "rest.safetensors"
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """What is kept of one tensor.
+
+    Attributes:
+        words: the stored words, uint8 up to 8 bits and uint16 above, in the shape of the tensor.
+        scale: full scale of the levels, float64, kept outside the leaking memory.
+    """
+
+    words: torch.Tensor
+    scale: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A stored network without its architecture.
+
+    Attributes:
+        plan: how it is stored.
+        tensors: the stored words of each tensor of the plan.
+        rest: the parameters and buffers that are not in the leaking memory.
+    """
+
+    plan: Plan
+    tensors: dict[str, StoredTensor]
+    rest: dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a directory with a stored network holds.
+
+    Attributes:
+        sha256: checksum of every other file, by its name.
+        source: how the command line got the network, so that it can evaluate the memory again; empty otherwise.
+        versions: versions of what wrote it.
+        format: says that this is a qtaml memory.
+        version: version of the layout.
+    """
+
+    sha256: dict[str, str]
+    source: str = ""
+    versions: dict[str, str] = field(default_factory=_files.versions)
+    format: Literal["qtaml-memory"] = "qtaml-memory"
+    version: Literal[1] = 1
+
+
+def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "") -> None:
+    """Write a stored network to a directory, all at once: it appears complete or not at all.
+
+    Args:
+        path: the directory; an older stored network there is replaced, anything else is not.
+        artifact: what to write.
+        source: how the network can be made again (for the command line).
+
+    Raises:
+        StoredFileError: if the directory holds something else, or cannot be written.
+    """
+    stored = artifact.tensors
+    files = {
+        _WORDS: safetensors.torch.save({name: tensor.words.cpu() for name, tensor in stored.items()}),
+        _SCALES: safetensors.torch.save({name: tensor.scale.cpu() for name, tensor in stored.items()}),
+        _REST: safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in artifact.rest.items()}),
+        _PLAN: artifact.plan.to_json().encode(),
+    }
+    manifest = Manifest({name: _files.sha256(data) for name, data in files.items()}, source)
+    with _files.new_directory(path, MANIFEST) as directory:
+        for name, data in files.items():
+            (directory / name).write_bytes(data)
+        (directory / MANIFEST).write_text(_files.to_json(manifest), encoding="utf-8")
+
+
+def read_artifact(path: str | Path) -> Artifact:
+    """Read a stored network from a directory, and verify every checksum.
+
+    Raises:
+        StoredFileError: if a file is missing, damaged, or not of a qtaml memory.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    files = {name: _verified(path / name, manifest) for name in (_PLAN, _WORDS, _SCALES, _REST)}
+    plan = Plan.from_json(files[_PLAN].decode(), str(path / _PLAN))
+    words, scales, rest = (_tensors(path / name, files[name]) for name in (_WORDS, _SCALES, _REST))
+    tensors = {entry.name: StoredTensor(words[entry.name], scales[entry.name]) for entry in plan.tensors}
+    return Artifact(plan, tensors, rest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of a stored network.
+
+    Raises:
+        StoredFileError: if the directory has none, or it is not one of qtaml's.
+    """
+    data = _files.read_bytes(path / MANIFEST)
+    return _files.from_json(Manifest, data, str(path / MANIFEST))
+
+
+def _verified(path: Path, manifest: Manifest) -> bytes:
+    data = _files.read_bytes(path)
+    expected, found = manifest.sha256.get(path.name, "none"), _files.sha256(data)
+    if found != expected:
+        raise StoredFileError(f"{path} is damaged: its SHA-256 is {found}, the manifest says {expected}")
+    return data
+
+
+def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
+    try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise StoredFileError(f"{path} is not a safetensors file: {error}") from error

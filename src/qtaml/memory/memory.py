@@ -1,0 +1,209 @@
+"""A network in the leaking memory: its stored words, and the network as read back."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from qtaml._random import child_seed
+from qtaml.errors import ModelError
+from qtaml.faults import FaultModel
+from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
+from qtaml.model import check_storable, named_tensors
+from qtaml.planning import Plan
+
+
+class Memory:
+    """A network stored under a plan.
+
+    Made by `qtaml.store` or `qtaml.load`. The model that it was made with serves as the pattern of what is read back
+    and is never changed.
+
+    Attributes:
+        plan: how it is stored.
+        tensors: the stored words of each tensor of the plan.
+        rest: the parameters and buffers that are not in the leaking memory.
+    """
+
+    def __init__(self, artifact: Artifact, model: nn.Module) -> None:
+        self.plan = artifact.plan
+        self.tensors = artifact.tensors
+        self.rest = artifact.rest
+        self._artifact = artifact
+        self._pattern = model
+
+    def read(self, *, seed: int, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
+        """Read every stored tensor once, with errors.
+
+        Args:
+            seed: the same seed gives the same errors.
+            fault: how the memory fails; the plan's own fault model if not given. `faults.Uniform(0)` reads without
+                errors.
+
+        Yields:
+            Name of each tensor and what is read, in the dtype of the model.
+        """
+        for entry in self.plan.tensors:
+            stored = self.tensors[entry.name]
+            values = entry.storage.read(
+                stored.words, stored.scale, fault or self.plan.fault, seed=child_seed(seed, "read", entry.name)
+            )
+            yield entry.name, values.to(getattr(torch, entry.dtype))
+
+    def state_dict(self, *, seed: int, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
+        """State dict of the network as read once; arguments as for `read`."""
+        state = {name: tensor.clone() for name, tensor in self.rest.items()}
+        for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
+            state.update(dict.fromkeys((name, *entry.aliases), tensor))
+        return state
+
+    def model(self, *, seed: int, fault: FaultModel | None = None) -> nn.Module:
+        """The network as read once, in evaluation mode; arguments as for `read`."""
+        model = self.copy_of_model()
+        self.read_into(model, seed=seed, fault=fault)
+        return model
+
+    def copy_of_model(self) -> nn.Module:
+        """A copy of the model for `read_into`, whose parameters ask for no gradients.
+
+        Raises:
+            ModelError: if the model cannot be copied.
+        """
+        try:
+            return copy.deepcopy(self._pattern).requires_grad_(False)
+        except Exception as error:
+            raise ModelError(f"the model cannot be copied to read into it: {error}") from error
+
+    def read_into(self, model: nn.Module, *, seed: int, fault: FaultModel | None = None) -> None:
+        """Overwrite a copy of the model with the network as read once, and set it to evaluation mode.
+
+        Args:
+            model: what `copy_of_model` returned; all its parameters and buffers are overwritten.
+            seed: as for `read`.
+            fault: as for `read`.
+        """
+        targets = named_tensors(model)
+        with torch.no_grad():
+            for name, tensor in self.rest.items():
+                targets[name].copy_(tensor)
+            for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
+                # Tied weights need one copy, but the pattern of a loaded memory may not tie them.
+                for other in (name, *entry.aliases):
+                    targets[other].copy_(tensor)
+        for module in model.modules():
+            module.training = False
+
+    def save(self, path: str | Path, *, source: str = "") -> None:
+        """Write the memory to a directory, all at once; `qtaml.load` reads it.
+
+        Args:
+            path: the directory; an older memory there is replaced, anything else is not.
+            source: how the network can be made again (for the command line).
+
+        Raises:
+            StoredFileError: if the directory holds something else, or cannot be written.
+        """
+        write_artifact(path, self._artifact, source=source)
+
+
+def store(model: nn.Module, plan: Plan) -> Memory:
+    """Store a network under a plan: step 4 of algorithm 1.
+
+    Args:
+        model: the trained network; it is not changed. It stays the pattern of what is read back.
+        plan: how each tensor is stored.
+
+    Returns:
+        The memory.
+
+    Raises:
+        ModelError: if the plan was made for other tensors, or one cannot be stored.
+
+    Source:
+        paper, algorithm 1, step 4.
+
+    Example:
+        >>> from qtaml.planning import uniform_msp
+        >>> model = nn.Linear(4, 2)
+        >>> memory = store(model, uniform_msp(model, p=0.1, protected_bits=8))
+        >>> read = memory.model(seed=0)
+        >>> bool((read.weight - model.weight).abs().max() <= model.weight.abs().max() / 255)
+        True
+    """
+    _check_fits(plan, model)
+    present = named_tensors(model)
+    tensors = {
+        entry.name: StoredTensor(
+            *entry.storage.encode(check_storable(entry.name, present[entry.name].detach()), plan.fault)
+        )
+        for entry in plan.tensors
+    }
+    rest = {name: present[name].detach().clone() for name in _rest_names(plan, model)}
+    return Memory(Artifact(plan, tensors, rest), model)
+
+
+def load(path: str | Path, model: nn.Module) -> Memory:
+    """Read a memory from a directory.
+
+    Args:
+        path: what `memory.save` wrote.
+        model: a network of the same architecture; its own weights do not matter, and it is not changed.
+
+    Returns:
+        The memory, equal to the one saved, on the devices of the model.
+
+    Raises:
+        StoredFileError: if a file is missing, damaged, or not of a qtaml memory.
+        ModelError: if the model has other tensors than the one stored.
+    """
+    artifact = read_artifact(path)
+    _check_fits(artifact.plan, model)
+    _check_rest(artifact, model)
+    device = {name: tensor.device for name, tensor in named_tensors(model).items()}
+    tensors = {
+        name: StoredTensor(tensor.words.to(device[name]), tensor.scale.to(device[name]))
+        for name, tensor in artifact.tensors.items()
+    }
+    rest = {name: tensor.to(device[name]) for name, tensor in artifact.rest.items()}
+    return Memory(Artifact(artifact.plan, tensors, rest), model)
+
+
+def _rest_names(plan: Plan, model: nn.Module) -> list[str]:
+    stored = {name for entry in plan.tensors for name in (entry.name, *entry.aliases)}
+    return [name for name in named_tensors(model) if name not in stored]
+
+
+def _check_fits(plan: Plan, model: nn.Module) -> None:
+    """Check that a model has the tensors of a plan.
+
+    Raises:
+        ModelError: naming the first tensor that is missing, or of another shape or dtype.
+    """
+    present = named_tensors(model)
+    for entry in plan.tensors:
+        for name in (entry.name, *entry.aliases):
+            if name not in present:
+                raise ModelError(
+                    f"the model has no tensor {name!r}, which the plan stores; was it made for another model?"
+                )
+        tensor = present[entry.name]
+        found = (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        if found != (entry.shape, entry.dtype):
+            raise ModelError(
+                f"tensor {entry.name!r} must have shape {entry.shape} and dtype {entry.dtype} for this plan, "
+                f"got shape {found[0]} and dtype {found[1]}"
+            )
+
+
+def _check_rest(artifact: Artifact, model: nn.Module) -> None:
+    present = named_tensors(model)
+    if different := sorted(set(_rest_names(artifact.plan, model)) ^ artifact.rest.keys()):
+        raise ModelError(f"the model is not the one stored: tensor {different[0]!r} is in only one of the two")
+    for name, kept in artifact.rest.items():
+        if present[name].shape != kept.shape or present[name].dtype != kept.dtype:
+            raise ModelError(
+                f"the model is not the one stored: tensor {name!r} was {tuple(kept.shape)} {kept.dtype}, "
+                f"is {tuple(present[name].shape)} {present[name].dtype}"
+            )

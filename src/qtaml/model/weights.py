@@ -1,0 +1,130 @@
+"""Which tensors of a network are stored in the memory."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import nn
+
+from qtaml.errors import ArgumentError, ModelError
+
+
+def stored_weights(
+    model: nn.Module, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> dict[str, torch.Tensor]:
+    """The tensors of a network that are kept in the leaking memory.
+
+    The rule: every floating-point parameter of two or more dimensions, except biases (a name that ends in "bias") and
+    the parameters of normalisation layers (a class whose name contains "Norm"). A parameter under several names (tied
+    weights) is stored once, under its first name.
+
+    Args:
+        model: any module; it is not changed.
+        include: patterns of names of further parameters or buffers to store, such as "*.bias" (paper B.5).
+        exclude: patterns of names that are not stored, such as "head.*". Stronger than `include`.
+
+    Returns:
+        Name to tensor (detached, sharing memory with the model), in the order of the model.
+
+    Raises:
+        ArgumentError: if a pattern matches nothing.
+        ModelError: if no tensor is left, or one has no elements, no data, holds NaN or infinity, or is not floating.
+
+    Source:
+        paper B.2 and B.5.
+
+    Example:
+        >>> list(stored_weights(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))))
+        ['0.weight', '2.weight']
+        >>> list(stored_weights(nn.Sequential(nn.Linear(3, 2)), include=["*.bias"]))
+        ['0.weight', '0.bias']
+    """
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    tensors = named_tensors(model)
+    for name, patterns in (("include", include), ("exclude", exclude)):
+        if isinstance(patterns, str):
+            raise ArgumentError(f"{name} must be a sequence of patterns, got the string {patterns!r}")
+        for pattern in patterns:
+            if not any(fnmatchcase(other, pattern) for other in tensors):
+                raise ArgumentError(f"{name} pattern {pattern!r} matches none of: {', '.join(tensors) or 'no tensors'}")
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    norms = _norm_modules(model)
+    seen: set[int] = set()
+    stored: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        chosen = _matches(name, include) or (name in parameters and _is_weight(name, tensor, norms))
+        if chosen and not _matches(name, exclude) and id(tensor) not in seen:
+            seen.add(id(tensor))
+            stored[name] = check_storable(name, tensor.detach())
+    if not stored:
+        raise ModelError(
+            "the model has no tensor to store: no floating-point parameter of two or more dimensions outside "
+            "normalisation layers is left; name others with include"
+        )
+    return stored
+
+
+def named_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Every parameter and buffer of a model by name, tied ones under each name.
+
+    Example:
+        >>> list(named_tensors(nn.Linear(2, 1)))
+        ['weight', 'bias']
+    """
+    parameters = model.named_parameters(remove_duplicate=False)
+    return {**dict(parameters), **dict(model.named_buffers(remove_duplicate=False))}
+
+
+def aliases(model: nn.Module, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Other names under which the model holds the same tensor, for each of the given names.
+
+    Example:
+        >>> model = nn.ModuleDict({"embed": nn.Embedding(3, 2), "head": nn.Linear(2, 3, bias=False)})
+        >>> model["head"].weight = model["embed"].weight
+        >>> aliases(model, ["embed.weight"])
+        {'embed.weight': ('head.weight',)}
+    """
+    tensors = named_tensors(model)
+    return {
+        name: tuple(other for other, tensor in tensors.items() if tensor is tensors[name] and other != name)
+        for name in names
+    }
+
+
+def _norm_modules(model: nn.Module) -> set[str]:
+    return {name for name, module in model.named_modules(remove_duplicate=False) if "Norm" in type(module).__name__}
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_weight(name: str, tensor: torch.Tensor, norms: set[str]) -> bool:
+    module, _, leaf = name.rpartition(".")
+    if nn.parameter.is_lazy(tensor):
+        return True
+    return tensor.is_floating_point() and tensor.ndim >= 2 and not leaf.endswith("bias") and module not in norms
+
+
+def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself, if it can be stored.
+
+    Raises:
+        ModelError: if it has no elements, no data, holds NaN or infinity, or is not floating or not dense.
+    """
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta:
+        raise ModelError(f"tensor {name!r} has no data yet: load the weights before storing the model")
+    if tensor.layout != torch.strided:
+        raise ModelError(f"tensor {name!r} must be dense, got layout {tensor.layout}")
+    if not tensor.is_floating_point():
+        raise ModelError(
+            f"tensor {name!r} must be floating-point, got {tensor.dtype}: give its dequantised values, which are "
+            "rescaled in floating point and quantised once (paper B.4)"
+        )
+    if tensor.numel() == 0:
+        raise ModelError(f"tensor {name!r} has no elements, shape {tuple(tensor.shape)}; name it in exclude")
+    if not bool(torch.isfinite(tensor).all()):
+        bad = int((~torch.isfinite(tensor)).sum())
+        raise ModelError(f"tensor {name!r} must be finite, got {bad} NaN or infinite of {tensor.numel()} weights")
+    return tensor

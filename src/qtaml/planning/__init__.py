@@ -1,0 +1,24 @@
+"""From a trained network to a plan of how to store it."""
+
+from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
+from qtaml.planning.baselines import uniform_msp
+from qtaml.planning.correction import CorrectionTest, measure_correction
+from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.tac import compensate, protection_options
+
+__all__ = [
+    "ALLOCATIONS",
+    "Allocation",
+    "Choice",
+    "CorrectionTest",
+    "Options",
+    "Plan",
+    "TensorPlan",
+    "allocate",
+    "allocated_error",
+    "compensate",
+    "error_bound",
+    "measure_correction",
+    "protection_options",
+    "uniform_msp",
+]

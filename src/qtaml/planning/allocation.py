@@ -1,0 +1,206 @@
+"""Which option each tensor gets within a budget of cells: greedy, split and exact.
+
+Every tensor has a list of options, cheapest first; each costs cells and leaves a predicted output error. That the
+options are "protect the k most significant bits" matters to none of the solvers.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+from scipy import optimize, sparse
+
+from qtaml.errors import BudgetError, QtamlError
+
+Allocation = Literal["split", "integer", "greedy"]
+ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one tensor can choose from.
+
+    Attributes:
+        weights: number of weights of the tensor.
+        cells: cells of one weight under each option, ascending.
+        errors: predicted output error of the whole tensor under each option.
+    """
+
+    weights: int
+    cells: tuple[int, ...]
+    errors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one tensor gets: option `low` for all its weights, or `high` for the first `upgraded` of them.
+
+    Attributes:
+        low: index of an option.
+        high: index of a dearer option, or the same.
+        upgraded: number of weights that get `high`.
+    """
+
+    low: int
+    high: int
+    upgraded: int = 0
+
+
+def allocate(options: Sequence[Options], budget: int, method: Allocation) -> tuple[Choice, ...]:
+    """Choose an option for each tensor so that the predicted output error is small within the budget.
+
+    Args:
+        options: those of each tensor.
+        budget: cells of all tensors together.
+        method: "greedy", the paper's rule; "split", optimal when one tensor may give its first weights a better option
+            than the rest; "integer", optimal without splitting.
+
+    Returns:
+        One choice for each tensor. No cells are spent where no error is predicted to fall.
+
+    Raises:
+        BudgetError: if the cheapest options cost more than the budget.
+        QtamlError: if the integer program is not solved.
+
+    Source:
+        paper, theorem 4.5 and algorithm 1, step 2; theory.md 1.5 and 1.6.
+
+    Example:
+        >>> options = [Options(10, (8, 9), (4.0, 1.0)), Options(10, (8, 9), (1.0, 0.25))]
+        >>> allocate(options, budget=175, method="split")
+        (Choice(low=1, high=1, upgraded=0), Choice(low=0, high=1, upgraded=5))
+        >>> allocate(options, budget=175, method="integer")
+        (Choice(low=1, high=1, upgraded=0), Choice(low=0, high=0, upgraded=0))
+    """
+    least = sum(option.weights * option.cells[0] for option in options)
+    if budget < least:
+        raise BudgetError(f"the budget is {budget} cells, the least possible is {least}", least / max(budget, 1) - 1)
+    return _METHODS[method](options, budget)
+
+
+def allocated_cells(options: Sequence[Options], choices: Sequence[Choice]) -> int:
+    """Cells that the choices take together."""
+    return sum(
+        (option.weights - choice.upgraded) * option.cells[choice.low] + choice.upgraded * option.cells[choice.high]
+        for option, choice in zip(options, choices, strict=True)
+    )
+
+
+def allocated_error(option: Options, choice: Choice) -> float:
+    """Predicted output error of one tensor under a choice."""
+    share = choice.upgraded / option.weights
+    return (1 - share) * option.errors[choice.low] + share * option.errors[choice.high]
+
+
+def error_bound(options: Sequence[Options], budget: int) -> float:
+    """Least predicted output error if every tensor could be split: no allocation is below it.
+
+    Example:
+        >>> error_bound([Options(10, (8, 9), (4.0, 1.0))], budget=85)
+        2.5
+    """
+    error = sum(option.errors[0] for option in options)
+    remaining = float(budget - sum(option.weights * option.cells[0] for option in options))
+    for step in _steps(options):
+        taken = min(1.0, remaining / step.cells)
+        error -= taken * step.benefit
+        remaining -= taken * step.cells
+    return error
+
+
+@dataclass(frozen=True)
+class _Step:
+    tensor: int
+    low: int
+    high: int
+    cells: int
+    benefit: float
+
+
+def _steps(options: Sequence[Options]) -> list[_Step]:
+    """Steps along the lower convex hull of each tensor's options, the most benefit for each cell first."""
+    steps = [step for tensor, option in enumerate(options) for step in _hull(tensor, option)]
+    return sorted(steps, key=lambda step: -step.benefit / step.cells)
+
+
+def _hull(tensor: int, option: Options) -> list[_Step]:
+    steps: list[_Step] = []
+    low = 0
+    while True:
+        higher = [_step(tensor, option, low, high) for high in range(low + 1, len(option.cells))]
+        best = max(higher, key=lambda step: step.benefit / step.cells, default=None)
+        if best is None or best.benefit <= 0:
+            return steps
+        steps.append(best)
+        low = best.high
+
+
+def _step(tensor: int, option: Options, low: int, high: int) -> _Step:
+    cells = option.weights * (option.cells[high] - option.cells[low])
+    return _Step(tensor, low, high, cells, option.errors[low] - option.errors[high])
+
+
+def _split(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
+    """Fill with steps in order of benefit for each cell; the last one may reach only some of its tensor's weights."""
+    choices = [Choice(0, 0) for _ in options]
+    remaining = budget - allocated_cells(options, choices)
+    for step in _steps(options):
+        if step.cells > remaining:
+            upgraded = remaining * options[step.tensor].weights // step.cells
+            if upgraded:
+                choices[step.tensor] = Choice(step.low, step.high, upgraded)
+            break
+        choices[step.tensor] = Choice(step.high, step.high)
+        remaining -= step.cells
+    return tuple(choices)
+
+
+def _greedy(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
+    """Raise, one option at a time, the tensor whose next option brings most for each cell among those that fit."""
+    chosen = [0] * len(options)
+    remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])
+    while True:
+        steps = [
+            _step(tensor, option, chosen[tensor], chosen[tensor] + 1)
+            for tensor, option in enumerate(options)
+            if chosen[tensor] + 1 < len(option.cells)
+        ]
+        fitting = [step for step in steps if step.cells <= remaining and step.benefit > 0]
+        if not fitting:
+            return tuple(Choice(index, index) for index in chosen)
+        best = max(fitting, key=lambda step: step.benefit / step.cells)
+        chosen[best.tensor] += 1
+        remaining -= best.cells
+
+
+def _integer(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
+    """Exact multiple-choice knapsack: one binary variable for each tensor and option (HiGHS)."""
+    errors = np.concatenate([option.errors for option in options])
+    cells = np.concatenate([np.multiply(option.cells, option.weights) for option in options])
+    starts = np.cumsum([0] + [len(option.cells) for option in options])
+    one_each: Any = sparse.block_diag([np.ones((1, len(option.cells))) for option in options], format="csr")
+    # The solver's tolerances are absolute: in units of the greedy solution they are negligible.
+    unit = sum(map(allocated_error, options, _greedy(options, budget))) or 1.0
+    result = optimize.milp(
+        errors / unit * 1e4,
+        integrality=np.ones_like(errors),
+        bounds=optimize.Bounds(0, 1),
+        constraints=[
+            optimize.LinearConstraint(one_each, 1, 1),
+            optimize.LinearConstraint(cells[np.newaxis] / max(budget, 1), -np.inf, 1),
+        ],
+        options={"mip_rel_gap": 0.0},
+    )
+    if result.x is None:
+        raise QtamlError(f"the integer program was not solved: {result.message}")
+    chosen = [int(np.argmax(result.x[start:end])) for start, end in pairwise(starts)]
+    return tuple(Choice(index, index) for index in chosen)
+
+
+_METHODS: dict[Allocation, Callable[[Sequence[Options], int], tuple[Choice, ...]]] = {
+    "split": _split,
+    "integer": _integer,
+    "greedy": _greedy,
+}

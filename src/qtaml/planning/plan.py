@@ -1,0 +1,160 @@
+"""A plan: how every tensor of a network is stored, why, and what that costs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from qtaml import _files
+from qtaml.errors import StoredFileError
+from qtaml.faults import AnyFault
+from qtaml.formats import TensorFormat
+from qtaml.planning.correction import CorrectionTest
+from qtaml.sensitivity import Gain
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """How one tensor is stored, and what was measured of it.
+
+    Attributes:
+        name: name of the tensor in the model.
+        aliases: other names under which the model holds the same tensor.
+        shape: its shape.
+        dtype: its dtype in the model, such as "float32".
+        storage: sections, formats, scales and correction.
+        gain: how strongly its errors act on the output; None where that was not measured.
+        predicted_error: predicted mean squared output error from its variance; None without a gain.
+        correction_test: what decided about its correction; None where nothing was measured.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    storage: TensorFormat
+    gain: Gain | None = None
+    predicted_error: float | None = None
+    correction_test: CorrectionTest | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is stored. With the original weights it determines the stored memory bit for bit.
+
+    Attributes:
+        method: what made the plan, such as "tac" or "uniform_msp".
+        fault: the fault model it expects.
+        tensors: one entry for each stored tensor.
+        settings: what the method was asked, seed included.
+        allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
+        versions: versions of what made the plan.
+        version: version of this record on disk.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> from qtaml.formats import Format, Section
+        >>> storage = TensorFormat((Section(6, Format().protect(1)),))
+        >>> plan = Plan("by hand", Uniform(0.1), (TensorPlan("weight", (), (2, 3), "float32", storage),))
+        >>> plan.cells, plan.overhead
+        (1.125, 0.125)
+        >>> Plan.from_json(plan.to_json()) == plan
+        True
+    """
+
+    method: str
+    fault: AnyFault
+    tensors: tuple[TensorPlan, ...]
+    settings: dict[str, int | float | str | list[str] | dict[str, int]] = field(default_factory=dict)
+    allocation_gap: float | None = None
+    versions: dict[str, str] = field(default_factory=_files.versions)
+    version: Literal[1] = 1
+
+    @property
+    def weights(self) -> int:
+        """Number of stored weights."""
+        return sum(tensor.storage.weights for tensor in self.tensors)
+
+    @property
+    def cells(self) -> float:
+        """Memory cells, as a share of a plain unprotected memory of the same number of bits."""
+        plain = sum(tensor.storage.weights * tensor.storage.bits for tensor in self.tensors)
+        return sum(tensor.storage.cells for tensor in self.tensors) / plain
+
+    @property
+    def overhead(self) -> float:
+        """`cells` - 1; with ideal protection the share of the bits that is protected, the paper's ECC overhead."""
+        return self.cells - 1
+
+    @property
+    def predicted_error(self) -> float | None:
+        """Predicted mean squared output error from the variance of all tensors; None without gains."""
+        errors = [tensor.predicted_error for tensor in self.tensors]
+        return sum(error for error in errors if error is not None) if None not in errors else None
+
+    def to_json(self) -> str:
+        """The plan as JSON."""
+        return _files.to_json(self)
+
+    @staticmethod
+    def from_json(text: str, source: str = "the text") -> "Plan":
+        """The plan that a JSON text holds.
+
+        Raises:
+            StoredFileError: if the text is not a plan.
+        """
+        return _files.from_json(Plan, text, source)
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as a JSON file, atomically."""
+        _files.write_text(path, self.to_json())
+
+    @staticmethod
+    def load(path: str | Path) -> "Plan":
+        """Read a plan from a JSON file.
+
+        Raises:
+            StoredFileError: if the file cannot be read or is not a plan.
+        """
+        data = _files.read_bytes(Path(path))
+        try:
+            return Plan.from_json(data.decode(), str(path))
+        except UnicodeDecodeError as error:
+            raise StoredFileError(f"{path} is not a valid Plan: it is not text") from error
+
+    def __str__(self) -> str:
+        """The plan as a table, one row for each tensor."""
+        console = Console(width=132, no_color=True)
+        with console.capture() as capture:
+            console.print(self.table())
+        return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+    def table(self) -> Table:
+        """The plan as a rich table, one row for each tensor."""
+        total = self.predicted_error
+        caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
+        table = Table(title=f"plan: {self.method}", caption=caption, title_justify="left", caption_justify="left")
+        for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
+            table.add_column(column, justify="left" if column in ("tensor", "correction") else "right")
+        for tensor in self.tensors:
+            share = tensor.predicted_error / total if tensor.predicted_error is not None and total else None
+            table.add_row(
+                " = ".join((tensor.name, *tensor.aliases)),
+                f"{tensor.storage.weights:,}",
+                str(tensor.storage.bits),
+                _protected(tensor.storage),
+                tensor.storage.correction,
+                f"{tensor.gain.squared:.3g} ± {tensor.gain.standard_error:.1g}" if tensor.gain else "-",
+                f"{share:.1%}" if share is not None else "-",
+                f"{tensor.storage.cells:,}",
+            )
+        return table
+
+
+def _protected(storage: TensorFormat) -> str:
+    parts = [(section.weights, section.format.protected_bits) for section in storage.sections]
+    if len(parts) == 1:
+        return str(parts[0][1])
+    return ", ".join(f"{bits} x {weights:,}" for weights, bits in parts)
