@@ -18,7 +18,12 @@ _LOWEST, _HIGHEST = -40.0, 10.0
 
 _COARSE_EDGES = np.linspace(_LOWEST, _HIGHEST, 26)
 _STEP_EDGES = np.array([-16.0, -8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0])
+# Left of a step far out the density rises within 1/|z|, so there are panels of these lengths on both sides, too.
+_TAIL_EDGES = np.array([-1.0, -0.3, -0.1, -0.03, 0.03, 0.1, 0.3, 1.0])
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+# They place the step to 1e-6 of a standard deviation: the panels need a tenth of its width.
+_HALVINGS = 25
 
 # Standard normal deviate of 0.9: from p = 1/2 to p = 0.1 a normal step falls by this many of its widths.
 _DECILE = 1.2815515655446004
@@ -43,9 +48,9 @@ def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[i
         0.02275
     """
     centre, width = _locate_step(log_probability, shape)
-    graded = centre[..., None] + width[..., None] * _STEP_EDGES
-    coarse = np.broadcast_to(_COARSE_EDGES, (*shape, _COARSE_EDGES.size))
-    edges = np.sort(np.clip(np.concatenate([coarse, graded], axis=-1), _LOWEST, _HIGHEST), axis=-1)
+    around_step = np.concatenate([width[..., None] * _STEP_EDGES, _spread_out(_TAIL_EDGES, shape)], axis=-1)
+    edges = np.concatenate([centre[..., None] + around_step, _spread_out(_COARSE_EDGES, shape)], axis=-1)
+    edges = np.sort(np.clip(edges, _LOWEST, _HIGHEST), axis=-1)
     half = np.diff(edges) / 2
     deviates = (edges[..., :-1] + half)[..., None] + half[..., None] * _NODES
     weights = half[..., None] * _WEIGHTS
@@ -56,10 +61,15 @@ def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[i
     return np.asarray(np.minimum(special.logsumexp(terms, axis=-1, b=weights), 0.0))
 
 
+def _spread_out(edges: Array, shape: tuple[int, ...]) -> Array:
+    """The same edges for each element."""
+    return np.broadcast_to(edges, (*shape, edges.size))
+
+
 def _locate_step(log_probability: Callable[[Array], Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Deviate at which P is 1/2, and the width of the step there."""
     levels = np.log([0.5, 0.1])
     low = np.full((*shape, 2), _LOWEST)
-    crossings = bisect(lambda z: levels - log_probability(z), low, np.full((*shape, 2), _HIGHEST), halvings=45)
-    width = np.maximum((crossings[..., 1] - crossings[..., 0]) / _DECILE, 1e-9)
+    crossings = bisect(lambda z: levels - log_probability(z), low, np.full((*shape, 2), _HIGHEST), halvings=_HALVINGS)
+    width = np.maximum((crossings[..., 1] - crossings[..., 0]) / _DECILE, 1e-6)
     return crossings[..., 0], width

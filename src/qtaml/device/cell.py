@@ -12,7 +12,7 @@ from qtaml.device import escape
 from qtaml.device._arrays import Array, Quantity, like
 from qtaml.device.averaging import log_normal_average
 from qtaml.device.barriers import Barrier
-from qtaml.device.inverse import bisect, double_until, required_log_exposure, solve
+from qtaml.device.inverse import double_until, find_root, required_log_exposure, solve
 from qtaml.device.tails import log_binomial_tail, log_sum_tail
 from qtaml.device.thermal import log_thermal_factor
 from qtaml.device.traps import Traps
@@ -207,7 +207,7 @@ class Cell:
             ArgumentError: if a p is not in (0, 1).
 
         Source:
-            theory.md 1.1 "Closed inverses"; by bisection with spread or traps.
+            theory.md 1.1 "Closed inverses"; by root finding with spread or traps.
         """
         exposure = required_log_exposure(p, self.electrons, self.threshold)
         log_window = exposure - self._log_exposure(0.0, 0.0)
@@ -231,7 +231,7 @@ class Cell:
             ArgumentError: if a p is not in (0, 1), the window not above 0, or no thickness gives that p.
 
         Source:
-            theory.md 1.1 "Closed inverses", here by bisection for every barrier.
+            theory.md 1.1 "Closed inverses", here by root finding for every barrier.
         """
         wanted = np.log(_checks.open_probability_array("p", p))
         log_window = np.log(_checks.positive("window", window))
@@ -243,7 +243,7 @@ class Cell:
         high = double_until(excess, np.ones(wanted.shape), _THICKEST)
         if (excess(low) > 0).any() or (excess(high) < 0).any():
             raise ArgumentError(f"p must be reachable by some thickness at a window of {window!r} s, got {p!r}")
-        return like(p, self.barrier.thickness + bisect(excess, low, high))
+        return like(p, self.barrier.thickness + find_root(excess, low, high))
 
     def hardened(self, p: float, window: float) -> tuple[Self, float]:
         """The same cell with the thickness at which p is reached only at `window`.

@@ -28,7 +28,7 @@ def sweep(cell: Cell, thickness: ArrayLike, window: ArrayLike) -> Array:
     Example:
         >>> from qtaml.device import preset
         >>> sweep(preset("few_electron_dt"), [2.0, 3.0], [1e-6, 1e-3]).round(1)
-        array([[ -62. ,   -1.1],
+        array([[ -68.8,   -1.1],
                [-197.9, -121.9]])
     """
     thicknesses = np.atleast_1d(_checks.positive_array("thickness", thickness))

@@ -13,7 +13,7 @@ from qtaml.device.thermal import log_arrhenius
 from qtaml.errors import ArgumentError
 
 # Cells with more traps than all but this share of cells are counted as having one trap fewer.
-_NEGLECTED_SHARE = 1e-12
+_NEGLECTED_SHARE = 1e-9
 
 
 def log_two_step_rate(action_in: ArrayLike, action_out: ArrayLike, frequency: float) -> Array:
@@ -115,7 +115,7 @@ class Traps:
 
     Example:
         >>> Traps(expected=0.1).counts()[0]
-        (0, 1, 2, 3, 4, 5, 6, 7)
+        (0, 1, 2, 3, 4, 5, 6)
     """
 
     expected: float
