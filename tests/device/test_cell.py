@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from qtaml.device import Cell, ImageForce, Layer, Rectangular, Regime, Stack, insulator
+from qtaml.device import Cell, ImageForce, Layer, Rectangular, Regime, Stack, insulator, regime
 from qtaml.errors import ArgumentError
 
 YEAR = 365.25 * 86400
@@ -220,7 +220,12 @@ def test_forward_only_pair_and_polarities():
 def test_regimes_follow_the_window():
     """Rare, transition, saturated."""
     times = CELL.window_for(np.array([1e-6, 0.3, 0.999]))
-    assert [CELL.regime(float(t)) for t in times] == [Regime.RARE, Regime.TRANSITION, Regime.SATURATED]
+    regimes = [regime(p) for p in CELL.flip_probability(times)]
+    assert regimes == [
+        Regime.RARE,
+        Regime.TRANSITION,
+        Regime.SATURATED,
+    ]
 
 
 def test_deep_logarithms_do_not_underflow():

@@ -92,12 +92,48 @@ class Cell:
         return np.asarray(np.minimum(factor - action, 0.0))
 
     def escape_probability(self, window: Quantity) -> Quantity:
-        """p_e: the probability that one given electron tunnels out of a nominal cell within `window` seconds."""
+        """p_e: the probability that one given electron tunnels out of a nominal cell.
+
+        Args:
+            window: s, a float or an array.
+
+        Returns:
+            p_e, a float for a float.
+
+        Raises:
+            ArgumentError: if a window is not above 0.
+
+        Source:
+            paper Lemma A.8; theory.md 1.1.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> round(preset("fg_dt_3p0").escape_probability(100.0), 3)
+            0.403
+        """
         log_window = np.log(_checks.positive_array("window", window))
         return like(window, np.exp(escape.log_escape_probability(self._log_exposure(log_window, 0.0))))
 
     def escape_count(self, window: float) -> Any:
-        """Law of the number of electrons that tunnel out of a nominal cell within `window` seconds, traps left out."""
+        """Law of the number of electrons that tunnel out of a nominal cell, traps left out.
+
+        Args:
+            window: s.
+
+        Returns:
+            A frozen scipy distribution.
+
+        Raises:
+            ArgumentError: if the window is not above 0.
+
+        Source:
+            paper A.2; theory.md 1.1.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> round(float(preset("fg_dt_3p0").escape_count(100.0).std()), 2)
+            6.94
+        """
         log_window = np.log(_checks.positive("window", window))
         return escape.escape_count(self.electrons, float(self._log_exposure(log_window, 0.0)))
 
@@ -118,6 +154,11 @@ class Cell:
 
         Source:
             paper Definition A.9; theory.md 1.1, 2.4.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> preset("fg_dt_3p0").flip_probability(np.array([20.0, 60.0, 200.0])).round(3)
+            array([0.001, 0.087, 0.745])
         """
         return like(window, np.exp(self.log_flip_probabilities(window)))
 
@@ -135,6 +176,11 @@ class Cell:
 
         Source:
             theory.md 1.1 "Log-space".
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> round(preset("nand_fg_7nm").log_flip_probability(1.0), 1)
+            -955.6
         """
         return like(window, self.log_flip_probabilities(window))
 
@@ -150,6 +196,14 @@ class Cell:
 
         Raises:
             ArgumentError: if a window is not above 0.
+
+        Source:
+            theory.md 1.1, 2.4.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> preset("fg_dt_3p0").log_flip_probabilities(60.0, extra=[0.0, 0.5, 1.0]).round(1)
+            array([  -2.4,  -66.1, -225. ])
         """
         return self._log_average(np.log(_checks.positive_array("window", window)), np.asarray(extra, dtype=np.float64))
 
@@ -168,6 +222,12 @@ class Cell:
 
         Source:
             theory.md 3; Kraft et al., DATE 2018.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> p01, p10 = preset("fg_dt_3p0").rates(60.0)
+            >>> p01, round(p10, 3)
+            (0.0, 0.087)
         """
         lost = self.flip_probability(window)
         never = like(window, np.zeros_like(np.asarray(lost)))
@@ -187,12 +247,13 @@ class Cell:
 
         Source:
             theory.md 3.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> preset("fg_dt_3p0").random_polarity_probability(1e6)
+            0.5
         """
         return like(window, np.asarray(self.flip_probability(window)) / 2)
-
-    def regime(self, window: float) -> escape.Regime:
-        """Operating regime at a window in seconds: rare, transition or saturated."""
-        return escape.regime(self.flip_probability(float(window)))
 
     def window_for(self, p: Quantity) -> Quantity:
         """Retention time: the window at which p is reached.
@@ -208,6 +269,11 @@ class Cell:
 
         Source:
             theory.md 1.1 "Closed inverses"; by root finding with spread or traps.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> round(preset("fg_dt_3p0").window_for(0.1), 1)
+            63.0
         """
         exposure = required_log_exposure(p, self.electrons, self.threshold)
         log_window = exposure - self._log_exposure(0.0, 0.0)
@@ -232,11 +298,17 @@ class Cell:
 
         Source:
             theory.md 1.1 "Closed inverses", here by root finding for every barrier.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> round(preset("fg_dt_3p0").thickness_for(0.1, window=1.0), 2)
+            2.65
         """
         wanted = np.log(_checks.open_probability_array("p", p))
         log_window = np.log(_checks.positive("window", window))
 
         def excess(extra: Array) -> Array:
+            """How far ln p lies below the wanted one."""
             return wanted - self._log_average(log_window, extra)
 
         low = np.full(wanted.shape, -self.barrier.thickness)
@@ -260,6 +332,12 @@ class Cell:
 
         Source:
             theory.md 2.7.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> hardened, extra = preset("fg_dt_3p0").hardened(1e-9, window=60.0)
+            >>> round(extra, 2), f"{hardened.flip_probability(60.0):.0e}"
+            (0.24, '1e-09')
         """
         extra = self.thickness_for(p, window) - self.barrier.thickness
         return self.thickened(extra), extra

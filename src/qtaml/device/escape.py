@@ -25,6 +25,10 @@ class Regime(StrEnum):
 
     Source:
         paper A.2 "Operating regimes"; theory.md 1.1.
+
+    Example:
+        >>> str(Regime.RARE)
+        'rare'
     """
 
     RARE = "rare"

@@ -27,6 +27,12 @@ class Hardening:
 
     Source:
         theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import preset
+        >>> (voted,) = larger_cells(preset("few_electron_dt"), 64e-3, [3])
+        >>> voted.cost, voted.unit, voted.cell.electrons
+        (3.0, 'cells', 60)
     """
 
     cost: float

@@ -125,18 +125,75 @@ class MultiLevelCell:
         return len(self.level_electrons).bit_length() - 1
 
     def level_matrix(self, window: float) -> Array:
-        """P(read level j' | stored level j) after `window` seconds, of shape (L, L)."""
+        """P(read level j' | stored level j).
+
+        Args:
+            window: s.
+
+        Returns:
+            Matrix of shape (L, L); rows sum to 1.
+
+        Raises:
+            ArgumentError: if the window is not above 0.
+
+        Source:
+            theory.md 4.
+
+        Example:
+            >>> from qtaml.device import Rectangular
+            >>> cell = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 50, 100, 150), (25, 75, 125), 1e13)
+            >>> cell.level_matrix(40.0)[3].round(3)
+            array([0.  , 0.  , 0.47, 0.53])
+        """
         log_attempts = np.log(self.attempt_frequency * _checks.positive("window", window))
         exposure = escape.log_exposure(self._fullest().log_transmission(), log_attempts)
         return level_transition_matrix(self.level_electrons, self.references, float(exposure))
 
     def label_matrix(self, window: float) -> Array:
-        """P(read word | stored word) of one cell's bits after `window` seconds, of shape (L, L)."""
+        """P(read word | stored word) of one cell's bits.
+
+        Args:
+            window: s.
+
+        Returns:
+            Matrix of shape (L, L), rows and columns in the order of the words; rows sum to 1.
+
+        Raises:
+            ArgumentError: if the window is not above 0.
+
+        Source:
+            theory.md 4.
+
+        Example:
+            >>> from qtaml.device import Rectangular
+            >>> cell = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 50, 100, 150), (25, 75, 125), 1e13)
+            >>> cell.label_matrix(40.0)[0b10].round(3)
+            array([0.  , 0.  , 0.53, 0.47])
+        """
         order = np.argsort(level_labels(self.bits, self.labels))
         return self.level_matrix(window)[np.ix_(order, order)]
 
     def bit_error_rate(self, window: float) -> float:
-        """Share of bits read wrong after `window` seconds, averaged over the levels and the bits."""
+        """Share of bits read wrong, averaged over the levels and the bits.
+
+        Args:
+            window: s.
+
+        Returns:
+            Bit error rate.
+
+        Raises:
+            ArgumentError: if the window is not above 0.
+
+        Source:
+            theory.md 4.
+
+        Example:
+            >>> from qtaml.device import Rectangular
+            >>> cell = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 50, 100, 150), (25, 75, 125), 1e13)
+            >>> round(cell.bit_error_rate(40.0), 3)
+            0.061
+        """
         words = np.arange(len(self.level_electrons))
         changed = words[:, None] ^ words[None, :]
         distance = sum((changed >> bit) & 1 for bit in range(self.bits))
@@ -157,6 +214,12 @@ class MultiLevelCell:
 
         Source:
             theory.md 4; cells are independent, so it is a Kronecker product.
+
+        Example:
+            >>> from qtaml.device import Rectangular
+            >>> cell = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 50, 100, 150), (25, 75, 125), 1e13)
+            >>> cell.word_matrix(40.0, bits=8).shape
+            (256, 256)
         """
         single = self.label_matrix(window)
         whole: Array = np.ones((1, 1))
@@ -181,6 +244,13 @@ class MultiLevelCell:
 
         Source:
             theory.md 4.
+
+        Example:
+            >>> from qtaml.device import Rectangular
+            >>> cell = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 50, 100, 150), (25, 75, 125), 1e13)
+            >>> mean, variance = cell.word_moments(40.0, bits=8)
+            >>> mean.shape
+            (256,)
         """
         digits = np.arange(2**self.bits)
         matrix = self.label_matrix(window)

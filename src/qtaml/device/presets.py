@@ -33,6 +33,10 @@ class Preset:
 
     Source:
         theory.md 2.5.
+
+    Example:
+        >>> PRESETS["nand_fg_7nm"].window
+        315600000.0
     """
 
     name: str
