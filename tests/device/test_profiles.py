@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from qtaml.device import Profile, Rectangular
 from qtaml.device.barriers import TWICE_DECAY_CONSTANT
@@ -33,7 +34,7 @@ def test_two_barriers_with_a_well_between_add_up():
     """Two barriers with a well between add up."""
     profile = Profile(lambda x: 1.0 - 2.0 * np.sin(np.pi * x / 6.0) ** 4, thickness=6.0, mass=1.0)
     grid = np.linspace(0.0, 6.0, 2_000_001)
-    brute = TWICE_DECAY_CONSTANT * np.trapezoid(np.sqrt(np.maximum(profile.potential(grid), 0.0)), grid)
+    brute = TWICE_DECAY_CONSTANT * trapezoid(np.sqrt(np.maximum(profile.potential(grid), 0.0)), grid)
     assert profile.action() == pytest.approx(brute, rel=1e-6)
 
 
