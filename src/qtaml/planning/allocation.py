@@ -101,13 +101,15 @@ def error_bound(options: Sequence[Options], budget: int) -> float:
         >>> error_bound([Options(10, (8, 9), (4.0, 1.0))], budget=85)
         2.5
     """
-    error = sum(option.errors[0] for option in options)
-    remaining = float(budget - sum(option.weights * option.cells[0] for option in options))
+    errors = [option.errors[0] for option in options]
+    remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])
     for step in _steps(options):
-        taken = min(1.0, remaining / step.cells)
-        error -= taken * step.benefit
-        remaining -= taken * step.cells
-    return error
+        if step.cells > remaining:
+            errors[step.tensor] -= remaining / step.cells * step.benefit
+            break
+        errors[step.tensor] = options[step.tensor].errors[step.high]
+        remaining -= step.cells
+    return sum(errors)
 
 
 @dataclass(frozen=True)
