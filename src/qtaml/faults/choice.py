@@ -6,9 +6,9 @@ from pydantic import Field
 
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
-from qtaml.faults.independent import PerBit, Uniform
+from qtaml.faults.independent import Asymmetric, PerBit, Uniform
 
-AnyFault = Annotated[Uniform | PerBit, Field(discriminator="kind")]
+AnyFault = Annotated[Uniform | Asymmetric | PerBit, Field(discriminator="kind")]
 """Every fault model; a new one is one more name here."""
 
 

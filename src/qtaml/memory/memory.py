@@ -49,7 +49,11 @@ class Memory:
         for entry in self.plan.tensors:
             stored = self.tensors[entry.name]
             values = entry.storage.read(
-                stored.words, stored.scale, fault or self.plan.fault, seed=child_seed(seed, "read", entry.name)
+                stored.words,
+                stored.scale,
+                fault or self.plan.fault,
+                seed=child_seed(seed, "read", entry.name),
+                place=entry.name,
             )
             yield entry.name, values.to(getattr(torch, entry.dtype))
 
