@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
@@ -9,15 +11,35 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 
+_active: ContextVar[Progress | None] = ContextVar("_active", default=None)
+
 
 def track(items: Sequence[T], description: str) -> Iterator[T]:
     """Yield the items, with a progress bar and the time left if standard error is a terminal.
+
+    Inside another tracked loop the bar becomes one more line of the same display.
 
     Example:
         >>> list(track([1, 2], "counting"))
         [1, 2]
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    outer = _active.get()
+    progress = outer or _new_progress()
+    token = _active.set(progress)
+    try:
+        with nullcontext() if outer else progress:
+            task = progress.add_task(description, total=len(items))
+            try:
+                for item in items:
+                    yield item
+                    progress.advance(task)
+            finally:
+                progress.remove_task(task)
+    finally:
+        _active.reset(token)
+
+
+def _new_progress() -> Progress:
     console = Console(file=sys.stderr)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(items, description=description)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -33,8 +33,8 @@ def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proporti
 
     Reads and samples are crossed (each read sees every sample). The variance of the grand mean is that between reads,
     over their number, plus that between samples, over theirs, minus the interaction that both count. For proportions
-    the interval is the exact binomial one at the effective sample size (Korn and Graubard 1998), which stays honest
-    when every score is 1.
+    the interval is the exact binomial one at the effective sample size, lowered for few degrees of freedom (Korn and
+    Graubard 1998), which stays honest when every score is 1.
 
     Args:
         scores: score of each sample in each read, shape (reads, samples), at least two of each.
@@ -51,7 +51,7 @@ def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proporti
     Example:
         >>> low, high = crossed_interval(np.ones((30, 100)), 0.95, proportion=True)
         >>> round(low, 3), high
-        (0.964, 1.0)
+        (0.963, 1.0)
     """
     reads, samples = scores.shape
     mean, by_read, by_sample = float(scores.mean()), scores.mean(1), scores.mean(0)
@@ -60,12 +60,14 @@ def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proporti
     interaction = scores - by_read[:, None] - by_sample + mean
     both = float((interaction**2).sum()) / ((reads - 1) * (samples - 1)) / (reads * samples)
     variance = max(between_reads + between_samples - both, between_reads, between_samples)
-    if proportion:
-        effective = mean * (1 - mean) / variance if variance > 0 else float(samples)
-        return _binomial_interval(mean, effective, confidence)
     squares = between_reads**2 / (reads - 1) + between_samples**2 / (samples - 1)
-    freedom = variance**2 / squares if squares > 0 else float(reads - 1)
-    return _t_interval(mean, math.sqrt(variance), freedom, confidence)
+    freedom = variance**2 / squares if squares > 0 else float(samples - 1)
+    if not proportion:
+        return _t_interval(mean, math.sqrt(variance), freedom, confidence)
+    effective = mean * (1 - mean) / variance if variance > 0 else float(samples)
+    tail = 0.5 + confidence / 2
+    few_degrees = float(stats.norm.ppf(tail) / stats.t.ppf(tail, freedom)) ** 2
+    return _binomial_interval(mean, effective * few_degrees, confidence)
 
 
 def _t_interval(mean: float, error: float, freedom: float, confidence: float) -> Interval:

@@ -1,19 +1,26 @@
 """What happens to stored bits. A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`."""
 
-from qtaml.faults.base import BitErrorRates, FaultModel, Residual
+from qtaml.faults.base import BitErrorRates, FaultModel, Residual, WordLaw
 from qtaml.faults.choice import AnyFault, given
-from qtaml.faults.independent import PerBit, Uniform
-from qtaml.faults.sampler import error_mask, flip, word_dtype
+from qtaml.faults.independent import Asymmetric, PerBit, Uniform
+from qtaml.faults.multi_level import MultiLevel
+from qtaml.faults.sampler import error_mask, flip, flip_asymmetric, word_dtype
+from qtaml.faults.static_cells import StaticCells
 
 __all__ = [
     "AnyFault",
+    "Asymmetric",
     "BitErrorRates",
     "FaultModel",
+    "MultiLevel",
     "PerBit",
     "Residual",
+    "StaticCells",
     "Uniform",
+    "WordLaw",
     "error_mask",
     "flip",
+    "flip_asymmetric",
     "given",
     "word_dtype",
 ]

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,44 @@ class BitErrorRates:
         return len(self.p01)
 
 
+@dataclass(frozen=True)
+class WordLaw:
+    """Exact law of the word read given the stored one: groups of neighbouring bits fail independently of each other.
+
+    Attributes:
+        groups: for each group of b bits, from bit 0 up, the probability of reading each of its 2**b values (columns)
+            given the stored one (rows). Independent bits are groups of one.
+    """
+
+    groups: tuple[NDArray[np.float64], ...]
+
+    @staticmethod
+    def of_bits(p01: Sequence[float], p10: Sequence[float]) -> "WordLaw":
+        """The law of independent bits with the given error rates, bit 0 first.
+
+        Example:
+            >>> WordLaw.of_bits((0.25,), (0.5,)).groups[0].tolist()
+            [[0.75, 0.25], [0.5, 0.5]]
+        """
+        return WordLaw(tuple(np.array([[1 - a, a], [b, 1 - b]]) for a, b in zip(p01, p10, strict=True)))
+
+    @property
+    def bits(self) -> int:
+        """Number of bits of a word."""
+        return sum(len(group).bit_length() - 1 for group in self.groups)
+
+    def rates(self) -> BitErrorRates:
+        """Error rates of each bit position, averaged over equally likely values of the other bits of its group."""
+        p01: list[float] = []
+        p10: list[float] = []
+        for group in self.groups:
+            for position in range(len(group).bit_length() - 1):
+                is_one = np.arange(len(group)) >> position & 1 == 1
+                p01.append(float(group[~is_one][:, is_one].sum(1).mean()))
+                p10.append(float(group[is_one][:, ~is_one].sum(1).mean()))
+        return BitErrorRates(tuple(p01), tuple(p10))
+
+
 class Residual(Protocol):
     """What a fault model needs to know of the protection of a bit: what remains of its error rates."""
 
@@ -37,25 +77,33 @@ class Residual(Protocol):
 class FaultModel(ABC):
     """How the cells of a memory fail between writing and reading, in one refresh window of one chip.
 
-    A subclass states its exact marginal rates, and its `corrupt` agrees with them in law.
+    A subclass states the exact law of one word, and its `corrupt` agrees with it in law.
     """
 
     @abstractmethod
+    def law(self, bits: int) -> WordLaw:
+        """Exact law of a word of `bits` bits, averaged over chips where those differ."""
+
     def rates(self, bits: int) -> BitErrorRates:
-        """Exact marginal error rates of words of `bits` bits."""
+        """Exact marginal error rates of each bit position of words of `bits` bits."""
+        return self.law(bits).rates()
 
     @abstractmethod
     def behind(self, protections: Sequence[Residual]) -> "FaultModel":
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
 
     @abstractmethod
-    def corrupt(self, words: torch.Tensor, *, bits: int = 8, seed: int, in_place: bool = False) -> torch.Tensor:
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
         """Words as read once.
 
         Args:
             words: stored words, uint8 up to 8 bits and uint16 up to 16, any shape.
             bits: number of bits of a word.
             seed: the same seed gives the same errors.
+            place: name of the region of the memory that holds the words: faults that stay with the cells of a chip
+                are the same in every read of the same place.
             in_place: overwrite `words` instead of returning new ones.
 
         Returns:

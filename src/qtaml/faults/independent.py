@@ -1,4 +1,4 @@
-"""Fault models whose bit errors are independent of each other and equally likely in both directions."""
+"""Fault models whose bit errors are independent of each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,90 @@ import torch
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.faults.base import BitErrorRates, FaultModel, Residual
-from qtaml.faults.sampler import flip
+from qtaml.faults.base import FaultModel, Residual, WordLaw
+from qtaml.faults.sampler import flip, flip_asymmetric
 
 
 @dataclass(frozen=True)
-class Uniform(FaultModel):
+class PerBit(FaultModel):
+    """Each bit position has its own error probabilities.
+
+    Attributes:
+        p01: probability of reading 1 where 0 is stored, for each bit position, bit 0 (least significant) first, each in
+            [0, 0.5).
+        p10: probability of reading 0 where 1 is stored; the same as `p01` if not given.
+
+    Raises:
+        ArgumentError: if a probability is outside [0, 0.5), there are none or more than 16, or not as many of both.
+
+    Example:
+        >>> words = torch.zeros(3, dtype=torch.uint8)
+        >>> PerBit((0.0, 0.25)).corrupt(words, bits=2, seed=1)
+        tensor([0, 0, 2], dtype=torch.uint8)
+    """
+
+    p01: tuple[float, ...]
+    p10: tuple[float, ...] = ()
+    kind: Literal["per_bit"] = field(default="per_bit", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p10", self.p10 or self.p01)
+        for name, rates in (("p01", self.p01), ("p10", self.p10)):
+            checked = tuple(_checks.flip_probability(f"{name}[{i}]", p) for i, p in enumerate(rates))
+            object.__setattr__(self, name, checked)
+        _checks.integer("number of flip probabilities", len(self.p01), 1, 16)
+        if len(self.p01) != len(self.p10):
+            raise ArgumentError(f"p01 and p10 must be as many, got {len(self.p01)} and {len(self.p10)}")
+
+    def law(self, bits: int) -> WordLaw:
+        """Exact law of a word of `bits` bits."""
+        self._check_bits(bits)
+        return WordLaw.of_bits(self.p01, self.p10)
+
+    def behind(self, protections: Sequence[Residual]) -> "PerBit":
+        """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        self._check_bits(len(protections))
+        raw = zip(self.p01, self.p10, protections, strict=True)
+        left = [protection.residual(p01, p10) for p01, p10, protection in raw]
+        return PerBit(tuple(p01 for p01, _ in left), tuple(p10 for _, p10 in left))
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        """Words as read once; see `FaultModel.corrupt`."""
+        self._check_bits(bits)
+        if self.p01 == self.p10:
+            return flip(words, self.p01, seed=seed, in_place=in_place)
+        return flip_asymmetric(words, self.p01, self.p10, seed=seed, in_place=in_place)
+
+    def _check_bits(self, bits: int) -> None:
+        if bits != len(self.p01):
+            raise ArgumentError(f"bits must be {len(self.p01)}, the number of flip probabilities given, got {bits}")
+
+
+class _AllBitsAlike(FaultModel):
+    """Fault models that treat every bit position alike: `PerBit` once the number of bits is known."""
+
+    def law(self, bits: int) -> WordLaw:
+        """Exact law of a word of `bits` bits."""
+        return self._per_bit(bits).law(bits)
+
+    def behind(self, protections: Sequence[Residual]) -> PerBit:
+        """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        return self._per_bit(len(protections)).behind(protections)
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        """Words as read once; see `FaultModel.corrupt`."""
+        return self._per_bit(bits).corrupt(words, bits=bits, seed=seed, in_place=in_place)
+
+    def _per_bit(self, bits: int) -> PerBit:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Uniform(_AllBitsAlike):
     """Every bit is read wrong with the same probability (assumption A.6 of the paper).
 
     Attributes:
@@ -33,61 +111,38 @@ class Uniform(FaultModel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "p", _checks.flip_probability("p", self.p))
 
-    def rates(self, bits: int) -> BitErrorRates:
-        """Exact marginal error rates of words of `bits` bits."""
-        return BitErrorRates((self.p,) * bits, (self.p,) * bits)
-
-    def behind(self, protections: Sequence[Residual]) -> "PerBit":
-        """The same faults as seen behind one protection for each bit position, bit 0 first."""
-        return PerBit((self.p,) * len(protections)).behind(protections)
-
-    def corrupt(self, words: torch.Tensor, *, bits: int = 8, seed: int, in_place: bool = False) -> torch.Tensor:
-        """Words as read once; see `FaultModel.corrupt`."""
-        return flip(words, (self.p,) * bits, seed=seed, in_place=in_place)
+    def _per_bit(self, bits: int) -> PerBit:
+        return PerBit((self.p,) * bits)
 
 
 @dataclass(frozen=True)
-class PerBit(FaultModel):
-    """Each bit position has its own flip probability.
+class Asymmetric(_AllBitsAlike):
+    """Ones and zeros are lost with different probabilities, the same for every bit.
+
+    Escape of electrons is one: a charged cell can lose its charge, an empty one cannot gain it.
 
     Attributes:
-        probabilities: flip probability of each bit position, bit 0 (least significant) first, each in [0, 0.5).
+        p01: probability of reading 1 where 0 is stored, in [0, 0.5).
+        p10: probability of reading 0 where 1 is stored, in [0, 0.5).
 
     Raises:
-        ArgumentError: if a probability is outside [0, 0.5), or there are none or more than 16.
+        ArgumentError: if a probability is outside [0, 0.5).
+
+    Source:
+        theory.md 3.
 
     Example:
-        >>> words = torch.zeros(3, dtype=torch.uint8)
-        >>> PerBit((0.0, 0.25)).corrupt(words, bits=2, seed=1)
-        tensor([0, 0, 2], dtype=torch.uint8)
+        >>> Asymmetric(p01=0.0, p10=0.2).rates(bits=1)
+        BitErrorRates(p01=(0.0,), p10=(0.2,))
     """
 
-    probabilities: tuple[float, ...]
-    kind: Literal["per_bit"] = field(default="per_bit", repr=False)
+    p01: float
+    p10: float
+    kind: Literal["asymmetric"] = field(default="asymmetric", repr=False)
 
     def __post_init__(self) -> None:
-        _checks.integer("number of probabilities", len(self.probabilities), 1, 16)
-        checked = tuple(_checks.flip_probability(f"probabilities[{i}]", p) for i, p in enumerate(self.probabilities))
-        object.__setattr__(self, "probabilities", checked)
+        object.__setattr__(self, "p01", _checks.flip_probability("p01", self.p01))
+        object.__setattr__(self, "p10", _checks.flip_probability("p10", self.p10))
 
-    def rates(self, bits: int) -> BitErrorRates:
-        """Exact marginal error rates of words of `bits` bits."""
-        self._check_bits(bits)
-        return BitErrorRates(self.probabilities, self.probabilities)
-
-    def behind(self, protections: Sequence[Residual]) -> "PerBit":
-        """The same faults as seen behind one protection for each bit position, bit 0 first."""
-        self._check_bits(len(protections))
-        pairs = zip(self.probabilities, protections, strict=True)
-        return PerBit(tuple(protection.residual(p, p)[0] for p, protection in pairs))
-
-    def corrupt(self, words: torch.Tensor, *, bits: int = 8, seed: int, in_place: bool = False) -> torch.Tensor:
-        """Words as read once; see `FaultModel.corrupt`."""
-        self._check_bits(bits)
-        return flip(words, self.probabilities, seed=seed, in_place=in_place)
-
-    def _check_bits(self, bits: int) -> None:
-        if bits != len(self.probabilities):
-            raise ArgumentError(
-                f"bits must be {len(self.probabilities)}, the number of flip probabilities given, got {bits}"
-            )
+    def _per_bit(self, bits: int) -> PerBit:
+        return PerBit((self.p01,) * bits, (self.p10,) * bits)

@@ -69,7 +69,7 @@ def error_mask(
             f"out must be a contiguous {dtype} tensor of shape {tuple(shape)}, "
             f"got {out.dtype} of shape {tuple(out.shape)}"
         )
-    target = out.view(torch.uint8).reshape(-1)
+    target = out.reshape(-1).view(torch.uint8)
     bytes_per_chunk = _LANES_PER_CHUNK * _LANE_BITS // 8
     for chunk, start in enumerate(range(0, target.numel(), bytes_per_chunk)):
         part = target[start : start + bytes_per_chunk]
@@ -105,6 +105,34 @@ def flip(words: torch.Tensor, probabilities: Sequence[float], *, seed: int, in_p
     if not any(probabilities):
         return words if in_place else words.clone()
     mask = error_mask(words.shape, probabilities, seed=seed, device=words.device)
+    return words.bitwise_xor_(mask) if in_place else words ^ mask
+
+
+def flip_asymmetric(
+    words: torch.Tensor, p01: Sequence[float], p10: Sequence[float], *, seed: int, in_place: bool = False
+) -> torch.Tensor:
+    """Words with independent bit errors whose probability depends on the stored bit.
+
+    Args:
+        words: contiguous or not, of `word_dtype(len(p01))`.
+        p01: probability of reading 1 where 0 is stored, bit 0 first.
+        p10: probability of reading 0 where 1 is stored, bit 0 first.
+        seed: as for `error_mask`.
+        in_place: overwrite `words` instead of returning new ones.
+
+    Returns:
+        The words as read.
+
+    Raises:
+        ArgumentError: as `flip`.
+
+    Example:
+        >>> flip_asymmetric(torch.tensor([0, 3], dtype=torch.uint8), [0.0, 0.0], [1.0, 0.0], seed=0)
+        tensor([0, 2], dtype=torch.uint8)
+    """
+    rising = flip(torch.zeros_like(words), p01, seed=child_seed(seed, "0 to 1"), in_place=True)
+    falling = flip(torch.zeros_like(words), p10, seed=child_seed(seed, "1 to 0"), in_place=True)
+    mask = rising ^ ((rising ^ falling) & words)
     return words.bitwise_xor_(mask) if in_place else words ^ mask
 
 

@@ -1,6 +1,6 @@
 """Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
 
-from qtaml.formats.format import Format
+from qtaml.formats.format import Format, read_moments
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
 from qtaml.formats.protections import Ideal, Protection, Raw
 from qtaml.formats.tensor_format import (
@@ -13,7 +13,7 @@ from qtaml.formats.tensor_format import (
     Step,
     TensorFormat,
 )
-from qtaml.formats.transitions import read_moments, transition_matrix
+from qtaml.formats.transitions import central_moments, transition_matrix
 
 __all__ = [
     "CORRECTIONS",
@@ -32,6 +32,7 @@ __all__ = [
     "Section",
     "Step",
     "TensorFormat",
+    "central_moments",
     "labels",
     "levels",
     "read_moments",

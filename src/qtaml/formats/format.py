@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.faults import BitErrorRates, FaultModel, word_dtype
+from qtaml.faults import BitErrorRates, FaultModel, WordLaw, word_dtype
 from qtaml.formats import levels as _levels
 from qtaml.formats.protections import Ideal, Protection, Raw
-from qtaml.formats.transitions import read_moments, transition_matrix
+from qtaml.formats.transitions import central_moments, transition_matrix
 
 
 @dataclass(frozen=True)
@@ -91,21 +91,25 @@ class Format:
         table[self.labels()] = self.levels()
         return table
 
+    def law(self, fault: FaultModel) -> WordLaw:
+        """Exact law of the label read given the stored one, after the protections."""
+        return fault.behind(self.protections).law(self.bits)
+
     def rates(self, fault: FaultModel) -> BitErrorRates:
         """Error rates of each bit position after its protection."""
-        return fault.behind(self.protections).rates(self.bits)
+        return self.law(fault).rates()
 
     def transition_matrix(self, fault: FaultModel) -> NDArray[np.float64]:
         """Probability of reading each label (columns) given each stored label (rows); up to 10 bits."""
-        return transition_matrix(self.rates(fault))
+        return transition_matrix(self.law(fault))
 
     def read_mean(self, fault: FaultModel) -> NDArray[np.float64]:
         """Exact expected value read, for each stored label, shape (2**bits,)."""
-        return _moments(self, fault)[0]
+        return read_moments(self, fault)[0]
 
     def read_variance(self, fault: FaultModel) -> NDArray[np.float64]:
         """Exact variance of the value read, for each stored label, shape (2**bits,)."""
-        return _moments(self, fault)[1]
+        return read_moments(self, fault)[1]
 
     def encode(self, weights: torch.Tensor, *, expecting: FaultModel | None = None) -> torch.Tensor:
         """Labels to store.
@@ -120,7 +124,7 @@ class Format:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
         """
         boundaries, labels = _decision(self, expecting)
-        index = torch.bucketize(weights.double(), boundaries.to(weights.device))
+        index = torch.bucketize(weights.double().contiguous(), boundaries.to(weights.device))
         return labels.to(weights.device)[index].to(word_dtype(self.bits))
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:
@@ -128,16 +132,18 @@ class Format:
         table = torch.from_numpy(self.readout()).to(words.device)
         return table[words.long()]
 
-    def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int) -> torch.Tensor:
-        """Words as read once through the protections."""
-        return fault.behind(self.protections).corrupt(words, bits=self.bits, seed=seed)
+    def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
+        """Words as read once through the protections; arguments as for `FaultModel.corrupt`."""
+        return fault.behind(self.protections).corrupt(words, bits=self.bits, seed=seed, place=place)
 
 
 @lru_cache(maxsize=256)
-def _moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    mean, variance = read_moments(fmt.readout(), fmt.rates(fault))
-    mean.flags.writeable = variance.flags.writeable = False
-    return mean, variance
+def read_moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], ...]:
+    """Mean, variance, third and fourth central moment of the value read, for each stored label; read-only arrays."""
+    moments = central_moments(fmt.readout(), fmt.law(fault))
+    for moment in moments:
+        moment.flags.writeable = False
+    return moments
 
 
 @lru_cache(maxsize=256)

@@ -142,11 +142,15 @@ class TensorFormat:
         """Weights that given words stand for, float64."""
         return self.sections[0].format.decode(words) * scale
 
-    def read(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, seed: int) -> torch.Tensor:
-        """Weights as read once from the memory, float64, of the shape of `words`."""
+    def read(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, seed: int, place: str = ""
+    ) -> torch.Tensor:
+        """Weights as read once from the memory, float64, of the shape of `words`; `place` names the tensor."""
         flat = words.reshape(-1)
         read = [
-            section.format.corrupt(flat[span], fault, seed=child_seed(seed, "section", number))
+            section.format.corrupt(
+                flat[span], fault, seed=child_seed(seed, "section", number), place=f"{place}/{span.start}"
+            )
             for number, (span, section) in enumerate(self._spans())
         ]
         return self.decode(torch.cat(read).reshape(words.shape), scale)

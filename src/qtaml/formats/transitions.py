@@ -4,16 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
-from qtaml.faults import BitErrorRates
+from qtaml.faults import WordLaw
 
 LARGEST_MATRIX_BITS = 10
 
 
-def transition_matrix(rates: BitErrorRates) -> NDArray[np.float64]:
+def transition_matrix(law: WordLaw) -> NDArray[np.float64]:
     """Probability of reading each word, given each stored word.
 
     Args:
-        rates: error rates of each bit position, after protection; at most 10 positions.
+        law: law of the word read, after protection; of at most 10 bits.
 
     Returns:
         Array of shape (2**bits, 2**bits): entry [stored, read]. Rows sum to 1.
@@ -25,49 +25,58 @@ def transition_matrix(rates: BitErrorRates) -> NDArray[np.float64]:
         theory.md section 8, `channel`.
 
     Example:
-        >>> transition_matrix(BitErrorRates((0.25,), (0.5,))).tolist()
+        >>> transition_matrix(WordLaw.of_bits((0.25,), (0.5,))).tolist()
         [[0.75, 0.25], [0.5, 0.5]]
     """
-    if rates.bits > LARGEST_MATRIX_BITS:
+    if law.bits > LARGEST_MATRIX_BITS:
         raise ArgumentError(
-            f"a transition matrix is made for at most {LARGEST_MATRIX_BITS} bits, got {rates.bits}; "
-            "read_moments has no such limit"
+            f"a transition matrix is made for at most {LARGEST_MATRIX_BITS} bits, got {law.bits}; "
+            "central_moments has no such limit"
         )
-    matrix = np.ones((1, 1))
-    for p01, p10 in zip(rates.p01, rates.p10, strict=True):
-        matrix = np.kron(np.array([[1 - p01, p01], [p10, 1 - p10]]), matrix)
+    matrix: NDArray[np.float64] = np.ones((1, 1))
+    for group in law.groups:
+        matrix = np.asarray(np.kron(group, matrix), dtype=np.float64)
     return matrix
 
 
-def read_moments(values: NDArray[np.float64], rates: BitErrorRates) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Exact mean and variance of the value read, for every stored word.
+def central_moments(
+    values: NDArray[np.float64], law: WordLaw
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Exact mean, variance, third and fourth central moment of the value read, for every stored word.
 
-    One bit position after the other is averaged over, by the law of total variance. Every term is non-negative, so
-    nothing cancels however small the error rates are, and the cost is bits x 2**bits.
+    One group of bits after the other is averaged over, by the laws of total moments. In the variance every term is
+    non-negative, so nothing cancels however small the error rates are. The cost is bits x 2**bits.
 
     Args:
         values: value of each word when read, shape (2**bits,).
-        rates: error rates of each bit position, after protection.
+        law: law of the word read, after protection.
 
     Returns:
-        (mean, variance), each of shape (2**bits,), indexed by the stored word.
+        (mean, variance, third, fourth), each of shape (2**bits,), indexed by the stored word.
 
     Source:
         theory.md 1.2 to 1.4 and 3 give closed forms for single encodings.
 
     Example:
-        >>> mean, variance = read_moments(np.array([0.0, 1.0]), BitErrorRates((0.25,), (0.5,)))
+        >>> mean, variance, _, _ = central_moments(np.array([0.0, 1.0]), WordLaw.of_bits((0.25,), (0.5,)))
         >>> mean.tolist(), variance.tolist()
         ([0.25, 0.5], [0.1875, 0.25])
     """
     mean = np.asarray(values, dtype=np.float64)
-    variance = np.zeros_like(mean)
-    for position, (p01, p10) in enumerate(zip(rates.p01, rates.p10, strict=True)):
-        shape = (-1, 2, 2**position)
-        m, v = mean.reshape(shape), variance.reshape(shape)
-        read_one = np.array([p01, 1 - p10]).reshape(2, 1)
-        low, high = m[:, :1], m[:, 1:]
-        spread = read_one * (1 - read_one) * (high - low) ** 2
-        mean = (low + read_one * (high - low)).reshape(-1)
-        variance = (v[:, :1] + read_one * (v[:, 1:] - v[:, :1]) + spread).reshape(-1)
-    return mean, variance
+    variance, third, fourth = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
+    below = 1
+    for matrix in law.groups:
+        shape = (-1, 1, len(matrix), below)
+        m, v, t, f = (moment.reshape(shape) for moment in (mean, variance, third, fourth))
+        weight = matrix[:, :, np.newaxis]
+        # Measured from the stored value, small drifts and steps keep their digits.
+        stored = m.swapaxes(1, 2)
+        away = m - stored
+        drift = (weight * away).sum(2, keepdims=True)
+        shift = away - drift
+        mean = (stored + drift).reshape(-1)
+        variance = (weight * (v + shift**2)).sum(2).reshape(-1)
+        third = (weight * (t + 3 * shift * v + shift**3)).sum(2).reshape(-1)
+        fourth = (weight * (f + 4 * shift * t + 6 * shift**2 * v + shift**4)).sum(2).reshape(-1)
+        below *= len(matrix)
+    return mean, variance, third, fourth

@@ -1,6 +1,7 @@
 """A network in the leaking memory: its stored words, and the network as read back."""
 
 import copy
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,11 @@ class Memory:
         for entry in self.plan.tensors:
             stored = self.tensors[entry.name]
             values = entry.storage.read(
-                stored.words, stored.scale, fault or self.plan.fault, seed=child_seed(seed, "read", entry.name)
+                stored.words,
+                stored.scale,
+                fault or self.plan.fault,
+                seed=child_seed(seed, "read", entry.name),
+                place=entry.name,
             )
             yield entry.name, values.to(getattr(torch, entry.dtype))
 
@@ -72,7 +77,10 @@ class Memory:
             ModelError: if the model cannot be copied.
         """
         try:
-            return copy.deepcopy(self._pattern).requires_grad_(False)
+            with warnings.catch_warnings():
+                # Copying a program of torch.export makes torch warn of its own internals.
+                warnings.simplefilter("ignore", FutureWarning)
+                return copy.deepcopy(self._pattern).requires_grad_(False)
         except Exception as error:
             raise ModelError(f"the model cannot be copied to read into it: {error}") from error
 
@@ -135,9 +143,7 @@ def store(model: nn.Module, plan: Plan) -> Memory:
     _check_fits(plan, model)
     present = named_tensors(model)
     tensors = {
-        entry.name: StoredTensor(
-            *entry.storage.encode(check_storable(entry.name, present[entry.name].detach()), plan.fault)
-        )
+        entry.name: StoredTensor(*entry.storage.encode(check_storable(entry.name, present[entry.name]), plan.fault))
         for entry in plan.tensors
     }
     rest = {name: present[name].detach().clone() for name in _rest_names(plan, model)}

@@ -56,7 +56,7 @@ def stored_weights(
         chosen = _matches(name, include) or (name in parameters and _is_weight(name, tensor, norms))
         if chosen and not _matches(name, exclude) and id(tensor) not in seen:
             seen.add(id(tensor))
-            stored[name] = check_storable(name, tensor.detach())
+            stored[name] = check_storable(name, tensor)
     if not stored:
         raise ModelError(
             "the model has no tensor to store: no floating-point parameter of two or more dimensions outside "
@@ -108,7 +108,7 @@ def _is_weight(name: str, tensor: torch.Tensor, norms: set[str]) -> bool:
 
 
 def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor itself, if it can be stored.
+    """The tensor, detached, if it can be stored.
 
     Raises:
         ModelError: if it has no elements, no data, holds NaN or infinity, or is not floating or not dense.
@@ -124,7 +124,7 @@ def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
         )
     if tensor.numel() == 0:
         raise ModelError(f"tensor {name!r} has no elements, shape {tuple(tensor.shape)}; name it in exclude")
-    if not bool(torch.isfinite(tensor).all()):
+    if not bool(torch.isfinite(tensor.detach()).all()):
         bad = int((~torch.isfinite(tensor)).sum())
         raise ModelError(f"tensor {name!r} must be finite, got {bad} NaN or infinite of {tensor.numel()} weights")
-    return tensor
+    return tensor.detach()

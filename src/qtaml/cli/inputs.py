@@ -1,0 +1,143 @@
+"""From what a user names on the command line to a network and data."""
+
+import importlib
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from torch.export.pt2_archive.constants import CUSTOM_OBJ_FILENAME_PREFIX, OPAQUE_OBJ_FILENAME_PREFIX
+
+from qtaml.errors import ArgumentError, ModelError, StoredFileError
+from qtaml.model import Batch
+
+LABELS = "labels"
+
+
+def load_model(spec: str, weights: Path | None = None) -> nn.Module:
+    """The network that a command line names.
+
+    Args:
+        spec: path of a `torch.export` program (`.pt2`), or "package.module:factory", a function without arguments that
+            returns the network; the current folder is searched too.
+        weights: a `.safetensors` file with its state dict.
+
+    Returns:
+        The network.
+
+    Raises:
+        ArgumentError: if `spec` is neither.
+        StoredFileError: if a file cannot be read, is damaged, or holds pickled objects.
+        ModelError: if the factory gives no module, or the weights do not fit it.
+    """
+    if spec.endswith(".pt2"):
+        model = _load_program(Path(spec))
+    elif spec.count(":") == 1:
+        model = _call_factory(spec)
+    else:
+        raise ArgumentError(f"MODEL must be a .pt2 file or package.module:factory, got {spec!r}")
+    if weights is not None:
+        _load_weights(model, weights)
+    return model
+
+
+def load_data(path: Path) -> tuple[Batch, torch.Tensor | None]:
+    """Inputs and labels from an `.npz` or `.safetensors` file.
+
+    Args:
+        path: a file of arrays, samples first. The array named "labels" holds the right classes. Another single array is
+            the input; several are inputs by their names.
+
+    Returns:
+        (inputs, labels); labels are None if there are none.
+
+    Raises:
+        StoredFileError: if the file cannot be read, or holds pickled objects or no inputs.
+    """
+    arrays = _read_arrays(path)
+    labels = arrays.pop(LABELS, None)
+    if not arrays:
+        raise StoredFileError(f"{path} holds no inputs: it needs an array besides {LABELS!r}")
+    inputs: Batch = next(iter(arrays.values())) if len(arrays) == 1 else arrays
+    return inputs, None if labels is None else labels.long()
+
+
+def first_samples(inputs: Batch, count: int) -> Batch:
+    """The first samples of a batch that `load_data` returned."""
+    if isinstance(inputs, torch.Tensor):
+        return inputs[:count]
+    assert isinstance(inputs, dict)
+    return {name: value[:count] for name, value in inputs.items()}
+
+
+def _read_arrays(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: torch.from_numpy(file[name]) for name in file.files}
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
+        raise StoredFileError(f"cannot read {path}: {error}") from error
+    raise StoredFileError(f"data must be an .npz or .safetensors file, got {path}")
+
+
+def _load_program(path: Path) -> nn.Module:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [Path(name).name for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise StoredFileError(f"cannot read {path}: {error}") from error
+    if any(name.startswith((CUSTOM_OBJ_FILENAME_PREFIX, OPAQUE_OBJ_FILENAME_PREFIX)) for name in names):
+        raise StoredFileError(f"{path} holds pickled objects, which are not loaded")
+    try:
+        with _nothing_unpickled():
+            return torch.export.load(path).module()
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StoredFileError(f"{path} is not a program of torch.export: {reason}") from error
+
+
+@contextmanager
+def _nothing_unpickled() -> Iterator[None]:
+    # torch.export.load falls back to full unpickling for sample inputs; this variable is torch's way to forbid it.
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _call_factory(spec: str) -> nn.Module:
+    module_name, _, function_name = spec.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        factory = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ArgumentError(f"MODEL {spec!r} cannot be imported: {error}") from error
+    model = factory()
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"MODEL {spec!r} must return a torch.nn.Module, got {type(model).__name__}")
+    return model
+
+
+def _load_weights(model: nn.Module, path: Path) -> None:
+    try:
+        safetensors.torch.load_model(model, path)
+    except (OSError, SafetensorError) as error:
+        raise StoredFileError(f"cannot read {path}: {error}") from error
+    except RuntimeError as error:
+        raise ModelError(f"the weights in {path} do not fit the model: {error}") from error

@@ -1,0 +1,1 @@
+"""Tests of qtaml; the folders mirror those of src/qtaml."""

@@ -1,0 +1,202 @@
+"""The command line as a user's script sees it: files in, files out, exit codes."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch.export import Dim
+
+import qtaml
+from qtaml.cli.main import main
+from tests.cases import CONVOLUTION
+
+FACTORY = """
+    from torch import nn
+
+    def network():
+        return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(64, 3))
+
+    def nothing():
+        return 3
+"""
+
+
+def run(folder, *arguments):
+    """The command as a process of its own, in a folder."""
+    command = [sys.executable, "-c", "from qtaml.cli.main import main; main()", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A user's folder: a program, a factory with weights, calibration and test data."""
+    path = tmp_path_factory.mktemp("user")
+    model = CONVOLUTION.model().eval()
+    batch = CONVOLUTION.batch(80)
+    program = torch.export.export(model, (batch,), dynamic_shapes=({0: Dim("samples")},))
+    torch.export.save(program, path / "network.pt2")
+    labels = model(batch).argmax(1)
+    np.savez(path / "calibration.npz", images=batch[:40].numpy())
+    np.savez(path / "test.npz", images=batch.numpy(), labels=labels.numpy())
+    safetensors.torch.save_file({"images": batch, "labels": labels}, path / "test.safetensors")
+    (path / "user_network.py").write_text(textwrap.dedent(FACTORY))
+    scope: dict[str, object] = {}
+    exec(textwrap.dedent(FACTORY), scope)
+    torch.manual_seed(0)
+    safetensors.torch.save_file(scope["network"]().state_dict(), path / "weights.safetensors")
+    (path / "damaged.pt2").write_bytes((path / "network.pt2").read_bytes()[:1000])
+    (path / "damaged.npz").write_bytes((path / "test.npz").read_bytes()[:100])
+    np.savez(path / "objects.npz", images=np.array([{"a": 1}], dtype=object))
+    return path
+
+
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """The command in this process, in the user's folder: returns exit code, standard output and standard error."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["qtaml", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return call
+
+
+COMPENSATE = ("--calibration", "calibration.npz", "--p", "0.1", "--overhead", "0.1")
+
+
+def test_a_program_is_compensated_and_evaluated(folder):
+    """The way of the README: a .pt2 goes in, a stored network comes out, its accuracy has an interval."""
+    compensated = run(folder, "compensate", "network.pt2", *COMPENSATE, "--out", "stored")
+    assert compensated.returncode == 0, compensated.stderr
+    assert "conv.weight" in compensated.stdout
+    assert "stored network: stored" in compensated.stdout
+    evaluated = run(folder, "evaluate", "stored", "--test", "test.npz", "--trials", "5", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    result = qtaml.Result.from_json(evaluated.stdout)
+    assert result.samples == 80
+    assert len(result.values) == 5
+    again = run(
+        folder, "evaluate", "stored", "--test", "test.safetensors", "--trials", "5", "--json", "--batch-size", "9"
+    )
+    assert qtaml.Result.from_json(again.stdout).values == result.values
+
+
+def test_a_factory_with_weights_is_compensated_and_evaluated(folder):
+    """package.module:factory with a .safetensors state dict; the plan comes as JSON."""
+    arguments = ("compensate", "user_network:network", "--weights", "weights.safetensors", *COMPENSATE)
+    compensated = run(
+        folder, *arguments, "--out", "from_factory", "--json", "--include", "*.bias", "--granularity", "row"
+    )
+    assert compensated.returncode == 0, compensated.stderr
+    plan = qtaml.Plan.from_json(compensated.stdout)
+    assert [tensor.name for tensor in plan.tensors] == ["0.weight", "0.bias", "3.weight", "3.bias"]
+    evaluated = run(folder, "evaluate", "from_factory", "--test", "test.npz", "--trials", "3")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "95% over reads and test samples; 3 reads" in evaluated.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ("compensate", "network.pt2", "--calibration", "calibration.npz", "--p", "0.7", "--overhead", "0.1"),
+            2,
+            "p must",
+        ),
+        (("compensate", "missing.pt2", *COMPENSATE), 4, "cannot read missing.pt2"),
+        (("compensate", "damaged.pt2", *COMPENSATE), 4, "cannot read damaged.pt2"),
+        (("compensate", "network.onnx", *COMPENSATE), 2, "MODEL must be a .pt2 file or package.module:factory"),
+        (("compensate", "user_network:missing", *COMPENSATE), 2, "cannot be imported"),
+        (("compensate", "no_such_module:network", *COMPENSATE), 2, "No module named 'no_such_module'"),
+        (("compensate", "user_network:nothing", *COMPENSATE), 2, "must return a torch.nn.Module, got int"),
+        (
+            ("compensate", "user_network:network", "--weights", "test.safetensors", *COMPENSATE),
+            2,
+            "do not fit the model",
+        ),
+        (("compensate", "user_network:network", "--weights", "network.pt2", *COMPENSATE), 4, "cannot read network.pt2"),
+        (("compensate", "network.pt2", *COMPENSATE, "--calibration", "damaged.npz"), 4, "cannot read damaged.npz"),
+        (("compensate", "network.pt2", *COMPENSATE, "--calibration", "objects.npz"), 4, "cannot read objects.npz"),
+        (
+            ("compensate", "network.pt2", *COMPENSATE, "--calibration", "network.pt2"),
+            4,
+            "must be an .npz or .safetensors",
+        ),
+        (("compensate", "network.pt2", *COMPENSATE, "--encoding", "unary"), 2, "Invalid value for '--encoding'"),
+        (("compensate", "network.pt2", *COMPENSATE, "--overhead", "5"), 2, "5 per cent is 0.05"),
+        (("evaluate", "nowhere", "--test", "test.npz"), 4, "cannot read nowhere/manifest.json"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_a_code(here, folder, arguments, code, message):
+    """No traceback, no partial output, and an exit code that says what kind of mistake it was."""
+    extra = ("--out", "mistake") if arguments[0] == "compensate" else ()
+    ended, out, err = here(*arguments, *extra)
+    assert ended == code, err
+    assert message in err.replace("\n", " ")
+    assert out == ""
+    assert not (folder / "mistake").exists()
+
+
+def test_an_insufficient_budget_has_its_own_code(here, folder):
+    """Exit code 3, and the least overhead in the message."""
+    arguments = ("--overhead", "0.01", "--residual-floor", "2", "--out", "too_little")
+    ended, _, err = here("compensate", "tests.cases:ResidualNet", *COMPENSATE, *arguments)
+    assert ended == 3
+    assert "overhead must be at least 0." in err
+    assert not (folder / "too_little").exists()
+
+
+def test_no_traceback_reaches_the_user(folder):
+    """As a process of its own, a mistake leaves one line on standard error."""
+    done = run(folder, "compensate", "missing.pt2", *COMPENSATE, "--out", "mistake")
+    assert done.returncode == 4
+    assert done.stderr == "qtaml: cannot read missing.pt2: [Errno 2] No such file or directory: 'missing.pt2'\n"
+
+
+def test_a_damaged_stored_network_has_its_own_code(here, tmp_path):
+    """Exit code 4 for a file whose checksum differs."""
+    here("compensate", "network.pt2", *COMPENSATE, "--out", tmp_path / "stored")
+    words = tmp_path / "stored" / "words.safetensors"
+    words.write_bytes(words.read_bytes()[:-1] + b"!")
+    ended, _, err = here("evaluate", tmp_path / "stored", "--test", "test.npz")
+    assert ended == 4
+    assert "words.safetensors is damaged" in err
+
+
+def test_a_moved_network_can_be_named_again(here, folder, tmp_path):
+    """If the network is no longer where it was, the error says so and --model names it."""
+    (tmp_path / "moved.pt2").write_bytes((folder / "network.pt2").read_bytes())
+    stored = tmp_path / "stored"
+    here("compensate", tmp_path / "moved.pt2", "--out", stored, *COMPENSATE)
+    (tmp_path / "moved.pt2").unlink()
+    ended, _, err = here("evaluate", stored, "--test", "test.npz")
+    assert ended == 4
+    assert "moved.pt2" in err
+    ended, out, err = here("evaluate", stored, "--test", "test.npz", "--model", "network.pt2", "--trials", "2")
+    assert (ended, out[:9]) == (0, "accuracy "), err
+
+
+def test_help_names_the_commands_and_exit_codes(here):
+    """`qtaml --help` is where a newcomer starts."""
+    _, text, _ = here("--help")
+    for word in ("demo", "compensate", "evaluate", "Exit codes"):
+        assert word in text
+
+
+def test_demo_writes_a_picture_and_numbers(here, tmp_path):
+    """The first command of the README, with few reads."""
+    ended, out, err = here("demo", "--out", tmp_path, "--trials", "2", "--json")
+    assert ended == 0, err
+    curve = json.loads(out)
+    assert curve["clean"] >= 0.98
+    assert json.loads((tmp_path / "overhead_curve.json").read_text()) == curve
+    assert (tmp_path / "overhead_curve.png").read_bytes().startswith(b"\x89PNG")

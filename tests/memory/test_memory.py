@@ -1,0 +1,260 @@
+"""A network in the memory, read back, saved and loaded."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+import qtaml
+from qtaml.faults import Uniform
+from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, assert_unchanged, snapshot
+
+
+def stored(case, **arguments):
+    """The network of a case, and its memory."""
+    model = case.model()
+    settings = {"p": 0.1, "overhead": 0.2, "passes": 2, "trials": 2} | arguments
+    return model, qtaml.store(model, qtaml.compensate(model, case.batch(), **settings))
+
+
+def assert_equal_memories(first, second):
+    """Fail if two memories differ in any stored bit."""
+    assert first.plan == second.plan
+    for name, tensor in first.tensors.items():
+        assert torch.equal(tensor.words, second.tensors[name].words), name
+        assert torch.equal(tensor.scale, second.tensors[name].scale), name
+    assert first.rest.keys() == second.rest.keys()
+    for name, tensor in first.rest.items():
+        assert torch.equal(tensor, second.rest[name]), name
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_without_errors_the_network_comes_back(case):
+    """Read without errors, an uncorrected plan gives every weight within half a step and the rest exactly."""
+    model, memory = stored(case, correction="none")
+    read = memory.model(seed=0, fault=Uniform(0))
+    assert not any(module.training for module in read.modules())
+    kept = {name for entry in memory.plan.tensors for name in (entry.name, *entry.aliases)}
+    for name, tensor in model.state_dict().items():
+        found = read.state_dict()[name]
+        limit = tensor.abs().max() / 255 * 1.001 if name in kept else 0
+        assert (found - tensor).abs().max() <= limit, name
+
+
+def test_tied_weights_stay_tied():
+    """Embedding and head of what is read are one tensor, and one draw of errors."""
+    _, memory = stored(TRANSFORMER)
+    read = memory.model(seed=0)
+    assert read.head.weight is read.embed.weight
+    state = memory.state_dict(seed=0)
+    assert torch.equal(state["head.weight"], state["embed.weight"])
+    assert torch.equal(state["head.weight"], read.head.weight)
+
+
+def test_a_memory_loaded_into_an_untied_model_fills_both():
+    """If the model that a memory is loaded into does not tie them, both tensors get what is read."""
+    _, memory = stored(TRANSFORMER)
+    untied = TRANSFORMER.model()
+    untied.head.weight = nn.Parameter(torch.zeros(7, 8))
+    memory.read_into(untied, seed=0)
+    assert torch.equal(untied.head.weight, untied.embed.weight)
+
+
+def test_reads_are_reproducible_and_independent():
+    """The same seed gives the same read; another seed another; tensors do not share errors."""
+    _, memory = stored(CONVOLUTION, overhead=0.0)
+    first, again, other = (memory.state_dict(seed=seed) for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_read_values_have_the_exact_mean_and_variance():
+    """Over 4000 reads the mean and variance of every weight agree with the exact ones.
+
+    The sum of squared z-scores of the means is chi-square; it is required to lie within 5 sigma (false alarm 1e-6). A
+    shift of all means by 5 per cent of the spread of one read would be seen.
+    """
+    torch.manual_seed(0)
+    model = nn.Linear(8, 4, bias=False)
+    memory = qtaml.store(model, qtaml.compensate(model, torch.randn(16, 8), p=0.1, overhead=0.1, granularity="row"))
+    (entry,) = memory.plan.tensors
+    tensor = memory.tensors["weight"]
+    reads = torch.stack([memory.state_dict(seed=seed)["weight"].double() for seed in range(4000)])
+    mean = entry.storage.read_mean(tensor.words, tensor.scale, memory.plan.fault)
+    noisy = reads.std(0) > 0
+    z = ((reads.mean(0) - mean) / (reads.std(0) / 4000**0.5))[noisy]
+    assert abs(float(z.square().sum()) - len(z)) < 5 * (2 * len(z)) ** 0.5
+    assert (reads.mean(0) - mean)[~noisy].abs().sum() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_every_floating_dtype_is_stored(dtype):
+    """The network comes back in its own dtype, non-contiguous weights included."""
+    model = nn.Linear(6, 4, bias=False).to(dtype)
+    model.weight = nn.Parameter(torch.randn(6, 4).to(dtype).T)
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=8))
+    read = memory.model(seed=0).weight
+    assert read.dtype == dtype
+    assert (read.double() - model.weight.double()).abs().max() <= model.weight.double().abs().max() / 100
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_saved_and_loaded_it_is_the_same(case, tmp_path):
+    """Every stored bit survives the disk, also when loaded into a network of other weights."""
+    _, memory = stored(case)
+    memory.save(tmp_path / "deployed")
+    assert_equal_memories(memory, qtaml.load(tmp_path / "deployed", case.model(seed=9)))
+    reads = (qtaml.load(tmp_path / "deployed", case.model(seed=9)).state_dict(seed=3), memory.state_dict(seed=3))
+    assert all(torch.equal(reads[0][name], reads[1][name]) for name in reads[1])
+
+
+def test_plan_and_weights_rebuild_the_memory():
+    """A plan that went through JSON stores the same bits."""
+    model, memory = stored(RESIDUAL, granularity="row", encoding="gray")
+    assert_equal_memories(memory, qtaml.store(model, qtaml.Plan.from_json(memory.plan.to_json())))
+
+
+def test_saving_twice_replaces_and_leaves_nothing_behind(tmp_path):
+    """An older memory is replaced; no temporary folder stays."""
+    _, first = stored(CONVOLUTION)
+    model, second = stored(CONVOLUTION, seed=1, overhead=0.5)
+    first.save(tmp_path / "deployed")
+    second.save(tmp_path / "deployed")
+    assert_equal_memories(second, qtaml.load(tmp_path / "deployed", model))
+    assert [path.name for path in tmp_path.iterdir()] == ["deployed"]
+
+
+def test_a_failed_save_leaves_the_old_memory(tmp_path, monkeypatch):
+    """If writing fails half-way, the older memory is intact and no partial folder is left."""
+    model, memory = stored(CONVOLUTION)
+    memory.save(tmp_path / "deployed")
+    _, other = stored(CONVOLUTION, overhead=0.9)
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("qtaml._files.to_json", fail)
+    with pytest.raises(OSError, match="disk full"):
+        other.save(tmp_path / "deployed")
+    assert [path.name for path in tmp_path.iterdir()] == ["deployed"]
+    monkeypatch.undo()
+    assert_equal_memories(memory, qtaml.load(tmp_path / "deployed", model))
+
+
+def test_foreign_folders_are_not_overwritten(tmp_path):
+    """A folder with other files, or a file, is refused and kept."""
+    _, memory = stored(CONVOLUTION)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    (tmp_path / "file").write_text("text")
+    for name in ("thesis", "file"):
+        with pytest.raises(qtaml.StoredFileError, match=r"exists and has no manifest\.json: it is not overwritten"):
+            memory.save(tmp_path / name)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "thesis"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A saved memory."""
+    path = tmp_path_factory.mktemp("memory") / "deployed"
+    stored(CONVOLUTION)[1].save(path)
+    return path
+
+
+FILES = ["manifest.json", "plan.json", "rest.safetensors", "scales.safetensors", "words.safetensors"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "empty"])
+def test_damage_is_found(saved, tmp_path, name, damage):
+    """A truncated, altered, missing or empty file is an error that names it, whichever it is."""
+    copy = tmp_path / "deployed"
+    shutil.copytree(saved, copy)
+    assert sorted(path.name for path in copy.iterdir()) == FILES
+    data = bytearray((copy / name).read_bytes())
+    if damage == "remove":
+        (copy / name).unlink()
+    elif damage == "flip":
+        data[len(data) // 2] ^= 0xFF
+        (copy / name).write_bytes(data)
+    else:
+        (copy / name).write_bytes(data[: len(data) // 2 if damage == "truncate" else 0])
+    model = CONVOLUTION.model()
+    before = snapshot(model)
+    with pytest.raises(qtaml.StoredFileError, match=r"deployed"):
+        qtaml.load(copy, model)
+    assert_unchanged(model, before)
+
+
+def test_a_newer_layout_is_refused(saved, tmp_path):
+    """A manifest of another version is named as such."""
+    copy = tmp_path / "deployed"
+    shutil.copytree(saved, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"version": 2}))
+    with pytest.raises(qtaml.StoredFileError, match="version: Input should be 1"):
+        qtaml.load(copy, CONVOLUTION.model())
+
+
+def test_another_model_is_refused(saved):
+    """Missing tensors, other shapes, other dtypes and other surroundings are named."""
+    with pytest.raises(qtaml.ModelError, match=r"the model has no tensor 'conv\.weight', which the plan stores"):
+        qtaml.load(saved, RESIDUAL.model())
+    wider = CONVOLUTION.model()
+    wider.head = nn.Linear(64, 5)
+    with pytest.raises(qtaml.ModelError, match=r"'head\.weight' must have shape \(3, 64\) and dtype float32"):
+        qtaml.load(saved, wider)
+    with pytest.raises(qtaml.ModelError, match=r"got shape \(4, 1, 3, 3\) and dtype float64"):
+        qtaml.load(saved, CONVOLUTION.model().double())
+    bare = CONVOLUTION.model()
+    bare.norm = nn.Identity()
+    with pytest.raises(qtaml.ModelError, match=r"'norm\.bias' is in only one of the two"):
+        qtaml.load(saved, bare)
+
+
+def test_a_plan_for_another_model_is_refused():
+    """`store` checks names, shapes and finiteness, and leaves the model alone."""
+    model = CONVOLUTION.model()
+    plan = qtaml.uniform_msp(model, p=0.1, protected_bits=1)
+    with pytest.raises(qtaml.ModelError, match=r"has no tensor 'conv\.weight'"):
+        qtaml.store(RESIDUAL.model(), plan)
+    with torch.no_grad():
+        model.conv.weight[0] = float("nan")
+    with pytest.raises(qtaml.ModelError, match=r"'conv\.weight' must be finite, got 9 NaN or infinite of 36"):
+        qtaml.store(model, plan)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_callers_model_is_not_changed(case, tmp_path):
+    """Storing, reading, saving and loading leave it bit for bit as it was."""
+    model = case.model()
+    before = snapshot(model)
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    memory.model(seed=0)
+    memory.save(tmp_path / "deployed")
+    qtaml.load(tmp_path / "deployed", model).state_dict(seed=1)
+    assert_unchanged(model, before)
+
+
+def test_biases_in_the_memory_are_read_with_errors():
+    """Included biases are stored under their own scale."""
+    model = CONVOLUTION.model()
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.3, protected_bits=0, include=["head.bias"]))
+    assert not torch.equal(memory.model(seed=0).head.bias, model.head.bias)
+    assert torch.equal(memory.model(seed=0).conv.bias, model.conv.bias)
+
+
+def test_a_model_that_cannot_be_copied_is_named():
+    """A module that refuses to be copied gives a clear error."""
+
+    class Unique(nn.Linear):
+        def __deepcopy__(self, memo):
+            raise RuntimeError("there is only one")
+
+    model = Unique(2, 2)
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    with pytest.raises(qtaml.ModelError, match="the model cannot be copied to read into it: there is only one"):
+        memory.model(seed=0)

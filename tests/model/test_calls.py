@@ -1,0 +1,96 @@
+"""Running a network without changing it."""
+
+from collections import namedtuple
+
+import pytest
+import torch
+from torch import nn
+
+from qtaml.errors import ArgumentError, ModelError
+from qtaml.model import evaluation_mode, finite_outputs, outputs
+from tests.cases import CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer, as some models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.linear(x)
+
+
+def test_buffers_written_in_forward_are_left_alone():
+    """A model that writes to its buffers is the same after a call."""
+    model = Counting()
+    before = snapshot(model)
+    outputs(model, torch.zeros(3, 2))
+    assert_unchanged(model, before)
+
+
+def test_evaluation_mode_restores_each_module():
+    """A mixture of modes is restored, also after an error."""
+    model = CONVOLUTION.model()
+    model.norm.eval()
+    before = snapshot(model)
+    with evaluation_mode(model):
+        assert not any(module.training for module in model.modules())
+    assert_unchanged(model, before)
+    with pytest.raises(ModelError), evaluation_mode(model):
+        outputs(model, torch.zeros(1))
+    assert_unchanged(model, before)
+
+
+def test_tied_weights_are_replaced_everywhere():
+    """Replacing the embedding replaces the head tied to it."""
+    model = TRANSFORMER.model().eval()
+    zeros = outputs(model, TRANSFORMER.batch(), {"embed.weight": torch.zeros(7, 8)})
+    assert torch.equal(zeros, torch.zeros_like(zeros))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda x: (x, None),
+        lambda x: [x],
+        lambda x: {"hidden": None, "logits": x},
+        lambda x: {"only": x},
+        lambda x: namedtuple("Output", "loss logits")(None, x),
+    ],
+)
+def test_usual_outputs_are_understood(wrap):
+    """Tuples, dictionaries and records with logits give the logits."""
+
+    class Wrapped(nn.Linear):
+        def forward(self, x):
+            return wrap(super().forward(x))
+
+    model = Wrapped(2, 3)
+    batch = torch.randn(4, 2)
+    assert torch.equal(outputs(model, batch), nn.Linear.forward(model, batch))
+
+
+def test_named_and_several_inputs():
+    """A tuple gives positional inputs, a dictionary named ones."""
+    model = nn.Bilinear(2, 3, 1)
+    left, right = torch.randn(4, 2), torch.randn(4, 3)
+    named = outputs(model, {"input1": left, "input2": right})
+    assert torch.equal(outputs(model, (left, right)), named)
+    assert named.shape == (4, 1)
+
+
+def test_failures_name_the_inputs():
+    """A batch of the wrong shape, kind, or with NaN is an error that says what was given."""
+    model = CONVOLUTION.model()
+    with pytest.raises(ModelError, match=r"failed on inputs of shape \(4, 3, 4, 4\) float32"):
+        outputs(model, torch.rand(4, 3, 4, 4))
+    with pytest.raises(ArgumentError, match="a batch must be a tensor, a tuple of inputs or a dictionary"):
+        outputs(model, "images.png")
+    with pytest.raises(ModelError, match=r"NaN or infinite outputs on inputs of shape \(4, 1, 4, 4\) float32"):
+        finite_outputs(model, torch.full((4, 1, 4, 4), float("nan")))
+    with pytest.raises(ModelError, match="must give a floating-point tensor with samples first"):
+        outputs(nn.Flatten(), torch.zeros(2, 2, dtype=torch.int64))

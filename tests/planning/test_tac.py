@@ -1,0 +1,199 @@
+"""Algorithm 1 through the public door."""
+
+import pytest
+import torch
+from torch import nn
+
+import qtaml
+from qtaml.formats import Format, Section, TensorFormat
+from qtaml.planning import protection_options
+from qtaml.sensitivity import Gain
+from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, assert_unchanged, snapshot
+
+
+def plan_of(case, **arguments):
+    """A quick plan of a case."""
+    settings = {"p": 0.1, "overhead": 0.1, "passes": 4, "trials": 2} | arguments
+    return qtaml.compensate(case.model(), case.batch(), **settings)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("overhead", [0.0, 0.07, 0.5, 1.0])
+def test_the_budget_is_kept_and_used(case, overhead):
+    """A split allocation spends the budget to the last whole weight, and never more."""
+    plan = plan_of(case, overhead=overhead)
+    assert plan.overhead <= overhead + 1e-12
+    assert (overhead - plan.overhead) * plan.weights * 8 < 8
+    assert plan.allocation_gap == pytest.approx(0, abs=0.01)
+
+
+def test_predicted_error_is_lemma_4_2_times_the_gain():
+    """For offset binary the options follow n gain (4/3) p (1-p) scale**2 (4**-k - 4**-B) on the integer grid."""
+    weight = torch.randn(20, 10).double()
+    stored = TensorFormat((Section(200, Format(grid="integer")),))
+    options = protection_options(weight, stored, Gain(2.5, 0.0), qtaml.faults.Uniform(0.1), floor=0)
+    scale = float(weight.abs().max())
+    for k, (cells, error) in enumerate(zip(options.cells, options.errors, strict=True)):
+        assert cells == 8 + k
+        assert error == pytest.approx(200 * 2.5 * 4 / 3 * 0.09 * scale**2 * (4.0**-k - 4.0**-8), rel=1e-9)
+
+
+def test_predicted_error_of_rows_and_other_encodings_is_the_exact_variance():
+    """Whatever the encoding and granularity, the option's error is the sum of the exact variances of what is read."""
+    weight = torch.randn(5, 8).double() * torch.arange(1, 6).double()[:, None]
+    fault = qtaml.faults.Uniform(0.05)
+    for encoding in qtaml.formats.ENCODINGS:
+        fmt = Format(bits=4, encoding=encoding)
+        stored = TensorFormat((Section(40, fmt),), granularity="row")
+        words, scale = stored.encode(weight, fault)
+        variance = torch.from_numpy(fmt.read_variance(fault).copy())[words.long()] * scale**2
+        options = protection_options(weight, stored, Gain(3.0, 0.0), fault, floor=0)
+        assert options.errors[0] == pytest.approx(3 * float(variance.sum()), rel=1e-12)
+
+
+def test_important_tensors_get_more_bits():
+    """On a network whose first matrix is scaled up a hundredfold against the second, it gets the protection."""
+    model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False))
+    with torch.no_grad():
+        model[0].weight.mul_(100)
+    plan = qtaml.compensate(model, torch.randn(32, 8), p=0.1, overhead=0.25, allocation="integer")
+    first, second = (tensor.storage.protected_bits for tensor in plan.tensors)
+    assert first + second == 2 * 128
+    assert abs(first - second) <= 128  # gains of both are about alike: the scale of one is the gain of the other
+    with torch.no_grad():
+        model[0].weight[0, 0] = 10 * model[0].weight.abs().max()
+    widened = qtaml.compensate(model, torch.randn(32, 8), p=0.1, overhead=0.25, allocation="integer")
+    assert widened.tensors[0].storage.protected_bits > first
+
+
+@pytest.mark.parametrize("allocation", ["split", "integer", "greedy"])
+def test_every_allocation_reports_its_gap(allocation):
+    """The gap to the best split allocation is stated, and is never negative."""
+    plan = plan_of(RESIDUAL, allocation=allocation)
+    assert plan.allocation_gap >= -1e-9
+    assert plan.settings["allocation"] == allocation
+
+
+def test_floors_are_kept():
+    """Floors by name and inside residual branches hold, and the higher one wins."""
+    plan = plan_of(RESIDUAL, overhead=0.6, residual_floor=2, floors={"stem*": 1, "first.weight": 3})
+    depth = {t.name: min(s.format.protected_bits for s in t.storage.sections) for t in plan.tensors}
+    assert depth["stem.weight"] >= 1
+    assert depth["first.weight"] >= 3
+    assert min(depth[name] for name in ("second.weight", "shortcut.weight", "branch.weight")) >= 2
+
+
+def test_an_insufficient_budget_names_the_least_one():
+    """The error says which overhead would do, and that overhead does."""
+    with pytest.raises(
+        qtaml.BudgetError, match=r"overhead must be at least 0\.\d+ to give every tensor its floor"
+    ) as caught:
+        plan_of(RESIDUAL, overhead=0.01, residual_floor=1)
+    least = caught.value.least_overhead
+    assert plan_of(RESIDUAL, overhead=least, residual_floor=1).overhead == pytest.approx(least)
+
+
+def test_the_same_seed_gives_the_same_plan():
+    """Plans are reproducible, and survive JSON."""
+    first, again = plan_of(CONVOLUTION, seed=5), plan_of(CONVOLUTION, seed=5)
+    assert first == again
+    assert qtaml.Plan.from_json(first.to_json()) == first
+    assert plan_of(CONVOLUTION, seed=6) != first
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_model_is_not_changed(case):
+    """Neither by success nor by failure."""
+    model = case.model()
+    before = snapshot(model)
+    qtaml.compensate(model, case.batch(), p=0.1, overhead=0.1, passes=2, trials=2)
+    assert_unchanged(model, before)
+    with pytest.raises(qtaml.QtamlError):
+        qtaml.compensate(model, case.batch()[:, :0], p=0.1, overhead=0.1)
+    assert_unchanged(model, before)
+
+
+def test_a_fault_model_may_stand_for_p():
+    """Per-bit probabilities plan too; the paper's single factor is refused for them."""
+    fault = qtaml.faults.PerBit((0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08))
+    plan = plan_of(CONVOLUTION, p=None, fault=fault)
+    assert plan.fault == fault
+    assert qtaml.Plan.from_json(plan.to_json()) == plan
+    with pytest.raises(qtaml.ArgumentError, match="correction='paper' needs one flip probability"):
+        plan_of(CONVOLUTION, p=None, fault=fault, correction="paper")
+    with pytest.raises(qtaml.ArgumentError, match="bits must be 8, the number of flip probabilities given, got 4"):
+        plan_of(CONVOLUTION, p=None, fault=fault, bits=4)
+
+
+def test_no_errors_and_all_zero_tensors():
+    """Without errors nothing is corrected or protected; a tensor of zeros gets no protection and reads as zeros."""
+    assert plan_of(CONVOLUTION, p=0.0).overhead == 0
+    model = CONVOLUTION.model()
+    with torch.no_grad():
+        model.conv.weight.zero_()
+    plan = qtaml.compensate(model, CONVOLUTION.batch(), p=0.1, overhead=0.2)
+    assert plan.tensors[0].storage.protected_bits == 0
+    read = qtaml.store(model, plan).model(seed=0)
+    assert not read.conv.weight.any()
+
+
+def test_biases_in_the_same_memory_are_compensated_too():
+    """Paper B.5: included biases are stored, corrected and read with errors."""
+    plan = plan_of(CONVOLUTION, include=["*.bias"], granularity="row", overhead=0.0)
+    names = [tensor.name for tensor in plan.tensors]
+    assert names == ["conv.weight", "conv.bias", "norm.bias", "head.weight", "head.bias"]
+
+
+def test_a_checkpoint_on_the_grid_is_quantised_once():
+    """Paper B.4: weights that lie on the deployment grid are stored without loss, and rescaled before rounding."""
+    model = nn.Linear(16, 8, bias=False)
+    with torch.no_grad():
+        codes = torch.randint(0, 256, (8, 16))
+        codes[0, 0] = 255
+        model.weight.copy_((codes - 127.5) * 0.01)
+    fault = qtaml.faults.Uniform(0.1)
+    fmt = TensorFormat((Section(128, Format()),))
+    words, _ = fmt.encode(model.weight.detach(), fault)
+    assert torch.equal(words.long(), codes)
+    corrected, scale = TensorFormat((Section(128, Format()),), correction="paper").encode(model.weight.detach(), fault)
+    once = ((model.weight.detach().double() / scale / 0.8) * 127.5 + 127.5).clamp(0, 255)
+    assert (corrected.double() - once).abs().max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"p": 0.5}, r"p must be a flip probability in \[0, 0.5\), got 0.5"),
+        ({"p": -0.1}, r"p must be a flip probability in \[0, 0.5\), got -0.1"),
+        ({"p": float("nan")}, "p must be finite, got nan"),
+        ({"p": "high"}, "p must be a number, got 'high'"),
+        ({"p": None}, "give exactly one of p and fault"),
+        ({"p": None, "fault": 0.1}, "fault must be a fault model"),
+        ({"overhead": 5}, r"overhead must be a share from 0 to 1 \(every bit protected\), got 5; 5 per cent is 0.05"),
+        ({"overhead": -0.01}, "overhead must be a share from 0 to 1"),
+        ({"bits": 1}, "bits must be a whole number from 2 to 16, got 1"),
+        ({"bits": 8.0}, "bits must be a whole number from 2 to 16, got 8.0"),
+        ({"encoding": "unary"}, "encoding must be one of 'offset_binary', 'twos_complement'"),
+        ({"grid": "log"}, "grid must be one of"),
+        ({"granularity": "block"}, "granularity must be one of 'tensor', 'row', got 'block'"),
+        ({"allocation": "best"}, "allocation must be one of 'split', 'integer', 'greedy', got 'best'"),
+        ({"correction": "mean"}, "correction must be one of"),
+        ({"step": "double"}, "step must be one of"),
+        ({"floors": {"stem*": 9}}, r"floors\['stem\*'\] must be a whole number from 0 to 8, got 9"),
+        ({"floors": {"nothing": 1}}, "floors pattern 'nothing' matches none of"),
+        ({"residual_floor": -1}, "residual_floor must be a whole number from 0 to 8, got -1"),
+        ({"trials": 1}, "trials must be a whole number of at least 2, got 1"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"exclude": ["*"]}, "the model has no tensor to store"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    """Each names the argument, its value and what is allowed."""
+    with pytest.raises(qtaml.QtamlError, match=message):
+        plan_of(RESIDUAL, **arguments)
+
+
+def test_calibration_of_the_wrong_shape_is_refused():
+    """The error says what was given."""
+    with pytest.raises(qtaml.ModelError, match=r"failed on inputs of shape \(4, 2\) float32"):
+        qtaml.compensate(TRANSFORMER.model(), torch.zeros(4, 2), p=0.1, overhead=0.1)

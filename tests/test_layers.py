@@ -1,0 +1,90 @@
+"""The layout of the package: imports run one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import qtaml
+
+ROOT = Path(qtaml.__file__).parent
+LAYERS = (
+    ["errors"],
+    ["_checks"],
+    ["_random", "_files", "_progress"],
+    ["device"],
+    ["faults"],
+    ["formats"],
+    ["theory"],
+    ["model"],
+    ["sensitivity"],
+    ["planning"],
+    ["memory"],
+    ["evaluate"],
+    ["networks"],
+    ["report"],
+    ["experiments"],
+    ["cli", "app"],
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+
+def imports_of(source: str) -> set[str]:
+    """Full names of the qtaml modules that a source text imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "qtaml":
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "qtaml"}
+    return {name for name in found if name != "qtaml"}
+
+
+def layer_of(name: str) -> str:
+    """The folder or top module that a module belongs to."""
+    return name.split(".")[1]
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package but its root, and its file."""
+    paths = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
+    return {".".join(("qtaml", *path.relative_to(ROOT).with_suffix("").parts)): path for path in paths}
+
+
+def test_every_folder_has_its_place():
+    """Each module and folder of the package is named in the order of layers."""
+    assert {layer_of(name) for name in modules()} <= RANK.keys()
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_run_one_way(name):
+    """A module imports only from layers above its own, or from its own folder."""
+    for imported in imports_of(modules()[name].read_text()):
+        own, other = layer_of(name), layer_of(imported)
+        if other in RANK:
+            assert other == own or RANK[other] < RANK[own], f"{name} imports {imported}"
+
+
+def test_no_cycle_inside_a_folder():
+    """The modules of the package form no import cycle."""
+    known = modules()
+    graph = {
+        name: {other for other in imports_of(path.read_text()) if other in known and other != name}
+        for name, path in known.items()
+    }
+    finished: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in finished:
+            for other in graph[name]:
+                visit(other, (*path, name))
+            finished.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_an_upward_import_would_be_found():
+    """The check sees imports inside functions."""
+    assert imports_of("def f():\n    from qtaml.cli import main\n") == {"qtaml.cli", "qtaml.cli.main"}
