@@ -9,6 +9,7 @@ import torch
 
 from qtaml import _checks
 from qtaml._random import torch_generator
+from qtaml.device import MultiLevelCell
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel, Residual, WordLaw
 from qtaml.faults.sampler import word_dtype
@@ -48,6 +49,26 @@ class MultiLevel(FaultModel):
                     _checks.probability(f"groups[{number}]", p)
                 if abs(sum(row) - 1) > 1e-9:
                     raise ArgumentError(f"groups[{number}] must have rows that sum to 1, got a sum of {sum(row)!r}")
+
+    @staticmethod
+    def from_cell(cell: MultiLevelCell, window: float) -> "MultiLevel":
+        """The errors of a multi-level cell after a window.
+
+        Args:
+            cell: its levels, references and labels.
+            window: time between refreshes, in seconds.
+
+        Raises:
+            ArgumentError: if the window is not above 0.
+
+        Example:
+            >>> from qtaml.device import Rectangular
+            >>> levels = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 100, 200, 300), (50, 150, 250), 1e13)
+            >>> [round(p, 3) for p in MultiLevel.from_cell(levels, window=37.0).rates(bits=8).p10[:2]]
+            [0.058, 0.0]
+        """
+        rows = cell.label_matrix(window)
+        return MultiLevel((tuple(tuple(map(float, row)) for row in rows.clip(0.0, 1.0)),))
 
     def law(self, bits: int) -> WordLaw:
         """Exact law of a word of `bits` bits."""

@@ -1,17 +1,27 @@
 """Errors that stay with the cells: the same weak cells fail in every read, until the next chip."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import special
 
 from qtaml import _checks
 from qtaml._random import child_seed
+from qtaml.device import Cell
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel, Residual, WordLaw
 from qtaml.faults.independent import PerBit
 from qtaml.faults.sampler import error_mask, flip_asymmetric
+
+Array = NDArray[np.float64]
+
+# Quantiles of the thickness: a step of p inside one of them is off by at most its share of the cells.
+_THICKNESSES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,45 @@ class StaticCells(FaultModel):
         if self.chip is not None:
             _checks.integer("chip", self.chip, 0)
 
+    @staticmethod
+    def from_cell(
+        cell: Cell, window: float, *, charged: int | None = None, classes: int = 64, chip: int | None = 0
+    ) -> "StaticCells":
+        """The weak cells of chips whose cells differ in thickness and in their number of traps.
+
+        The cells are sorted by their probability to lose the bit, and cut into classes of equally many; each class has
+        the mean of its cells.
+
+        Args:
+            cell: a cell with a spread of thickness or with traps.
+            window: time between refreshes, in seconds.
+            charged: the bit that a charged cell stands for: only that one can be lost. None for the paper's symmetric
+                errors.
+            classes: number of classes, 2, 4, ... or 256.
+            chip: number of the chip; None for another chip in every read.
+
+        Raises:
+            ArgumentError: if the window is not above 0, or as the class itself.
+
+        Source:
+            theory.md 2.4.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> cell = preset("gaincell_2t_sion")
+            >>> weak = StaticCells.from_cell(cell, window=20e-6)
+            >>> round(weak.rates(1).p10[0], 3), round(cell.flip_probability(window=20e-6), 3)
+            (0.053, 0.053)
+            >>> round(weak.p10[0], 3), round(weak.p10[-1], 3)  # the weakest and the strongest class of cells
+            (1.0, 0.0)
+        """
+        _checks.integer("classes", classes, 2, 256)
+        if charged is not None:
+            _checks.integer("charged", charged, 0, 1)
+        p = _mean_by_class(*_lost_probabilities(cell, window), classes)
+        never = (0.0,) * classes
+        return StaticCells(never if charged == 1 else p, never if charged == 0 else p, chip)
+
     def law(self, bits: int) -> WordLaw:
         """Exact law of a word of `bits` bits, averaged over chips."""
         return self._classes((_Unprotected(),) * bits).law(bits)
@@ -78,6 +127,23 @@ class StaticCells(FaultModel):
         return _ClassesOfCells(
             tuple(tuple(protection.residual(p01, p10) for protection in protections) for p01, p10 in raw), self.chip
         )
+
+
+def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
+    """Lost-bit probabilities over the spread of thickness and the number of traps, and the share of cells with each."""
+    log_window = math.log(_checks.positive("window", window))
+    extra = cell.thickness_spread * special.ndtri((np.arange(_THICKNESSES) + 0.5) / _THICKNESSES)
+    counts, log_shares = cell.traps.counts() if cell.traps is not None else ((0,), np.zeros(1))
+    p = np.concatenate([np.exp(cell.log_lost_probabilities(log_window, extra, count)) for count in counts])
+    return p, np.repeat(np.exp(log_shares), _THICKNESSES) / _THICKNESSES
+
+
+def _mean_by_class(p: Array, share: Array, classes: int) -> tuple[float, ...]:
+    order = np.argsort(-p)
+    cells = np.concatenate([[0.0], np.cumsum(share[order])])
+    lost = np.concatenate([[0.0], np.cumsum((share * p)[order])])
+    edges = np.interp(np.arange(classes + 1) / classes * cells[-1], cells, lost)
+    return tuple(map(float, np.clip(np.diff(edges) * classes, 0.0, 1.0)))
 
 
 class _Unprotected:
