@@ -9,8 +9,9 @@ import torch
 from scipy import stats
 
 import qtaml
+from qtaml.device import MultiLevelCell, Rectangular, preset_record, static_flip_probabilities
 from qtaml.faults import AnyFault, Asymmetric, MultiLevel, PerBit, StaticCells, Uniform, word_dtype
-from qtaml.formats import Format, Ideal, Raw, transition_matrix
+from qtaml.formats import Format, Ideal, Raw, central_moments, transition_matrix
 from tests.cases import CONVOLUTION
 
 GRAY_CELL = ((1.0, 0.0, 0.0, 0.0), (0.1, 0.9, 0.0, 0.0), (0.05, 0.0, 0.65, 0.3), (0.0, 0.2, 0.0, 0.8))
@@ -221,3 +222,38 @@ def test_half_protected_bits_of_multi_level_cells_are_refused():
 
     with pytest.raises(qtaml.ArgumentError, match="bits of multi-level cells take no protection or an ideal one"):
         MultiLevel((GRAY_CELL,)).behind((Halving(),) * 4)
+
+
+@pytest.mark.parametrize("name", ["gaincell_2t_sion", "few_electron_dt", "fg_dt_3p0", "hbn_fg_15L"])
+def test_weak_cells_of_a_preset_have_its_flip_probability(name):
+    """The mean over the classes of cells is the cell's own p, and the physical direction leaves one of two errors."""
+    record = preset_record(name)
+    p = record.cell.flip_probability(record.window)
+    symmetric = StaticCells.from_cell(record.cell, record.window)
+    assert symmetric.rates(1).p01[0] == symmetric.rates(1).p10[0] == pytest.approx(p, rel=1e-5)
+    charged_one = StaticCells.from_cell(record.cell, record.window, charged=1).rates(1)
+    assert (charged_one.p01[0], charged_one.p10[0]) == (0, pytest.approx(p, rel=1e-5))
+    assert StaticCells.from_cell(record.cell, record.window, charged=0).rates(1).p10[0] == 0
+
+
+def test_weak_cells_are_those_that_the_device_samples():
+    """Classes and the device's own sample of cells have the same distribution of p: equal quantiles within 0.03.
+
+    The share of 40,000 sampled cells above a level has a standard error below 0.0025: the limit is over 10 of them, and
+    one class is 1/64 = 0.016.
+    """
+    cell, window = preset_record("fg_dt_3p0").cell, 60.0
+    sampled = static_flip_probabilities(cell, window, 40_000, np.random.default_rng(0))
+    classes = np.array(StaticCells.from_cell(cell, window).p10)
+    for level in (0.01, 0.1, 0.5, 0.9, 0.99):
+        assert (classes > level).mean() == pytest.approx((sampled > level).mean(), abs=0.03)
+
+
+def test_multi_level_cells_of_the_device_have_its_moments():
+    """Mean and variance of the error agree with those of the device, for all 256 words of four cells."""
+    cell = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 100, 200, 300), (50, 150, 250), 1e13)
+    law = MultiLevel.from_cell(cell, window=45.0).law(8)
+    mean, variance, _, _ = central_moments(np.arange(256.0), law)
+    expected_mean, expected_variance = cell.word_moments(45.0, 8)
+    assert mean - np.arange(256) == pytest.approx(expected_mean, abs=1e-10)
+    assert variance == pytest.approx(expected_variance, rel=1e-9, abs=1e-9)

@@ -64,8 +64,8 @@ class MultiLevel(FaultModel):
         Example:
             >>> from qtaml.device import Rectangular
             >>> levels = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 100, 200, 300), (50, 150, 250), 1e13)
-            >>> [round(p, 3) for p in MultiLevel.from_cell(levels, window=37.0).rates(bits=8).p10[:2]]
-            [0.058, 0.0]
+            >>> [round(p, 3) for p in MultiLevel.from_cell(levels, window=37.0).rates(bits=8).p01[:2]]
+            [0.121, 0.0]
         """
         rows = cell.label_matrix(window)
         return MultiLevel((tuple(tuple(map(float, row)) for row in rows.clip(0.0, 1.0)),))

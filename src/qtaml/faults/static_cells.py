@@ -20,8 +20,8 @@ from qtaml.faults.sampler import error_mask, flip_asymmetric
 
 Array = NDArray[np.float64]
 
-# Quantiles of the thickness: a step of p inside one of them is off by at most its share of the cells.
-_THICKNESSES = 1 << 16
+# Cells that differ in thickness or traps: a step of p between two of them is off by at most their share of all cells.
+_KINDS_OF_CELLS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,11 @@ class StaticCells(FaultModel):
 def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
     """Lost-bit probabilities over the spread of thickness and the number of traps, and the share of cells with each."""
     log_window = math.log(_checks.positive("window", window))
-    extra = cell.thickness_spread * special.ndtri((np.arange(_THICKNESSES) + 0.5) / _THICKNESSES)
     counts, log_shares = cell.traps.counts() if cell.traps is not None else ((0,), np.zeros(1))
+    quantiles = _KINDS_OF_CELLS // len(counts)
+    extra = cell.thickness_spread * special.ndtri((np.arange(quantiles) + 0.5) / quantiles)
     p = np.concatenate([np.exp(cell.log_lost_probabilities(log_window, extra, count)) for count in counts])
-    return p, np.repeat(np.exp(log_shares), _THICKNESSES) / _THICKNESSES
+    return p, np.repeat(np.exp(log_shares), quantiles) / quantiles
 
 
 def _mean_by_class(p: Array, share: Array, classes: int) -> tuple[float, ...]:
