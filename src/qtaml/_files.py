@@ -66,7 +66,12 @@ def sha256(data: bytes) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file all at once: readers see the old content or the new, never a part.
+    """Write a text file in UTF-8, as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file all at once: readers see the old content or the new, never a part.
 
     Raises:
         StoredFileError: if it cannot be written.
@@ -78,8 +83,8 @@ def write_text(path: str | Path, text: str) -> None:
     except OSError as error:
         raise StoredFileError(f"cannot write {path}: {error.strerror}") from error
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

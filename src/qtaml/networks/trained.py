@@ -1,0 +1,117 @@
+"""The paper's five networks, trained, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from qtaml import _checks, _files
+from qtaml.errors import StoredFileError
+from qtaml.networks.deep_cnn import DeepCNN
+from qtaml.networks.digits import load_digits
+from qtaml.networks.res_cnn import ResCNN
+from qtaml.networks.small_cnn import SmallCNN, WideCNN
+from qtaml.networks.training import train_classifier
+from qtaml.networks.transformer import TransformerClassifier, sum_of_ends
+
+CALIBRATION_SAMPLES = 64
+_TRANSFORMER_SAMPLES, _TRANSFORMER_TEST = 5000, 1000
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training and test samples of a network's task."""
+
+    train_inputs: torch.Tensor
+    train_labels: torch.Tensor
+    test_inputs: torch.Tensor
+    test_labels: torch.Tensor
+
+    @property
+    def calibration(self) -> torch.Tensor:
+        """The unlabelled batch of algorithm 1: the first 64 training inputs."""
+        return self.train_inputs[:CALIBRATION_SAMPLES]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network of the paper is made.
+
+    Attributes:
+        build: makes the untrained network.
+        data: makes its data.
+        p: flip probability at which the paper studies it.
+        learning_rate: of the first step.
+    """
+
+    build: Callable[[], nn.Module]
+    data: Callable[[], Data]
+    p: float
+    learning_rate: float = 3e-3
+
+
+def _digits() -> Data:
+    digits = load_digits()
+    return Data(digits.train_images, digits.train_labels, digits.test_images, digits.test_labels)
+
+
+def _sequences() -> Data:
+    tokens, labels = sum_of_ends(_TRANSFORMER_SAMPLES)
+    test = slice(_TRANSFORMER_SAMPLES - _TRANSFORMER_TEST, None)
+    train = slice(0, _TRANSFORMER_SAMPLES - _TRANSFORMER_TEST)
+    return Data(tokens[train], labels[train], tokens[test], labels[test])
+
+
+NETWORKS = {
+    "SmallCNN": Recipe(SmallCNN, _digits, p=0.10),
+    "WideCNN": Recipe(WideCNN, _digits, p=0.10),
+    "DeepCNN": Recipe(DeepCNN, _digits, p=0.10),
+    "ResCNN": Recipe(ResCNN, _digits, p=0.10),
+    "Transformer": Recipe(TransformerClassifier, _sequences, p=0.05, learning_rate=2e-3),
+}
+
+
+def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tuple[nn.Module, Data]:
+    """A trained network of the paper, and its data.
+
+    Args:
+        name: a key of `NETWORKS`.
+        seed: seed of the training.
+        cache: folder that keeps trained weights with their checksum; trained anew if not given or not there.
+
+    Returns:
+        The network in evaluation mode, and its data.
+
+    Raises:
+        ArgumentError: if the name is unknown; the message lists all.
+        StoredFileError: if cached weights are damaged.
+
+    Source:
+        paper, section 5 and B.2.
+    """
+    recipe = NETWORKS[_checks.one_of("name", name, NETWORKS)]
+    data = recipe.data()
+    path = None if cache is None else Path(cache) / f"{name}-{seed}.safetensors"
+    if path is not None and path.exists():
+        model = recipe.build()
+        model.load_state_dict(_read(path))
+        return model.eval(), data
+    model = train_classifier(
+        recipe.build, data.train_inputs, data.train_labels, learning_rate=recipe.learning_rate, seed=seed
+    )
+    if path is not None:
+        weights = safetensors.torch.save(model.state_dict())
+        _files.write_bytes(path, weights)
+        _files.write_text(path.with_suffix(".sha256"), _files.sha256(weights) + "\n")
+    return model, data
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    data = _files.read_bytes(path)
+    expected = _files.read_bytes(path.with_suffix(".sha256")).decode(errors="replace").strip()
+    if _files.sha256(data) != expected:
+        raise StoredFileError(f"{path} is damaged: its SHA-256 is not the one beside it; delete it to train anew")
+    return safetensors.torch.load(data)
