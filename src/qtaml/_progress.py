@@ -1,7 +1,7 @@
 """Progress of long work, on standard error, where a person is watching."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import TypeVar
@@ -14,7 +14,7 @@ T = TypeVar("T")
 _active: ContextVar[Progress | None] = ContextVar("_active", default=None)
 
 
-def track(items: Sequence[T], description: str) -> Iterator[T]:
+def track(items: Collection[T], description: str) -> Iterator[T]:
     """Yield the items, with a progress bar and the time left if standard error is a terminal.
 
     Inside another tracked loop the bar becomes one more line of the same display.

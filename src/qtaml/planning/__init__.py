@@ -4,7 +4,8 @@ from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, 
 from qtaml.planning.baselines import uniform_msp
 from qtaml.planning.correction import CorrectionTest, measure_correction
 from qtaml.planning.plan import Plan, TensorPlan
-from qtaml.planning.tac import compensate, protection_options
+from qtaml.planning.protection import Protected, protection_options, spread_protection
+from qtaml.planning.tac import compensate
 
 __all__ = [
     "ALLOCATIONS",
@@ -13,6 +14,7 @@ __all__ = [
     "CorrectionTest",
     "Options",
     "Plan",
+    "Protected",
     "TensorPlan",
     "allocate",
     "allocated_error",
@@ -20,5 +22,6 @@ __all__ = [
     "error_bound",
     "measure_correction",
     "protection_options",
+    "spread_protection",
     "uniform_msp",
 ]

@@ -60,13 +60,7 @@ def uniform_msp(
     weights = stored_weights(model, include=include, exclude=exclude)
     shared_names = aliases(model, list(weights))
     tensors = tuple(
-        TensorPlan(
-            name,
-            shared_names[name],
-            tuple(weight.shape),
-            str(weight.dtype).removeprefix("torch."),
-            TensorFormat((Section(weight.numel(), shared),), granularity),
-        )
+        TensorPlan.of(name, shared_names[name], weight, TensorFormat((Section(weight.numel(), shared),), granularity))
         for name, weight in weights.items()
     )
     return Plan("uniform_msp" if protected_bits else "uncompensated", faults, tensors)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +39,11 @@ class TensorPlan:
     gain: Gain | None = None
     predicted_error: float | None = None
     correction_test: CorrectionTest | None = None
+
+    @staticmethod
+    def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
+        """The entry of a tensor of which nothing was measured."""
+        return TensorPlan(name, aliases, tuple(weight.shape), str(weight.dtype).removeprefix("torch."), storage)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from torch import nn
 
 from qtaml import _checks
 from qtaml._progress import track
-from qtaml.errors import ArgumentError, BudgetError
-from qtaml.faults import AnyFault, FaultModel, given
+from qtaml.errors import ArgumentError
+from qtaml.faults import AnyFault, given
 from qtaml.formats import (
     CORRECTIONS,
     STEPS,
@@ -24,18 +24,11 @@ from qtaml.formats import (
     TensorFormat,
 )
 from qtaml.model import Batch, aliases, residual_weights, stored_weights
-from qtaml.planning.allocation import (
-    ALLOCATIONS,
-    Allocation,
-    Choice,
-    Options,
-    allocate,
-    allocated_error,
-    error_bound,
-)
+from qtaml.planning.allocation import ALLOCATIONS, Allocation
 from qtaml.planning.correction import measure_correction
 from qtaml.planning.plan import Plan, TensorPlan
-from qtaml.sensitivity import Gain, jacobian_gains
+from qtaml.planning.protection import check_overhead, spread_protection
+from qtaml.sensitivity import jacobian_gains
 
 
 def compensate(
@@ -106,7 +99,11 @@ def compensate(
         0.05
     """
     faults = given(p, fault)
-    _check_settings(overhead, allocation, correction, step, trials)
+    check_overhead(overhead)
+    _checks.one_of("allocation", allocation, ALLOCATIONS)
+    _checks.one_of("correction", correction, CORRECTIONS)
+    _checks.one_of("step", step, STEPS)
+    _checks.integer("trials", trials, 2)
     base = Format(bits=bits, encoding=encoding, grid=grid)
     faults.rates(bits)
     weights = stored_weights(model, include=include, exclude=exclude)
@@ -114,24 +111,18 @@ def compensate(
     least = _floors(model, calibration, weights, floors or {}, residual_floor, bits)
 
     gains = jacobian_gains(model, calibration, weights, passes=passes, seed=seed)
-    options = [protection_options(w, stored[name], gains[name], faults, least[name]) for name, w in weights.items()]
-    choices, gap = _allocate(options, overhead, bits, allocation)
-
+    protected = spread_protection(
+        weights, stored, gains, faults, overhead=overhead, allocation=allocation, floors=least
+    )
     shared_names = aliases(model, list(weights))
     tensors = []
-    for name, option, choice in track(list(zip(weights, options, choices, strict=True)), "measuring mean corrections"):
-        weight = weights[name]
-        storage = replace(
-            stored[name], sections=_sections(base, option, choice, least[name]), correction=correction, step=step
-        )
+    for name, weight in track(weights.items(), "measuring mean corrections"):
+        storage = replace(protected.storages[name], correction=correction, step=step)
         test = measure_correction(model, calibration, name, weight, storage, faults, trials=trials, seed=seed)
         if test is None or test.corrected >= test.without:
             storage = replace(storage, correction="none")
-        dtype = str(weight.dtype).removeprefix("torch.")
-        error = allocated_error(option, choice)
-        tensors.append(
-            TensorPlan(name, shared_names[name], tuple(weight.shape), dtype, storage, gains[name], error, test)
-        )
+        entry = TensorPlan.of(name, shared_names[name], weight, storage)
+        tensors.append(replace(entry, gain=gains[name], predicted_error=protected.errors[name], correction_test=test))
     settings: dict[str, int | float | str | list[str] | dict[str, int]] = {
         "overhead": overhead,
         "allocation": allocation,
@@ -140,48 +131,11 @@ def compensate(
         "floors": {name: floor for name, floor in least.items() if floor},
         "passes": passes,
         "trials": trials,
+        "include": list(include),
+        "exclude": list(exclude),
         "seed": seed,
     }
-    return Plan("tac", faults, tuple(tensors), settings, gap)
-
-
-def protection_options(
-    weight: torch.Tensor, stored: TensorFormat, gain: Gain, fault: FaultModel, floor: int
-) -> Options:
-    """What a tensor costs and leaves of output error for each number of protected most significant bits.
-
-    Args:
-        weight: its trained weights.
-        stored: how it is stored without protection.
-        gain: how strongly its errors act on the output.
-        fault: how the memory fails.
-        floor: least protected bits.
-
-    Returns:
-        One option for each number of protected bits, from `floor` to all. The error is gain x the sum over the weights
-        of the exact variance of what is read, given what is stored.
-
-    Source:
-        paper, lemma 4.2 and theorem 4.4, here with the exact variance of any encoding.
-    """
-    base = stored.sections[0].format
-    words, scale = stored.encode(weight, fault)
-    squared_scale = scale.square().expand(weight.shape).reshape(-1).cpu()
-    amount = torch.bincount(words.reshape(-1).cpu().long(), weights=squared_scale, minlength=2**base.bits).numpy()
-    formats = [base.protect(count) for count in range(floor, base.bits + 1)]
-    errors = tuple(gain.squared * float(amount @ fmt.read_variance(fault)) for fmt in formats)
-    return Options(weight.numel(), tuple(fmt.cells for fmt in formats), errors)
-
-
-def _check_settings(overhead: float, allocation: str, correction: str, step: str, trials: int) -> None:
-    if not 0 <= _checks.real("overhead", overhead) <= 1:
-        raise ArgumentError(
-            f"overhead must be a share from 0 to 1 (every bit protected), got {overhead!r}; 5 per cent is 0.05"
-        )
-    _checks.one_of("allocation", allocation, ALLOCATIONS)
-    _checks.one_of("correction", correction, CORRECTIONS)
-    _checks.one_of("step", step, STEPS)
-    _checks.integer("trials", trials, 2)
+    return Plan("tac", faults, tuple(tensors), settings, protected.gap)
 
 
 def _floors(
@@ -206,30 +160,3 @@ def _floors(
         )
         for name in weights
     }
-
-
-def _allocate(
-    options: Sequence[Options], overhead: float, bits: int, allocation: Allocation
-) -> tuple[tuple[Choice, ...], float]:
-    """Choices within the overhead, and by how much their predicted error exceeds the best possible."""
-    plain = bits * sum(option.weights for option in options)
-    # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of cells.
-    budget = int(plain * (1 + overhead) + 1e-6)
-    floor = sum(option.weights * option.cells[0] for option in options)
-    if floor > budget:
-        least = floor / plain - 1
-        raise BudgetError(
-            f"overhead must be at least {least:.6g} to give every tensor its floor of protected bits, got {overhead}; "
-            "raise it, or lower floors or residual_floor",
-            least,
-        )
-    choices = allocate(options, budget, allocation)
-    error = sum(map(allocated_error, options, choices))
-    bound = error_bound(options, budget)
-    return choices, (error / bound - 1 if bound > 0 else 0.0)
-
-
-def _sections(base: Format, option: Options, choice: Choice, floor: int) -> tuple[Section, ...]:
-    """Sections of a tensor whose options count protected bits from `floor` on."""
-    counts = ((choice.upgraded, choice.high), (option.weights - choice.upgraded, choice.low))
-    return tuple(Section(weights, base.protect(floor + index)) for weights, index in counts if weights)

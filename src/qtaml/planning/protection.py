@@ -1,0 +1,147 @@
+"""A budget of protected bits, spread over the tensors of a network by how much their errors matter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError, BudgetError
+from qtaml.faults import FaultModel
+from qtaml.formats import Format, Section, TensorFormat
+from qtaml.planning.allocation import (
+    ALLOCATIONS,
+    Allocation,
+    Choice,
+    Options,
+    allocate,
+    allocated_error,
+    error_bound,
+)
+from qtaml.sensitivity import Gain
+
+
+@dataclass(frozen=True)
+class Protected:
+    """Tensors with their protection.
+
+    Attributes:
+        storages: how each tensor is stored.
+        errors: predicted output error of each tensor from its variance.
+        gap: predicted error of all over the least that any split allocation of the budget reaches, minus 1.
+    """
+
+    storages: dict[str, TensorFormat]
+    errors: dict[str, float]
+    gap: float
+
+
+def spread_protection(
+    weights: Mapping[str, torch.Tensor],
+    stored: Mapping[str, TensorFormat],
+    gains: Mapping[str, Gain],
+    fault: FaultModel,
+    *,
+    overhead: float,
+    allocation: Allocation,
+    floors: Mapping[str, int] | None = None,
+) -> Protected:
+    """Protect most significant bits where that lowers the predicted output error most.
+
+    Args:
+        weights: name to trained tensor.
+        stored: how each tensor is stored without protection; all of one number of bits.
+        gains: how strongly the errors of each tensor act on the output; only their proportions matter.
+        fault: how the memory fails.
+        overhead: cells spent beyond a plain memory, as a share of it.
+        allocation: "split", "integer" or "greedy".
+        floors: least protected bits of each tensor; none if not given.
+
+    Returns:
+        The protected tensors, in the order of `weights`.
+
+    Raises:
+        ArgumentError: if the overhead is outside [0, 1], or the allocation unknown.
+        BudgetError: if the floors need more than the overhead; the message names the least one.
+
+    Source:
+        paper, algorithm 1, step 2.
+    """
+    check_overhead(overhead)
+    _checks.one_of("allocation", allocation, ALLOCATIONS)
+    least = {name: (floors or {}).get(name, 0) for name in weights}
+    options = {
+        name: protection_options(w, stored[name], gains[name], fault, least[name]) for name, w in weights.items()
+    }
+    bits = next(iter(stored.values())).bits
+    choices, gap = _allocate(list(options.values()), overhead, bits, allocation)
+    chosen = dict(zip(weights, choices, strict=True))
+    storages = {
+        name: replace(storage, sections=_sections(storage.sections[0].format, options[name], chosen[name], least[name]))
+        for name, storage in stored.items()
+    }
+    return Protected(storages, {name: allocated_error(options[name], chosen[name]) for name in weights}, gap)
+
+
+def check_overhead(overhead: float) -> float:
+    """Return an overhead if it is a share from 0 to 1, else raise `ArgumentError`."""
+    if not 0 <= _checks.real("overhead", overhead) <= 1:
+        raise ArgumentError(
+            f"overhead must be a share from 0 to 1 (every bit protected), got {overhead!r}; 5 per cent is 0.05"
+        )
+    return overhead
+
+
+def protection_options(
+    weight: torch.Tensor, stored: TensorFormat, gain: Gain, fault: FaultModel, floor: int
+) -> Options:
+    """What a tensor costs and leaves of output error for each number of protected most significant bits.
+
+    Args:
+        weight: its trained weights.
+        stored: how it is stored without protection.
+        gain: how strongly its errors act on the output.
+        fault: how the memory fails.
+        floor: least protected bits.
+
+    Returns:
+        One option for each number of protected bits, from `floor` to all. The error is gain x the sum over the weights
+        of the exact variance of what is read, given what is stored.
+
+    Source:
+        paper, lemma 4.2 and theorem 4.4, here with the exact variance of any encoding.
+    """
+    base = stored.sections[0].format
+    words, scale = stored.encode(weight, fault)
+    squared_scale = scale.square().expand(weight.shape).reshape(-1).cpu()
+    amount = torch.bincount(words.reshape(-1).cpu().long(), weights=squared_scale, minlength=2**base.bits).numpy()
+    formats = [base.protect(count) for count in range(floor, base.bits + 1)]
+    errors = tuple(gain.squared * float(amount @ fmt.read_variance(fault)) for fmt in formats)
+    return Options(weight.numel(), tuple(fmt.cells for fmt in formats), errors)
+
+
+def _allocate(
+    options: Sequence[Options], overhead: float, bits: int, allocation: Allocation
+) -> tuple[tuple[Choice, ...], float]:
+    """Choices within the overhead, and by how much their predicted error exceeds the best possible."""
+    plain = bits * sum(option.weights for option in options)
+    # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of cells.
+    budget = int(plain * (1 + overhead) + 1e-6)
+    floor = sum(option.weights * option.cells[0] for option in options)
+    if floor > budget:
+        least = floor / plain - 1
+        raise BudgetError(
+            f"overhead must be at least {least:.6g} to give every tensor its floor of protected bits, got {overhead}; "
+            "raise it, or lower floors or residual_floor",
+            least,
+        )
+    choices = allocate(options, budget, allocation)
+    error = sum(map(allocated_error, options, choices))
+    bound = error_bound(options, budget)
+    return choices, (error / bound - 1 if bound > 0 else 0.0)
+
+
+def _sections(base: Format, option: Options, choice: Choice, floor: int) -> tuple[Section, ...]:
+    """Sections of a tensor whose options count protected bits from `floor` on."""
+    counts = ((choice.upgraded, choice.high), (option.weights - choice.upgraded, choice.low))
+    return tuple(Section(weights, base.protect(floor + index)) for weights, index in counts if weights)
