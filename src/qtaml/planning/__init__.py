@@ -1,7 +1,12 @@
 """From a trained network to a plan of how to store it."""
 
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
-from qtaml.planning.baselines import uniform_msp
+from qtaml.planning.baselines import (
+    magnitude_protection,
+    random_protection,
+    sensitivity_protection,
+    uniform_msp,
+)
 from qtaml.planning.correction import CorrectionTest, measure_correction
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import Protected, protection_options, spread_protection
@@ -20,8 +25,11 @@ __all__ = [
     "allocated_error",
     "compensate",
     "error_bound",
+    "magnitude_protection",
     "measure_correction",
     "protection_options",
+    "random_protection",
+    "sensitivity_protection",
     "spread_protection",
     "uniform_msp",
 ]

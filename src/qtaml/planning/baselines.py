@@ -1,14 +1,20 @@
-"""The plan that every tensor shares: no protection, or the same number of protected bits everywhere (Uniform-MSP)."""
+"""Plans that TAC is compared with: the same protection everywhere, by magnitude, by sensitivity, at random."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import nn
 
 from qtaml import _checks
+from qtaml._random import child_seed
 from qtaml.faults import AnyFault, given
-from qtaml.formats import Encoding, Format, Granularity, Grid, Section, TensorFormat
-from qtaml.model import aliases, stored_weights
+from qtaml.formats import Encoding, Format, Granularity, Grid, Ideal, Raw, Section, TensorFormat
+from qtaml.model import Batch, aliases, stored_weights
+from qtaml.planning.allocation import Allocation
 from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.protection import check_overhead, spread_protection
+from qtaml.sensitivity import Gain, output_deviations
 
 
 def uniform_msp(
@@ -58,9 +64,179 @@ def uniform_msp(
     base = Format(bits=bits, encoding=encoding, grid=grid)
     shared = base.protect(_checks.integer("protected_bits", protected_bits, 0, bits))
     weights = stored_weights(model, include=include, exclude=exclude)
-    shared_names = aliases(model, list(weights))
-    tensors = tuple(
-        TensorPlan.of(name, shared_names[name], weight, TensorFormat((Section(weight.numel(), shared),), granularity))
+    storages = {name: TensorFormat((Section(w.numel(), shared),), granularity) for name, w in weights.items()}
+    method = "uniform_msp" if protected_bits else "uncompensated"
+    settings: dict[str, int | float | str] = {"protected_bits": protected_bits}
+    return _plan(method, model, faults, weights, storages, settings)
+
+
+def magnitude_protection(
+    model: nn.Module,
+    *,
+    p: float | None = None,
+    fault: AnyFault | None = None,
+    overhead: float,
+    allocation: Allocation = "greedy",
+) -> Plan:
+    """Protection by the size of the weights alone: every tensor counts as if its errors acted equally on the output.
+
+    Args:
+        model: the trained network; it is not changed.
+        p: flip probability of a cell, in [0, 0.5); or
+        fault: a fault model.
+        overhead: cells spent beyond a plain memory, as a share of it.
+        allocation: "greedy" as in the paper, "split" or "integer".
+
+    Returns:
+        The plan, without correction.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        ModelError: as `uniform_msp`.
+
+    Source:
+        paper, section 5.8, method 4, and section 5.9.
+
+    Example:
+        >>> plan = magnitude_protection(nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 1)), p=0.1, overhead=0.25)
+        >>> 0 < plan.overhead <= 0.25
+        True
+    """
+    weights = stored_weights(model)
+    gains = {name: Gain(1.0, 0.0) for name in weights}
+    return _scored("magnitude", model, weights, gains, given(p, fault), overhead, allocation)
+
+
+def sensitivity_protection(
+    model: nn.Module,
+    calibration: Batch,
+    *,
+    p: float | None = None,
+    fault: AnyFault | None = None,
+    overhead: float,
+    allocation: Allocation = "greedy",
+    trials: int = 8,
+    seed: int = 0,
+) -> Plan:
+    """Protection by the output deviation that errors in each tensor alone were measured to make.
+
+    Args:
+        model: the trained network; it is not changed.
+        calibration: a batch of inputs.
+        p: flip probability of a cell, in [0, 0.5); or
+        fault: a fault model.
+        overhead: cells spent beyond a plain memory, as a share of it.
+        allocation: "greedy" as in the paper, "split" or "integer".
+        trials: reads of each tensor.
+        seed: seed of the errors.
+
+    Returns:
+        The plan, without correction.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        ModelError: as `uniform_msp`, or if the model fails on the calibration batch.
+
+    Source:
+        paper, section 5.8, method 5, and section 5.9.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 1))
+        >>> plan = sensitivity_protection(model, torch.randn(8, 4), p=0.1, overhead=0.25)
+        >>> 0 < plan.overhead <= 0.25
+        True
+    """
+    faults = given(p, fault)
+    _checks.integer("trials", trials, 2)
+    weights = stored_weights(model)
+    gains = {}
+    for name, weight in weights.items():
+        raw = TensorFormat((Section(weight.numel(), Format()),))
+        words, scale = raw.encode(weight, faults)
+        seeds = [child_seed(seed, "sensitivity", name, trial) for trial in range(trials)]
+        reads = ({name: raw.read(words, scale, faults, seed=s, place=name).to(weight.dtype)} for s in seeds)
+        # As a gain: per unit of the summed variance of what is read, so that protection lowers it as theory says.
+        deviations = output_deviations(model, calibration, reads) / _summed_variance(raw, words, scale, faults)
+        gains[name] = Gain(float(deviations.mean()), float(deviations.std() / trials**0.5))
+    return _scored("sensitivity", model, weights, gains, faults, overhead, allocation)
+
+
+def random_protection(
+    model: nn.Module, *, p: float | None = None, fault: AnyFault | None = None, overhead: float, seed: int = 0
+) -> Plan:
+    """Protection of random bits: pairs of a tensor and a bit position, drawn without replacement while they fit.
+
+    Args:
+        model: the trained network; it is not changed.
+        p: flip probability of a cell, in [0, 0.5); or
+        fault: a fault model.
+        overhead: cells spent beyond a plain memory, as a share of it.
+        seed: seed of the draw.
+
+    Returns:
+        The plan, without correction.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        ModelError: as `uniform_msp`.
+
+    Source:
+        paper, section 5.8, method 3.
+
+    Example:
+        >>> random_protection(nn.Linear(4, 2), p=0.1, overhead=0.25).overhead
+        0.25
+    """
+    faults, bits = given(p, fault), Format().bits
+    check_overhead(overhead)
+    weights = stored_weights(model)
+    pairs = [(name, position) for name in weights for position in range(bits)]
+    random.Random(child_seed(seed, "random protection")).shuffle(pairs)
+    remaining = overhead * bits * sum(weight.numel() for weight in weights.values()) + 1e-6
+    chosen: set[tuple[str, int]] = set()
+    for name, position in pairs:
+        if weights[name].numel() <= remaining:
+            chosen.add((name, position))
+            remaining -= weights[name].numel()
+    storages = {
+        name: TensorFormat((Section(weight.numel(), _with_ideal({i for n, i in chosen if n == name}, bits)),))
         for name, weight in weights.items()
-    )
-    return Plan("uniform_msp" if protected_bits else "uncompensated", faults, tensors)
+    }
+    return _plan("random", model, faults, weights, storages, {"overhead": overhead, "seed": seed})
+
+
+def _scored(
+    method: str,
+    model: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    gains: Mapping[str, Gain],
+    fault: AnyFault,
+    overhead: float,
+    allocation: Allocation,
+) -> Plan:
+    raw = {name: TensorFormat((Section(weight.numel(), Format()),)) for name, weight in weights.items()}
+    protected = spread_protection(weights, raw, gains, fault, overhead=overhead, allocation=allocation)
+    settings: dict[str, int | float | str] = {"overhead": overhead, "allocation": allocation}
+    return _plan(method, model, fault, weights, protected.storages, settings)
+
+
+def _plan(
+    method: str,
+    model: nn.Module,
+    fault: AnyFault,
+    weights: Mapping[str, torch.Tensor],
+    storages: Mapping[str, TensorFormat],
+    settings: Mapping[str, int | float | str],
+) -> Plan:
+    others = aliases(model, list(weights))
+    entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]
+    return Plan(method, fault, tuple(entries), dict(settings))
+
+
+def _with_ideal(positions: set[int], bits: int) -> Format:
+    return Format(bits=bits, protections=tuple(Ideal() if i in positions else Raw() for i in range(bits)))
+
+
+def _summed_variance(stored: TensorFormat, words: torch.Tensor, scale: torch.Tensor, fault: AnyFault) -> float:
+    variance = torch.from_numpy(stored.sections[0].format.read_variance(fault).copy()).to(words.device)
+    return float((variance[words.long()] * scale.square()).sum()) or 1.0
