@@ -99,8 +99,8 @@ def evaluate(
             gives a score for each sample, and the interval then covers the choice of test samples too.
         trials: number of reads T, at least 2.
         fault: how the memory fails; the plan's fault model if not given.
-        seed: read t gets the same errors for the same seed, whatever the plan's other settings: differences between
-            plans are sharper than each alone.
+        seed: seed of the errors. Under the same seed, read t of two plans shares nearly all errors of the bits that
+            both leave unprotected, so their difference is sharper than each alone.
         confidence: coverage of the intervals, in (0, 1).
         stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this.
 
