@@ -26,10 +26,14 @@ def probability(name: str, value: float) -> float:
     return number
 
 
-def real(name: str, value: float) -> float:
+def real(name: str, value: float | str) -> float:
     """Return `value` as a finite float, else raise `ArgumentError`."""
     try:
+        if isinstance(value, str):
+            raise TypeError
         number = float(value)
+    except OverflowError:
+        number = math.inf
     except (TypeError, ValueError):
         raise ArgumentError(f"{name} must be a number, got {value!r}") from None
     if not math.isfinite(number):

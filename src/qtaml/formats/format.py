@@ -50,7 +50,7 @@ class Format:
     protections: tuple[Protection, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        _checks.integer("bits", self.bits, 2, 16)
+        object.__setattr__(self, "bits", _checks.integer("bits", self.bits, 2, 16))
         _checks.one_of("encoding", self.encoding, _levels.ENCODINGS)
         _checks.one_of("grid", self.grid, _levels.GRIDS)
         protections = tuple(self.protections) or (Raw(),) * self.bits
@@ -124,7 +124,13 @@ class Format:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
         """
         boundaries, labels = _decision(self, expecting)
-        index = torch.bucketize(weights.double().contiguous(), boundaries.to(weights.device))
+        values, boundaries = weights.double().contiguous(), boundaries.to(weights.device)
+        index = torch.bucketize(values, boundaries)
+        # Weights just between two levels, such as the zeros of a sparse tensor on the half-step grid, go up and down in
+        # turn: all to one side they would add up in the output.
+        between = values == boundaries[index.clamp(max=len(boundaries) - 1)]
+        odd = torch.arange(values.numel(), device=values.device).reshape(values.shape) % 2
+        index += between & odd.bool() & (index < len(boundaries))
         return labels.to(weights.device)[index].to(word_dtype(self.bits))
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,6 @@ from typing import Literal, get_args
 import torch
 
 from qtaml import _checks
-from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.format import Format
@@ -58,7 +57,7 @@ class TensorFormat:
         >>> weights = torch.tensor([[0.5, -0.5], [0.25, 0.0]])
         >>> words, scale = stored.encode(weights, Uniform(0.1))
         >>> words.tolist(), scale.tolist()
-        ([[255, 0], [191, 127]], 0.5)
+        ([[255, 0], [191, 128]], 0.5)
         >>> read = stored.read(words, scale, Uniform(0.1), seed=0)
         >>> read[0].tolist()
         [0.5, -0.5]
@@ -111,6 +110,8 @@ class TensorFormat:
         means = [section.format.read_mean(fault) for section in self.sections]
         reach_low = max(float(mean.min()) for mean in means)
         reach_high = min(float(mean.max()) for mean in means)
+        if reach_low >= 0 or reach_high <= 0:
+            raise ArgumentError(f"step='recompute' reaches no weights of both signs under {fault}; use step='keep'")
         return torch.maximum(low.clamp(max=0) / reach_low, high.clamp(min=0) / reach_high)
 
     def encode(self, weights: torch.Tensor, fault: FaultModel) -> tuple[torch.Tensor, torch.Tensor]:
@@ -147,12 +148,8 @@ class TensorFormat:
     ) -> torch.Tensor:
         """Weights as read once from the memory, float64, of the shape of `words`; `place` names the tensor."""
         flat = words.reshape(-1)
-        read = [
-            section.format.corrupt(
-                flat[span], fault, seed=child_seed(seed, "section", number), place=f"{place}/{span.start}"
-            )
-            for number, (span, section) in enumerate(self._spans())
-        ]
+        # Each section is cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
+        read = [section.format.corrupt(flat, fault, seed=seed, place=place)[span] for span, section in self._spans()]
         return self.decode(torch.cat(read).reshape(words.shape), scale)
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
@@ -163,6 +160,15 @@ class TensorFormat:
             for span, section in self._spans()
         ]
         return torch.cat(parts).reshape(words.shape) * scale
+
+    def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
+        """Exact variance of what is read, summed over the weights, given the stored words."""
+        squared_scale = scale.square().expand(words.shape).reshape(-1).cpu()
+        flat, total = words.reshape(-1).cpu().long(), 0.0
+        for span, section in self._spans():
+            amount = torch.bincount(flat[span], weights=squared_scale[span], minlength=2**self.bits).numpy()
+            total += float(amount @ section.format.read_variance(fault))
+        return total
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:
         start = 0

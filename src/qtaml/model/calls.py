@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
+from qtaml.model.weights import aliases
 
 Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 """Inputs of a model: a tensor, a tuple of positional inputs, or a dictionary of named ones. Samples come first."""
@@ -15,7 +16,7 @@ Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every module's own mode afterwards.
+    """Evaluation mode inside the block; every module's own mode, and torch's random state, as before afterwards.
 
     The flags are set one by one: `eval()` is refused by exported programs and does more than that in some modules.
     """
@@ -23,7 +24,8 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     try:
         for module in training:
             module.training = False
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
         for module in training:
             module.training = True
@@ -44,14 +46,29 @@ def outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] 
     Raises:
         ModelError: if the model fails on the batch, or its output has no such tensor.
     """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            "the model must be an ordinary or exported module; scripted ones cannot be called with other weights"
+        )
+    parameters = {id(parameter) for parameter in model.parameters()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if id(buffer) not in parameters}
     args, kwargs = arguments(batch, model)
     try:
-        output = torch.func.functional_call(model, {**buffers, **(tensors or {})}, args, kwargs)
-    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
+        output = torch.func.functional_call(model, buffers | _with_aliases(model, tensors or {}), args, kwargs)
+    except Exception as error:
         raise ModelError(f"the model failed on inputs of {describe(batch)}: {error}") from error
     tensor = _output_tensor(output)
+    if not tensor.numel():
+        raise ModelError(
+            f"the model gives no outputs on inputs of {describe(batch)}; a batch needs at least one sample"
+        )
     return tensor.reshape(len(tensor), -1)
+
+
+def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The replaced tensors under every name of the tensor that each replaces."""
+    others = aliases(model, list(tensors))
+    return {alias: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}
 
 
 def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:

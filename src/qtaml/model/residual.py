@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from qtaml.errors import ModelError
 from qtaml.model.calls import Batch, arguments, evaluation_mode
+from qtaml.model.weights import named_tensors, same_tensors
 
 _ADDITIONS = {operator.add, operator.iadd, torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor}
 _INPUT = "input"
@@ -36,7 +37,8 @@ def residual_weights(model: nn.Module, batch: Batch) -> set[str]:
         paper, algorithm 1, step 2.1.
     """
     program = _export(model, batch)
-    names = dict(program.graph_signature.inputs_to_parameters)
+    first = {name: tied[0] for tied in same_tensors(named_tensors(model)) for name in tied}
+    names = {node: first[name] for node, name in program.graph_signature.inputs_to_parameters.items()}
     return _inside_branches(program.graph, names, {str(name) for name in program.graph_signature.user_inputs})
 
 

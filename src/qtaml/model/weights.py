@@ -1,12 +1,16 @@
 """Which tensors of a network are stored in the memory."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
+
+_NORM = re.compile(r"Norm(\d+d)?$")
 
 
 def stored_weights(
@@ -15,8 +19,8 @@ def stored_weights(
     """The tensors of a network that are kept in the leaking memory.
 
     The rule: every floating-point parameter of two or more dimensions, except biases (a name that ends in "bias") and
-    the parameters of normalisation layers (a class whose name contains "Norm"). A parameter under several names (tied
-    weights) is stored once, under its first name.
+    the parameters of normalisation layers (a class named like `LayerNorm` or `BatchNorm2d`). A tensor under several
+    names (tied weights) is stored once, under its first name; patterns may match any of its names.
 
     Args:
         model: any module; it is not changed.
@@ -42,21 +46,18 @@ def stored_weights(
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     tensors = named_tensors(model)
-    for name, patterns in (("include", include), ("exclude", exclude)):
-        if isinstance(patterns, str):
-            raise ArgumentError(f"{name} must be a sequence of patterns, got the string {patterns!r}")
-        for pattern in patterns:
-            if not any(fnmatchcase(other, pattern) for other in tensors):
-                raise ArgumentError(f"{name} pattern {pattern!r} matches none of: {', '.join(tensors) or 'no tensors'}")
+    _check_patterns("include", include, tensors)
+    _check_patterns("exclude", exclude, tensors)
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     norms = _norm_modules(model)
-    seen: set[int] = set()
     stored: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        chosen = _matches(name, include) or (name in parameters and _is_weight(name, tensor, norms))
-        if chosen and not _matches(name, exclude) and id(tensor) not in seen:
-            seen.add(id(tensor))
-            stored[name] = check_storable(name, tensor)
+    for names in same_tensors(tensors):
+        chosen = any(
+            _matches(name, include) or (name in parameters and _is_weight(name, tensors[name], norms)) for name in names
+        )
+        if chosen and not any(_matches(name, exclude) for name in names):
+            stored[names[0]] = check_storable(names[0], tensors[names[0]])
+    _check_overlaps(stored)
     if not stored:
         raise ModelError(
             "the model has no tensor to store: no floating-point parameter of two or more dimensions outside "
@@ -85,15 +86,47 @@ def aliases(model: nn.Module, names: Sequence[str]) -> dict[str, tuple[str, ...]
         >>> aliases(model, ["embed.weight"])
         {'embed.weight': ('head.weight',)}
     """
-    tensors = named_tensors(model)
-    return {
-        name: tuple(other for other, tensor in tensors.items() if tensor is tensors[name] and other != name)
-        for name in names
-    }
+    groups = {name: group for group in same_tensors(named_tensors(model)) for name in group}
+    return {name: tuple(other for other in groups.get(name, ()) if other != name) for name in names}
+
+
+def same_tensors(tensors: Mapping[str, torch.Tensor]) -> list[list[str]]:
+    """Names grouped by tensor: the same object, or the same elements of the same memory."""
+    groups: dict[Hashable, list[str]] = {}
+    for name, tensor in tensors.items():
+        groups.setdefault(_identity(tensor), []).append(name)
+    return list(groups.values())
+
+
+def _identity(tensor: torch.Tensor) -> Hashable:
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
+        return id(tensor)
+    return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _check_overlaps(stored: Mapping[str, torch.Tensor]) -> None:
+    spans = []
+    for name, tensor in stored.items():
+        extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+        spans.append((tensor.data_ptr(), tensor.data_ptr() + extent * tensor.element_size(), name))
+    for (_, end, name), (start, _, other) in pairwise(sorted(spans)):
+        if start < end:
+            raise ModelError(
+                f"tensors {name!r} and {other!r} share memory in different shapes: "
+                "name one of them in exclude, or untie them"
+            )
+
+
+def _check_patterns(name: str, patterns: Sequence[str], tensors: Mapping[str, torch.Tensor]) -> None:
+    if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ArgumentError(f"{name} must be a sequence of patterns, got {patterns!r}")
+    for pattern in patterns:
+        if not any(fnmatchcase(other, pattern) for other in tensors):
+            raise ArgumentError(f"{name} pattern {pattern!r} matches none of: {', '.join(tensors) or 'no tensors'}")
 
 
 def _norm_modules(model: nn.Module) -> set[str]:
-    return {name for name, module in model.named_modules(remove_duplicate=False) if "Norm" in type(module).__name__}
+    return {name for name, module in model.named_modules(remove_duplicate=False) if _NORM.search(type(module).__name__)}
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -190,8 +190,10 @@ def _integer(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
         choices = tuple(Choice(index, index) for index in cheapest)
         # The solver's variables are whole only within a tolerance, which large tensors turn into whole cells.
         if (excess := allocated_cells(options, choices) - budget) <= 0:
-            return choices
+            break
         limit -= excess
+    # Within the solver's tolerance, greedy may have found the better one.
+    return min(choices, _greedy(options, budget), key=lambda found: sum(map(allocated_error, options, found)))
 
 
 def _solve(options: Sequence[Options], budget: int) -> list[int]:
@@ -224,9 +226,14 @@ def _quiet() -> Iterator[None]:
 
     HiGHS prints stray lines on some instances, which would spoil JSON on standard output.
     """
-    sys.stdout.flush()
-    standard_output = os.dup(1)
     try:
+        standard_output = os.dup(1)
+    except OSError:  # a service may have closed it
+        yield
+        return
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
         os.dup2(2, 1)
         yield
     finally:

@@ -62,7 +62,8 @@ def uniform_msp(
     """
     faults = given(p, fault)
     base = Format(bits=bits, encoding=encoding, grid=grid)
-    shared = base.protect(_checks.integer("protected_bits", protected_bits, 0, bits))
+    protected_bits = _checks.integer("protected_bits", protected_bits, 0, bits)
+    shared = base.protect(protected_bits)
     weights = stored_weights(model, include=include, exclude=exclude)
     storages = {name: TensorFormat((Section(w.numel(), shared),), granularity) for name, w in weights.items()}
     method = "uniform_msp" if protected_bits else "uncompensated"
@@ -147,7 +148,7 @@ def sensitivity_protection(
         True
     """
     faults = given(p, fault)
-    _checks.integer("trials", trials, 2)
+    trials = _checks.integer("trials", trials, 2)
     weights = stored_weights(model)
     gains = {}
     for name, weight in weights.items():
@@ -155,8 +156,9 @@ def sensitivity_protection(
         words, scale = raw.encode(weight, faults)
         seeds = [child_seed(seed, "sensitivity", name, trial) for trial in range(trials)]
         reads = ({name: raw.read(words, scale, faults, seed=s, place=name).to(weight.dtype)} for s in seeds)
+        variance = raw.summed_variance(words, scale, faults) or 1.0
         # As a gain: per unit of the summed variance of what is read, so that protection lowers it as theory says.
-        deviations = output_deviations(model, calibration, reads) / _summed_variance(raw, words, scale, faults)
+        deviations = output_deviations(model, calibration, reads) / variance
         gains[name] = Gain(float(deviations.mean()), float(deviations.std() / trials**0.5))
     return _scored("sensitivity", model, weights, gains, faults, overhead, allocation)
 
@@ -188,7 +190,7 @@ def random_protection(
         0.25
     """
     faults, bits = given(p, fault), Format().bits
-    check_overhead(overhead)
+    overhead = check_overhead(overhead)
     weights = stored_weights(model)
     pairs = [(name, position) for name in weights for position in range(bits)]
     random.Random(child_seed(seed, "random protection")).shuffle(pairs)
@@ -202,7 +204,9 @@ def random_protection(
         name: TensorFormat((Section(weight.numel(), _with_ideal({i for n, i in chosen if n == name}, bits)),))
         for name, weight in weights.items()
     }
-    return _plan("random", model, faults, weights, storages, {"overhead": overhead, "seed": seed})
+    return _plan(
+        "random", model, faults, weights, storages, {"overhead": overhead, "seed": _checks.integer("seed", seed, 0)}
+    )
 
 
 def _scored(
@@ -216,7 +220,7 @@ def _scored(
 ) -> Plan:
     raw = {name: TensorFormat((Section(weight.numel(), Format()),)) for name, weight in weights.items()}
     protected = spread_protection(weights, raw, gains, fault, overhead=overhead, allocation=allocation)
-    settings: dict[str, int | float | str] = {"overhead": overhead, "allocation": allocation}
+    settings: dict[str, int | float | str] = {"overhead": check_overhead(overhead), "allocation": allocation}
     return _plan(method, model, fault, weights, protected.storages, settings)
 
 
@@ -235,8 +239,3 @@ def _plan(
 
 def _with_ideal(positions: set[int], bits: int) -> Format:
     return Format(bits=bits, protections=tuple(Ideal() if i in positions else Raw() for i in range(bits)))
-
-
-def _summed_variance(stored: TensorFormat, words: torch.Tensor, scale: torch.Tensor, fault: AnyFault) -> float:
-    variance = torch.from_numpy(stored.sections[0].format.read_variance(fault).copy()).to(words.device)
-    return float((variance[words.long()] * scale.square()).sum()) or 1.0

@@ -1,15 +1,17 @@
 """A plan: how every tensor of a network is stored, why, and what that costs."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from qtaml import _files
-from qtaml.errors import StoredFileError
+from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault
 from qtaml.formats import TensorFormat
 from qtaml.planning.correction import CorrectionTest
@@ -78,6 +80,17 @@ class Plan:
     versions: dict[str, str] = field(default_factory=_files.versions)
     version: Literal[1] = 1
 
+    def __post_init__(self) -> None:
+        names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]
+        if not names or len(set(names)) < len(names):
+            raise ArgumentError(f"tensors must be at least one, each name once, got {names}")
+        for tensor in self.tensors:
+            if math.prod(tensor.shape) != tensor.storage.weights:
+                raise ArgumentError(
+                    f"sections of {tensor.name!r} must hold its {math.prod(tensor.shape)} weights, "
+                    f"got {tensor.storage.weights}"
+                )
+
     @property
     def weights(self) -> int:
         """Number of stored weights."""
@@ -143,11 +156,11 @@ class Plan:
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
         table = Table(title=f"plan: {self.method}", caption=caption, title_justify="left", caption_justify="left")
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
-            table.add_column(column, justify="left" if column in ("tensor", "correction") else "right")
+            table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")
         for tensor in self.tensors:
             share = tensor.predicted_error / total if tensor.predicted_error is not None and total else None
             table.add_row(
-                " = ".join((tensor.name, *tensor.aliases)),
+                escape(" = ".join((tensor.name, *tensor.aliases))),
                 f"{tensor.storage.weights:,}",
                 str(tensor.storage.bits),
                 _protected(tensor.storage),

@@ -1,5 +1,6 @@
 """A budget of protected bits, spread over the tensors of a network by how much their errors matter."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,8 @@ class Protected:
 
     Attributes:
         storages: how each tensor is stored.
-        errors: predicted output error of each tensor from its variance.
+        errors: predicted output error of each tensor from its variance, when nothing is corrected and the weights of a
+            split tensor are alike.
         gap: predicted error of all over the least that any split allocation of the budget reaches, minus 1.
     """
 
@@ -67,7 +69,7 @@ def spread_protection(
     Source:
         paper, algorithm 1, step 2.
     """
-    check_overhead(overhead)
+    overhead = check_overhead(overhead)
     _checks.one_of("allocation", allocation, ALLOCATIONS)
     least = {name: (floors or {}).get(name, 0) for name in weights}
     options = {
@@ -85,11 +87,12 @@ def spread_protection(
 
 def check_overhead(overhead: float) -> float:
     """Return an overhead if it is a share from 0 to 1, else raise `ArgumentError`."""
-    if not 0 <= _checks.real("overhead", overhead) <= 1:
+    share = _checks.real("overhead", overhead)
+    if not 0 <= share <= 1:
         raise ArgumentError(
             f"overhead must be a share from 0 to 1 (every bit protected), got {overhead!r}; 5 per cent is 0.05"
         )
-    return overhead
+    return share
 
 
 def protection_options(
@@ -113,10 +116,9 @@ def protection_options(
     """
     base = stored.sections[0].format
     words, scale = stored.encode(weight, fault)
-    squared_scale = scale.square().expand(weight.shape).reshape(-1).cpu()
-    amount = torch.bincount(words.reshape(-1).cpu().long(), weights=squared_scale, minlength=2**base.bits).numpy()
     formats = [base.protect(count) for count in range(floor, base.bits + 1)]
-    errors = tuple(gain.squared * float(amount @ fmt.read_variance(fault)) for fmt in formats)
+    ways = [replace(stored, sections=(Section(weight.numel(), fmt),)) for fmt in formats]
+    errors = tuple(gain.squared * way.summed_variance(words, scale, fault) for way in ways)
     return Options(weight.numel(), tuple(fmt.cells for fmt in formats), errors)
 
 
@@ -130,8 +132,9 @@ def _allocate(
     floor = sum(option.weights * option.cells[0] for option in options)
     if floor > budget:
         least = floor / plain - 1
+        named = math.ceil(least * 1e6) / 1e6
         raise BudgetError(
-            f"overhead must be at least {least:.6g} to give every tensor its floor of protected bits, got {overhead}; "
+            f"overhead must be at least {named:g} to give every tensor its floor of protected bits, got {overhead}; "
             "raise it, or lower floors or residual_floor",
             least,
         )

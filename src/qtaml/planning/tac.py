@@ -99,11 +99,12 @@ def compensate(
         0.05
     """
     faults = given(p, fault)
-    check_overhead(overhead)
+    overhead = check_overhead(overhead)
     _checks.one_of("allocation", allocation, ALLOCATIONS)
     _checks.one_of("correction", correction, CORRECTIONS)
     _checks.one_of("step", step, STEPS)
-    _checks.integer("trials", trials, 2)
+    trials, passes = _checks.integer("trials", trials, 2), _checks.integer("passes", passes, 2)
+    seed = _checks.integer("seed", seed, 0)
     base = Format(bits=bits, encoding=encoding, grid=grid)
     faults.rates(bits)
     weights = stored_weights(model, include=include, exclude=exclude)
@@ -122,13 +123,15 @@ def compensate(
         if test is None or test.corrected >= test.without:
             storage = replace(storage, correction="none")
         entry = TensorPlan.of(name, shared_names[name], weight, storage)
-        tensors.append(replace(entry, gain=gains[name], predicted_error=protected.errors[name], correction_test=test))
+        error = gains[name].squared * storage.summed_variance(*storage.encode(weight, faults), faults)
+        tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
     settings: dict[str, int | float | str | list[str] | dict[str, int]] = {
         "overhead": overhead,
         "allocation": allocation,
         "correction": correction,
         "step": step,
         "floors": {name: floor for name, floor in least.items() if floor},
+        "residual_floor": residual_floor,
         "passes": passes,
         "trials": trials,
         "include": list(include),
@@ -148,15 +151,17 @@ def _floors(
 ) -> dict[str, int]:
     """Least protected bits of each tensor: the highest of those that apply."""
     _checks.integer("residual_floor", residual_floor, 0, bits)
-    for pattern, floor in floors.items():
-        _checks.integer(f"floors[{pattern!r}]", floor, 0, bits)
-        if not any(fnmatchcase(name, pattern) for name in weights):
-            raise ArgumentError(f"floors pattern {pattern!r} matches none of: {', '.join(weights)}")
+    if not isinstance(floors, Mapping):
+        raise ArgumentError(f"floors must be a mapping from patterns to protected bits, got {floors!r}")
+    others = aliases(model, list(weights))
+    least = {}
     inside = residual_weights(model, calibration) if residual_floor else set()
-    return {
-        name: max(
-            [residual_floor if name in inside else 0]
-            + [floor for pattern, floor in floors.items() if fnmatchcase(name, pattern)]
-        )
-        for name in weights
-    }
+    for name in weights:
+        least[name] = residual_floor if name in inside else 0
+    for pattern, floor in floors.items():
+        bound = _checks.integer(f"floors[{pattern!r}]", floor, 0, bits)
+        matching = [name for name in weights if any(fnmatchcase(n, pattern) for n in (name, *others[name]))]
+        if not matching:
+            raise ArgumentError(f"floors pattern {pattern!r} matches none of: {', '.join(weights)}")
+        least.update({name: max(least[name], bound) for name in matching})
+    return least

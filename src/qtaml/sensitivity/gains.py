@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from qtaml import _checks
 from qtaml._random import torch_generator
+from qtaml.errors import ModelError
 from qtaml.model import Batch, evaluation_mode, finite_outputs
 
 
@@ -46,7 +48,8 @@ def jacobian_gains(
 
     Raises:
         ArgumentError: if `passes` is below 2.
-        ModelError: if the model fails on the batch.
+        ModelError: if the model fails on the batch, its output does not depend differentiably on any of the weights, or
+            a gain is not finite.
 
     Source:
         theory.md 1.7; paper, lemma 4.3 and algorithm 1, step 1.
@@ -57,12 +60,17 @@ def jacobian_gains(
         >>> round(gains["weight"].squared, 2)  # the output moves by x dW: every x is a unit vector
         0.33
     """
-    _checks.integer("passes", passes, 2)
-    leaves = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
-    with evaluation_mode(model), torch.enable_grad():
-        output = finite_outputs(model, batch, leaves)
+    passes = _checks.integer("passes", passes, 2)
+    with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
+        leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
+        output = finite_outputs(model, _usable(batch), leaves)
+        if not output.requires_grad:
+            raise ModelError(
+                "the output does not depend differentiably on any stored tensor: the forward pass may detach its "
+                "output or run under no_grad"
+            )
         values = {name: torch.zeros(passes, dtype=torch.float64) for name in leaves}
-        for number in range(passes if output.requires_grad else 0):
+        for number in range(passes):
             signs = _random_signs(output, seed, number)
             gradients = torch.autograd.grad(
                 output, list(leaves.values()), signs, retain_graph=number < passes - 1, allow_unused=True
@@ -70,13 +78,29 @@ def jacobian_gains(
             for name, gradient in zip(leaves, gradients, strict=True):
                 if gradient is not None:
                     values[name][number] = torch.linalg.vector_norm(gradient, dtype=torch.float64).square()
-    scale = {name: 1 / (len(output) * weight.numel()) for name, weight in weights.items()}
-    return {name: mean_gain(value * scale[name]) for name, value in values.items()}
+    return {name: mean_gain(name, value / (len(output) * weights[name].numel())) for name, value in values.items()}
 
 
-def mean_gain(values: torch.Tensor) -> Gain:
-    """Gain from independent estimates of `squared`, shape (estimates,)."""
+def mean_gain(name: str, values: torch.Tensor) -> Gain:
+    """Gain of a tensor from independent estimates of `squared`, shape (estimates,).
+
+    Raises:
+        ModelError: if an estimate is NaN or infinite.
+    """
+    if not bool(torch.isfinite(values).all()):
+        raise ModelError(
+            f"the gain of tensor {name!r} is NaN or infinite: give the model in a wider dtype, such as float32"
+        )
     return Gain(float(values.mean()), float(values.std() / len(values) ** 0.5))
+
+
+def _usable(value: Any) -> Any:
+    """A value, with copies of tensors that were made in inference mode, which autograd refuses."""
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.is_inference() else value
+    if isinstance(value, Mapping):
+        return {name: _usable(item) for name, item in value.items()}
+    return tuple(map(_usable, value)) if isinstance(value, tuple | list) else value
 
 
 def _random_signs(output: torch.Tensor, seed: int, number: int) -> torch.Tensor:

@@ -49,12 +49,12 @@ def probe_gains(
         >>> abs(gain.squared - 1 / 3) < 4 * gain.standard_error
         True
     """
-    _checks.integer("probes", probes, 2)
+    probes = _checks.integer("probes", probes, 2)
     _checks.positive("epsilon", epsilon)
     gains = {}
     for name, weight in weights.items():
         changes = ({name: weight + epsilon * _gaussian(weight, seed, name, number)} for number in range(probes))
-        gains[name] = mean_gain(output_deviations(model, batch, changes) / (epsilon**2 * weight.numel()))
+        gains[name] = mean_gain(name, output_deviations(model, batch, changes) / (epsilon**2 * weight.numel()))
     return gains
 
 
