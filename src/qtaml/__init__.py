@@ -4,13 +4,13 @@
     memory = qtaml.store(model, plan)
     result = qtaml.evaluate(memory, metric, trials=30)                   # .mean .low .high .values
 
-The folders hold one kind of thing each: `faults`, `formats`, `theory`, `model`, `sensitivity`, `planning`, `memory`,
-`evaluate`, `networks`, `report`, `experiments`, `cli`. A folder imports only from those before it.
+The folders hold one kind of thing each: `device`, `faults`, `formats`, `theory`, `model`, `sensitivity`, `planning`,
+`memory`, `evaluate`, `networks`, `report`, `experiments`, `cli`. A folder imports only from those before it.
 """
 
 from importlib.metadata import version
 
-from qtaml import faults, formats
+from qtaml import device, faults, formats, theory
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, Result, evaluate
 from qtaml.memory import Memory, load, store
@@ -29,10 +29,12 @@ __all__ = [
     "Result",
     "StoredFileError",
     "compensate",
+    "device",
     "evaluate",
     "faults",
     "formats",
     "load",
     "store",
+    "theory",
     "uniform_msp",
 ]

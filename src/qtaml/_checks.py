@@ -4,6 +4,9 @@ import math
 import operator
 from collections.abc import Collection
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from qtaml.errors import ArgumentError
 
 
@@ -61,3 +64,38 @@ def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     if value not in allowed:
         raise ArgumentError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
+
+
+def at_least(name: str, value: float, low: float) -> float:
+    """Return `value` as a float if it is finite and at least `low`, else raise `ArgumentError`."""
+    number = real(name, value)
+    if number < low:
+        raise ArgumentError(f"{name} must be at least {low:g}, got {value!r}")
+    return number
+
+
+def non_negative(name: str, value: float) -> float:
+    """Return `value` as a float if it is finite and at least 0, else raise `ArgumentError`."""
+    return at_least(name, value, 0.0)
+
+
+def positive_array(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return `values` as an array of floats if all are finite and above 0, else raise `ArgumentError`."""
+    return _array_within(name, values, 0.0, math.inf, "above 0 and finite")
+
+
+def open_probability_array(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return `values` as an array of floats if all lie in (0, 1), else raise `ArgumentError`."""
+    return _array_within(name, values, 0.0, 1.0, "above 0 and below 1")
+
+
+def _array_within(name: str, values: ArrayLike, low: float, high: float, rule: str) -> NDArray[np.float64]:
+    """Return `values` as an array of floats if all lie in (low, high), else raise `ArgumentError`."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{name} must be {rule}, got {values!r}") from None
+    wrong = ~((array > low) & (array < high))
+    if wrong.any():
+        raise ArgumentError(f"{name} must be {rule}, got {float(array[wrong][0])!r}")
+    return array

@@ -12,7 +12,6 @@ import torch
 from torch.export import Dim
 
 import qtaml
-from qtaml.cli.main import main
 from tests.cases import CONVOLUTION
 
 FACTORY = """
@@ -56,18 +55,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def here(folder, monkeypatch, capsys):
-    """The command in this process, in the user's folder: returns exit code, standard output and standard error."""
+def here(folder, monkeypatch, command):
+    """The command in the user's folder."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qtaml", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    return call
+    return command
 
 
 COMPENSATE = ("--calibration", "calibration.npz", "--p", "0.1", "--overhead", "0.1")

@@ -13,7 +13,7 @@ from qtaml.evaluate import Result, SampleMetric, evaluate
 from qtaml.memory import store
 from qtaml.model import Batch
 from qtaml.planning import Plan, compensate, uniform_msp
-from qtaml.report import Curve, curves_figure
+from qtaml.report import Curve, Panel, panels_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,10 +148,11 @@ def draw(curve: OverheadCurve) -> "Figure":
             x = [100 * row.spent for row in rows]
             values = ([100 * getattr(row, key) for row in rows] for key in ("mean", "low", "high"))
             curves.append(Curve(name, x, *values))
-    return curves_figure(
+    panel = Panel(
         curves,
         title=f"{curve.network} in a memory that reads {100 * curve.p:g}% of its bits wrong",
         x_label="overhead: protected share of the bits (%)",
         y_label="test accuracy (%)",
         reference=("clean", 100 * curve.clean),
     )
+    return panels_figure([panel])

@@ -3,15 +3,19 @@
 from qtaml.faults.base import BitErrorRates, FaultModel, Residual, WordLaw
 from qtaml.faults.choice import AnyFault, given
 from qtaml.faults.independent import Asymmetric, PerBit, Uniform
+from qtaml.faults.multi_level import MultiLevel
 from qtaml.faults.sampler import error_mask, flip, flip_asymmetric, word_dtype
+from qtaml.faults.static_cells import StaticCells
 
 __all__ = [
     "AnyFault",
     "Asymmetric",
     "BitErrorRates",
     "FaultModel",
+    "MultiLevel",
     "PerBit",
     "Residual",
+    "StaticCells",
     "Uniform",
     "WordLaw",
     "error_mask",

@@ -7,8 +7,10 @@ from pydantic import Field
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
 from qtaml.faults.independent import Asymmetric, PerBit, Uniform
+from qtaml.faults.multi_level import MultiLevel
+from qtaml.faults.static_cells import StaticCells
 
-AnyFault = Annotated[Uniform | Asymmetric | PerBit, Field(discriminator="kind")]
+AnyFault = Annotated[Uniform | Asymmetric | PerBit | StaticCells | MultiLevel, Field(discriminator="kind")]
 """Every fault model; a new one is one more name here."""
 
 

@@ -69,7 +69,7 @@ def error_mask(
             f"out must be a contiguous {dtype} tensor of shape {tuple(shape)}, "
             f"got {out.dtype} of shape {tuple(out.shape)}"
         )
-    target = out.view(torch.uint8).reshape(-1)
+    target = out.reshape(-1).view(torch.uint8)
     bytes_per_chunk = _LANES_PER_CHUNK * _LANE_BITS // 8
     for chunk, start in enumerate(range(0, target.numel(), bytes_per_chunk)):
         part = target[start : start + bytes_per_chunk]

@@ -124,7 +124,7 @@ class Format:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
         """
         boundaries, labels = _decision(self, expecting)
-        index = torch.bucketize(weights.double(), boundaries.to(weights.device))
+        index = torch.bucketize(weights.double().contiguous(), boundaries.to(weights.device))
         return labels.to(weights.device)[index].to(word_dtype(self.bits))
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,7 @@ def transition_matrix(law: WordLaw) -> NDArray[np.float64]:
         )
     matrix: NDArray[np.float64] = np.ones((1, 1))
     for group in law.groups:
-        matrix = np.kron(group, matrix)
+        matrix = np.asarray(np.kron(group, matrix), dtype=np.float64)
     return matrix
 
 
@@ -69,9 +69,12 @@ def central_moments(
         shape = (-1, 1, len(matrix), below)
         m, v, t, f = (moment.reshape(shape) for moment in (mean, variance, third, fourth))
         weight = matrix[:, :, np.newaxis]
-        average = (weight * m).sum(2, keepdims=True)
-        shift = m - average
-        mean = average.reshape(-1)
+        # Measured from the stored value, small drifts and steps keep their digits.
+        stored = m.swapaxes(1, 2)
+        away = m - stored
+        drift = (weight * away).sum(2, keepdims=True)
+        shift = away - drift
+        mean = (stored + drift).reshape(-1)
         variance = (weight * (v + shift**2)).sum(2).reshape(-1)
         third = (weight * (t + 3 * shift * v + shift**3)).sum(2).reshape(-1)
         fourth = (weight * (f + 4 * shift * t + 6 * shift**2 * v + shift**4)).sum(2).reshape(-1)

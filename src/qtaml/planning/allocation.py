@@ -4,7 +4,10 @@ Every tensor has a list of options, cheapest first; each costs cells and leaves 
 options are "protect the k most significant bits" matters to none of the solvers.
 """
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -12,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy import optimize, sparse
 
-from qtaml.errors import BudgetError, QtamlError
+from qtaml.errors import ArgumentError, QtamlError
 
 Allocation = Literal["split", "integer", "greedy"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
@@ -54,14 +57,14 @@ def allocate(options: Sequence[Options], budget: int, method: Allocation) -> tup
     Args:
         options: those of each tensor.
         budget: cells of all tensors together.
-        method: "greedy", the paper's rule; "split", optimal when one tensor may give its first weights a better option
-            than the rest; "integer", optimal without splitting.
+        method: "greedy", the paper's rule; "split", optimal (but for what is left over of one weight) when one tensor
+            may give its first weights a better option than the rest; "integer", optimal without splitting.
 
     Returns:
         One choice for each tensor. No cells are spent where no error is predicted to fall.
 
     Raises:
-        BudgetError: if the cheapest options cost more than the budget.
+        ArgumentError: if the cheapest options cost more than the budget.
         QtamlError: if the integer program is not solved.
 
     Source:
@@ -76,7 +79,7 @@ def allocate(options: Sequence[Options], budget: int, method: Allocation) -> tup
     """
     least = sum(option.weights * option.cells[0] for option in options)
     if budget < least:
-        raise BudgetError(f"the budget is {budget} cells, the least possible is {least}", least / max(budget, 1) - 1)
+        raise ArgumentError(f"budget must be at least {least} cells for the cheapest options, got {budget}")
     return _METHODS[method](options, budget)
 
 
@@ -179,26 +182,56 @@ def _greedy(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
 
 def _integer(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
     """Exact multiple-choice knapsack: one binary variable for each tensor and option (HiGHS)."""
+    errors = [np.array(option.errors) for option in options]
+    limit = budget
+    while True:
+        chosen = _solve(options, limit)
+        cheapest = [int(np.argmax(error <= error[index])) for error, index in zip(errors, chosen, strict=True)]
+        choices = tuple(Choice(index, index) for index in cheapest)
+        # The solver's variables are whole only within a tolerance, which large tensors turn into whole cells.
+        if (excess := allocated_cells(options, choices) - budget) <= 0:
+            return choices
+        limit -= excess
+
+
+def _solve(options: Sequence[Options], budget: int) -> list[int]:
+    """The option of each tensor that the integer program chooses."""
     errors = np.concatenate([option.errors for option in options])
     cells = np.concatenate([np.multiply(option.cells, option.weights) for option in options])
     starts = np.cumsum([0] + [len(option.cells) for option in options])
     one_each: Any = sparse.block_diag([np.ones((1, len(option.cells))) for option in options], format="csr")
     # The solver's tolerances are absolute: in units of the greedy solution they are negligible.
     unit = sum(map(allocated_error, options, _greedy(options, budget))) or 1.0
-    result = optimize.milp(
-        errors / unit * 1e4,
-        integrality=np.ones_like(errors),
-        bounds=optimize.Bounds(0, 1),
-        constraints=[
-            optimize.LinearConstraint(one_each, 1, 1),
-            optimize.LinearConstraint(cells[np.newaxis] / max(budget, 1), -np.inf, 1),
-        ],
-        options={"mip_rel_gap": 0.0},
-    )
+    with _quiet():
+        result = optimize.milp(
+            errors / unit * 1e4,
+            integrality=np.ones_like(errors),
+            bounds=optimize.Bounds(0, 1),
+            constraints=[
+                optimize.LinearConstraint(one_each, 1, 1),
+                optimize.LinearConstraint(cells[np.newaxis], -np.inf, budget),
+            ],
+            options={"mip_rel_gap": 0.0},
+        )
     if result.x is None:
         raise QtamlError(f"the integer program was not solved: {result.message}")
-    chosen = [int(np.argmax(result.x[start:end])) for start, end in pairwise(starts)]
-    return tuple(Choice(index, index) for index in chosen)
+    return [int(np.argmax(result.x[start:end])) for start, end in pairwise(starts)]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what native code prints to standard output into standard error.
+
+    HiGHS prints stray lines on some instances, which would spoil JSON on standard output.
+    """
+    sys.stdout.flush()
+    standard_output = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(standard_output, 1)
+        os.close(standard_output)
 
 
 _METHODS: dict[Allocation, Callable[[Sequence[Options], int], tuple[Choice, ...]]] = {

@@ -1,5 +1,5 @@
-"""Tables and figures from results. Computes nothing."""
+"""Figures from results. Computes nothing."""
 
-from qtaml.report.figures import Curve, curves_figure, save_figure
+from qtaml.report.figures import Curve, Panel, panels_figure, save_figure
 
-__all__ = ["Curve", "curves_figure", "save_figure"]
+__all__ = ["Curve", "Panel", "panels_figure", "save_figure"]

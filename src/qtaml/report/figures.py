@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtaml.errors import QtamlError
+from qtaml.errors import QtamlError, StoredFileError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a")
@@ -17,34 +18,51 @@ COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a")
 
 @dataclass(frozen=True)
 class Curve:
-    """A line with an interval at each point.
+    """A line, with an interval at each point if it has one.
 
     Attributes:
         label: name in the legend.
         x: abscissae.
         mean: ordinates.
-        low: lower ends of their intervals.
+        low: lower ends of their intervals; none drawn if empty.
         high: upper ends of their intervals.
     """
 
     label: str
     x: Sequence[float]
     mean: Sequence[float]
-    low: Sequence[float]
-    high: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
 
 
-def curves_figure(
-    curves: Sequence[Curve], *, title: str, x_label: str, y_label: str, reference: tuple[str, float] | None = None
-) -> "Figure":
-    """Draw curves with their intervals.
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes with its curves.
 
-    Args:
-        curves: at most six; a curve of one point is drawn as a marker.
-        title: what the picture shows.
+    Attributes:
+        curves: at most six; one of a single point is drawn as a marker.
+        title: what the panel shows.
         x_label: name of the abscissa, with its unit.
         y_label: name of the ordinate, with its unit.
         reference: label and height of a dashed horizontal line.
+        log_x: logarithmic abscissa.
+        log_y: limits of a logarithmic ordinate; linear if not given.
+    """
+
+    curves: Sequence[Curve]
+    title: str
+    x_label: str
+    y_label: str
+    reference: tuple[str, float] | None = None
+    log_x: bool = False
+    log_y: tuple[float, float] | None = None
+
+
+def panels_figure(panels: Sequence[Panel]) -> "Figure":
+    """Draw panels side by side.
+
+    Args:
+        panels: one or more.
 
     Returns:
         A matplotlib figure.
@@ -56,33 +74,58 @@ def curves_figure(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise QtamlError("pictures need matplotlib: pip install 'qtaml[plot]'") from error
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    if reference:
-        axes.axhline(reference[1], color="0.4", linestyle="--", linewidth=1, label=reference[0])
-    for curve, color in zip(curves, COLORS, strict=False):
-        below = [mean - low for mean, low in zip(curve.mean, curve.low, strict=True)]
-        above = [high - mean for mean, high in zip(curve.mean, curve.high, strict=True)]
-        style = "o-" if len(curve.x) > 1 else "o"
-        axes.errorbar(curve.x, curve.mean, (below, above), fmt=style, color=color, capsize=3, ms=5, label=curve.label)
-    axes.set(xlabel=x_label, ylabel=y_label)
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    figure = Figure(figsize=(7.5 if len(panels) == 1 else 5.5 * len(panels), 4.5), layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw(axes, panel)
     return figure
 
 
 def save_figure(figure: "Figure", path: str | Path) -> Path:
-    """Write a figure, in the format of the file's ending, all at once; returns the path."""
+    """Write a figure, in the format of the file's ending, all at once.
+
+    Returns:
+        The path.
+
+    Raises:
+        StoredFileError: if it cannot be written there, or not in that format.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    except OSError as error:
+        raise StoredFileError(f"cannot write {path}: {error.strerror}") from error
     os.close(handle)
     try:
         figure.savefig(temporary, dpi=150)
         os.replace(temporary, path)
-    except BaseException:
+    except ValueError as error:
+        raise StoredFileError(f"cannot write {path}: {error}") from error
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
     return path
+
+
+def _draw(axes: "Axes", panel: Panel) -> None:
+    if panel.reference:
+        axes.axhline(panel.reference[1], color="0.4", linestyle="--", linewidth=1, label=panel.reference[0])
+    for curve, color in zip(panel.curves, COLORS, strict=False):
+        if curve.low:
+            below = [mean - low for mean, low in zip(curve.mean, curve.low, strict=True)]
+            above = [high - mean for mean, high in zip(curve.mean, curve.high, strict=True)]
+            style = "o-" if len(curve.x) > 1 else "o"
+            axes.errorbar(
+                curve.x, curve.mean, (below, above), fmt=style, color=color, capsize=3, ms=5, label=curve.label
+            )
+        else:
+            axes.plot(curve.x, curve.mean, color=color, label=curve.label)
+    if panel.log_x:
+        axes.set_xscale("log")
+    if panel.log_y:
+        axes.set_ylim(*panel.log_y)
+        axes.set_yscale("log", nonpositive="mask")
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    axes.set_title(panel.title, loc="left", fontsize=11)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right" if not panel.log_y else "best")

@@ -1,0 +1,83 @@
+"""`qtaml device`: the cells that ship with qtaml, and what they do over thickness and time."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from qtaml import _files
+from qtaml.device import PRESETS, preset_record
+from qtaml.experiments import device_sweep
+from qtaml.report import save_figure
+
+app = typer.Typer(
+    help="Memory cells and their flip probabilities, from the barrier on.", no_args_is_help=True, add_completion=False
+)
+
+NameArgument = Annotated[str, typer.Argument(help="Name of a preset; `qtaml device list` shows them.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+@app.command("list")
+def list_command(as_json: JsonOption = False) -> None:
+    """List the presets, with the flip probability of each at its window."""
+    rows = [(record, record.cell.flip_probability(record.window)) for record in PRESETS.values()]
+    if as_json:
+        entries = [{"name": r.name, "technology": r.technology, "window": r.window, "p": p} for r, p in rows]
+        typer.echo(_files.to_json(entries), nl=False)
+        return
+    table = Table(caption="p: flip probability after the window, mean over cells", caption_justify="left")
+    for column in ("name", "technology", "window (s)", "p"):
+        table.add_column(column, justify="right" if column in ("window (s)", "p") else "left")
+    for record, p in rows:
+        table.add_row(record.name, record.technology, f"{record.window:.3g}", f"{p:.3g}")
+    Console().print(table)
+
+
+@app.command("show")
+def show_command(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show every parameter of a preset with its source, and its inverse questions answered."""
+    record = preset_record(name)
+    if as_json:
+        typer.echo(_files.to_json(asdict(record)), nl=False)
+        return
+    cell = record.cell
+    table = Table(title=f"{record.name}: {record.technology}", title_justify="left", show_header=False)
+    rows = {
+        "barrier (eV, nm, electron masses, V/nm)": str(cell.barrier),
+        "electrons, threshold": f"{cell.electrons}, {cell.threshold}",
+        "attempt frequency (Hz)": f"{cell.attempt_frequency:.3g}",
+        "temperature (K)": f"{cell.temperature:g}",
+        "spread of thickness (nm)": f"{cell.thickness_spread:g}",
+        "traps": str(cell.traps or "none"),
+        "window (s)": f"{record.window:.4g}",
+        "p after the window": f"{cell.flip_probability(record.window):.4g}",
+        "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(f"{cell.window_for(p):.4g}" for p in (1e-6, 0.05, 0.1)),
+        "source": record.source,
+        "caution": record.caution or "none noted",
+    }
+    for row in rows.items():
+        table.add_row(*row)
+    Console().print(table)
+
+
+@app.command("sweep")
+def sweep_command(
+    name: NameArgument,
+    out: Annotated[Path | None, typer.Option(help="File for the picture; out/device/NAME.png if not given.")] = None,
+    thickness: Annotated[tuple[float, float] | None, typer.Option(help="From and to, nm.", show_default=False)] = None,
+    window: Annotated[tuple[float, float] | None, typer.Option(help="From and to, s.", show_default=False)] = None,
+    points: Annotated[int, typer.Option(help="Points of each sweep.", min=2)] = 61,
+    as_json: JsonOption = False,
+) -> None:
+    """Flip probability over the barrier's thickness and over time: a table and a picture."""
+    result = device_sweep.compute(preset_record(name), thickness=thickness, window=window, points=points)
+    picture = save_figure(device_sweep.draw(result), out or Path("out/device") / f"{name}.png")
+    if as_json:
+        typer.echo(result.to_json(), nl=False)
+        return
+    Console().print(device_sweep.table(result))
+    typer.echo(f"picture: {picture}")

@@ -1,0 +1,236 @@
+"""What a better cell costs: larger cells, thicker barriers, more frequent refresh, each as (cost, residual p).
+
+They are the physical alternatives to error-correcting codes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qtaml import _checks
+from qtaml.device._arrays import Array
+from qtaml.device.cell import Cell
+from qtaml.device.spread import action_per_nm
+
+
+@dataclass(frozen=True)
+class Hardening:
+    """One physical protection of a bit: what it costs and how often the bit is still read wrong.
+
+    Args:
+        cost: in `unit`.
+        p: residual flip probability.
+        unit: "cells" (area of plain cells), "nm" (extra thickness) or "refreshes" (for each plain one).
+        cell: the cell as hardened.
+        window: time between refreshes, s.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import preset
+        >>> (voted,) = larger_cells(preset("few_electron_dt"), 64e-3, [3])
+        >>> voted.cost, voted.unit, voted.cell.electrons
+        (3.0, 'cells', 60)
+    """
+
+    cost: float
+    p: float
+    unit: str
+    cell: Cell
+    window: float
+
+
+def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> tuple[Hardening, ...]:
+    """Cells of more area: so many times the electrons, at the same threshold share and the same escape probability.
+
+    p falls as exp(-a N_e KL(n_th/N_e || p_e)) for an area of a cells, so it needs p_e below the threshold share.
+
+    Args:
+        cell: the plain cell.
+        window: s.
+        factors: areas in plain cells, at least 1; electrons and threshold are rounded.
+
+    Returns:
+        One `Hardening` for each factor, its cost in cells.
+
+    Raises:
+        ArgumentError: if a factor is below 1 or the window not above 0.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import Rectangular
+        >>> cell = Cell(Rectangular(3.15, 2.0, 0.42), 100, 50, 1e13)
+        >>> [round(h.p, 3) for h in larger_cells(cell, cell.window_for(0.1), [1, 2, 3])]
+        [0.1, 0.041, 0.018]
+    """
+    return tuple(_hardening(factor, "cells", _enlarged(cell, factor), window) for factor in factors)
+
+
+def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> tuple[Hardening, ...]:
+    """Cells with thicker barriers.
+
+    Args:
+        cell: the plain cell.
+        window: s.
+        extras: extra thicknesses, nm.
+
+    Returns:
+        One `Hardening` for each extra, its cost in nm.
+
+    Raises:
+        ArgumentError: if a barrier would vanish or the window is not above 0.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import preset
+        >>> [f"{h.p:.1e}" for h in thicker_barriers(preset("fg_dt_3p0"), 60.0, [0.0, 0.2])]
+        ['8.7e-02', '5.7e-08']
+    """
+    return tuple(_hardening(extra, "nm", cell.thickened(extra), window) for extra in extras)
+
+
+def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> tuple[Hardening, ...]:
+    """The same cell, refreshed more often.
+
+    Args:
+        cell: the plain cell.
+        window: s between plain refreshes.
+        rates: refreshes for each plain one.
+
+    Returns:
+        One `Hardening` for each rate, its cost in refreshes.
+
+    Raises:
+        ArgumentError: if a rate or the window is not above 0.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import preset
+        >>> [f"{h.p:.1e}" for h in faster_refresh(preset("fg_dt_3p0"), 60.0, [1, 4])]
+        ['8.7e-02', '1.1e-04']
+    """
+    interval = _checks.positive("window", window)
+    return tuple(_hardening(rate, "refreshes", cell, interval / _checks.positive("rates", rate)) for rate in rates)
+
+
+def graded_barriers(cell: Cell, window: float, bits: int) -> tuple[Hardening, ...]:
+    """A thickness for each bit of a word so that all bits add the same variance: 4^i p_i is the same.
+
+    Args:
+        cell: of the least significant bit.
+        window: s.
+        bits: in a word.
+
+    Returns:
+        One `Hardening` for each bit, least significant first, its cost in nm.
+
+    Raises:
+        ArgumentError: if there is no bit, or no thickness gives the p of one.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import Rectangular
+        >>> single_electron = Cell(Rectangular(3.15, 2.0, 0.42), 1, 0, 1e13)
+        >>> graded = graded_barriers(single_electron, single_electron.window_for(1e-6), 3)
+        >>> [round(h.cost, 3) for h in graded]
+        [0.0, 0.118, 0.235]
+    """
+    p = cell.flip_probability(float(window))
+    wanted: Array = p * 0.25 ** np.arange(1, _checks.integer("bits", bits, 1), dtype=np.float64)
+    extras = cell.thickness_for(wanted, window) - cell.barrier.thickness
+    return thicker_barriers(cell, window, [0.0, *extras.tolist()])
+
+
+def rare_thickness_step(cell: Cell) -> float:
+    """Extra thickness for each more significant bit in the rare regime: ln 4/(2 kappa (n_th + 1)).
+
+    Args:
+        cell: any cell.
+
+    Returns:
+        nm for each bit.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import Rectangular
+        >>> round(rare_thickness_step(Cell(Rectangular(3.15, 2.0, 0.42), 1, 0, 1e13)), 3)
+        0.118
+    """
+    return float(np.log(4) / (action_per_nm(cell) * (cell.threshold + 1)))
+
+
+def refresh_intervals(window: float, bits: int, threshold: int) -> Array:
+    """Refresh interval of each bit that minimises the variance for the same number of refreshes.
+
+    In the rare regime p_i ~ tau_i^(n_th + 1); minimising sum 4^i p_i at fixed sum 1/tau_i gives
+    tau_i ~ 4^(-i/(n_th + 2)).
+
+    Args:
+        window: interval of all bits if they shared one, s.
+        bits: in a word.
+        threshold: n_th of the cells.
+
+    Returns:
+        s, of shape (bits,), least significant first; the mean of 1/tau is 1/window.
+
+    Raises:
+        ArgumentError: if an argument is out of its range.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> refresh_intervals(1.0, 3, 0).round(3)
+        array([2.333, 1.167, 0.583])
+    """
+    plain, order = _checks.positive("window", window), _checks.integer("threshold", threshold, 0) + 2
+    shape = 4.0 ** (-np.arange(_checks.integer("bits", bits, 1)) / order)
+    return np.asarray(plain * shape * np.mean(1 / shape))
+
+
+def graded_refresh(cell: Cell, window: float, bits: int) -> tuple[Hardening, ...]:
+    """Refresh allocated to the bits of a word by `refresh_intervals`, at the same total.
+
+    Args:
+        cell: of every bit.
+        window: interval of all bits if they shared one, s.
+        bits: in a word.
+
+    Returns:
+        One `Hardening` for each bit, least significant first, its cost in refreshes; the costs average 1.
+
+    Raises:
+        ArgumentError: if the window is not above 0 or there is no bit.
+
+    Source:
+        theory.md 2.7.
+
+    Example:
+        >>> from qtaml.device import preset
+        >>> [round(h.cost, 3) for h in graded_refresh(preset("few_electron_dt"), 20e-3, 3)]
+        [0.887, 0.996, 1.117]
+    """
+    return faster_refresh(cell, window, (window / refresh_intervals(window, bits, cell.threshold)).tolist())
+
+
+def _hardening(cost: float, unit: str, cell: Cell, window: float) -> Hardening:
+    """The record, with the residual p of the cell at the window."""
+    return Hardening(float(cost), cell.flip_probability(float(window)), unit, cell, float(window))
+
+
+def _enlarged(cell: Cell, factor: float) -> Cell:
+    """The cell with `factor` times the electrons and the threshold."""
+    scale = _checks.at_least("factors", factor, 1.0)
+    return replace(cell, electrons=round(scale * cell.electrons), threshold=round(scale * cell.threshold))

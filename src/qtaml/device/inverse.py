@@ -1,0 +1,182 @@
+"""Roots behind the inverse questions: the exposure that gives a wanted p, and monotone functions turned round."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from qtaml import _checks
+from qtaml.device._arrays import Array
+from qtaml.device.tails import log_binomial_tail
+
+# scipy's inverse of the incomplete beta function fails for some p below 1e-160.
+_SMALLEST_CLOSED = 1e-150
+
+# Far more than Chandrupatla's method needs: halving alone takes about 60.
+_MOST_STEPS = 200
+
+
+def required_log_exposure(p: ArrayLike, electrons: int, threshold: int) -> Array:
+    """Logarithm of the exposure at which a cell loses its bit with probability p, in closed form.
+
+    p_e = I^-1(p; n + 1, N - n) and exposure = -ln(1 - p_e); above p_e = 1/2 the complement is inverted, and for
+    p below 1e-150 the tail is inverted in log space.
+
+    Args:
+        p: wanted probabilities, in (0, 1).
+        electrons: N_e.
+        threshold: n_th.
+
+    Returns:
+        Natural logarithms, of the shape of p.
+
+    Raises:
+        ArgumentError: if a p is not in (0, 1).
+
+    Source:
+        theory.md 1.1 "Closed inverses".
+
+    Example:
+        >>> round(float(np.exp(required_log_exposure(0.5, 1, 0))), 6)
+        0.693147
+    """
+    wanted = _checks.open_probability_array("p", p)
+    result = _closed_inverse(np.maximum(wanted, _SMALLEST_CLOSED), electrons, threshold)
+    far = wanted < _SMALLEST_CLOSED
+    if not far.any():
+        return result
+    # There p is nearly C(N, n + 1) p_e^(n + 1), which is where the search starts.
+    order = threshold + 1
+    log_ways = special.gammaln(electrons + 1) - special.gammaln(order + 1) - special.gammaln(electrons - threshold)
+    log_p = np.log(wanted[far])
+    result[far] = solve(lambda x: log_binomial_tail(electrons, threshold, x) - log_p, (log_p - log_ways) / order)
+    return result
+
+
+def _closed_inverse(p: Array, electrons: int, threshold: int) -> Array:
+    """Logarithm of the required exposure by the inverse incomplete beta function."""
+    a, b = threshold + 1, electrons - threshold
+    escape, stay = np.asarray(special.betaincinv(a, b, p)), np.asarray(special.betainccinv(b, a, p))
+    few = escape < 0.5
+    # Each branch sees harmless values where the other one holds.
+    from_escape = -np.log1p(-np.where(few, escape, 0.5))
+    from_stay = -np.log(np.where(few, 0.5, stay))
+    return np.array(np.log(np.where(few, from_escape, from_stay)))
+
+
+def bisect(function: Callable[[Array], Array], low: Array, high: Array, halvings: int = 60) -> Array:
+    """Root of an increasing function, element by element, by halving: for steps that have no slope to follow.
+
+    Args:
+        function: array to array of the same shape, increasing in each element.
+        low: where it is at most 0.
+        high: where it is at least 0.
+        halvings: 60 leave 1e-18 of the interval.
+
+    Returns:
+        The roots; an end of the interval where the sign never changes.
+
+    Example:
+        >>> bisect(lambda x: x**2 - 2, np.array([0.0]), np.array([2.0])).round(6)
+        array([1.414214])
+    """
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        below = function(middle) < 0
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
+def find_root(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Root of a function between two points where its signs differ, element by element, to rounding error.
+
+    Args:
+        function: array to array of the same shape.
+        low: where it is at most 0.
+        high: where it is at least 0.
+
+    Returns:
+        The roots.
+
+    Source:
+        Chandrupatla, Adv. Eng. Softw. 28, 145 (1997): inverse quadratic steps, halving where these are not safe.
+
+    Example:
+        >>> root = find_root(lambda x: x**2 - 2, np.array([0.0]), np.array([2.0]))
+        >>> bool(abs(root[0] ** 2 - 2) < 1e-15)
+        True
+    """
+    a, b, value_a, value_b = high, low, function(high), function(low)
+    step = np.full_like(a, 0.5)
+    for _ in range(_MOST_STEPS):
+        x = a + step * (b - a)
+        value_x = function(x)
+        same = np.sign(value_x) == np.sign(value_a)
+        c, value_c = np.where(same, a, b), np.where(same, value_a, value_b)
+        b, value_b = np.where(same, b, a), np.where(same, value_b, value_a)
+        a, value_a = x, value_x
+        best = np.where(np.abs(value_a) < np.abs(value_b), a, b)
+        smallest = (2e-16 * np.abs(best) + 1e-14) / np.maximum(np.abs(b - a), 1e-300)
+        if ((smallest > 0.5) | (value_a == 0)).all():
+            break
+        wanted = _quadratic_step(a, b, c, value_a, value_b, value_c)
+        step = np.clip(wanted, smallest, np.maximum(1 - smallest, smallest))
+    return np.asarray(best)
+
+
+def _quadratic_step(a: Array, b: Array, c: Array, value_a: Array, value_b: Array, value_c: Array) -> Array:
+    """Share of the way from a to b by inverse quadratic interpolation, 1/2 where that is not safe."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        xi, phi = (a - b) / (c - b), (value_a - value_b) / (value_c - value_b)
+        share = value_a / (value_b - value_a) * value_c / (value_b - value_c)
+        share += (c - a) / (b - a) * value_a / (value_c - value_a) * value_b / (value_c - value_b)
+        safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi) & np.isfinite(share)
+    return np.where(safe, share, 0.5)
+
+
+def solve(function: Callable[[Array], Array], guess: Array) -> Array:
+    """Root of an increasing function that is somewhere around a guess, element by element.
+
+    Args:
+        function: array to array of the same shape, increasing in each element.
+        guess: where to start; the interval around it is widened by doubling, 40 times at most.
+
+    Returns:
+        The roots.
+
+    Example:
+        >>> solve(lambda x: x - 5, np.array([0.0])).round(6)
+        array([5.])
+    """
+    reach = np.ones_like(guess)
+    for _ in range(40):
+        missed = (function(guess - reach) > 0) | (function(guess + reach) < 0)
+        if not missed.any():
+            break
+        reach = np.where(missed, 2 * reach, reach)
+    return find_root(function, guess - reach, guess + reach)
+
+
+def double_until(function: Callable[[Array], Array], start: Array, limit: float) -> Array:
+    """Smallest of start, 2 start, 4 start, ... at which an increasing function is at least 0, element by element.
+
+    Args:
+        function: array to array of the same shape, increasing in each element.
+        start: first values, above 0.
+        limit: no doubling once the largest value has reached it.
+
+    Returns:
+        The values; where none was found, the function is still below 0 there.
+
+    Example:
+        >>> double_until(lambda x: x - 5, np.array([1.0]), limit=100.0)
+        array([8.])
+    """
+    values = start
+    while values.max() < limit:
+        below = function(values) < 0
+        if not below.any():
+            break
+        values = np.where(below, 2 * values, values)
+    return values

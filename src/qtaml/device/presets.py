@@ -1,0 +1,240 @@
+"""Presets: cells of several technologies, with every parameter and its source.
+
+They are consistent illustrations of the physics, not calibrated to any product: change any field with
+`dataclasses.replace`. The windows are where each cell's p passes through 0.05 to 0.1.
+"""
+
+from dataclasses import dataclass
+
+from qtaml.device._names import look_up
+from qtaml.device.barriers import Rectangular
+from qtaml.device.cell import Cell
+from qtaml.device.materials import INSULATORS
+from qtaml.device.stacks import Layer, Stack
+from qtaml.device.traps import Traps
+
+_SIO2, _HFO2, _AL2O3, _HBN = (INSULATORS[name] for name in ("sio2", "hfo2", "al2o3", "hbn"))
+
+# Spread of thickness from cell to cell in theory.md 2.5: a fifth of an atomic layer.
+_SPREAD_NM = 0.05
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One technology.
+
+    Args:
+        name: key in `PRESETS`.
+        technology: what the cell is.
+        cell: all its parameters; units as in `Cell` and the barriers.
+        window: a window at which its p is of interest, s.
+        source: where the parameters come from.
+        caution: what the model leaves out that matters here, empty if nothing is known.
+
+    Source:
+        theory.md 2.5.
+
+    Example:
+        >>> PRESETS["nand_fg_7nm"].window
+        315600000.0
+    """
+
+    name: str
+    technology: str
+    cell: Cell
+    window: float
+    source: str
+    caution: str = ""
+
+
+_TABLE = (
+    Preset(
+        "sion_hp_gate",
+        "storage node behind a 1.2 nm gate oxide of a high-performance logic process, hot",
+        Cell(
+            Rectangular(_SIO2.height, 1.2, _SIO2.mass),
+            600,
+            300,
+            2e13,
+            temperature=358.0,
+            thickness_spread=_SPREAD_NM,
+        ),
+        window=17e-9,
+        source=f"oxide: {_SIO2.source}; 600 electrons, nu and 358 K: theory.md 2.5",
+    ),
+    Preset(
+        "gaincell_2t_sion",
+        "two-transistor gain cell with a 1.8 nm gate oxide",
+        Cell(
+            Rectangular(_SIO2.height, 1.8, _SIO2.mass),
+            3000,
+            1500,
+            2e13,
+            temperature=300.0,
+            thickness_spread=_SPREAD_NM,
+        ),
+        window=20e-6,
+        source=f"oxide: {_SIO2.source}; 1 fF at 0.5 V: theory.md 2.3; tens of us: Giterman et al., SSC-L 2020",
+    ),
+    Preset(
+        "gaincell_hkmg_16nm",
+        "gain cell with a high-k gate stack, 0.8 nm SiO2 under 1.7 nm HfO2; the SiO2 varies",
+        Cell(
+            Stack(
+                (
+                    Layer(_SIO2.height, 0.8, _SIO2.mass, _SIO2.permittivity),
+                    Layer(_HFO2.height, 1.7, _HFO2.mass, _HFO2.permittivity),
+                )
+            ),
+            1200,
+            600,
+            2e13,
+            temperature=300.0,
+            thickness_spread=_SPREAD_NM,
+        ),
+        window=1e-6,
+        source=f"HfO2: {_HFO2.source}; SiO2: {_SIO2.source}; electrons: theory.md 2.3; Giterman et al., SSC-L 2020",
+    ),
+    Preset(
+        "few_electron_dt",
+        "few-electron cell at the thickness where direct tunnelling gives p near 0.05 after 64 ms; no spread",
+        Cell(Rectangular(_SIO2.height, 2.38, _SIO2.mass), 20, 10, 1e13, temperature=300.0),
+        window=64e-3,
+        source=f"oxide: {_SIO2.source}; 20 electrons: theory.md 2.3 (nano-memories, Tiwari group)",
+    ),
+    Preset(
+        "fg_dt_2p5",
+        "floating gate over a 2.5 nm oxide, direct tunnelling",
+        Cell(
+            Rectangular(_SIO2.height, 2.5, _SIO2.mass),
+            200,
+            100,
+            1e13,
+            temperature=300.0,
+            thickness_spread=_SPREAD_NM,
+        ),
+        window=0.15,
+        source=f"oxide: {_SIO2.source}; 200 electrons: theory.md 2.3",
+    ),
+    Preset(
+        "fg_dt_3p0",
+        "floating gate over a 3.0 nm oxide, direct tunnelling",
+        Cell(
+            Rectangular(_SIO2.height, 3.0, _SIO2.mass),
+            200,
+            100,
+            1e13,
+            temperature=300.0,
+            thickness_spread=_SPREAD_NM,
+        ),
+        window=60.0,
+        source=f"oxide: {_SIO2.source}; 200 electrons: theory.md 2.3",
+    ),
+    Preset(
+        "al2o3_4p0",
+        "floating gate over 4.0 nm Al2O3",
+        Cell(
+            Rectangular(_AL2O3.height, 4.0, _AL2O3.mass),
+            200,
+            100,
+            1e13,
+            temperature=300.0,
+            thickness_spread=_SPREAD_NM,
+        ),
+        window=6.0,
+        source=f"Al2O3: {_AL2O3.source}; 200 electrons: theory.md 2.3",
+    ),
+    Preset(
+        "hbn_fg_15L",
+        "floating gate over 15 layers of hexagonal boron nitride (5.0 nm)",
+        Cell(
+            Rectangular(_HBN.height, 5.0, _HBN.mass),
+            100,
+            50,
+            1e13,
+            temperature=300.0,
+            thickness_spread=_SPREAD_NM,
+        ),
+        window=2.16e6,
+        source=f"h-BN: {_HBN.source}; layers: Britnell et al., Nano Lett. 2012; electrons: theory.md 2.5",
+        caution="fractions of a layer do not exist: a real spread comes in steps of 0.33 nm",
+    ),
+    Preset(
+        "nand_fg_7nm",
+        "planar NAND floating gate over a 7 nm oxide, direct tunnelling alone",
+        Cell(Rectangular(_SIO2.height, 7.0, _SIO2.mass), 60, 18, 1e13, temperature=300.0),
+        window=3.156e8,
+        source=f"oxide: {_SIO2.source}; electrons: Monzio Compagnoni et al., EDL 2015 (counts from memory)",
+        caution="direct tunnelling would take 1e14 years: real loss goes through traps, see nand_fg_7nm_trap",
+    ),
+    Preset(
+        "nand_fg_7nm_trap",
+        "planar NAND floating gate over a 7 nm oxide with an effective trap in about every fifth cell",
+        Cell(
+            Rectangular(_SIO2.height, 7.0, _SIO2.mass),
+            60,
+            18,
+            1e13,
+            temperature=300.0,
+            traps=Traps(expected=0.2),
+        ),
+        window=1.5e6,
+        source=f"oxide: {_SIO2.source}; two-step rate: theory.md 4 and Larcher/Ielmini-type statistical models",
+        caution="the number of traps is an illustration, and lattice relaxation (0.3 to 1 eV) is left out",
+    ),
+    Preset(
+        "nanocrystal_1p6",
+        "single-electron silicon nanocrystal of 5 nm over a 1.6 nm oxide",
+        Cell(Rectangular(_SIO2.height, 1.6, _SIO2.mass), 1, 0, 2.8e13, temperature=300.0),
+        window=1e-6,
+        source=f"oxide: {_SIO2.source}; nu of a 5 nm dot: theory.md 2.2; device: Tiwari et al., IEDM 1995",
+        caution="real devices hold charge far longer than the few us given here: their final states lie in the "
+        "silicon gap or the electrons sit in deep states, so free escape is wrong by many decades",
+    ),
+)
+
+PRESETS = {entry.name: entry for entry in _TABLE}
+
+
+def preset(name: str) -> Cell:
+    """The cell of a technology.
+
+    Args:
+        name: a key of `PRESETS`.
+
+    Returns:
+        The cell, its spread of thickness included.
+
+    Raises:
+        ArgumentError: if the name is unknown; the message suggests near ones and lists all.
+
+    Source:
+        theory.md 2.5.
+
+    Example:
+        >>> round(preset("gaincell_2t_sion").flip_probability(window=20e-6), 3)
+        0.053
+    """
+    return preset_record(name).cell
+
+
+def preset_record(name: str) -> Preset:
+    """The preset of that name with its description, source and cautions.
+
+    Args:
+        name: a key of `PRESETS`.
+
+    Returns:
+        The record.
+
+    Raises:
+        ArgumentError: if the name is unknown; the message suggests near ones and lists all.
+
+    Source:
+        theory.md 2.5.
+
+    Example:
+        >>> preset_record("hbn_fg_15L").cell.barrier.thickness
+        5.0
+    """
+    return look_up("preset", name, PRESETS)

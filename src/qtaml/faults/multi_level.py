@@ -1,0 +1,144 @@
+"""Cells that hold several bits: charge loss moves a cell to a neighbouring level, so its bits fail together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+
+from qtaml import _checks
+from qtaml._random import torch_generator
+from qtaml.device import MultiLevelCell
+from qtaml.errors import ArgumentError
+from qtaml.faults.base import FaultModel, Residual, WordLaw
+from qtaml.faults.sampler import word_dtype
+
+_WORDS_PER_DRAW = 1 << 20
+
+
+@dataclass(frozen=True)
+class MultiLevel(FaultModel):
+    """Each group of b neighbouring bits of a word lies in one cell of 2**b levels.
+
+    Attributes:
+        groups: for each cell of a word, from the least significant bits up, the probability of reading each of its 2**b
+            labels (inner) given the stored one (outer). A single one serves every cell of a word.
+
+    Raises:
+        ArgumentError: if a row does not hold probabilities that sum to 1, or the size is not 2, 4, 8 or 16.
+
+    Source:
+        theory.md 4, multi-level cell.
+
+    Example:
+        >>> falls = MultiLevel((((1.0, 0.0), (0.25, 0.75)),))  # a charged cell is read empty in a quarter of the reads
+        >>> falls.rates(bits=2)
+        BitErrorRates(p01=(0.0, 0.0), p10=(0.25, 0.25))
+    """
+
+    groups: tuple[tuple[tuple[float, ...], ...], ...]
+    kind: Literal["multi_level"] = field(default="multi_level", repr=False)
+
+    def __post_init__(self) -> None:
+        for number, group in enumerate(self.groups):
+            if len(group) not in (2, 4, 8, 16) or any(len(row) != len(group) for row in group):
+                raise ArgumentError(f"groups[{number}] must be a square matrix of 2, 4, 8 or 16 labels")
+            for row in group:
+                for p in row:
+                    _checks.probability(f"groups[{number}]", p)
+                if abs(sum(row) - 1) > 1e-9:
+                    raise ArgumentError(f"groups[{number}] must have rows that sum to 1, got a sum of {sum(row)!r}")
+
+    @staticmethod
+    def from_cell(cell: MultiLevelCell, window: float) -> "MultiLevel":
+        """The errors of a multi-level cell after a window.
+
+        Args:
+            cell: its levels, references and labels.
+            window: time between refreshes, in seconds.
+
+        Raises:
+            ArgumentError: if the window is not above 0.
+
+        Example:
+            >>> from qtaml.device import Rectangular
+            >>> levels = MultiLevelCell(Rectangular(3.15, 3.0, 0.42), (0, 100, 200, 300), (50, 150, 250), 1e13)
+            >>> [round(p, 3) for p in MultiLevel.from_cell(levels, window=37.0).rates(bits=8).p01[:2]]
+            [0.121, 0.0]
+        """
+        rows = cell.label_matrix(window)
+        return MultiLevel((tuple(tuple(map(float, row)) for row in rows.clip(0.0, 1.0)),))
+
+    def law(self, bits: int) -> WordLaw:
+        """Exact law of a word of `bits` bits."""
+        return WordLaw(tuple(np.array(group) for group in self._for_bits(bits)))
+
+    def behind(self, protections: Sequence[Residual]) -> "MultiLevel":
+        """The same faults as seen behind one protection for each bit position: none, or one that leaves no errors.
+
+        Raises:
+            ArgumentError: for a protection in between, whose effect on bits that fail together its rates do not tell.
+        """
+        sure = [_is_sure(protection) for protection in protections]
+        groups, start = [], 0
+        for group in self._for_bits(len(protections)):
+            width = len(group).bit_length() - 1
+            mask = sum(1 << i for i in range(width) if sure[start + i])
+            groups.append(_with_sure_bits(group, mask))
+            start += width
+        return MultiLevel(tuple(groups))
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        """Words as read once; see `FaultModel.corrupt`."""
+        if words.dtype != word_dtype(bits):
+            raise ArgumentError(f"words of {bits} bits must be {word_dtype(bits)}, got {words.dtype}")
+        groups = [torch.tensor(group, dtype=torch.float64, device=words.device) for group in self._for_bits(bits)]
+        generator = torch_generator(seed, "multi-level", device=words.device)
+        flat = words.reshape(-1)
+        read = [_read(part.int(), groups, generator).to(words.dtype) for part in flat.split(_WORDS_PER_DRAW)]  # type: ignore[no-untyped-call]
+        result = torch.cat(read).reshape(words.shape) if read else words.clone()
+        return words.copy_(result) if in_place else result
+
+    def _for_bits(self, bits: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
+        widths = [len(group).bit_length() - 1 for group in self.groups]
+        if len(self.groups) == 1 and bits % widths[0] == 0:
+            return self.groups * (bits // widths[0])
+        if sum(widths) != bits:
+            raise ArgumentError(f"bits must fill the cells of {widths} bits each, got {bits}")
+        return self.groups
+
+
+def _read(words: torch.Tensor, groups: Sequence[torch.Tensor], generator: torch.Generator) -> torch.Tensor:
+    """Every cell of every word read once: the label whose share of [0, 1) holds a uniform number."""
+    result, start = torch.zeros_like(words), 0
+    for group in groups:
+        width = len(group).bit_length() - 1
+        bounds = group.cumsum(1)[:, :-1]
+        stored = words >> start & len(group) - 1
+        uniform = torch.rand(words.shape, dtype=torch.float64, device=words.device, generator=generator)
+        label = torch.zeros_like(words)
+        for column in bounds.T:
+            label += uniform >= column[stored.long()]
+        result |= label << start
+        start += width
+    return result
+
+
+def _is_sure(protection: Residual) -> bool:
+    left = protection.residual(0.25, 0.25)
+    if left not in ((0.0, 0.0), (0.25, 0.25)):
+        raise ArgumentError(f"bits of multi-level cells take no protection or an ideal one, got {protection}")
+    return left == (0.0, 0.0)
+
+
+def _with_sure_bits(group: tuple[tuple[float, ...], ...], mask: int) -> tuple[tuple[float, ...], ...]:
+    """The matrix of a cell in which the bits of `mask` are always read as stored."""
+    rows = np.zeros((len(group), len(group)))
+    for stored, row in enumerate(group):
+        for read, p in enumerate(row):
+            rows[stored, read & ~mask | stored & mask] += p
+    # Sums of probabilities may exceed 1 by a rounding error.
+    return tuple(tuple(map(float, row)) for row in rows.clip(max=1.0))

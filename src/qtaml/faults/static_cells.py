@@ -1,0 +1,193 @@
+"""Errors that stay with the cells: the same weak cells fail in every read, until the next chip."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import special
+
+from qtaml import _checks
+from qtaml._random import child_seed
+from qtaml.device import Cell
+from qtaml.errors import ArgumentError
+from qtaml.faults.base import FaultModel, Residual, WordLaw
+from qtaml.faults.independent import PerBit
+from qtaml.faults.sampler import error_mask, flip_asymmetric
+
+Array = NDArray[np.float64]
+
+# Cells that differ in thickness or traps: a step of p between two of them is off by at most their share of all cells.
+_KINDS_OF_CELLS = 1 << 16
+
+
+@dataclass(frozen=True)
+class StaticCells(FaultModel):
+    """Cells of several classes, equally many of each; which cell is of which class is fixed for a chip.
+
+    With hundreds of electrons in a cell, p is a knife edge of its thickness: most cells never fail and a few always do.
+    Draws of one chip are then far from independent: the same weights are wrong in every read.
+
+    Attributes:
+        p01: probability of reading 1 where 0 is stored, for each class of cells, in [0, 1]; 2, 4, ... or 256 classes.
+        p10: probability of reading 0 where 1 is stored; the same as `p01` if not given.
+        chip: number of the chip. None for another chip in every read.
+
+    Raises:
+        ArgumentError: if a probability is outside [0, 1], or the number of classes is not as said.
+
+    Source:
+        theory.md 2.4.
+
+    Example:
+        >>> words = torch.zeros(6, dtype=torch.uint8)
+        >>> chip = StaticCells(p01=(0.0, 1.0), chip=3)  # half of the cells are always wrong
+        >>> torch.equal(chip.corrupt(words, seed=0, place="a"), chip.corrupt(words, seed=1, place="a"))
+        True
+        >>> chip.rates(bits=1)
+        BitErrorRates(p01=(0.5,), p10=(0.5,))
+    """
+
+    p01: tuple[float, ...]
+    p10: tuple[float, ...] = ()
+    chip: int | None = 0
+    kind: Literal["static_cells"] = field(default="static_cells", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p10", self.p10 or self.p01)
+        for name, rates in (("p01", self.p01), ("p10", self.p10)):
+            checked = tuple(_checks.probability(f"{name}[{i}]", p) for i, p in enumerate(rates))
+            object.__setattr__(self, name, checked)
+        if len(self.p01) not in (2, 4, 8, 16, 32, 64, 128, 256) or len(self.p01) != len(self.p10):
+            raise ArgumentError(
+                f"p01 and p10 must hold 2, 4, 8, ... or 256 classes of cells, got {len(self.p01)} and {len(self.p10)}"
+            )
+        if self.chip is not None:
+            _checks.integer("chip", self.chip, 0)
+
+    @staticmethod
+    def from_cell(
+        cell: Cell, window: float, *, charged: int | None = None, classes: int = 64, chip: int | None = 0
+    ) -> "StaticCells":
+        """The weak cells of chips whose cells differ in thickness and in their number of traps.
+
+        The cells are sorted by their probability to lose the bit, and cut into classes of equally many; each class has
+        the mean of its cells.
+
+        Args:
+            cell: a cell with a spread of thickness or with traps.
+            window: time between refreshes, in seconds.
+            charged: the bit that a charged cell stands for: only that one can be lost. None for the paper's symmetric
+                errors.
+            classes: number of classes, 2, 4, ... or 256.
+            chip: number of the chip; None for another chip in every read.
+
+        Raises:
+            ArgumentError: if the window is not above 0, or as the class itself.
+
+        Source:
+            theory.md 2.4.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> cell = preset("gaincell_2t_sion")
+            >>> weak = StaticCells.from_cell(cell, window=20e-6)
+            >>> round(weak.rates(1).p10[0], 3), round(cell.flip_probability(window=20e-6), 3)
+            (0.053, 0.053)
+            >>> round(weak.p10[0], 3), round(weak.p10[-1], 3)  # the weakest and the strongest class of cells
+            (1.0, 0.0)
+        """
+        _checks.integer("classes", classes, 2, 256)
+        if charged is not None:
+            _checks.integer("charged", charged, 0, 1)
+        p = _mean_by_class(*_lost_probabilities(cell, window), classes)
+        never = (0.0,) * classes
+        return StaticCells(never if charged == 1 else p, never if charged == 0 else p, chip)
+
+    def law(self, bits: int) -> WordLaw:
+        """Exact law of a word of `bits` bits, averaged over chips."""
+        return self._classes((_Unprotected(),) * bits).law(bits)
+
+    def behind(self, protections: Sequence[Residual]) -> "FaultModel":
+        """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        return self._classes(protections)
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        """Words as read once; see `FaultModel.corrupt`."""
+        unprotected = self._classes((_Unprotected(),) * bits)
+        return unprotected.corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
+
+    def _classes(self, protections: Sequence[Residual]) -> "_ClassesOfCells":
+        raw = zip(self.p01, self.p10, strict=True)
+        return _ClassesOfCells(
+            tuple(tuple(protection.residual(p01, p10) for protection in protections) for p01, p10 in raw), self.chip
+        )
+
+
+def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
+    """Lost-bit probabilities over the spread of thickness and the number of traps, and the share of cells with each."""
+    log_window = math.log(_checks.positive("window", window))
+    counts, log_shares = cell.traps.counts() if cell.traps is not None else ((0,), np.zeros(1))
+    quantiles = _KINDS_OF_CELLS // len(counts)
+    extra = cell.thickness_spread * special.ndtri((np.arange(quantiles) + 0.5) / quantiles)
+    p = np.concatenate([np.exp(cell.log_lost_probabilities(log_window, extra, count)) for count in counts])
+    return p, np.repeat(np.exp(log_shares), quantiles) / quantiles
+
+
+def _mean_by_class(p: Array, share: Array, classes: int) -> tuple[float, ...]:
+    order = np.argsort(-p)
+    cells = np.concatenate([[0.0], np.cumsum(share[order])])
+    lost = np.concatenate([[0.0], np.cumsum((share * p)[order])])
+    edges = np.interp(np.arange(classes + 1) / classes * cells[-1], cells, lost)
+    return tuple(map(float, np.clip(np.diff(edges) * classes, 0.0, 1.0)))
+
+
+class _Unprotected:
+    def residual(self, p01: float, p10: float) -> tuple[float, float]:
+        return p01, p10
+
+
+@dataclass(frozen=True)
+class _ClassesOfCells(FaultModel):
+    """Error rates (p01, p10) for each class of cells and each bit position."""
+
+    rates_of_class: tuple[tuple[tuple[float, float], ...], ...]
+    chip: int | None
+
+    def law(self, bits: int) -> WordLaw:
+        positions = list(zip(*self.rates_of_class, strict=True))
+        PerBit((0.0,) * len(positions)).law(bits)
+        count = len(self.rates_of_class)
+        means = [[sum(rates[i] for rates in position) / count for position in positions] for i in (0, 1)]
+        return WordLaw.of_bits(means[0], means[1])
+
+    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+        protected = tuple(
+            tuple(protection.residual(*rates) for rates, protection in zip(positions, protections, strict=True))
+            for positions in self.rates_of_class
+        )
+        return _ClassesOfCells(protected, self.chip)
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        stored = words.clone()
+        read = words if in_place else words.clone()
+        # One random bit plane halves the cells: k planes name 2**k classes of equally many cells.
+        planes = [self._plane(words, bits, seed, place, k) for k in range(len(self.rates_of_class).bit_length() - 1)]
+        for number, rates in enumerate(self.rates_of_class):
+            p01, p10 = ([pair[i] for pair in rates] for i in (0, 1))
+            wrong = flip_asymmetric(stored, p01, p10, seed=child_seed(seed, "class of cells", number)) ^ stored
+            for k, plane in enumerate(planes):
+                wrong &= plane if number >> k & 1 else ~plane
+            read.bitwise_xor_(wrong)
+        return read
+
+    def _plane(self, words: torch.Tensor, bits: int, seed: int, place: str, k: int) -> torch.Tensor:
+        chip = child_seed(seed, "chip") if self.chip is None else self.chip
+        return error_mask(words.shape, (0.5,) * bits, seed=child_seed(chip, "cells", place, k), device=words.device)

@@ -1,0 +1,51 @@
+"""`qtaml device`."""
+
+import json
+
+import pytest
+
+from qtaml.device import PRESETS, preset_record
+
+
+def test_every_preset_is_listed(command):
+    """As a table and as JSON, with the p of the library."""
+    ended, out, err = command("device", "list")
+    assert ended == 0, err
+    assert all(name in out for name in PRESETS)
+    _, out, _ = command("device", "list", "--json")
+    for entry in json.loads(out):
+        record = preset_record(entry["name"])
+        assert entry["p"] == record.cell.flip_probability(record.window)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_shown_with_its_source(command, name):
+    """Parameters, source and caution; the JSON holds every field."""
+    ended, out, err = command("device", "show", name)
+    assert ended == 0, err
+    assert str(preset_record(name).cell.electrons) in out
+    _, out, _ = command("device", "show", name, "--json")
+    shown = json.loads(out)
+    assert shown["source"] == preset_record(name).source
+    assert shown["cell"]["electrons"] == preset_record(name).cell.electrons
+
+
+def test_a_sweep_is_a_table_and_a_picture(command, tmp_path):
+    """The ranges asked for are the ends of the sweeps."""
+    arguments = ("--out", tmp_path / "sweep.png", "--thickness", 2.0, 3.5, "--window", 1, 100, "--points", 7, "--json")
+    ended, out, err = command("device", "sweep", "fg_dt_3p0", *arguments)
+    assert ended == 0, err
+    result = json.loads(out)
+    assert [result["over_thickness"][i]["thickness"] for i in (0, -1)] == [2.0, 3.5]
+    assert [result["over_time"][i]["window"] for i in (0, -1)] == pytest.approx([1, 100])
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mistakes_have_exit_codes(command, tmp_path):
+    """An unknown preset lists the known ones; a picture of an unknown format is not written."""
+    ended, _, err = command("device", "show", "flash")
+    assert ended == 2
+    assert "'gaincell_2t_sion'" in err
+    ended, _, err = command("device", "sweep", "fg_dt_3p0", "--out", tmp_path / "sweep.xyz")
+    assert ended == 4
+    assert list(tmp_path.iterdir()) == []
