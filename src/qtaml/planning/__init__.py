@@ -4,6 +4,7 @@ from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, 
 from qtaml.planning.baselines import uniform_msp
 from qtaml.planning.correction import CorrectionTest, measure_correction
 from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.rounding import RoundingCost, rounding_cost, rounding_table
 from qtaml.planning.tac import compensate, protection_options
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "CorrectionTest",
     "Options",
     "Plan",
+    "RoundingCost",
     "TensorPlan",
     "allocate",
     "allocated_error",
@@ -20,5 +22,7 @@ __all__ = [
     "error_bound",
     "measure_correction",
     "protection_options",
+    "rounding_cost",
+    "rounding_table",
     "uniform_msp",
 ]
