@@ -62,7 +62,9 @@ def rounding_cost(
         [1.149, 1.414]
     """
     _checks.one_of("method", method, ALLOCATIONS)
-    for index, (score, size) in enumerate(zip(scores, sizes, strict=False)):
+    if len(scores) != len(sizes):
+        raise ArgumentError(f"scores and sizes must be as many, got {len(scores)} and {len(sizes)}")
+    for index, (score, size) in enumerate(zip(scores, sizes, strict=True)):
         _checks.positive(f"scores[{index}]", score)
         _checks.integer(f"sizes[{index}]", size, 1)
     _checks.integer("budget", budget, 0, bits * sum(sizes))

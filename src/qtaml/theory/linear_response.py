@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.formats import Grid
 from qtaml.theory.closed_forms import variance
@@ -132,6 +133,7 @@ def uniform_error(
     k = np.asarray(kappa, dtype=np.float64)
     if bits is not None:
         return np.asarray((n * a).sum() * variance(p, bits, protected=k, grid="integer"))
+    p = _checks.flip_probability("p", p)
     return np.asarray((n * a).sum() * 4 / 3 * p * (1 - p) * 4.0**-k)
 
 

@@ -44,7 +44,8 @@ def interior_range(scores: Sequence[float], sizes: Sequence[int], bits: int = 8)
         raise ArgumentError(f"scores must be above 0, got {list(scores)}")
     height = np.log(a) / _LOG4
     centre = float((n * height).sum() / n.sum())
-    return centre - float(height.min()), bits - (float(height.max()) - centre)
+    # The mean of equal numbers may differ from them by a rounding error: no budget is outside 0 to all bits.
+    return max(centre - float(height.min()), 0.0), bits - max(float(height.max()) - centre, 0.0)
 
 
 def error_ratio(
