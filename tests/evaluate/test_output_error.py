@@ -60,7 +60,7 @@ def test_the_model_is_not_changed():
 def test_one_linear_layer_errs_as_predicted(p):
     """With the exact correction a linear map has no other error than the predicted one: 1000 reads, ratio 1.
 
-    512 passes know the gain to 1 per cent, the reads the error to 3: the interval would show an error of 15 per cent.
+    512 passes know the gain to half a per cent; the interval would show an error of 15 per cent (3 at p = 0.05).
     """
     model, inputs = linear(32, 8)
     plan = qtaml.compensate(model, inputs, p=p, overhead=0.0, passes=512, trials=32)
