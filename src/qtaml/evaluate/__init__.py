@@ -2,5 +2,15 @@
 
 from qtaml.evaluate.metrics import Accuracy, SampleMetric
 from qtaml.evaluate.monte_carlo import Metric, Result, evaluate
+from qtaml.evaluate.output_error import OutputError, PredictionCheck, check_prediction
 
-__all__ = ["Accuracy", "Metric", "Result", "SampleMetric", "evaluate"]
+__all__ = [
+    "Accuracy",
+    "Metric",
+    "OutputError",
+    "PredictionCheck",
+    "Result",
+    "SampleMetric",
+    "check_prediction",
+    "evaluate",
+]

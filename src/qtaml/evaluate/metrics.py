@@ -47,8 +47,7 @@ class Accuracy:
             if len(tensor) != len(labels):
                 raise ArgumentError(f"inputs and labels must be as many, got {len(tensor)} and {len(labels)}")
         self._labels = labels
-        size = len(labels) if batch_size is None else _checks.integer("batch_size", batch_size, 1)
-        self._batches = [_part(inputs, slice(start, start + size)) for start in range(0, len(labels), size)]
+        self._batches = batches_of(inputs, batch_size)
 
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Whether each sample is classified right, bool, shape (samples,)."""
@@ -59,6 +58,21 @@ class Accuracy:
     def __call__(self, model: nn.Module) -> float:
         """Share of samples classified right."""
         return float(self.scores(model).double().mean())
+
+
+def batches_of(inputs: Batch, batch_size: int | None) -> list[Batch]:
+    """Inputs cut into batches of at most `batch_size` samples; one batch if that is None.
+
+    Raises:
+        ArgumentError: if `batch_size` is below 1, or the inputs hold no tensor.
+    """
+    if batch_size is None:
+        return [inputs]
+    _checks.integer("batch_size", batch_size, 1)
+    tensors = _tensors(inputs)
+    if not tensors:
+        raise ArgumentError(f"inputs must hold a tensor with samples first to be cut, got {type(inputs).__name__}")
+    return [_part(inputs, slice(start, start + batch_size)) for start in range(0, len(tensors[0]), batch_size)]
 
 
 def _tensors(inputs: Batch) -> list[torch.Tensor]:

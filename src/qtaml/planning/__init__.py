@@ -10,6 +10,7 @@ from qtaml.planning.baselines import (
 from qtaml.planning.correction import CorrectionTest, measure_correction
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import Protected, protection_options, spread_protection
+from qtaml.planning.rounding import RoundingCost, rounding_cost, rounding_table
 from qtaml.planning.tac import compensate
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Options",
     "Plan",
     "Protected",
+    "RoundingCost",
     "TensorPlan",
     "allocate",
     "allocated_error",
@@ -29,6 +31,8 @@ __all__ = [
     "measure_correction",
     "protection_options",
     "random_protection",
+    "rounding_cost",
+    "rounding_table",
     "sensitivity_protection",
     "spread_protection",
     "uniform_msp",

@@ -1,0 +1,138 @@
+"""Which bits bring the variance of one weight, and is their sum near a Gaussian, for any format and fault model?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtaml.errors import ArgumentError
+from qtaml.faults import FaultModel, WordLaw
+from qtaml.formats import Format, read_moments
+from qtaml.theory.weight_error import Floats, standardised
+
+
+def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
+    """Share of each bit in the variance of the value read, for each stored label.
+
+    The share of bit i is Var(E[value read | bit i as read]) / Var(value read), its first-order share. Where the value
+    is a sum over the bits (`bit_weights`) and the bits fail independently, that is the variance that bit i brings, and
+    the shares sum to 1. In sign-magnitude and Gray labels bits act together, and what is missing to 1 belongs to
+    several bits at once; with bits that fail together shares overlap, and may sum to more than 1.
+
+    Args:
+        fmt: how the weight is stored.
+        fault: how the memory fails.
+
+    Returns:
+        Array of shape (2**bits, bits), bit 0 (least significant) first; 0 where the variance is 0.
+
+    Raises:
+        ArgumentError: if the fault model has another number of bits.
+
+    Source:
+        paper, proposition A.12 (offset binary); here for any format.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> variance_shares(Format(bits=4), Uniform(0.1))[0].round(5).tolist()
+        [0.01176, 0.04706, 0.18824, 0.75294]
+    """
+    law, values = fmt.law(fault), fmt.readout()
+    variance = read_moments(fmt, fault)[1][:, np.newaxis]
+    explained = np.stack(_explained_variances(values, law), axis=1)
+    return np.where(variance > 0, explained / np.where(variance > 0, variance, 1.0), 0.0)
+
+
+def bit_weights(fmt: Format) -> Floats:
+    """What each bit adds to the value when it is 1, for formats whose value is a sum over the bits.
+
+    Args:
+        fmt: how a weight is stored.
+
+    Returns:
+        Array of shape (bits,), bit 0 (least significant) first, in units of the full scale.
+
+    Raises:
+        ArgumentError: if the value is no sum over the bits, as in sign-magnitude and Gray labels.
+
+    Source:
+        theory.md 3: w = constant + sum of beta_i b_i.
+
+    Example:
+        >>> bit_weights(Format(bits=3, encoding="twos_complement", grid="integer")).tolist()
+        [0.25, 0.5, -1.0]
+    """
+    table = fmt.readout()
+    weights = table[1 << np.arange(fmt.bits)] - table[0]
+    if not np.allclose(table, table[0] + _bits_of(np.arange(len(table)), fmt.bits) @ weights, rtol=0, atol=1e-12):
+        raise ArgumentError(
+            f"the value must be a sum over the bits, as in offset_binary and twos_complement, got {fmt.encoding}"
+        )
+    return np.asarray(weights)
+
+
+def lyapunov_ratio(fmt: Format, fault: FaultModel) -> Floats:
+    """Lyapunov ratio of the value read as a sum of its bits: the closer to 0, the nearer to a Gaussian it must be.
+
+    It is the sum over the independent parts of the word (single bits, or groups of bits that fail together) of their
+    third absolute central moments, over the variance to the power 3/2.
+
+    Args:
+        fmt: how the weight is stored; its value must be a sum over the bits.
+        fault: how the memory fails.
+
+    Returns:
+        Array of shape (2**bits,), for each stored label; 0 where the variance is 0.
+
+    Raises:
+        ArgumentError: if the value is no sum over the bits, or the fault model has another number of bits.
+
+    Source:
+        paper, theorem 3.4 and A.5.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> round(float(lyapunov_ratio(Format(), Uniform(0.1))[0]), 4)
+        2.029
+    """
+    law, weights = fmt.law(fault), bit_weights(fmt)
+    label, start = np.arange(2**fmt.bits), 0
+    third = np.zeros(2**fmt.bits)
+    for group in law.groups:
+        count = len(group).bit_length() - 1
+        parts = _bits_of(np.arange(len(group)), count) @ weights[start : start + count]
+        distance = np.abs(parts - (group @ parts)[:, np.newaxis])
+        third += (group * distance**3).sum(1)[label >> start & len(group) - 1]
+        start += count
+    return standardised(third, read_moments(fmt, fault)[1], 3)
+
+
+def _explained_variances(values: Floats, law: WordLaw) -> list[Floats]:
+    """Var(E[value | bit as read]) for each bit, each of shape (2**bits,)."""
+    label, explained, start = np.arange(len(values)), [], 0
+    for number, group in enumerate(law.groups):
+        for position in range(len(group).bit_length() - 1):
+            one = np.arange(len(group)) >> position & 1
+            means, chances = [], []
+            for read in (group * (1 - one), group * one):
+                chance = read.sum(1)
+                # Given a bit that cannot be read so, any mean does: its chance of 0 removes it below.
+                given = read / np.where(chance > 0, chance, 1.0)[:, np.newaxis]
+                means.append(_expectation(values, [*law.groups[:number], given, *law.groups[number + 1 :]]))
+                chances.append(chance[label >> start & len(group) - 1])
+            explained.append(chances[0] * chances[1] * (means[1] - means[0]) ** 2)
+        start += len(group).bit_length() - 1
+    return explained
+
+
+def _expectation(values: Floats, groups: Sequence[Floats]) -> Floats:
+    """Expected value read for each stored word, one group of bits after the other."""
+    below = 1
+    for group in groups:
+        values = (group @ values.reshape(-1, len(group), below)).reshape(-1)
+        below *= len(group)
+    return values
+
+
+def _bits_of(words: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    return words[:, np.newaxis] >> np.arange(bits) & 1
