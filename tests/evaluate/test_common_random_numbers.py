@@ -9,7 +9,7 @@ import qtaml
 def test_unprotected_bits_have_the_same_errors_under_every_plan():
     """With one bit protected, the errors of the other seven are those of the unprotected memory.
 
-    Digits of the probabilities after the ninth are drawn for lanes that differ between plans: at most 2**-9 of the bits.
+    Digits of the probabilities after the ninth are drawn for lanes that differ between plans: 2**-9 of the bits.
     """
     torch.manual_seed(0)
     model = nn.Linear(256, 256, bias=False)

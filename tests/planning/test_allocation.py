@@ -93,7 +93,7 @@ def test_split_is_within_the_rounding_bound_of_the_continuous_optimum(problem: t
     options, budget = problem
     sizes = [option.weights for option in options]
     scores = [option.errors[0] / option.weights for option in options]
-    depths = water_filling(scores, sizes, budget - BITS * sum(sizes), BITS)
+    depths = water_filling(scores, sizes, BITS, budget - BITS * sum(sizes))
     continuous = float((np.array(sizes) * np.array(scores) * 4.0**-depths).sum())
     assert error_of(options, budget, "split") <= ROUNDING_BOUND * continuous * (1 + 1e-9)
 

@@ -46,7 +46,7 @@ def test_the_integer_cost_equals_brute_force(seed):
         for depths in product(range(4), repeat=3)
         if np.dot(depths, sizes) <= budget
     )
-    continuous = float((sizes * scores * 4.0 ** -water_filling(scores, sizes, budget, 3)).sum())
+    continuous = float((sizes * scores * 4.0 ** -water_filling(scores, sizes, 3, budget)).sum())
     found = rounding_cost(scores.tolist(), sizes.tolist(), budget=budget, bits=3, method="integer")
     assert found == pytest.approx(best / continuous, rel=1e-9)
 

@@ -43,7 +43,7 @@ def assert_optimal(depths: np.ndarray, scores: list[float], bits: int, tolerance
 def test_no_bit_is_worth_more_elsewhere(problem: tuple[list[float], list[int], float, int]) -> None:
     """The depths are the optimum of the convex problem, for any scores, sizes and budget."""
     scores, sizes, budget, bits = problem
-    assert_optimal(water_filling(scores, sizes, budget, bits), scores, bits, tolerance=1e-9)
+    assert_optimal(water_filling(scores, sizes, bits, budget), scores, bits, tolerance=1e-9)
 
 
 @given(problem=problems())
@@ -51,7 +51,7 @@ def test_no_bit_is_worth_more_elsewhere(problem: tuple[list[float], list[int], f
 def test_the_budget_is_spent_exactly(problem: tuple[list[float], list[int], float, int]) -> None:
     """All of it, from nothing to every bit of every weight."""
     scores, sizes, budget, bits = problem
-    depths = water_filling(scores, sizes, budget, bits)
+    depths = water_filling(scores, sizes, bits, budget)
     assert depths @ np.array(sizes) == pytest.approx(budget, rel=EXACT_MATHS, abs=1e-9)
 
 
@@ -84,7 +84,7 @@ def test_a_numerical_optimiser_finds_nothing_better(seed: int) -> None:
         options={"ftol": 1e-14, "maxiter": 1000},
     )
     assert found.success
-    best = error(water_filling(scores.tolist(), sizes.tolist(), budget, bits))
+    best = error(water_filling(scores.tolist(), sizes.tolist(), bits, budget))
     assert best <= error(found.x) * (1 + LINE_SEARCH)
     assert best == pytest.approx(error(found.x), rel=1e-4)
 
@@ -94,7 +94,7 @@ def test_inside_the_range_depths_follow_the_scores(mean_depth: float) -> None:
     """Where no tensor is empty or full, k = kappa + log4(a/G), with G the weighted geometric mean of the scores."""
     scores, sizes = np.array([0.25, 1.0, 7.0, 4.0]), np.array([10, 40, 5, 100])
     geometric_mean = np.exp((sizes * np.log(scores)).sum() / sizes.sum())
-    depths = water_filling(scores.tolist(), sizes.tolist(), mean_depth * sizes.sum(), 8)
+    depths = water_filling(scores.tolist(), sizes.tolist(), 8, mean_depth * sizes.sum())
     np.testing.assert_allclose(depths, mean_depth + np.log(scores / geometric_mean) / math.log(4), rtol=EXACT_MATHS)
 
 
@@ -150,7 +150,7 @@ def test_the_ratio_is_that_of_the_two_allocations() -> None:
     """Inside the range it is the error of the best allocation over that of equal depths, whatever the budget."""
     scores, sizes = np.array([0.25, 1.0, 7.0, 4.0]), np.array([10, 40, 5, 100])
     for mean_depth in (2.0, 3.7, 5.5):
-        depths = water_filling(scores.tolist(), sizes.tolist(), mean_depth * sizes.sum(), 8)
+        depths = water_filling(scores.tolist(), sizes.tolist(), 8, mean_depth * sizes.sum())
         best, equal = ((sizes * scores * 4.0**-k).sum() for k in (depths, mean_depth))
         assert saturation_ratio(scores.tolist(), sizes.tolist()) == pytest.approx(best / equal, rel=EXACT_MATHS)
 

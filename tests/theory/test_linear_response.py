@@ -106,7 +106,7 @@ def test_the_interior_range_is_where_no_depth_is_cut():
     low, high = interior_range(SCORES, SIZES)
     assert 0 < low < high < 8
     for kappa, inside in ((low + 1e-6, True), (high - 1e-6, True), (low - 1e-6, False), (high + 1e-6, False)):
-        depths = water_filling(SCORES, SIZES, kappa * sum(SIZES), 8)
+        depths = water_filling(SCORES, SIZES, 8, kappa * sum(SIZES))
         assert (depths.min() > 0 and depths.max() < 8) == inside
 
 
@@ -159,7 +159,7 @@ def test_the_exact_ratio_is_that_of_the_exact_errors(network, share):
     """Without dropping 4**-bits: theorem 4.4 at the depths of water filling over theorem 4.4 at equal depths."""
     scores, sizes = network
     kappa = 8 * share
-    depths = water_filling(scores, sizes, kappa * sum(sizes), 8)
+    depths = water_filling(scores, sizes, 8, kappa * sum(sizes))
     best, equal = (predicted_error(scores, sizes, k, p=0.1, grid="integer") for k in (depths, [kappa] * len(sizes)))
     ratio = error_ratio(scores, sizes, kappa, leading_order=False).item()
     assert ratio == pytest.approx(best / equal, rel=1e-6)

@@ -69,7 +69,7 @@ def rounding_cost(
         _checks.integer(f"sizes[{index}]", size, 1)
     _checks.integer("budget", budget, 0, bits * sum(sizes))
     n, a = np.asarray(sizes, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    depths = water_filling(scores, sizes, budget, bits)
+    depths = water_filling(scores, sizes, bits, budget)
     options = [_options(score, size, bits) for score, size in zip(scores, sizes, strict=True)]
     choices = allocate(options, budget, method)
     return sum(map(allocated_error, options, choices)) / float((n * a * 4.0**-depths).sum())

@@ -16,14 +16,14 @@ Source: paper A.13, equation 29; as a theorem for all scores and sizes, theory.m
 """
 
 
-def water_filling(scores: Sequence[float], sizes: Sequence[int], budget: float, bits: int) -> NDArray[np.float64]:
+def water_filling(scores: Sequence[float], sizes: Sequence[int], bits: int, budget: float) -> NDArray[np.float64]:
     """Fractional protected bits of each tensor that minimise sum(sizes * scores * 4**-k) within the budget.
 
     Args:
         scores: a_l = (gain x full scale)**2 of each tensor, at least 0.
         sizes: weights of each tensor.
-        budget: protected bits of all weights together, 0 to bits x sum(sizes).
         bits: bits of a word, the most that can be protected.
+        budget: protected bits of all weights together, 0 to bits x sum(sizes).
 
     Returns:
         k_l = clip(log4(a_l / mu), 0, bits) with the multiplier mu that spends the budget, shape (tensors,). A tensor of
@@ -36,7 +36,7 @@ def water_filling(scores: Sequence[float], sizes: Sequence[int], budget: float, 
         paper A.12, equations 14 to 16; theory.md 1.5.
 
     Example:
-        >>> water_filling([16.0, 1.0], [10, 10], budget=20, bits=8).tolist()
+        >>> water_filling([16.0, 1.0], [10, 10], bits=8, budget=20).tolist()
         [2.0, 0.0]
     """
     a, n = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)

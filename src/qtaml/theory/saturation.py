@@ -121,7 +121,7 @@ def boundary_slopes(scores: Sequence[float], sizes: Sequence[int]) -> tuple[floa
 def _error_ratio(a: Floats, n: Floats, kappa: float, bits: int, leading_order: bool) -> float:
     # Rounding may put kappa x weights just above bits x weights, which water_filling refuses.
     budget = min(kappa * n.sum(), bits * n.sum())
-    left = bits - water_filling(a.tolist(), n.astype(int).tolist(), budget, bits)
+    left = bits - water_filling(a.tolist(), n.astype(int).tolist(), bits, budget)
     # Errors in units of 4**-bits: nothing cancels near full protection.
     error = np.exp if leading_order else np.expm1
     if kappa == bits and not leading_order:
