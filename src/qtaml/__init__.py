@@ -14,7 +14,7 @@ from qtaml import device, faults, formats, theory
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, Result, evaluate
 from qtaml.memory import Memory, load, store
-from qtaml.planning import Plan, compensate, uniform_msp
+from qtaml.planning import Plan, compensate, predict, uniform_msp
 
 __version__ = version("qtaml")
 
@@ -34,6 +34,7 @@ __all__ = [
     "faults",
     "formats",
     "load",
+    "predict",
     "store",
     "theory",
     "uniform_msp",

@@ -76,21 +76,35 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     Raises:
         StoredFileError: if it cannot be written.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise StoredFileError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with new_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def new_file(path: str | Path) -> Iterator[Path]:
+    """A temporary file to write, which takes its place when the block ends without an error.
+
+    Yields:
+        Its path, with the same ending.
+
+    Raises:
+        StoredFileError: if it cannot be written.
+    """
+    with _told_as_stored_file_error(path):
+        target = _resolved(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-", suffix=target.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            # Private by default: give the file the rights that any new file would have.
+            temporary.chmod(0o666 & ~_umask())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -107,25 +121,41 @@ def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
     Raises:
         StoredFileError: if something else is at `path`, or it cannot be written.
     """
-    path = Path(path)
-    if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
-        raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    except OSError as error:
-        raise StoredFileError(f"cannot write {path}: {error.strerror}") from error
-    try:
+    with _told_as_stored_file_error(path):
+        target = _resolved(path)
+        if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
+            raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
         filled, replaced = temporary / "new", temporary / "old"
-        filled.mkdir()
-        yield filled
-        if path.exists():
-            os.replace(path, replaced)
         try:
-            os.replace(filled, path)
-        except OSError:
-            if replaced.exists():
-                os.replace(replaced, path)
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            filled.mkdir()
+            yield filled
+            if target.exists():
+                os.replace(target, replaced)
+            os.replace(filled, target)
+        finally:
+            if replaced.exists() and not target.exists():
+                os.replace(replaced, target)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _told_as_stored_file_error(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoredFileError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _resolved(path: str | Path) -> Path:
+    try:
+        return Path(path).resolve()
+    except (ValueError, RuntimeError) as error:
+        raise StoredFileError(f"cannot write {str(path)!r}: {error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -18,6 +18,7 @@ FACTORY = """
     from torch import nn
 
     def network():
+        print("building")
         return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(64, 3))
 
     def nothing():
@@ -50,6 +51,8 @@ def folder(tmp_path_factory):
     safetensors.torch.save_file(scope["network"]().state_dict(), path / "weights.safetensors")
     (path / "damaged.pt2").write_bytes((path / "network.pt2").read_bytes()[:1000])
     (path / "damaged.npz").write_bytes((path / "test.npz").read_bytes()[:100])
+    np.savez(path / "number.npz", images=np.float32(1))
+    np.savez(path / "float_labels.npz", images=batch.numpy(), labels=labels.numpy() + 0.5)
     np.savez(path / "objects.npz", images=np.array([{"a": 1}], dtype=object))
     return path
 
@@ -90,7 +93,11 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(folder):
     assert compensated.returncode == 0, compensated.stderr
     plan = qtaml.Plan.from_json(compensated.stdout)
     assert [tensor.name for tensor in plan.tensors] == ["0.weight", "0.bias", "3.weight", "3.bias"]
-    evaluated = run(folder, "evaluate", "from_factory", "--test", "test.npz", "--trials", "3")
+    unnamed = run(folder, "evaluate", "from_factory", "--test", "test.npz")
+    assert unnamed.returncode == 2
+    assert "was made from user_network:network: name the network with --model" in unnamed.stderr
+    arguments = ("evaluate", "from_factory", "--test", "test.npz", "--trials", "3", "--model", "user_network:network")
+    evaluated = run(folder, *arguments)
     assert evaluated.returncode == 0, evaluated.stderr
     assert "95% over reads and test samples; 3 reads" in evaluated.stdout
 
@@ -124,6 +131,12 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(folder):
         ),
         (("compensate", "network.pt2", *COMPENSATE, "--encoding", "unary"), 2, "Invalid value for '--encoding'"),
         (("compensate", "network.pt2", *COMPENSATE, "--overhead", "5"), 2, "5 per cent is 0.05"),
+        (
+            ("compensate", "network.pt2", *COMPENSATE, "--calibration", "number.npz"),
+            4,
+            "must hold arrays with samples first",
+        ),
+        (("compensate", "network.pt2", *COMPENSATE, "--calibration", "float_labels.npz"), 4, "must hold whole numbers"),
         (("evaluate", "nowhere", "--test", "test.npz"), 4, "cannot read nowhere/manifest.json"),
     ],
 )
@@ -176,10 +189,19 @@ def test_a_moved_network_can_be_named_again(here, folder, tmp_path):
     assert (ended, out[:9]) == (0, "accuracy "), err
 
 
+def test_the_saving_is_predicted(here):
+    """`qtaml predict` says whether TAC pays, as a table and as JSON."""
+    ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz")
+    assert ended == 0, err
+    assert "saturation ratio" in out
+    _, out, _ = here("predict", "network.pt2", "--calibration", "calibration.npz", "--json")
+    assert 0 < json.loads(out)["saturation_ratio"] <= 1
+
+
 def test_help_names_the_commands_and_exit_codes(here):
     """`qtaml --help` is where a newcomer starts."""
     _, text, _ = here("--help")
-    for word in ("demo", "compensate", "evaluate", "Exit codes"):
+    for word in ("demo", "compensate", "predict", "evaluate", "device", "Exit codes"):
         assert word in text
 
 

@@ -91,8 +91,9 @@ def test_each_read_starts_afresh(memory):
         ({"confidence": 1.0}, r"confidence must lie between 0 and 1, got 1\.0"),
         ({"stop_width": 0.0}, r"stop_width must be above 0, got 0\.0"),
         ({"seed": -3}, "seed must be a whole number of at least 0, got -3"),
+        ({"fault": 0.1}, "fault must be a fault model"),
         ({"fault": qtaml.faults.PerBit((0.1,))}, "bits must be 1, the number of flip probabilities given, got 8"),
-        ({"metric": lambda model: None}, "metric must return one number, failed on read 0"),
+        ({"metric": lambda model: None}, "metric must return one number, got None on read 0"),
         ({"metric": lambda model: float("nan")}, "metric must return finite numbers, got .* on read 0"),
     ],
 )
@@ -129,3 +130,41 @@ def test_outputs_that_are_no_numbers_are_wrong_answers():
 
     metric = qtaml.Accuracy(torch.eye(2), torch.tensor([1, 1]))
     assert metric(Overflowing(2, 2)) == 0
+
+
+def test_errors_of_the_metric_are_the_users_own(memory):
+    """What a metric raises arrives unchanged."""
+
+    def broken(model):
+        raise TypeError("my bug")
+
+    with pytest.raises(TypeError, match="my bug"):
+        qtaml.evaluate(memory, broken, trials=2)
+
+
+def test_a_metric_must_score_the_same_samples(memory):
+    """Reads that score another number of samples are refused."""
+
+    class Shrinking:
+        left = 5
+
+        def scores(self, model):
+            self.left -= 1
+            return torch.ones(self.left)
+
+    with pytest.raises(qtaml.ArgumentError, match="metric must score the same samples on every read, got 3 on read 1"):
+        qtaml.evaluate(memory, Shrinking(), trials=3)
+
+
+def test_numpy_numbers_are_taken_as_python_numbers(memory):
+    """Settings from NumPy survive JSON."""
+    import numpy as np
+
+    result = qtaml.evaluate(memory, lambda model: 1.0, trials=np.int64(3), seed=np.int32(1), stop_width=np.float32(1.0))
+    assert qtaml.Result.from_json(result.to_json()) == result
+
+
+def test_one_output_is_no_classification():
+    """Accuracy of a single logit would always be that of class 0."""
+    with pytest.raises(qtaml.ModelError, match="accuracy needs one output for each of at least 2 classes, got 1"):
+        qtaml.Accuracy(torch.zeros(2, 3), torch.tensor([0, 1]))(nn.Linear(3, 1))

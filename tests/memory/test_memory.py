@@ -258,3 +258,78 @@ def test_a_model_that_cannot_be_copied_is_named():
     memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
     with pytest.raises(qtaml.ModelError, match="the model cannot be copied to read into it: there is only one"):
         memory.model(seed=0)
+
+
+def test_an_interrupted_replacement_keeps_the_old_memory(tmp_path, monkeypatch):
+    """An interruption between taking the old memory away and putting the new one there brings the old one back."""
+    import os
+
+    model, memory = stored(CONVOLUTION)
+    memory.save(tmp_path / "deployed")
+    replace, calls = os.replace, []
+
+    def interrupted(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stored(CONVOLUTION, overhead=0.9)[1].save(tmp_path / "deployed")
+    monkeypatch.undo()
+    assert_equal_memories(memory, qtaml.load(tmp_path / "deployed", model))
+    assert [path.name for path in tmp_path.iterdir()] == ["deployed"]
+
+
+def test_odd_paths_are_written_or_refused(tmp_path, monkeypatch):
+    """Links are followed, relative paths work, impossible ones are clear errors; files have ordinary rights."""
+    model, memory = stored(CONVOLUTION)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    memory.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert_equal_memories(memory, qtaml.load(tmp_path / "real", model))
+    monkeypatch.chdir(tmp_path)
+    memory.save("a/b/")
+    memory.save("../" + tmp_path.name + "/a/b")
+    for path in ("x" * 300, "nul\0byte"):
+        with pytest.raises(qtaml.StoredFileError, match="cannot write"):
+            memory.save(path)
+    with pytest.raises(qtaml.StoredFileError, match="cannot write"):
+        memory.plan.save(tmp_path / "real")
+    memory.plan.save("plan.json")
+    assert (tmp_path / "plan.json").stat().st_mode & 0o777 == (tmp_path / "real" / "plan.json").stat().st_mode & 0o777
+
+
+CONTENT = {
+    "words of another shape": ("words", lambda t: {**t, "conv.weight": t["conv.weight"].reshape(-1)}, "words must be"),
+    "words of another dtype": ("words", lambda t: {**t, "conv.weight": t["conv.weight"].int()}, "words must be"),
+    "words missing": ("words", lambda t: {"conv.weight": t["conv.weight"]}, "words of 'head.weight' in only one"),
+    "a scale that is no number": ("scales", lambda t: {**t, "conv.weight": t["conv.weight"] * float("nan")}, "finite"),
+    "a negative scale": ("scales", lambda t: {**t, "conv.weight": -t["conv.weight"]}, "at least 0"),
+    "a scale of another shape": (
+        "scales",
+        lambda t: {**t, "conv.weight": t["conv.weight"].reshape(1)},
+        "scale must be",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONTENT, ids=str)
+def test_content_that_does_not_fit_the_plan_is_refused(saved, tmp_path, case):
+    """Also where every checksum is right."""
+    import hashlib
+
+    import safetensors.torch
+
+    name, change, message = CONTENT[case]
+    copy = tmp_path / "deployed"
+    shutil.copytree(saved, copy)
+    data = safetensors.torch.save(change(safetensors.torch.load_file(copy / f"{name}.safetensors")))
+    (copy / f"{name}.safetensors").write_bytes(data)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["sha256"][f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(qtaml.StoredFileError, match=f"does not fit its plan.*{message}"):
+        qtaml.load(copy, CONVOLUTION.model())

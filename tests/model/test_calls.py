@@ -94,3 +94,34 @@ def test_failures_name_the_inputs():
         finite_outputs(model, torch.full((4, 1, 4, 4), float("nan")))
     with pytest.raises(ModelError, match="must give a floating-point tensor with samples first"):
         outputs(nn.Flatten(), torch.zeros(2, 2, dtype=torch.int64))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_an_empty_batch_and_a_failing_model_are_named():
+    """No samples, and whatever a model raises, end in one kind of error."""
+
+    class Failing(nn.Linear):
+        def forward(self, x):
+            raise KeyError("mask")
+
+    with pytest.raises(ModelError, match="a batch needs at least one sample"):
+        outputs(nn.Linear(2, 2), torch.zeros(0, 2))
+    with pytest.raises(ModelError, match=r"the model failed on inputs of shape .*'mask'"):
+        outputs(Failing(2, 2), torch.zeros(1, 2))
+    with pytest.raises(ModelError, match="scripted ones cannot be called with other weights"):
+        outputs(torch.jit.script(nn.Linear(2, 2)), torch.zeros(1, 2))
+
+
+def test_torchs_random_state_is_left_alone():
+    """A model that draws random numbers in evaluation mode does not move the caller's generator."""
+
+    class Noisy(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + torch.randn(2)
+
+    state = torch.random.get_rng_state()
+    model = Noisy(2, 2)
+    torch.random.set_rng_state(state)
+    with evaluation_mode(model):
+        outputs(model, torch.zeros(1, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)

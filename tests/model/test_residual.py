@@ -54,3 +54,19 @@ def test_an_untraceable_model_is_named():
 
     with pytest.raises(ModelError, match=r"cannot be traced for its residual branches.*give the floors by tensor name"):
         residual_weights(Branching(2, 2), torch.ones(2, 2))
+
+
+def test_tied_parameters_have_their_first_name():
+    """A layer used under two names is reported under the first, which is the one that plans use."""
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.start, self.inside = nn.Linear(4, 4), nn.Linear(4, 4)
+            self.again = self.inside
+
+        def forward(self, x):
+            h = self.start(x)
+            return h + torch.relu(self.again(h))
+
+    assert residual_weights(Tied(), torch.randn(3, 4)) == {"inside.weight", "inside.bias"}

@@ -89,3 +89,34 @@ def test_patterns_that_match_nothing_are_refused():
         stored_weights(CONVOLUTION.model(), include="*.bias")
     with pytest.raises(ArgumentError, match=r"model must be a torch\.nn\.Module, got dict"):
         stored_weights({})
+
+
+def test_tensors_that_share_all_their_memory_are_tied():
+    """Ties made through `.data` count once; patterns match any name of a tied tensor."""
+    model = nn.ModuleDict({"embed": nn.Embedding(4, 3), "head": nn.Linear(3, 4, bias=False)})
+    model["head"].weight.data = model["embed"].weight.data
+    assert list(stored_weights(model)) == ["embed.weight"]
+    assert aliases(model, ["embed.weight"]) == {"embed.weight": ("head.weight",)}
+    with pytest.raises(ModelError, match="no tensor to store"):
+        stored_weights(model, exclude=["head.*"])
+
+
+def test_tensors_that_share_memory_in_other_shapes_are_refused():
+    """A transposed tie cannot be stored once: the error names both."""
+    model = nn.ModuleDict({"a": nn.Linear(3, 4), "b": nn.Linear(4, 3)})
+    model["b"].weight = nn.Parameter(model["a"].weight.data.t())
+    with pytest.raises(ModelError, match=r"tensors 'a\.weight' and 'b\.weight' share memory in different shapes"):
+        stored_weights(model)
+    assert list(stored_weights(model, exclude=["b.*"])) == ["a.weight"]
+
+
+def test_only_norms_are_taken_for_norms():
+    """A network or layer whose name merely holds the word keeps its weights."""
+
+    class NormalNet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.matrix = nn.Parameter(torch.randn(2, 2))
+            self.linear = nn.Linear(2, 2)
+
+    assert list(stored_weights(NormalNet())) == ["matrix", "linear.weight"]

@@ -65,6 +65,9 @@ def spoiled(change):
         (spoiled(lambda r: r["fault"].update(p=0.7)), r"p must be a flip probability in \[0, 0.5\), got 0.7"),
         (spoiled(lambda r: r["fault"].update(kind="magic")), "fault: Input tag 'magic'"),
         (spoiled(lambda r: r["tensors"][0]["storage"].update(sections=[])), "sections must hold at least one weight"),
+        (spoiled(lambda r: r.update(tensors=[])), "tensors must be at least one, each name once"),
+        (spoiled(lambda r: r["tensors"].append(r["tensors"][0])), "tensors must be at least one, each name once"),
+        (spoiled(lambda r: r["tensors"][0].update(shape=[3, 3])), "must hold its 9 weights, got 36"),
     ],
 )
 def test_foreign_json_is_refused(text, message):
@@ -80,3 +83,12 @@ def test_foreign_files_are_refused(tmp_path):
     (tmp_path / "plan.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(qtaml.StoredFileError, match="is not a valid Plan"):
         qtaml.Plan.load(tmp_path / "plan.json")
+
+
+def test_names_are_printed_as_they_are():
+    """A name that looks like markup is shown, not interpreted."""
+    import torch
+    from torch import nn
+
+    model = nn.ParameterDict({"[/red]": nn.Parameter(torch.ones(2, 2))})
+    assert "[/red]" in str(qtaml.uniform_msp(model, p=0.1, protected_bits=1))

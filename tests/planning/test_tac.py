@@ -197,3 +197,79 @@ def test_calibration_of_the_wrong_shape_is_refused():
     """The error says what was given."""
     with pytest.raises(qtaml.ModelError, match=r"failed on inputs of shape \(4, 2\) float32"):
         qtaml.compensate(TRANSFORMER.model(), torch.zeros(4, 2), p=0.1, overhead=0.1)
+
+
+@pytest.mark.parametrize("step", ["keep", "recompute"])
+@pytest.mark.parametrize("granularity", ["tensor", "row"])
+def test_predicted_error_is_that_of_what_is_stored(step, granularity):
+    """For one linear layer the prediction is the exact variance of the output, split and rescaled or not.
+
+    Inputs are unit vectors, so that the output error is the summed squared weight error; 600 reads, 5 standard errors.
+    """
+    torch.manual_seed(1)
+    model = nn.Linear(40, 40, bias=False).double()
+    with torch.no_grad():
+        model.weight.abs_().mul_(torch.logspace(0, -2, 40)[:, None])
+    inputs = torch.eye(40).double()
+    settings = {"overhead": 0.06, "granularity": granularity, "step": step, "passes": 512}
+    plan = qtaml.compensate(model, inputs, p=0.1, **settings)
+    (entry,) = plan.tensors
+    memory = qtaml.store(model, plan)
+    stored = memory.tensors["weight"]
+    mean = entry.storage.read_mean(stored.words, stored.scale, plan.fault)
+    values = torch.tensor([float((memory.state_dict(seed=s)["weight"] - mean).square().sum()) for s in range(600)]) / 40
+    error = (
+        5 * float(values.std()) / 600**0.5 + 5 * plan.predicted_error * entry.gain.standard_error / entry.gain.squared
+    )
+    assert abs(float(values.mean()) - plan.predicted_error) < error
+    assert error < 0.1 * plan.predicted_error
+
+
+def test_zeros_of_a_sparse_tensor_do_not_add_up():
+    """On the half-step grid zeros are stored alternately half a step up and down, so their sum is about zero."""
+    weight = torch.zeros(100, 100)
+    weight[0, 0] = 1.0
+    storage = TensorFormat((Section(10_000, Format()),))
+    words, scale = storage.encode(weight, qtaml.faults.Uniform(0.0))
+    assert abs(float(storage.decode(words, scale).sum())) < 1.1
+
+
+def test_errors_of_a_split_tensor_do_not_depend_on_where_it_is_split():
+    """Two plans of nearly the same budget share nearly all errors of their unprotected bits."""
+    model = nn.Linear(100, 200, bias=False)
+    plans = [qtaml.compensate(model, torch.randn(8, 100), p=0.1, overhead=o, correction="none") for o in (0.03, 0.06)]
+    assert all(len(plan.tensors[0].storage.sections) == 2 for plan in plans)
+    low = []
+    for plan in plans:
+        memory = qtaml.store(model, plan)
+        (entry,), stored = plan.tensors, memory.tensors["weight"]
+        read = entry.storage.read(stored.words, torch.tensor(1.0).double(), plan.fault, seed=1)
+        words = ((read + 1) * 127.5).round().to(torch.uint8)
+        low.append((words ^ stored.words) & 0x1F)
+    assert (low[0] != low[1]).double().mean() < 0.02
+
+
+def test_settings_from_numpy_survive_json():
+    """NumPy and torch scalars are taken as Python numbers; strings are not."""
+    import numpy as np
+
+    plan = plan_of(
+        CONVOLUTION,
+        p=np.float32(0.1),
+        overhead=torch.tensor(0.1),
+        seed=np.int64(3),
+        passes=np.int64(4),
+        trials=np.int32(2),
+    )
+    assert qtaml.Plan.from_json(plan.to_json()) == plan
+    with pytest.raises(qtaml.ArgumentError, match=r"overhead must be a number, got .0\.1."):
+        plan_of(CONVOLUTION, overhead="0.1")
+    with pytest.raises(qtaml.ArgumentError, match="overhead must be finite"):
+        plan_of(CONVOLUTION, overhead=10**400)
+
+
+def test_floors_match_any_name_of_a_tied_tensor():
+    """A floor for the head holds for the embedding that it is tied to."""
+    plan = plan_of(TRANSFORMER, overhead=0.5, floors={"head.*": 3})
+    embed = next(tensor for tensor in plan.tensors if tensor.name == "embed.weight")
+    assert min(section.format.protected_bits for section in embed.storage.sections) >= 3

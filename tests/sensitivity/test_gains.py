@@ -123,3 +123,37 @@ def test_deviation_of_a_known_change():
     batch, change = torch.randn(5, 3).double(), torch.randn(2, 3).double()
     (deviation,) = output_deviations(model, batch, [{"weight": model.weight + change}])
     assert torch.isclose(deviation, (batch @ change.T).square().sum(1).mean())
+
+
+def test_inference_mode_of_the_caller_does_not_matter():
+    """Gains need autograd; they switch it on, also for tensors made in inference mode."""
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
+    expected = jacobian_gains(model, batch, stored_weights(model))
+    with torch.inference_mode():
+        assert jacobian_gains(model, batch.clone(), stored_weights(model)) == expected
+        made = nn.Linear(2, 2)
+        assert jacobian_gains(made, torch.ones(3, 2), stored_weights(made))["weight"].squared > 0
+
+
+def test_a_model_without_gradients_is_refused():
+    """A forward pass under no_grad has no gains: an error, not zeros."""
+
+    class Frozen(nn.Linear):
+        @torch.no_grad()
+        def forward(self, x):
+            return super().forward(x)
+
+    with pytest.raises(ModelError, match="does not depend differentiably on any stored tensor"):
+        jacobian_gains(Frozen(2, 2), torch.ones(3, 2), {"weight": torch.ones(2, 2)})
+
+
+def test_gains_that_overflow_are_refused():
+    """Half precision that overflows asks for a wider dtype instead of planning with infinity."""
+    model = nn.Linear(2, 2).half()
+    huge = torch.full((3, 2), 3e4, dtype=torch.float16)
+    with torch.no_grad():
+        model.weight.fill_(1e-4)
+    with pytest.raises(
+        ModelError, match="the gain of tensor 'weight' is NaN or infinite: give the model in a wider dtype"
+    ):
+        jacobian_gains(model, huge, stored_weights(model), passes=16)

@@ -5,7 +5,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,23 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
     return model
 
 
+def stored_model(spec: str | None, source: str) -> nn.Module:
+    """The network of a stored one: as named on the command line, or where the stored network says it was.
+
+    Args:
+        spec: as for `load_model`; None if not named.
+        source: what the stored network says. Only a program is loaded on its word, never code.
+
+    Raises:
+        ArgumentError: if the network must be named.
+        StoredFileError: as `load_model`.
+    """
+    if spec is None and not source.endswith(".pt2"):
+        where = f"was made from {source}" if source else "does not say where its network is"
+        raise ArgumentError(f"the stored network {where}: name the network with --model")
+    return load_model(spec or source)
+
+
 def load_data(path: Path) -> tuple[Batch, torch.Tensor | None]:
     """Inputs and labels from an `.npz` or `.safetensors` file.
 
@@ -65,6 +82,8 @@ def load_data(path: Path) -> tuple[Batch, torch.Tensor | None]:
     labels = arrays.pop(LABELS, None)
     if not arrays:
         raise StoredFileError(f"{path} holds no inputs: it needs an array besides {LABELS!r}")
+    if labels is not None and labels.is_floating_point():
+        raise StoredFileError(f"{path} must hold whole numbers under {LABELS!r}, got {labels.dtype}")
     inputs: Batch = next(iter(arrays.values())) if len(arrays) == 1 else arrays
     return inputs, None if labels is None else labels.long()
 
@@ -81,12 +100,17 @@ def _read_arrays(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
-                return {name: torch.from_numpy(file[name]) for name in file.files}
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
+                arrays = {name: torch.from_numpy(file[name]) for name in file.files}
+        elif path.suffix == ".safetensors":
+            arrays = safetensors.torch.load_file(path)
+        else:
+            raise StoredFileError(f"data must be an .npz or .safetensors file, got {path}")
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
         raise StoredFileError(f"cannot read {path}: {error}") from error
-    raise StoredFileError(f"data must be an .npz or .safetensors file, got {path}")
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise StoredFileError(f"{path} must hold arrays with samples first, got a single number under {name!r}")
+    return arrays
 
 
 def _load_program(path: Path) -> nn.Module:
@@ -128,7 +152,8 @@ def _call_factory(spec: str) -> nn.Module:
         factory = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ArgumentError(f"MODEL {spec!r} cannot be imported: {error}") from error
-    model = factory()
+    with redirect_stdout(sys.stderr):  # what it prints would spoil JSON on standard output
+        model = factory()
     if not isinstance(model, nn.Module):
         raise ModelError(f"MODEL {spec!r} must return a torch.nn.Module, got {type(model).__name__}")
     return model

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from qtaml import _files
 from qtaml.cli import device
-from qtaml.cli.inputs import first_samples, load_data, load_model
+from qtaml.cli.inputs import first_samples, load_data, load_model, stored_model
 from qtaml.errors import ArgumentError, BudgetError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, evaluate
 from qtaml.experiments import overhead_curve
@@ -17,7 +17,7 @@ from qtaml.faults import Uniform
 from qtaml.formats import Correction, Encoding, Granularity, Grid, Step
 from qtaml.memory import load, read_manifest, store
 from qtaml.networks import SmallCNN, load_digits, train_classifier
-from qtaml.planning import Allocation, compensate
+from qtaml.planning import Allocation, compensate, predict
 from qtaml.report import save_figure
 
 EXIT_CODES = (
@@ -128,12 +128,32 @@ def compensate_command(
     typer.echo(f"{plan}\nstored network: {out}")
 
 
+@app.command("predict")
+def predict_command(
+    model: Annotated[str, typer.Argument(help="A torch.export program (.pt2), or package.module:factory.")],
+    calibration: Annotated[Path, typer.Option(help="Inputs, unlabelled, as .npz or .safetensors.")],
+    p: Annotated[float, typer.Option("--p", help="Flip probability of a cell, in [0, 0.5).")] = 0.10,
+    weights: Annotated[Path | None, typer.Option(help="State dict of the network, as .safetensors.")] = None,
+    samples: Annotated[int, typer.Option(help="Use the first so many calibration samples.", min=1)] = 64,
+    bits: Annotated[int, typer.Option(help="Bits of a word, 2 to 16.")] = 8,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Say from one calibration, before anything is stored, whether TAC pays for your network, and how much."""
+    inputs, _ = load_data(calibration)
+    prediction = predict(load_model(model, weights), first_samples(inputs, samples), p=p, bits=bits, seed=seed)
+    if as_json:
+        typer.echo(prediction.to_json(), nl=False)
+        return
+    Console().print(prediction.table())
+
+
 @app.command("evaluate")
 def evaluate_command(
     stored: Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` wrote.")],
     test: Annotated[Path, typer.Option(help="Test inputs and 'labels', as .npz or .safetensors.")],
     model: Annotated[
-        str | None, typer.Option(help="The network, if it is no longer where `qtaml compensate` found it.")
+        str | None, typer.Option(help="The network: needed if it came from a factory, or its .pt2 was moved.")
     ] = None,
     trials: Annotated[int, typer.Option(help="The most reads of the memory.")] = 30,
     p: Annotated[float | None, typer.Option("--p", help="Another flip probability than the plan's.")] = None,
@@ -145,7 +165,7 @@ def evaluate_command(
     as_json: JsonOption = False,
 ) -> None:
     """Measure the accuracy of a stored network over independent reads of the leaking memory."""
-    network = load_model(model or read_manifest(stored).source)
+    network = stored_model(model, read_manifest(stored).source)
     memory = load(stored, network)
     inputs, labels = load_data(test)
     if labels is None:

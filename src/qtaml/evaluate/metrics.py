@@ -1,12 +1,13 @@
 """Metrics of a network on test data that say how each sample came out."""
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from qtaml import _checks
-from qtaml.errors import ArgumentError
+from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import Batch, evaluation_mode, outputs
 
 
@@ -52,8 +53,12 @@ class Accuracy:
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Whether each sample is classified right, bool, shape (samples,)."""
         with evaluation_mode(model), torch.no_grad():
-            predicted = [outputs(model, batch).argmax(1).cpu() for batch in self._batches]
-        return torch.cat(predicted) == self._labels.cpu()
+            logits = torch.cat([outputs(model, batch).cpu() for batch in self._batches])
+        if logits.shape[1] < 2:
+            raise ModelError(
+                "accuracy needs one output for each of at least 2 classes, got 1; use a metric of your own"
+            )
+        return logits.argmax(1) == self._labels.cpu()
 
     def __call__(self, model: nn.Module) -> float:
         """Share of samples classified right."""
@@ -78,13 +83,13 @@ def batches_of(inputs: Batch, batch_size: int | None) -> list[Batch]:
 def _tensors(inputs: Batch) -> list[torch.Tensor]:
     if isinstance(inputs, torch.Tensor):
         return [inputs]
-    values = inputs.values() if isinstance(inputs, dict) else inputs
+    values = inputs.values() if isinstance(inputs, Mapping) else inputs
     return [value for value in values if isinstance(value, torch.Tensor)]
 
 
 def _part(inputs: Batch, rows: slice) -> Batch:
     if isinstance(inputs, torch.Tensor):
         return inputs[rows]
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
         return {name: value[rows] if isinstance(value, torch.Tensor) else value for name, value in inputs.items()}
     return tuple(value[rows] if isinstance(value, torch.Tensor) else value for value in inputs)

@@ -16,7 +16,7 @@ from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.evaluate.intervals import crossed_interval, reads_interval
 from qtaml.evaluate.metrics import SampleMetric
-from qtaml.faults import AnyFault
+from qtaml.faults import AnyFault, given
 from qtaml.memory import Memory
 
 Metric = Callable[[nn.Module], float] | SampleMetric
@@ -77,7 +77,7 @@ class Result:
         """Mean and interval in one line."""
         return (
             f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] "
-            f"({self.confidence:.0%} over {self.covers}; {len(self.values)} reads)"
+            f"({100 * self.confidence:g}% over {self.covers}; {len(self.values)} reads)"
         )
 
 
@@ -102,7 +102,8 @@ def evaluate(
         seed: seed of the errors. Under the same seed, read t of two plans shares nearly all errors of the bits that
             both leave unprotected, so their difference is sharper than each alone.
         confidence: coverage of the intervals, in (0, 1).
-        stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this.
+        stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this. Looking
+            until it is narrow makes it somewhat too narrow: 93% coverage was measured for 95%, stopping near 20 reads.
 
     Returns:
         Mean, intervals, and the value of each read.
@@ -120,17 +121,21 @@ def evaluate(
         >>> result.low == result.mean == result.high, result.covers
         (True, 'reads')
     """
-    _checks.integer("trials", trials, 2)
-    if not 0 < _checks.real("confidence", confidence) < 1:
+    trials, seed = _checks.integer("trials", trials, 2), _checks.integer("seed", seed, 0)
+    confidence = _checks.real("confidence", confidence)
+    if not 0 < confidence < 1:
         raise ArgumentError(f"confidence must lie between 0 and 1, got {confidence!r}")
     if stop_width is not None:
-        _checks.positive("stop_width", stop_width)
+        stop_width = _checks.positive("stop_width", stop_width)
+    fault = given(None, memory.plan.fault if fault is None else fault)
     model = memory.copy_of_model()
     scores: list[NDArray[np.float64]] = []
     proportion = False
     for trial in track(range(trials), "reading the memory"):
         memory.read_into(model, seed=child_seed(seed, "trial", trial), fault=fault)
         score, proportion = _score(metric, model, trial)
+        if scores and len(score) != len(scores[0]):
+            raise ArgumentError(f"metric must score the same samples on every read, got {len(score)} on read {trial}")
         scores.append(score)
         if stop_width is not None and len(scores) >= _LEAST_TRIALS_BEFORE_STOPPING:
             low, high = reads_interval(np.array([one.mean() for one in scores]), confidence)
@@ -151,7 +156,7 @@ def evaluate(
         confidence=confidence,
         values=tuple(map(float, values)),
         samples=table.shape[1] if crossed else None,
-        fault=fault or memory.plan.fault,
+        fault=fault,
         seed=seed,
         trials_asked=trials,
         stop_width=stop_width,
@@ -161,13 +166,14 @@ def evaluate(
 def _score(metric: Metric, model: nn.Module, trial: int) -> tuple[NDArray[np.float64], bool]:
     """Scores of one read, shape (samples,) or (1,), and whether each is right or wrong."""
     if isinstance(metric, SampleMetric):
-        scores = metric.scores(model)
+        scores = torch.as_tensor(metric.scores(model))
         values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
     else:
+        value = metric(model)
         try:
-            values, proportion = np.array([float(metric(model))]), False
+            values, proportion = np.array([float(value)]), False
         except (TypeError, ValueError) as error:
-            raise ArgumentError(f"metric must return one number, failed on read {trial}: {error}") from error
+            raise ArgumentError(f"metric must return one number, got {value!r} on read {trial}") from error
     if values.ndim != 1 or not values.size or not all(map(math.isfinite, values)):
         raise ArgumentError(f"metric must return finite numbers, got {values!r} on read {trial}")
     return values, proportion

@@ -35,7 +35,8 @@ class PerBit(FaultModel):
     kind: Literal["per_bit"] = field(default="per_bit", repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "p10", self.p10 or self.p01)
+        object.__setattr__(self, "p01", tuple(self.p01))
+        object.__setattr__(self, "p10", tuple(self.p10) or self.p01)
         for name, rates in (("p01", self.p01), ("p10", self.p10)):
             checked = tuple(_checks.flip_probability(f"{name}[{i}]", p) for i, p in enumerate(rates))
             object.__setattr__(self, name, checked)

@@ -41,6 +41,8 @@ class MultiLevel(FaultModel):
     kind: Literal["multi_level"] = field(default="multi_level", repr=False)
 
     def __post_init__(self) -> None:
+        groups = tuple(tuple(tuple(map(float, row)) for row in group) for group in self.groups)
+        object.__setattr__(self, "groups", groups)
         for number, group in enumerate(self.groups):
             if len(group) not in (2, 4, 8, 16) or any(len(row) != len(group) for row in group):
                 raise ArgumentError(f"groups[{number}] must be a square matrix of 2, 4, 8 or 16 labels")

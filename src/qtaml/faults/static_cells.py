@@ -57,7 +57,8 @@ class StaticCells(FaultModel):
     kind: Literal["static_cells"] = field(default="static_cells", repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "p10", self.p10 or self.p01)
+        object.__setattr__(self, "p01", tuple(self.p01))
+        object.__setattr__(self, "p10", tuple(self.p10) or self.p01)
         for name, rates in (("p01", self.p01), ("p10", self.p10)):
             checked = tuple(_checks.probability(f"{name}[{i}]", p) for i, p in enumerate(rates))
             object.__setattr__(self, name, checked)

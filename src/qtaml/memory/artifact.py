@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 
 from qtaml import _files
 from qtaml.errors import StoredFileError
-from qtaml.planning import Plan
+from qtaml.faults import word_dtype
+from qtaml.planning import Plan, TensorPlan
 
 MANIFEST = "manifest.json"
 _PLAN, _WORDS, _SCALES, _REST = "plan.json", "words.safetensors", "scales.safetensors", "rest.safetensors"
@@ -97,8 +98,13 @@ def read_artifact(path: str | Path) -> Artifact:
     path = Path(path)
     manifest = read_manifest(path)
     files = {name: _verified(path / name, manifest) for name in (_PLAN, _WORDS, _SCALES, _REST)}
-    plan = Plan.from_json(files[_PLAN].decode(), str(path / _PLAN))
+    plan = Plan.from_json(files[_PLAN].decode(errors="replace"), str(path / _PLAN))
     words, scales, rest = (_tensors(path / name, files[name]) for name in (_WORDS, _SCALES, _REST))
+    for kind, found in (("words", words), ("scales", scales)):
+        if different := sorted({entry.name for entry in plan.tensors} ^ found.keys()):
+            raise StoredFileError(f"{path} does not fit its plan: {kind} of {different[0]!r} in only one of the two")
+    for entry in plan.tensors:
+        _check_content(path, entry, words[entry.name], scales[entry.name])
     tensors = {entry.name: StoredTensor(words[entry.name], scales[entry.name]) for entry in plan.tensors}
     return Artifact(plan, tensors, rest)
 
@@ -119,6 +125,29 @@ def _verified(path: Path, manifest: Manifest) -> bytes:
     if found != expected:
         raise StoredFileError(f"{path} is damaged: its SHA-256 is {found}, the manifest says {expected}")
     return data
+
+
+def _check_content(path: Path, entry: TensorPlan, words: torch.Tensor, scale: torch.Tensor) -> None:
+    bits = entry.storage.bits
+    per_row = entry.storage.granularity == "row" and len(entry.shape) > 1
+    scale_shape = (entry.shape[0], *(1,) * (len(entry.shape) - 1)) if per_row else ()
+    for what, holds in (
+        (
+            f"words must be {word_dtype(bits)} of shape {entry.shape}",
+            (words.dtype, tuple(words.shape)) == (word_dtype(bits), entry.shape),
+        ),
+        (f"words must be below 2**{bits}", words.dtype != word_dtype(bits) or int(words.int().max()) < 2**bits),
+        (
+            f"scale must be float64 of shape {scale_shape}",
+            (scale.dtype, tuple(scale.shape)) == (torch.float64, scale_shape),
+        ),
+        (
+            "scale must be finite and at least 0",
+            scale.dtype != torch.float64 or bool((scale.isfinite() & (scale >= 0)).all()),
+        ),
+    ):
+        if not holds:
+            raise StoredFileError(f"{path} does not fit its plan: {entry.name!r}: {what}")
 
 
 def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:

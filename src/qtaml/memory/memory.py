@@ -194,13 +194,13 @@ def _check_fits(plan: Plan, model: nn.Module) -> None:
                 raise ModelError(
                     f"the model has no tensor {name!r}, which the plan stores; was it made for another model?"
                 )
-        tensor = present[entry.name]
-        found = (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        if found != (entry.shape, entry.dtype):
-            raise ModelError(
-                f"tensor {entry.name!r} must have shape {entry.shape} and dtype {entry.dtype} for this plan, "
-                f"got shape {found[0]} and dtype {found[1]}"
-            )
+            tensor = present[name]
+            found = (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+            if found != (entry.shape, entry.dtype):
+                raise ModelError(
+                    f"tensor {name!r} must have shape {entry.shape} and dtype {entry.dtype} for this plan, "
+                    f"got shape {found[0]} and dtype {found[1]}"
+                )
 
 
 def _check_rest(artifact: Artifact, model: nn.Module) -> None:

@@ -9,6 +9,7 @@ from qtaml.planning.baselines import (
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction
 from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.prediction import Prediction, predict
 from qtaml.planning.protection import Protected, protection_options, spread_protection
 from qtaml.planning.rounding import RoundingCost, rounding_cost, rounding_table
 from qtaml.planning.tac import compensate
@@ -20,6 +21,7 @@ __all__ = [
     "CorrectionTest",
     "Options",
     "Plan",
+    "Prediction",
     "Protected",
     "RoundingCost",
     "TensorPlan",
@@ -29,6 +31,7 @@ __all__ = [
     "error_bound",
     "magnitude_protection",
     "measure_correction",
+    "predict",
     "protection_options",
     "random_protection",
     "rounding_cost",

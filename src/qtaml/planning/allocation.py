@@ -97,7 +97,7 @@ def allocated_error(option: Options, choice: Choice) -> float:
     return (1 - share) * option.errors[choice.low] + share * option.errors[choice.high]
 
 
-def error_bound(options: Sequence[Options], budget: int) -> float:
+def error_bound(options: Sequence[Options], budget: float) -> float:
     """Least predicted output error if every tensor could be split: no allocation is below it.
 
     Example:

@@ -1,12 +1,11 @@
 """Pictures of results. Computes nothing."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtaml import _files
 from qtaml.errors import QtamlError, StoredFileError
 
 if TYPE_CHECKING:
@@ -89,21 +88,12 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     Raises:
         StoredFileError: if it cannot be written there, or not in that format.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    except OSError as error:
-        raise StoredFileError(f"cannot write {path}: {error.strerror}") from error
-    os.close(handle)
-    try:
-        figure.savefig(temporary, dpi=150)
-        os.replace(temporary, path)
-    except ValueError as error:
-        raise StoredFileError(f"cannot write {path}: {error}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
+    with _files.new_file(path) as temporary:
+        try:
+            figure.savefig(temporary, dpi=150)
+        except ValueError as error:
+            raise StoredFileError(f"cannot write {path}: {error}") from error
+    return Path(path)
 
 
 def _draw(axes: "Axes", panel: Panel) -> None:

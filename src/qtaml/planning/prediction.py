@@ -1,0 +1,181 @@
+"""What TAC will save over equal protection, said from one calibration before any Monte Carlo."""
+
+from dataclasses import dataclass, field
+
+from rich.table import Table
+from torch import nn
+
+from qtaml import _checks, _files
+from qtaml.faults import AnyFault, given
+from qtaml.formats import Encoding, Format, Grid, Section, TensorFormat
+from qtaml.model import Batch, stored_weights
+from qtaml.planning.allocation import Options, error_bound
+from qtaml.planning.protection import protection_options
+from qtaml.sensitivity import jacobian_gains
+from qtaml.theory import interior_range, saturation_ratio, tensor_scores
+
+_WORTH_IT = 1.1
+_HALVINGS = 50
+
+
+@dataclass(frozen=True)
+class TensorScore:
+    """How much a tensor matters.
+
+    Attributes:
+        name: name of the tensor.
+        weights: number of weights.
+        score: a = gamma**2 x (largest weight)**2.
+    """
+
+    name: str
+    weights: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Overheads at which the predicted output errors of Uniform-MSP and of TAC are equal.
+
+    Attributes:
+        protected_bits: of Uniform-MSP.
+        uniform_overhead: what they cost.
+        tac_overhead: what TAC needs for the same predicted error.
+    """
+
+    protected_bits: int
+    uniform_overhead: float
+    tac_overhead: float
+
+    @property
+    def factor(self) -> float:
+        """How many times less protection TAC needs."""
+        return self.uniform_overhead / self.tac_overhead if self.tac_overhead > 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the scores of a network say about TAC.
+
+    Attributes:
+        tensors: scores of the tensors.
+        saturation_ratio: rho*, the ratio of predicted errors of TAC and Uniform-MSP inside the interior range; 0 if a
+            tensor does not act on the output.
+        interior: overheads between which rho* holds; None if there are none.
+        savings: for each number of protected bits of Uniform-MSP.
+        fault: the fault model.
+        settings: bits, passes and seed.
+        versions: versions of what made the prediction.
+    """
+
+    tensors: tuple[TensorScore, ...]
+    saturation_ratio: float
+    interior: tuple[float, float] | None
+    savings: tuple[Saving, ...]
+    fault: AnyFault
+    settings: dict[str, int]
+    versions: dict[str, str] = field(default_factory=_files.versions)
+
+    @property
+    def pays(self) -> bool:
+        """Whether TAC needs at least a tenth less than the first protected bit of Uniform-MSP."""
+        return self.savings[0].factor >= _WORTH_IT
+
+    def to_json(self) -> str:
+        """The prediction as JSON."""
+        return _files.to_json(self)
+
+    def table(self) -> Table:
+        """The savings as a table."""
+        where = f"{self.interior[0]:.1%} to {self.interior[1]:.1%}" if self.interior else "nowhere"
+        verdict = "TAC pays" if self.pays else "TAC hardly pays: all tensors matter about alike"
+        table = Table(
+            title=f"{verdict}; saturation ratio {self.saturation_ratio:.3g}, valid at overheads from {where}",
+            caption="predicted from linear response; measure with `qtaml evaluate`",
+            title_justify="left",
+            caption_justify="left",
+        )
+        for column in ("Uniform-MSP bits", "its overhead", "TAC's overhead for the same error", "times less"):
+            table.add_column(column, justify="right")
+        for saving in self.savings:
+            row = (f"{saving.uniform_overhead:.2%}", f"{saving.tac_overhead:.2%}", f"{saving.factor:.2f}")
+            table.add_row(str(saving.protected_bits), *row)
+        return table
+
+
+def predict(
+    model: nn.Module,
+    calibration: Batch,
+    *,
+    p: float | None = None,
+    fault: AnyFault | None = None,
+    bits: int = 8,
+    encoding: Encoding = "offset_binary",
+    grid: Grid = "half_step",
+    passes: int = 32,
+    seed: int = 0,
+) -> Prediction:
+    """Say from one calibration, without any read of a memory, what TAC will save over Uniform-MSP.
+
+    Args:
+        model: the trained network; it is not changed.
+        calibration: a batch of inputs.
+        p: flip probability of a cell, in [0, 0.5); or
+        fault: a fault model.
+        bits: bits of a word.
+        encoding: labels of the levels.
+        grid: "half_step" or "integer".
+        passes: backward passes of the calibration.
+        seed: its seed.
+
+    Returns:
+        The prediction.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        ModelError: as `compensate`.
+
+    Source:
+        paper, theorem 4.6 and A.12; theory.md 1.5.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 2))
+        >>> prediction = predict(model, torch.randn(64, 8), p=0.1)
+        >>> 0 < prediction.saturation_ratio <= 1
+        True
+    """
+    faults = given(p, fault)
+    base = Format(bits=bits, encoding=encoding, grid=grid)
+    weights = stored_weights(model)
+    gains = jacobian_gains(model, calibration, weights, passes=passes, seed=seed)
+    raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}
+    options = [protection_options(w, raw[name], gains[name], faults, 0) for name, w in weights.items()]
+    scores = tensor_scores(
+        [gains[name].squared for name in weights], [float(weight.abs().max()) for weight in weights.values()]
+    ).tolist()
+    sizes = [weight.numel() for weight in weights.values()]
+    positive = min(scores) > 0
+    low, high = interior_range(scores, sizes, bits) if positive else (1.0, 0.0)
+    return Prediction(
+        tuple(TensorScore(*entry) for entry in zip(weights, sizes, scores, strict=True)),
+        saturation_ratio(scores, sizes) if positive else 0.0,
+        (low / bits, high / bits) if low <= high else None,
+        tuple(_saving(options, count, bits) for count in range(1, min(bits, 4) + 1)),
+        faults,
+        {"bits": bits, "passes": _checks.integer("passes", passes, 2), "seed": _checks.integer("seed", seed, 0)},
+    )
+
+
+def _saving(options: list[Options], protected_bits: int, bits: int) -> Saving:
+    """By halving: the error that a budget can reach falls with the budget."""
+    plain = bits * sum(option.weights for option in options)
+    wanted = sum(option.errors[protected_bits] for option in options)
+    low, high = 0.0, protected_bits / bits
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if error_bound(options, plain * (1 + middle)) > wanted:
+            low = middle
+        else:
+            high = middle
+    return Saving(protected_bits, protected_bits / bits, high)
