@@ -57,6 +57,8 @@ def water_filling(scores: Sequence[float], sizes: Sequence[int], bits: int, budg
 
 def _fill(height: NDArray[np.float64], n: NDArray[np.float64], budget: float, bits: int) -> NDArray[np.float64]:
     """Depths clip(height - level, 0, bits) whose weighted sum is the budget."""
+    # Counted from the highest, small depths of the tensors that fill first keep their digits.
+    height = height - height.max()
     # The sum is piecewise linear in the level, so between its two neighbouring corners the level is interpolated.
     corners = np.unique(np.concatenate([height, height - bits]))
     spent = np.array([(n * np.clip(height - corner, 0, bits)).sum() for corner in corners])
