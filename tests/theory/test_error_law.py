@@ -1,6 +1,7 @@
 """The law of the weight error by its public name, against enumeration of every stored word with every error mask."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -42,7 +43,14 @@ def reference(law: ErrorLaw) -> tuple[np.ndarray, np.ndarray]:
     raw = [np.zeros(law.bits) + given for given in ((law.p, law.p) if law.p is not None else (law.p01, law.p10))]
     left = [np.where(np.arange(law.bits) < law.bits - law.protected, rates, 0.0) for rates in raw]
     step = 2 / (2**law.bits - (1 if law.grid == "half_step" else 0))
-    return enumerated_transitions(*left), values_of(law.bits, law.labels, law.grid) / step
+    matrix = enumerated(*(tuple(rates.tolist()) for rates in left))
+    return matrix, values_of(law.bits, law.labels, law.grid) / step
+
+
+@lru_cache
+def enumerated(p01: tuple[float, ...], p10: tuple[float, ...]) -> np.ndarray:
+    """Each transition matrix is made once: all labels share it."""
+    return enumerated_transitions(p01, p10)
 
 
 @pytest.mark.parametrize("labels", ENCODINGS)

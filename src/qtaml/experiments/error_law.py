@@ -31,6 +31,8 @@ WIDTHS = (1, 2, 4, 8, 16, 32, 64)
 SHOWN_WEIGHT = 0.25
 """The weight whose distribution is shown, in units of the full scale."""
 
+# Rarer errors, with their wide intervals, would hide the shape; the numbers hold them all.
+_FEWEST_SHOWN = 30
 _WORDS_AT_ONCE = 1 << 20
 _Floats = NDArray[np.float64]
 _Statistic = Callable[[_Floats], _Floats]
@@ -193,7 +195,7 @@ def draw(result: ErrorLawFigure) -> "Figure":
                 f"Distribution of the error of word {result.word}",
                 result.distribution.place,
                 "probability",
-                log_y=(0.2 / result.draws, 1.0),
+                log_y=(_FEWEST_SHOWN / result.draws, 1.0),
                 legend="upper left",
             ),
             Panel(_curves(result.mean), "Mean: drift to zero", result.mean.place, "mean error (steps)", legend="best"),
@@ -232,7 +234,6 @@ def _distribution(fmt: Format, fault: Uniform, word: int, draws: int, seed: int)
     found = dict(zip(*(part.tolist() for part in np.unique(drawn, return_counts=True)), strict=True))
     points = []
     for error, chance in zip(errors.tolist(), chances.tolist(), strict=True):
-        # An error that never occurred has no point on a logarithmic axis; its interval starts at 0.
         count = int(found.get(error, 0))
         interval = stats.binomtest(count, draws).proportion_ci(CONFIDENCE, method="exact")
         points.append(Point(error, chance, count / draws, float(interval.low), float(interval.high)))
@@ -287,7 +288,11 @@ def _output_kurtosis(fmt: Format, fault: Uniform, draws: int, seed: int) -> Comp
         )
     x = np.geomspace(WIDTHS[0], WIDTHS[-1], 61)
     return Comparison(
-        "excess kurtosis of a sum", "weights in the sum", tuple(x.tolist()), tuple((one_weight / x).tolist()), tuple(points)
+        "excess kurtosis of a sum",
+        "weights in the sum",
+        tuple(x.tolist()),
+        tuple((one_weight / x).tolist()),
+        tuple(points),
     )
 
 
@@ -314,7 +319,7 @@ def _whole_groups(draws: int) -> int:
 
 
 def _power_sums(drawn: _Floats) -> _Floats:
-    """Sums of powers 0 to 4 over each group, shape (groups, 5), in units of the spread so that nothing cancels."""
+    """Sums of powers 0 to 4 over each group, shape (groups, 5)."""
     groups = drawn.reshape(GROUPS, -1)
     return np.stack([(groups**power).sum(1) for power in range(5)], axis=1)
 
@@ -354,8 +359,7 @@ def _ratio(above: _Floats, below: _Floats) -> _Floats:
 
 
 def _curves(comparison: Comparison) -> Sequence[Curve]:
-    seen = [point for point in comparison.points if point.measured > 0 or comparison.quantity[:11] != "probability"]
-    columns = ([getattr(point, name) for point in seen] for name in ("x", "measured", "low", "high"))
+    columns = ([getattr(point, name) for point in comparison.points] for name in ("x", "measured", "low", "high"))
     return [
         Curve("Monte Carlo, 95% intervals", *columns, points=True),
         Curve("theory", comparison.x, comparison.theory),
