@@ -3,9 +3,9 @@
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qtaml.errors import QtamlError, StoredFileError
 
@@ -34,7 +34,7 @@ class Curve:
     mean: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
-    points: bool = False
+    points: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Panel:
         log_x: logarithmic abscissa.
         log_y: limits of a logarithmic ordinate; linear if not given.
         limits: limits of a linear ordinate; those of the curves if not given.
-        legend: place of the legend as matplotlib names it; one that suits the ordinate if not given.
+        legend: place of the legend; one that suits the ordinate if not given.
     """
 
     curves: Sequence[Curve]
@@ -61,7 +61,7 @@ class Panel:
     log_x: bool = False
     log_y: tuple[float, float] | None = None
     limits: tuple[float, float] | None = None
-    legend: str | None = None
+    legend: Literal["best", "upper left", "lower right"] | None = None
 
 
 def panels_figure(panels: Sequence[Panel], *, columns: int | None = None) -> "Figure":
