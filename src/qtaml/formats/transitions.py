@@ -44,9 +44,6 @@ def central_moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Exact mean, variance, third and fourth central moment of the value read, for every stored word.
 
-    One group of bits after the other is averaged over, by the laws of total moments. In the variance every term is
-    non-negative, so nothing cancels however small the error rates are. The cost is bits x 2**bits.
-
     Args:
         values: value of each word when read, shape (2**bits,).
         law: law of the word read, after protection.
@@ -62,8 +59,36 @@ def central_moments(
         >>> mean.tolist(), variance.tolist()
         ([0.25, 0.5], [0.1875, 0.25])
     """
+    drift, variance, third, fourth = error_moments(values, law)
+    return values + drift, variance, third, fourth
+
+
+def error_moments(
+    values: NDArray[np.float64], law: WordLaw
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Exact mean, variance, third and fourth central moment of the error, read minus stored, for every stored word.
+
+    One group of bits after the other is averaged over, by the laws of total moments. In the variance every term is
+    non-negative, so nothing cancels however small the error rates are. The cost is bits x 2**bits.
+
+    Args:
+        values: value of each word when read, shape (2**bits,).
+        law: law of the word read, after protection.
+
+    Returns:
+        (mean, variance, third, fourth), each of shape (2**bits,), indexed by the stored word. The mean keeps its digits
+        however small it is beside the values.
+
+    Source:
+        theory.md 1.2 to 1.4 and 3 give closed forms for single encodings.
+
+    Example:
+        >>> mean, variance, _, _ = error_moments(np.array([0.0, 1.0]), WordLaw.of_bits((0.25,), (0.5,)))
+        >>> mean.tolist(), variance.tolist()
+        ([0.25, -0.5], [0.1875, 0.25])
+    """
     mean = np.asarray(values, dtype=np.float64)
-    variance, third, fourth = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
+    total_drift, variance, third, fourth = (np.zeros_like(mean) for _ in range(4))
     below = 1
     for matrix in law.groups:
         shape = (-1, 1, len(matrix), below)
@@ -75,8 +100,9 @@ def central_moments(
         drift = (weight * away).sum(2, keepdims=True)
         shift = away - drift
         mean = (stored + drift).reshape(-1)
+        total_drift = total_drift + drift.reshape(-1)
         variance = (weight * (v + shift**2)).sum(2).reshape(-1)
         third = (weight * (t + 3 * shift * v + shift**3)).sum(2).reshape(-1)
         fourth = (weight * (f + 4 * shift * t + 6 * shift**2 * v + shift**4)).sum(2).reshape(-1)
         below *= len(matrix)
-    return mean, variance, third, fourth
+    return total_drift, variance, third, fourth

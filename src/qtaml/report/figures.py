@@ -1,9 +1,9 @@
 """Pictures of results. Computes nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qtaml import _files
 from qtaml.errors import QtamlError, StoredFileError
@@ -25,6 +25,7 @@ class Curve:
         mean: ordinates.
         low: lower ends of their intervals; none drawn if empty.
         high: upper ends of their intervals.
+        points: markers that no line joins.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Curve:
     mean: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    points: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Panel:
         reference: label and height of a dashed horizontal line.
         log_x: logarithmic abscissa.
         log_y: limits of a logarithmic ordinate; linear if not given.
+        limits: limits of a linear ordinate; those of the curves if not given.
+        legend: place of the legend; one that suits the ordinate if not given.
     """
 
     curves: Sequence[Curve]
@@ -55,13 +59,16 @@ class Panel:
     reference: tuple[str, float] | None = None
     log_x: bool = False
     log_y: tuple[float, float] | None = None
+    limits: tuple[float, float] | None = None
+    legend: Literal["best", "upper left", "lower right"] | None = None
 
 
-def panels_figure(panels: Sequence[Panel]) -> "Figure":
-    """Draw panels side by side.
+def panels_figure(panels: Sequence[Panel], *, columns: int | None = None) -> "Figure":
+    """Draw panels side by side, in rows.
 
     Args:
         panels: one or more.
+        columns: panels in a row; all if not given.
 
     Returns:
         A matplotlib figure.
@@ -73,9 +80,11 @@ def panels_figure(panels: Sequence[Panel]) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise QtamlError("pictures need matplotlib: pip install 'qtaml[plot]'") from error
-    figure = Figure(figsize=(7.5 if len(panels) == 1 else 5.5 * len(panels), 4.5), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _draw(axes, panel)
+    columns = min(columns or len(panels), len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(7.5 if columns == 1 else 5.5 * columns, 4.5 * rows), layout="constrained")
+    for place, panel in enumerate(panels, start=1):
+        _draw(figure.add_subplot(rows, columns, place), panel)
     return figure
 
 
@@ -103,19 +112,21 @@ def _draw(axes: "Axes", panel: Panel) -> None:
         if curve.low:
             below = [mean - low for mean, low in zip(curve.mean, curve.low, strict=True)]
             above = [high - mean for mean, high in zip(curve.mean, curve.high, strict=True)]
-            style = "o-" if len(curve.x) > 1 else "o"
+            style = "o-" if len(curve.x) > 1 and not curve.points else "o"
             axes.errorbar(
                 curve.x, curve.mean, (below, above), fmt=style, color=color, capsize=3, ms=5, label=curve.label
             )
         else:
-            axes.plot(curve.x, curve.mean, color=color, label=curve.label)
+            axes.plot(curve.x, curve.mean, "o" if curve.points else "-", color=color, label=curve.label)
     if panel.log_x:
         axes.set_xscale("log")
     if panel.log_y:
         axes.set_ylim(*panel.log_y)
         axes.set_yscale("log", nonpositive="mask")
+    if panel.limits:
+        axes.set_ylim(*panel.limits)
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     axes.set_title(panel.title, loc="left", fontsize=11)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right" if not panel.log_y else "best")
+    axes.legend(frameon=False, loc=panel.legend or ("lower right" if not panel.log_y else "best"))

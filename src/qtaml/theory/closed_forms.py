@@ -248,11 +248,11 @@ def characteristic_function(
     return np.asarray((1 - rates + rates * np.exp(1j * t * weights * (1 - 2 * bits))).prod(-1))
 
 
-def checked_codes(stored: ArrayLike, bits: int) -> NDArray[np.int64]:
+def checked_codes(stored: ArrayLike, bits: int, *, name: str = "stored") -> NDArray[np.int64]:
     """The codes as an integer array, if each fits into `bits` bits; else `ArgumentError`."""
     codes = np.asarray(stored)
     if not np.issubdtype(codes.dtype, np.integer) or ((codes < 0) | (codes >= 2**bits)).any():
-        raise ArgumentError(f"stored must be whole numbers from 0 to {2**bits - 1}, got {stored!r}")
+        raise ArgumentError(f"{name} must be whole numbers from 0 to {2**bits - 1}, got {stored!r}")
     return codes.astype(np.int64)
 
 

@@ -39,12 +39,7 @@ def error_distribution(fmt: Format, fault: FaultModel, stored: int) -> tuple[Flo
         ([0.0, 0.5, 1.0, 1.5], [0.5625, 0.1875, 0.1875, 0.0625])
     """
     law = fmt.law(fault)
-    _checks.integer("stored", stored, 0, 2**fmt.bits - 1)
-    table = fmt.readout()
-    values, place = np.unique(table - table[stored], return_inverse=True)
-    probabilities: Floats = np.bincount(place, _read_probabilities(law, stored)).astype(np.float64)
-    possible = probabilities > 0
-    return values[possible], probabilities[possible]
+    return distribution_of(fmt.readout(), law, _checks.integer("stored", stored, 0, 2**fmt.bits - 1))
 
 
 def characteristic_function(
@@ -126,7 +121,15 @@ def excess_kurtosis(fmt: Format, fault: FaultModel) -> Floats:
         3.0668
     """
     _, variance, _, fourth = read_moments(fmt, fault)
-    return np.where(variance > 0, standardised(fourth, variance, 4) - 3, 0.0)
+    return excess(fourth, variance)
+
+
+def distribution_of(table: Floats, law: WordLaw, stored: int) -> tuple[Floats, Floats]:
+    """The errors that can occur and their probabilities, from the value of each word and the law of the word read."""
+    values, place = np.unique(table - table[stored], return_inverse=True)
+    probabilities: Floats = np.bincount(place, _read_probabilities(law, stored)).astype(np.float64)
+    possible = probabilities > 0
+    return values[possible], probabilities[possible]
 
 
 def _read_probabilities(law: WordLaw, stored: int) -> Floats:
@@ -145,3 +148,8 @@ def standardised(moment: Floats, variance: Floats, order: int) -> Floats:
         # Two divisions: the variance to a power underflows for very rare errors, its quotient does not.
         ratio = moment / safe / safe ** (order / 2 - 1)
     return np.where(variance > 0, ratio, 0.0)
+
+
+def excess(fourth: Floats, variance: Floats) -> Floats:
+    """Excess kurtosis from the fourth central moment; 0 where the variance is."""
+    return np.where(variance > 0, standardised(fourth, variance, 4) - 3, 0.0)

@@ -1,0 +1,223 @@
+"""The law of the error of one weight from its bits, labels and bit error probabilities, in units of the step."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+from qtaml.faults import WordLaw
+from qtaml.formats import ENCODINGS, Encoding, Format, Grid, error_moments
+from qtaml.theory.closed_forms import checked_codes, quantisation_step
+from qtaml.theory.weight_error import Floats, distribution_of, excess, standardised
+
+Probabilities = float | Sequence[float]
+
+
+@dataclass(frozen=True)
+class ErrorLaw:
+    """Exact law of the error, read minus stored, of a weight whose bits fail independently.
+
+    Probabilities lie in [0, 1/2], the end 1/2 of a cell that has forgotten its bit included, which the fault models
+    of a memory in use refuse. Each is one number or one for each bit, bit 0 (least significant) first.
+
+    Attributes:
+        bits: bits of a word, 2 to 16.
+        p: probability that a bit is read wrong; give this, or both `p01` and `p10`.
+        labels: "offset_binary", "twos_complement", "sign_magnitude" or "gray".
+        protected: how many of the most significant bits are never read wrong, 0 to `bits`.
+        p01: probability of reading 1 where 0 is stored.
+        p10: probability of reading 0 where 1 is stored.
+        grid: "half_step" or the paper's "integer"; it matters only in sign-magnitude, whose two zeros differ by a step
+            on one grid and not at all on the other.
+
+    Raises:
+        ArgumentError: if a value is not allowed, or neither or both of `p` and (`p01`, `p10`) are given.
+
+    Source:
+        paper, theorems 3.1, 3.2, A.11, A.13, A.14 and A.8; theory.md 1.2, 1.3 and 3.
+
+    Example:
+        >>> law = ErrorLaw(8, 0.1)
+        >>> round(law.mean(255), 6), round(law.variance(255), 2), round(law.kurtosis(255), 4)
+        (-25.5, 1966.05, 3.0668)
+        >>> ErrorLaw(2, p01=0.0, p10=0.25, protected=1).pmf(3)
+        (array([-1.,  0.]), array([0.25, 0.75]))
+    """
+
+    bits: int
+    p: Probabilities | None = None
+    labels: Encoding = "offset_binary"
+    protected: int = 0
+    _: KW_ONLY
+    p01: Probabilities | None = None
+    p10: Probabilities | None = None
+    grid: Grid = "half_step"
+
+    def __post_init__(self) -> None:
+        for name in ("p", "p01", "p10"):
+            object.__setattr__(self, name, _probabilities(name, getattr(self, name), self._format.bits))
+        pair = (self.p01 is not None, self.p10 is not None)
+        if pair != ((False, False) if self.p is not None else (True, True)):
+            named = [name for name in ("p", "p01", "p10") if getattr(self, name) is not None]
+            raise ArgumentError(f"give either p, or both p01 and p10; got {' and '.join(named) or 'none of them'}")
+
+    def pmf(self, word: int) -> tuple[Floats, Floats]:
+        """Distribution of the error of one stored word.
+
+        Args:
+            word: the stored word, 0 to 2**bits - 1.
+
+        Returns:
+            (values, probabilities): the errors that can occur, in steps, ascending and each once; and their
+            probabilities, which sum to 1.
+
+        Raises:
+            ArgumentError: if the word is out of range.
+
+        Source:
+            paper, theorem 3.1.
+
+        Example:
+            >>> values, probabilities = ErrorLaw(2, 0.25).pmf(0)
+            >>> values.tolist(), probabilities.tolist()
+            ([0.0, 1.0, 2.0, 3.0], [0.5625, 0.1875, 0.1875, 0.0625])
+        """
+        stored = _checks.integer("word", word, 0, 2**self.bits - 1)
+        return distribution_of(self._values, self._word_law, stored)
+
+    def mean(self, word: ArrayLike) -> float | Floats:
+        """Mean of the error: the drift of the weight.
+
+        Args:
+            word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
+
+        Returns:
+            In steps: a float for one word, else an array of the shape of `word`.
+
+        Raises:
+            ArgumentError: if a word is out of range.
+
+        Source:
+            paper, theorem 3.2; theory.md 1.3, 1.4 and 3 for other labels and asymmetric errors.
+
+        Example:
+            >>> ErrorLaw(2, 0.25).mean([0, 3]).tolist()
+            [0.75, -0.75]
+        """
+        return self._at(word, self._moments[0])
+
+    def variance(self, word: ArrayLike) -> float | Floats:
+        """Variance of the error.
+
+        Args:
+            word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
+
+        Returns:
+            In squared steps: a float for one word, else an array of the shape of `word`.
+
+        Raises:
+            ArgumentError: if a word is out of range.
+
+        Source:
+            paper, theorem A.11; theory.md 3 and A.8 of the paper for other labels and asymmetric errors.
+
+        Example:
+            >>> ErrorLaw(2, 0.25).variance(0)
+            0.9375
+        """
+        return self._at(word, self._moments[1])
+
+    def skewness(self, word: ArrayLike) -> float | Floats:
+        """Skewness of the error; 0 where the variance is.
+
+        Args:
+            word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
+
+        Returns:
+            A float for one word, else an array of the shape of `word`; without unit.
+
+        Raises:
+            ArgumentError: if a word is out of range.
+
+        Source:
+            paper, theorem A.13.
+
+        Example:
+            >>> round(ErrorLaw(8, 0.1).skewness(0), 4)
+            1.9795
+        """
+        _, variance, third, _ = self._moments
+        return self._at(word, standardised(third, variance, 3))
+
+    def kurtosis(self, word: ArrayLike) -> float | Floats:
+        """Excess kurtosis of the error, 0 for a Gaussian; 0 where the variance is.
+
+        Args:
+            word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
+
+        Returns:
+            A float for one word, else an array of the shape of `word`; without unit.
+
+        Raises:
+            ArgumentError: if a word is out of range.
+
+        Source:
+            paper, theorem A.14.
+
+        Example:
+            >>> round(ErrorLaw(8, 0.1).kurtosis(0), 4)
+            3.0668
+        """
+        _, variance, _, fourth = self._moments
+        return self._at(word, excess(fourth, variance))
+
+    @cached_property
+    def _format(self) -> Format:
+        _checks.one_of("labels", self.labels, ENCODINGS)
+        fmt = Format(self.bits, self.labels, self.grid)
+        return fmt.protect(_checks.integer("protected", self.protected, 0, fmt.bits))
+
+    @cached_property
+    def _values(self) -> Floats:
+        """Value of each word in steps; rounded to the half steps that they are, so that equal errors are equal."""
+        return np.asarray(np.rint(2 * self._format.readout() / quantisation_step(self.bits, self.grid)) / 2)
+
+    @cached_property
+    def _word_law(self) -> WordLaw:
+        # Not by way of a fault model: those refuse 1/2, where no mean correction exists.
+        pair = (self.p, self.p) if self.p is not None else (self.p01, self.p10)
+        rates = zip(*(np.broadcast_to(np.array(given), self.bits).tolist() for given in pair), strict=True)
+        raw = zip(rates, self._format.protections, strict=True)
+        left = [protection.residual(*of_bit) for of_bit, protection in raw]
+        return WordLaw.of_bits([p01 for p01, _ in left], [p10 for _, p10 in left])
+
+    @cached_property
+    def _moments(self) -> tuple[Floats, Floats, Floats, Floats]:
+        return error_moments(self._values, self._word_law)
+
+    def _at(self, word: ArrayLike, of_words: Floats) -> float | Floats:
+        """The entries of a table over all words that belong to some words."""
+        found = of_words[checked_codes(word, self.bits, name="word")]
+        return found if found.ndim else float(found)
+
+
+def _probabilities(name: str, given: Probabilities | None, bits: int) -> Probabilities | None:
+    """One float, or a tuple of one for each bit, each in [0, 1/2]; None as it is."""
+    if given is None:
+        return None
+    if np.ndim(given) == 0:
+        return _error_probability(name, given)  # type: ignore[arg-type]
+    if np.shape(given) != (bits,):
+        raise ArgumentError(f"{name} must be one probability, or one for each of {bits} bits, got {given!r}")
+    return tuple(_error_probability(f"{name}[{i}]", value) for i, value in enumerate(np.asarray(given).tolist()))
+
+
+def _error_probability(name: str, value: float) -> float:
+    number = _checks.real(name, value)
+    if not 0.0 <= number <= 0.5:
+        raise ArgumentError(f"{name} must be a probability in [0, 0.5], got {value!r}")
+    return number
