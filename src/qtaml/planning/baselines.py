@@ -12,7 +12,7 @@ from qtaml.faults import AnyFault, given
 from qtaml.formats import Encoding, Format, Granularity, Grid, Ideal, Raw, Section, TensorFormat
 from qtaml.model import Batch, aliases, stored_weights
 from qtaml.planning.allocation import Allocation
-from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
 from qtaml.sensitivity import Gain, output_deviations
 
@@ -67,7 +67,7 @@ def uniform_msp(
     weights = stored_weights(model, include=include, exclude=exclude)
     storages = {name: TensorFormat((Section(w.numel(), shared),), granularity) for name, w in weights.items()}
     method = "uniform_msp" if protected_bits else "uncompensated"
-    settings: dict[str, int | float | str] = {"protected_bits": protected_bits}
+    settings: dict[str, Setting] = {"protected_bits": protected_bits}
     return _plan(method, model, faults, weights, storages, settings)
 
 
@@ -220,7 +220,7 @@ def _scored(
 ) -> Plan:
     raw = {name: TensorFormat((Section(weight.numel(), Format()),)) for name, weight in weights.items()}
     protected = spread_protection(weights, raw, gains, fault, overhead=overhead, allocation=allocation)
-    settings: dict[str, int | float | str] = {"overhead": check_overhead(overhead), "allocation": allocation}
+    settings: dict[str, Setting] = {"overhead": check_overhead(overhead), "allocation": allocation}
     return _plan(method, model, fault, weights, protected.storages, settings)
 
 
@@ -230,7 +230,7 @@ def _plan(
     fault: AnyFault,
     weights: Mapping[str, torch.Tensor],
     storages: Mapping[str, TensorFormat],
-    settings: Mapping[str, int | float | str],
+    settings: Mapping[str, Setting],
 ) -> Plan:
     others = aliases(model, list(weights))
     entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]

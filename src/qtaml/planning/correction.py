@@ -26,6 +26,11 @@ class CorrectionTest:
     corrected: float
     standard_error: float
 
+    @property
+    def helps(self) -> bool:
+        """Whether the correction lowers the deviation."""
+        return self.corrected < self.without
+
 
 def measure_correction(
     model: nn.Module,

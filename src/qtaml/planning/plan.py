@@ -17,6 +17,9 @@ from qtaml.formats import TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.sensitivity import Gain
 
+Setting = int | float | str | list[str] | dict[str, int]
+"""What a method was asked: one argument of it."""
+
 
 @dataclass(frozen=True)
 class TensorPlan:
@@ -75,7 +78,7 @@ class Plan:
     method: str
     fault: AnyFault
     tensors: tuple[TensorPlan, ...]
-    settings: dict[str, int | float | str | list[str] | dict[str, int]] = field(default_factory=dict)
+    settings: dict[str, Setting] = field(default_factory=dict)
     allocation_gap: float | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
     version: Literal[1] = 1

@@ -26,7 +26,7 @@ from qtaml.formats import (
 from qtaml.model import Batch, aliases, residual_weights, stored_weights
 from qtaml.planning.allocation import ALLOCATIONS, Allocation
 from qtaml.planning.correction import measure_correction
-from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
 from qtaml.sensitivity import jacobian_gains
 
@@ -118,26 +118,21 @@ def compensate(
     shared_names = aliases(model, list(weights))
     tensors = []
     for name, weight in track(weights.items(), "measuring mean corrections"):
-        storage = replace(protected.storages[name], correction=correction, step=step)
-        test = measure_correction(model, calibration, name, weight, storage, faults, trials=trials, seed=seed)
-        if test is None or test.corrected >= test.without:
-            storage = replace(storage, correction="none")
+        tried = replace(protected.storages[name], correction=correction, step=step)
+        test = measure_correction(model, calibration, name, weight, tried, faults, trials=trials, seed=seed)
+        storage = tried if test is not None and test.helps else replace(tried, correction="none")
         entry = TensorPlan.of(name, shared_names[name], weight, storage)
         error = gains[name].squared * storage.summed_variance(*storage.encode(weight, faults), faults)
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
-    settings: dict[str, int | float | str | list[str] | dict[str, int]] = {
+    used = {name: floor for name, floor in least.items() if floor}
+    settings: dict[str, Setting] = {
         "overhead": overhead,
         "allocation": allocation,
         "correction": correction,
         "step": step,
-        "floors": {name: floor for name, floor in least.items() if floor},
-        "residual_floor": residual_floor,
-        "passes": passes,
-        "trials": trials,
-        "include": list(include),
-        "exclude": list(exclude),
-        "seed": seed,
     }
+    settings |= {"floors": used, "residual_floor": residual_floor, "passes": passes, "trials": trials, "seed": seed}
+    settings |= {"include": list(include), "exclude": list(exclude)}
     return Plan("tac", faults, tuple(tensors), settings, protected.gap)
 
 
