@@ -130,6 +130,12 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(folder):
             "must be an .npz or .safetensors",
         ),
         (("compensate", "network.pt2", *COMPENSATE, "--encoding", "unary"), 2, "Invalid value for '--encoding'"),
+        (
+            ("compensate", "network.pt2", *COMPENSATE, "--floor", "head"),
+            2,
+            "floor must be a pattern and a number of bits",
+        ),
+        (("compensate", "network.pt2", *COMPENSATE, "--floor", "head*=8"), 3, "overhead must be at least"),
         (("compensate", "network.pt2", *COMPENSATE, "--overhead", "5"), 2, "5 per cent is 0.05"),
         (
             ("compensate", "network.pt2", *COMPENSATE, "--calibration", "number.npz"),

@@ -46,6 +46,15 @@ def test_mistakes_have_exit_codes(command, tmp_path):
     ended, _, err = command("device", "show", "flash")
     assert ended == 2
     assert "'gaincell_2t_sion'" in err
-    ended, _, err = command("device", "sweep", "fg_dt_3p0", "--out", tmp_path / "sweep.xyz")
+    ended, _, err = command("device", "sweep", "fg_dt_3p0", "--out", tmp_path / "new" / "sweep.xyz")
     assert ended == 4
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_without_an_ending_is_a_png(command, tmp_path):
+    """Its name is completed, and nothing else is left there."""
+    ended, out, err = command("device", "sweep", "few_electron_dt", "--out", tmp_path / "new" / "sweep", "--points", 5)
+    assert ended == 0, err
+    assert "sweep.png" in out.replace("\n", "")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sweep.png"]
+    assert (tmp_path / "new" / "sweep.png").read_bytes().startswith(b"\x89PNG")

@@ -40,5 +40,5 @@ def test_unknown_names_list_the_known_ones(command, tmp_path):
     """With exit code 2, and nothing written."""
     ended, _, err = command("reproduce", "figure9", "--out", tmp_path)
     assert ended == 2
-    assert "name must be one of 'figure1', got 'figure9'" in err
+    assert "name must be one of 'figure1', 'figure8', got 'figure9'" in err
     assert list(tmp_path.iterdir()) == []

@@ -208,10 +208,23 @@ def test_bad_laws_are_refused(arguments, message):
 
 @pytest.mark.parametrize("word", [-1, 256, 1.5, [0, 256], True])
 def test_words_out_of_range_are_refused(word):
-    """By every measure; the distribution takes one word only."""
+    """By every measure."""
     law = ErrorLaw(8, 0.1)
-    for measure in (law.mean, law.variance, law.skewness, law.kurtosis):
+    for measure in (law.pmf, law.mean, law.variance, law.skewness, law.kurtosis):
         with pytest.raises(ArgumentError, match="word must be whole numbers from 0 to 255"):
             measure(word)
-    with pytest.raises(ArgumentError, match="word must be a whole number from 0 to 255"):
-        law.pmf(word)
+
+
+def test_distributions_of_several_words_share_their_errors():
+    """An array of words gives one row of probabilities for each, over the errors of any of them."""
+    law = ErrorLaw(4, 0.2, labels="gray", protected=1)
+    words = np.array([[0, 3], [9, 15]])
+    values, probabilities = law.pmf(words)
+    assert probabilities.shape == (2, 2, len(values))
+    for place in np.ndindex(2, 2):
+        single, expected = law.pmf(int(words[place]))
+        assert set(single) <= set(values)
+        assert probabilities[place][np.isin(values, single)] == pytest.approx(expected)
+        assert probabilities[place].sum() == pytest.approx(1)
+    with pytest.raises(ArgumentError, match="word must"):
+        law.pmf(np.array([0, 16]))

@@ -88,6 +88,22 @@ def load_data(path: Path) -> tuple[Batch, torch.Tensor | None]:
     return inputs, None if labels is None else labels.long()
 
 
+def parse_floor(text: str) -> tuple[str, int]:
+    """Pattern and number of bits of a floor such as "block*=1".
+
+    Raises:
+        ArgumentError: if the text has another form.
+
+    Example:
+        >>> parse_floor("block*=1")
+        ('block*', 1)
+    """
+    pattern, equals, bits = text.rpartition("=")
+    if not (pattern and equals and bits.isdecimal()):
+        raise ArgumentError(f"floor must be a pattern and a number of bits such as 'block*=1', got {text!r}")
+    return pattern, int(bits)
+
+
 def first_samples(inputs: Batch, count: int) -> Batch:
     """The first samples of a batch that `load_data` returned."""
     if isinstance(inputs, torch.Tensor):

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from qtaml import _files
 from qtaml.cli import device, reproduce
-from qtaml.cli.inputs import first_samples, load_data, load_model, stored_model
+from qtaml.cli.inputs import first_samples, load_data, load_model, parse_floor, stored_model
 from qtaml.errors import ArgumentError, BudgetError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, evaluate
 from qtaml.experiments import overhead_curve
@@ -90,6 +90,9 @@ def compensate_command(
     ] = "exact",
     step: Annotated[Step, typer.Option(help="Keep the quantisation step under correction, or recompute it.")] = "keep",
     residual_floor: Annotated[int, typer.Option(help="Least protected bits of tensors inside residual branches.")] = 0,
+    floor: Annotated[
+        list[str] | None, typer.Option(help="Least protected bits by tensor name, such as 'block*=1'; repeatable.")
+    ] = None,
     include: Annotated[
         list[str] | None, typer.Option(help="Pattern of further tensors to store, such as '*.bias'; repeatable.")
     ] = None,
@@ -116,6 +119,7 @@ def compensate_command(
         allocation=allocation,
         correction=correction,
         step=step,
+        floors=dict(map(parse_floor, floor or ())),
         residual_floor=residual_floor,
         include=include or (),
         exclude=exclude or (),

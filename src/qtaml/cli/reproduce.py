@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 
 from qtaml import _checks, _files
-from qtaml.experiments import error_law
+from qtaml.experiments import error_law, methods
 from qtaml.report import save_figure
 
-RESULTS: dict[str, ModuleType] = {"figure1": error_law}
+RESULTS: dict[str, ModuleType] = {"figure1": error_law, "figure8": methods}
 """What can be reproduced: modules with `compute(seed=...)`, `table` and `draw`."""
 
 

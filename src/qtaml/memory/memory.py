@@ -58,11 +58,11 @@ class Memory:
             yield entry.name, values.to(getattr(torch, entry.dtype))
 
     def state_dict(self, *, seed: int, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
-        """State dict of the network as read once; arguments as for `read`."""
+        """State dict of the network as read once, in the order of the model; arguments as for `read`."""
         state = {name: tensor.clone() for name, tensor in self.rest.items()}
         for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
             state.update(dict.fromkeys((name, *entry.aliases), tensor))
-        return state
+        return {name: state[name] for name in named_tensors(self._pattern)}
 
     def model(self, *, seed: int, fault: FaultModel | None = None) -> nn.Module:
         """The network as read once, in evaluation mode; arguments as for `read`."""

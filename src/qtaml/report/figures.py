@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a")
+COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a", "#e07a5f", "#3d405b")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Panel:
     """One pair of axes with its curves.
 
     Attributes:
-        curves: at most six; one of a single point is drawn as a marker.
+        curves: at most eight; one of a single point is drawn as a marker.
         title: what the panel shows.
         x_label: name of the abscissa, with its unit.
         y_label: name of the ordinate, with its unit.
@@ -60,7 +60,7 @@ class Panel:
     log_x: bool = False
     log_y: tuple[float, float] | None = None
     limits: tuple[float, float] | None = None
-    legend: Literal["best", "upper left", "lower right"] | None = None
+    legend: Literal["best", "center", "upper left", "lower right"] | None = None
 
 
 def panels_figure(panels: Sequence[Panel], *, columns: int | None = None) -> "Figure":
@@ -89,20 +89,22 @@ def panels_figure(panels: Sequence[Panel], *, columns: int | None = None) -> "Fi
 
 
 def save_figure(figure: "Figure", path: str | Path) -> Path:
-    """Write a figure, in the format of the file's ending, all at once.
+    """Write a figure, in the format of the file's ending (.png if it has none), all at once.
 
     Returns:
-        The path.
+        The path of the picture.
 
     Raises:
         StoredFileError: if it cannot be written there, or not in that format.
     """
+    path = Path(path)
+    path = path if path.suffix else path.with_name(f"{path.name}.png")
+    known = figure.canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise StoredFileError(f"cannot write {path}: a picture must end in one of .{', .'.join(sorted(known))}")
     with _files.new_file(path) as temporary:
-        try:
-            figure.savefig(temporary, dpi=150)
-        except ValueError as error:
-            raise StoredFileError(f"cannot write {path}: {error}") from error
-    return Path(path)
+        figure.savefig(temporary, dpi=150)
+    return path
 
 
 def _draw(axes: "Axes", panel: Panel) -> None:

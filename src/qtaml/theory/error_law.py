@@ -65,18 +65,19 @@ class ErrorLaw:
             named = [name for name in ("p", "p01", "p10") if getattr(self, name) is not None]
             raise ArgumentError(f"give either p, or both p01 and p10; got {' and '.join(named) or 'none of them'}")
 
-    def pmf(self, word: int) -> tuple[Floats, Floats]:
-        """Distribution of the error of one stored word.
+    def pmf(self, word: ArrayLike) -> tuple[Floats, Floats]:
+        """Distribution of the error.
 
         Args:
-            word: the stored word, 0 to 2**bits - 1.
+            word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
 
         Returns:
-            (values, probabilities): the errors that can occur, in steps, ascending and each once; and their
-            probabilities, which sum to 1.
+            (values, probabilities): the errors that can occur for any of the words, in steps, ascending and each once,
+            shape (errors,); and their probabilities, of the shape of `word` followed by (errors,), which sum to 1 over
+            the errors.
 
         Raises:
-            ArgumentError: if the word is out of range.
+            ArgumentError: if a word is out of range.
 
         Source:
             paper, theorem 3.1.
@@ -86,8 +87,13 @@ class ErrorLaw:
             >>> values.tolist(), probabilities.tolist()
             ([0.0, 1.0, 2.0, 3.0], [0.5625, 0.1875, 0.1875, 0.0625])
         """
-        stored = _checks.integer("word", word, 0, 2**self.bits - 1)
-        return distribution_of(self._values, self._word_law, stored)
+        words = np.asarray(checked_codes(word, self.bits, name="word"))
+        each = [distribution_of(self._values, self._word_law, int(stored)) for stored in words.ravel()]
+        values = np.unique(np.concatenate([errors for errors, _ in each])) if each else np.zeros(0)
+        table = np.zeros((len(each), len(values)))
+        for row, (errors, probabilities) in zip(table, each, strict=True):
+            row[np.searchsorted(values, errors)] = probabilities
+        return values, table.reshape(*words.shape, len(values))
 
     def mean(self, word: ArrayLike) -> float | Floats:
         """Mean of the error: the drift of the weight.
