@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qtaml import _files
+from qtaml.cli.options import JsonOption
 from qtaml.device import PRESETS, preset_record
 from qtaml.experiments import device_sweep
 from qtaml.report import save_figure
@@ -18,7 +19,6 @@ app = typer.Typer(
 )
 
 NameArgument = Annotated[str, typer.Argument(help="Name of a preset; `qtaml device list` shows them.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 @app.command("list")

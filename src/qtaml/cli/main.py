@@ -10,6 +10,7 @@ from rich.console import Console
 from qtaml import _files
 from qtaml.cli import device, reproduce
 from qtaml.cli.inputs import first_samples, load_data, load_model, parse_floor, stored_model
+from qtaml.cli.options import JsonOption, SeedOption
 from qtaml.errors import ArgumentError, BudgetError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, evaluate
 from qtaml.experiments import overhead_curve
@@ -35,9 +36,6 @@ app = typer.Typer(
 
 app.add_typer(device.app, name="device")
 app.command("reproduce")(reproduce.reproduce_command)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-SeedOption = Annotated[int, typer.Option(help="Seed: the same seed gives the same result.", min=0)]
 
 
 @app.command("demo")

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from qtaml import _checks, _files
+from qtaml.cli.options import JsonOption, SeedOption
 from qtaml.experiments import error_law, methods
 from qtaml.report import save_figure
 
@@ -18,8 +19,8 @@ RESULTS: dict[str, ModuleType] = {"figure1": error_law, "figure8": methods}
 def reproduce_command(
     name: Annotated[str, typer.Argument(help=f"What to reproduce: {', '.join(RESULTS)}.")],
     out: Annotated[Path, typer.Option(help="Folder for the numbers and the picture.")] = Path("results"),
-    seed: Annotated[int, typer.Option(help="Seed: the same seed gives the same result.", min=0)] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Compute a table or figure of the paper anew: numbers as JSON, a picture, and a table."""
     experiment = RESULTS[_checks.one_of("name", name, RESULTS)]

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qtaml.errors import ArgumentError
+
 
 @dataclass(frozen=True)
 class BitErrorRates:
@@ -112,3 +114,35 @@ class FaultModel(ABC):
         Raises:
             ArgumentError: if the words have another dtype, or the model another number of bits.
         """
+
+
+class AllBitsAlike(FaultModel):
+    """Fault models that treat every bit position alike: another fault model once the number of bits is known."""
+
+    @abstractmethod
+    def for_bits(self, bits: int) -> FaultModel:
+        """The fault model of words of `bits` bits."""
+
+    def law(self, bits: int) -> WordLaw:
+        """Exact law of a word of `bits` bits, averaged over chips where those differ."""
+        return self.for_bits(bits).law(bits)
+
+    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+        """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        return self.for_bits(len(protections)).behind(protections)
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        """Words as read once; see `FaultModel.corrupt`."""
+        return self.for_bits(bits).corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
+
+
+def check_bits(bits: int, known: int) -> None:
+    """Check that words of `bits` bits are asked for where probabilities of `known` bit positions are given.
+
+    Raises:
+        ArgumentError: if not.
+    """
+    if bits != known:
+        raise ArgumentError(f"bits must be {known}, the number of flip probabilities given, got {bits}")

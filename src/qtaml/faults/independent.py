@@ -8,7 +8,7 @@ import torch
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.faults.base import FaultModel, Residual, WordLaw
+from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
 from qtaml.faults.sampler import flip, flip_asymmetric
 
 
@@ -46,12 +46,12 @@ class PerBit(FaultModel):
 
     def law(self, bits: int) -> WordLaw:
         """Exact law of a word of `bits` bits."""
-        self._check_bits(bits)
+        check_bits(bits, len(self.p01))
         return WordLaw.of_bits(self.p01, self.p10)
 
     def behind(self, protections: Sequence[Residual]) -> "PerBit":
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
-        self._check_bits(len(protections))
+        check_bits(len(protections), len(self.p01))
         raw = zip(self.p01, self.p10, protections, strict=True)
         left = [protection.residual(p01, p10) for p01, p10, protection in raw]
         return PerBit(tuple(p01 for p01, _ in left), tuple(p10 for _, p10 in left))
@@ -60,39 +60,14 @@ class PerBit(FaultModel):
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
     ) -> torch.Tensor:
         """Words as read once; see `FaultModel.corrupt`."""
-        self._check_bits(bits)
+        check_bits(bits, len(self.p01))
         if self.p01 == self.p10:
             return flip(words, self.p01, seed=seed, in_place=in_place)
         return flip_asymmetric(words, self.p01, self.p10, seed=seed, in_place=in_place)
 
-    def _check_bits(self, bits: int) -> None:
-        if bits != len(self.p01):
-            raise ArgumentError(f"bits must be {len(self.p01)}, the number of flip probabilities given, got {bits}")
-
-
-class _AllBitsAlike(FaultModel):
-    """Fault models that treat every bit position alike: `PerBit` once the number of bits is known."""
-
-    def law(self, bits: int) -> WordLaw:
-        """Exact law of a word of `bits` bits."""
-        return self._per_bit(bits).law(bits)
-
-    def behind(self, protections: Sequence[Residual]) -> PerBit:
-        """The same faults as seen behind one protection for each bit position, bit 0 first."""
-        return self._per_bit(len(protections)).behind(protections)
-
-    def corrupt(
-        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
-    ) -> torch.Tensor:
-        """Words as read once; see `FaultModel.corrupt`."""
-        return self._per_bit(bits).corrupt(words, bits=bits, seed=seed, in_place=in_place)
-
-    def _per_bit(self, bits: int) -> PerBit:
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
-class Uniform(_AllBitsAlike):
+class Uniform(AllBitsAlike):
     """Every bit is read wrong with the same probability (assumption A.6 of the paper).
 
     Attributes:
@@ -112,12 +87,13 @@ class Uniform(_AllBitsAlike):
     def __post_init__(self) -> None:
         object.__setattr__(self, "p", _checks.flip_probability("p", self.p))
 
-    def _per_bit(self, bits: int) -> PerBit:
+    def for_bits(self, bits: int) -> PerBit:
+        """The fault model of words of `bits` bits."""
         return PerBit((self.p,) * bits)
 
 
 @dataclass(frozen=True)
-class Asymmetric(_AllBitsAlike):
+class Asymmetric(AllBitsAlike):
     """Ones and zeros are lost with different probabilities, the same for every bit.
 
     Escape of electrons is one: a charged cell can lose its charge, an empty one cannot gain it.
@@ -145,5 +121,6 @@ class Asymmetric(_AllBitsAlike):
         object.__setattr__(self, "p01", _checks.flip_probability("p01", self.p01))
         object.__setattr__(self, "p10", _checks.flip_probability("p10", self.p10))
 
-    def _per_bit(self, bits: int) -> PerBit:
+    def for_bits(self, bits: int) -> PerBit:
+        """The fault model of words of `bits` bits."""
         return PerBit((self.p01,) * bits, (self.p10,) * bits)

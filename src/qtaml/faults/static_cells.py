@@ -14,8 +14,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.device import Cell
 from qtaml.errors import ArgumentError
-from qtaml.faults.base import FaultModel, Residual, WordLaw
-from qtaml.faults.independent import PerBit
+from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
 from qtaml.faults.sampler import error_mask, flip_asymmetric
 
 Array = NDArray[np.float64]
@@ -25,7 +24,7 @@ _KINDS_OF_CELLS = 1 << 16
 
 
 @dataclass(frozen=True)
-class StaticCells(FaultModel):
+class StaticCells(AllBitsAlike):
     """Cells of several classes, equally many of each; which cell is of which class is fixed for a chip.
 
     With hundreds of electrons in a cell, p is a knife edge of its thickness: most cells never fail and a few always do.
@@ -108,26 +107,10 @@ class StaticCells(FaultModel):
         never = (0.0,) * classes
         return StaticCells(never if charged == 1 else p, never if charged == 0 else p, chip)
 
-    def law(self, bits: int) -> WordLaw:
-        """Exact law of a word of `bits` bits, averaged over chips."""
-        return self._classes((_Unprotected(),) * bits).law(bits)
-
-    def behind(self, protections: Sequence[Residual]) -> "FaultModel":
-        """The same faults as seen behind one protection for each bit position, bit 0 first."""
-        return self._classes(protections)
-
-    def corrupt(
-        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
-    ) -> torch.Tensor:
-        """Words as read once; see `FaultModel.corrupt`."""
-        unprotected = self._classes((_Unprotected(),) * bits)
-        return unprotected.corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
-
-    def _classes(self, protections: Sequence[Residual]) -> "_ClassesOfCells":
-        raw = zip(self.p01, self.p10, strict=True)
-        return _ClassesOfCells(
-            tuple(tuple(protection.residual(p01, p10) for protection in protections) for p01, p10 in raw), self.chip
-        )
+    def for_bits(self, bits: int) -> "FaultModel":
+        """The fault model of words of `bits` bits."""
+        rates = zip(self.p01, self.p10, strict=True)
+        return _ClassesOfCells(tuple((pair,) * bits for pair in rates), self.chip)
 
 
 def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
@@ -148,11 +131,6 @@ def _mean_by_class(p: Array, share: Array, classes: int) -> tuple[float, ...]:
     return tuple(map(float, np.clip(np.diff(edges) * classes, 0.0, 1.0)))
 
 
-class _Unprotected:
-    def residual(self, p01: float, p10: float) -> tuple[float, float]:
-        return p01, p10
-
-
 @dataclass(frozen=True)
 class _ClassesOfCells(FaultModel):
     """Error rates (p01, p10) for each class of cells and each bit position."""
@@ -162,7 +140,7 @@ class _ClassesOfCells(FaultModel):
 
     def law(self, bits: int) -> WordLaw:
         positions = list(zip(*self.rates_of_class, strict=True))
-        PerBit((0.0,) * len(positions)).law(bits)
+        check_bits(bits, len(positions))
         count = len(self.rates_of_class)
         means = [[sum(rates[i] for rates in position) / count for position in positions] for i in (0, 1)]
         return WordLaw.of_bits(means[0], means[1])

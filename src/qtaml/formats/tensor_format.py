@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
@@ -163,12 +165,17 @@ class TensorFormat:
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of what is read, summed over the weights, given the stored words."""
+        amounts = zip(self.label_amounts(words, scale), self.sections, strict=True)
+        return sum(float(amount @ section.format.read_variance(fault)) for amount, section in amounts)
+
+    def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
+        """For each section, the summed squared scale of the weights that carry each label, shape (2**bits,)."""
         squared_scale = scale.square().expand(words.shape).reshape(-1).cpu()
-        flat, total = words.reshape(-1).cpu().long(), 0.0
-        for span, section in self._spans():
-            amount = torch.bincount(flat[span], weights=squared_scale[span], minlength=2**self.bits).numpy()
-            total += float(amount @ section.format.read_variance(fault))
-        return total
+        flat = words.reshape(-1).cpu().long()
+        return [
+            torch.bincount(flat[span], weights=squared_scale[span], minlength=2**self.bits).numpy()
+            for span, _ in self._spans()
+        ]
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:
         start = 0

@@ -67,6 +67,8 @@ def outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] 
 
 def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The replaced tensors under every name of the tensor that each replaces."""
+    if not tensors:
+        return {}
     others = aliases(model, list(tensors))
     return {alias: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}
 

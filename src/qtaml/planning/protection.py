@@ -116,9 +116,9 @@ def protection_options(
     """
     base = stored.sections[0].format
     words, scale = stored.encode(weight, fault)
+    (amount,) = stored.label_amounts(words, scale)
     formats = [base.protect(count) for count in range(floor, base.bits + 1)]
-    ways = [replace(stored, sections=(Section(weight.numel(), fmt),)) for fmt in formats]
-    errors = tuple(gain.squared * way.summed_variance(words, scale, fault) for way in ways)
+    errors = tuple(gain.squared * float(amount @ fmt.read_variance(fault)) for fmt in formats)
     return Options(weight.numel(), tuple(fmt.cells for fmt in formats), errors)
 
 

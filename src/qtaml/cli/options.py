@@ -1,0 +1,8 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+SeedOption = Annotated[int, typer.Option(help="Seed: the same seed gives the same result.", min=0)]
