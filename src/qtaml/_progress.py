@@ -1,7 +1,7 @@
 """Progress of long work, on standard error, where a person is watching."""
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import TypeVar
@@ -14,10 +14,15 @@ T = TypeVar("T")
 _active: ContextVar[Progress | None] = ContextVar("_active", default=None)
 
 
-def track(items: Collection[T], description: str) -> Iterator[T]:
+def track(items: Collection[T], description: str, order: Iterable[T] | None = None) -> Iterator[T]:
     """Yield the items, with a progress bar and the time left if standard error is a terminal.
 
     Inside another tracked loop the bar becomes one more line of the same display.
+
+    Args:
+        items: what is gone through.
+        description: what the bar says.
+        order: the same items in the order in which they come; that of `items` if not given.
 
     Example:
         >>> list(track([1, 2], "counting"))
@@ -30,7 +35,7 @@ def track(items: Collection[T], description: str) -> Iterator[T]:
         with nullcontext() if outer else progress:
             task = progress.add_task(description, total=len(items))
             try:
-                for item in items:
+                for item in items if order is None else order:
                     yield item
                     progress.advance(task)
             finally:

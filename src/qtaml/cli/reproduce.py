@@ -1,34 +1,47 @@
-"""`qtaml reproduce`: a table or figure of the paper from one command."""
+"""`qtaml reproduce`: tables and figures of the paper from one command."""
 
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from qtaml import _checks, _files
+from qtaml import _checks
 from qtaml.cli.options import JsonOption, SeedOption
-from qtaml.experiments import error_law, methods
+from qtaml.experiments.catalog import CATALOG
+from qtaml.experiments.experiment import result_json, save_result
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.report import save_figure
-
-RESULTS: dict[str, ModuleType] = {"figure1": error_law, "figure8": methods}
-"""What can be reproduced: modules with `compute(seed=...)`, `table` and `draw`."""
 
 
 def reproduce_command(
-    name: Annotated[str, typer.Argument(help=f"What to reproduce: {', '.join(RESULTS)}.")],
-    out: Annotated[Path, typer.Option(help="Folder for the numbers and the picture.")] = Path("results"),
+    names: Annotated[list[str] | None, typer.Argument(help=f"What to reproduce: {', '.join(CATALOG)}; or all.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for numbers and pictures.")] = Path("results"),
+    work: Annotated[Path, typer.Option(help="Folder that keeps trained networks and measurements.")] = Path(
+        "out/laboratory"
+    ),
+    trials: Annotated[int, typer.Option(help="Reads of each plan.")] = 30,
+    trainings: Annotated[int, typer.Option(help="Networks trained of each kind.", min=1)] = 5,
+    workers: Annotated[
+        int | None, typer.Option(help="Parallel processes; one for each processor if not given.")
+    ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Compute a table or figure of the paper anew: numbers as JSON, a picture, and a table."""
-    experiment = RESULTS[_checks.one_of("name", name, RESULTS)]
-    result = experiment.compute(seed=seed)
-    _files.write_text(out / f"{name}.json", result.to_json())
-    picture = save_figure(experiment.draw(result), out / f"{name}.png")
-    if as_json:
-        typer.echo(result.to_json(), nl=False)
-        return
-    Console().print(experiment.table(result))
-    typer.echo(f"picture: {picture}\nnumbers: {out / f'{name}.json'}")
+    """Compute tables and figures of the paper anew: numbers as JSON, pictures, and tables.
+
+    An interrupted run goes on where it was, and what is measured already is not measured again.
+    """
+    console = Console()
+    for name in names or CATALOG:
+        experiment = CATALOG[_checks.one_of("name", name, CATALOG)]
+        laboratory = Laboratory(work, trials=trials, training_seeds=range(trainings), seed=seed, workers=workers)
+        rows = experiment.compute(laboratory)
+        manifest = laboratory.manifest()
+        save_result(out / f"{name}.json", experiment.title, rows, manifest)
+        picture = save_figure(experiment.draw(rows), out / f"{name}.png") if experiment.draw else None
+        if as_json:
+            typer.echo(result_json(experiment.title, rows, manifest), nl=False)
+            continue
+        console.print(experiment.table(rows))
+        typer.echo(f"picture: {picture}\n" * bool(picture) + f"numbers: {out / f'{name}.json'}\n")

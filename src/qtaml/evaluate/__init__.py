@@ -1,11 +1,13 @@
 """Monte Carlo of any metric over reads of a stored network, with intervals and early stopping."""
 
+from qtaml.evaluate.intervals import Estimate, networks_interval
 from qtaml.evaluate.metrics import Accuracy, SampleMetric
 from qtaml.evaluate.monte_carlo import Metric, Result, evaluate
 from qtaml.evaluate.output_error import OutputError, PredictionCheck, check_prediction
 
 __all__ = [
     "Accuracy",
+    "Estimate",
     "Metric",
     "OutputError",
     "PredictionCheck",
@@ -13,4 +15,5 @@ __all__ = [
     "SampleMetric",
     "check_prediction",
     "evaluate",
+    "networks_interval",
 ]

@@ -1,12 +1,21 @@
 """Confidence intervals of a mean over reads, and over reads and test samples together."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 Interval = tuple[float, float]
+
+
+class Estimate(NamedTuple):
+    """A number with its interval."""
+
+    mean: float
+    low: float
+    high: float
 
 
 def reads_interval(values: NDArray[np.float64], confidence: float) -> Interval:
@@ -26,6 +35,33 @@ def reads_interval(values: NDArray[np.float64], confidence: float) -> Interval:
     """
     error = values.std(ddof=1) / math.sqrt(len(values))
     return _t_interval(float(values.mean()), float(error), len(values) - 1, confidence)
+
+
+def networks_interval(values: NDArray[np.float64], confidence: float = 0.95) -> Estimate:
+    """Interval of a mean over trained networks: what other trainings and other reads would give, on these test samples.
+
+    Each network's mean over its reads is one observation of Student's t. Should a few networks agree by chance more
+    closely than their reads allow, the variance of the reads counts instead. For one network it is `reads_interval`.
+
+    Args:
+        values: the metric of each read, shape (networks, reads), at least two reads.
+        confidence: coverage, such as 0.95.
+
+    Returns:
+        Mean and interval.
+
+    Example:
+        >>> estimate = networks_interval(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))
+        >>> estimate.mean, round(estimate.low, 3)
+        (2.0, -0.484)
+    """
+    networks, reads = values.shape
+    mean = float(values.mean())
+    if networks == 1:
+        return Estimate(mean, *reads_interval(values[0], confidence))
+    of_reads = float(values.var(1, ddof=1).mean()) / reads
+    variance = max(float(values.mean(1).var(ddof=1)), of_reads) / networks
+    return Estimate(mean, *_t_interval(mean, math.sqrt(variance), networks - 1, confidence))
 
 
 def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proportion: bool) -> Interval:

@@ -104,8 +104,9 @@ def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tup
     )
     if path is not None:
         weights = safetensors.torch.save(model.state_dict())
-        _files.write_bytes(path, weights)
+        # The checksum first: who sees the weights, in another process, finds it there.
         _files.write_text(path.with_suffix(".sha256"), _files.sha256(weights) + "\n")
+        _files.write_bytes(path, weights)
     return model, data
 
 

@@ -8,7 +8,7 @@ from qtaml.planning.baselines import (
     uniform_msp,
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction
-from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.prediction import Prediction, predict
 from qtaml.planning.protection import Protected, protection_options, spread_protection
 from qtaml.planning.rounding import RoundingCost, rounding_cost, rounding_table
@@ -24,6 +24,7 @@ __all__ = [
     "Prediction",
     "Protected",
     "RoundingCost",
+    "Setting",
     "TensorPlan",
     "allocate",
     "allocated_error",

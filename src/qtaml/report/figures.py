@@ -1,5 +1,6 @@
 """Pictures of results. Computes nothing."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,12 +64,13 @@ class Panel:
     legend: Literal["best", "center", "upper left", "lower right"] | None = None
 
 
-def panels_figure(panels: Sequence[Panel], *, columns: int | None = None) -> "Figure":
+def panels_figure(panels: Sequence[Panel], *, columns: int | None = None, caption: str = "") -> "Figure":
     """Draw panels side by side, in rows.
 
     Args:
         panels: one or more.
         columns: panels in a row; all if not given.
+        caption: what to see, in a sentence or two below the panels.
 
     Returns:
         A matplotlib figure.
@@ -85,6 +87,9 @@ def panels_figure(panels: Sequence[Panel], *, columns: int | None = None) -> "Fi
     figure = Figure(figsize=(7.5 if columns == 1 else 5.5 * columns, 4.5 * rows), layout="constrained")
     for place, panel in enumerate(panels, start=1):
         _draw(figure.add_subplot(rows, columns, place), panel)
+    if caption:
+        characters = int(12 * figure.get_figwidth())
+        figure.supxlabel(textwrap.fill(caption, characters), x=0.01, ha="left", fontsize=9.5, color="0.25")
     return figure
 
 
