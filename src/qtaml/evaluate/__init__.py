@@ -1,6 +1,6 @@
 """Monte Carlo of any metric over reads of a stored network, with intervals and early stopping."""
 
-from qtaml.evaluate.intervals import Estimate, networks_interval
+from qtaml.evaluate.intervals import Estimate, networks_interval, trainings_interval
 from qtaml.evaluate.metrics import Accuracy, SampleMetric
 from qtaml.evaluate.monte_carlo import Metric, Result, evaluate
 from qtaml.evaluate.output_error import OutputError, PredictionCheck, check_prediction
@@ -16,4 +16,5 @@ __all__ = [
     "check_prediction",
     "evaluate",
     "networks_interval",
+    "trainings_interval",
 ]

@@ -1,6 +1,7 @@
 """Confidence intervals of a mean over reads, and over reads and test samples together."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,27 @@ def networks_interval(values: NDArray[np.float64], confidence: float = 0.95) -> 
     of_reads = float(values.var(1, ddof=1).mean()) / reads
     variance = max(float(values.mean(1).var(ddof=1)), of_reads) / networks
     return Estimate(mean, *_t_interval(mean, math.sqrt(variance), networks - 1, confidence))
+
+
+def trainings_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """Interval of a mean over trained networks of one number each, by Student's t; of no width for a single network.
+
+    Args:
+        values: one for each trained network, at least one.
+        confidence: coverage, such as 0.95.
+
+    Returns:
+        Mean and interval.
+
+    Example:
+        >>> round(trainings_interval([1.0, 2.0, 3.0]).low, 3)
+        -0.484
+    """
+    array = np.asarray(values, dtype=np.float64)
+    mean = float(array.mean())
+    if len(array) == 1:
+        return Estimate(mean, mean, mean)
+    return Estimate(mean, *reads_interval(array, confidence))
 
 
 def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proportion: bool) -> Interval:
