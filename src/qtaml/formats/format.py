@@ -11,27 +11,30 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import BitErrorRates, FaultModel, WordLaw, word_dtype
 from qtaml.formats import levels as _levels
+from qtaml.formats.decision import least_error_regions
 from qtaml.formats.protections import Ideal, Protection, Raw
-from qtaml.formats.transitions import central_moments, transition_matrix
+from qtaml.formats.transitions import LARGEST_MATRIX_BITS, central_moments, transition_matrix
 
 
 @dataclass(frozen=True)
 class Format:
     """Levels with labels, and a protection for each bit.
 
-    Values are in units of the full scale of the tensor or row that is stored.
+    Levels are evenly spaced, or fitted: then the table says what each label is read as, and a weight gets the label of
+    the least expected squared error when read. Values are in units of the scale of the tensor or row that is stored.
 
     Attributes:
-        bits: bits of a word, 2 to 16.
+        bits: bits of a word, 2 to 16; 0 to 10 with a table.
         encoding: "offset_binary", "twos_complement", "sign_magnitude" or "gray".
         grid: "half_step" (symmetric, the default) or "integer" (the paper's).
         protections: one for each bit position, bit 0 (least significant) first; raw cells where none are given.
+        table: the value of each label when read, 2**bits of them; none for evenly spaced levels.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
 
     Source:
-        theory.md 1.3 and 1.4.
+        theory.md 1.3, 1.4 and 6.
 
     Example:
         >>> from qtaml.faults import Uniform
@@ -48,15 +51,20 @@ class Format:
     encoding: _levels.Encoding = "offset_binary"
     grid: _levels.Grid = "half_step"
     protections: tuple[Protection, ...] = field(default=())
+    table: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", _checks.integer("bits", self.bits, 2, 16))
+        fewest, most = (0, LARGEST_MATRIX_BITS) if self.table else (2, 16)
+        object.__setattr__(self, "bits", _checks.integer("bits", self.bits, fewest, most))
         _checks.one_of("encoding", self.encoding, _levels.ENCODINGS)
         _checks.one_of("grid", self.grid, _levels.GRIDS)
         protections = tuple(self.protections) or (Raw(),) * self.bits
         if len(protections) != self.bits:
             raise ArgumentError(f"protections must be one for each of {self.bits} bits, got {len(protections)}")
         object.__setattr__(self, "protections", protections)
+        object.__setattr__(self, "table", tuple(_checks.real("table", value) for value in self.table))
+        if self.table and len(self.table) != 2**self.bits:
+            raise ArgumentError(f"table must have {2**self.bits} values for {self.bits} bits, got {len(self.table)}")
 
     def protect(self, most_significant: int) -> "Format":
         """This format with its most significant bits under the paper's ideal code, the others raw.
@@ -73,7 +81,7 @@ class Format:
         return sum(not isinstance(protection, Raw) for protection in self.protections)
 
     @property
-    def cells(self) -> int:
+    def cells(self) -> float:
         """Memory cells that one weight takes."""
         return sum(protection.cells for protection in self.protections)
 
@@ -87,13 +95,15 @@ class Format:
 
     def readout(self) -> NDArray[np.float64]:
         """The value of each label when read: the readout table, shape (2**bits,)."""
+        if self.table:
+            return np.array(self.table)
         table = np.empty(2**self.bits)
         table[self.labels()] = self.levels()
         return table
 
     def law(self, fault: FaultModel) -> WordLaw:
         """Exact law of the label read given the stored one, after the protections."""
-        return fault.behind(self.protections).law(self.bits)
+        return WordLaw(()) if self.bits == 0 else fault.behind(self.protections).law(self.bits)
 
     def rates(self, fault: FaultModel) -> BitErrorRates:
         """Error rates of each bit position after its protection."""
@@ -118,7 +128,8 @@ class Format:
             weights: in units of the full scale, floating, any shape. Values beyond the last level take that level.
             expecting: None for the label of the nearest level. With a fault model, the label whose *expected* value
                 when read is nearest: the exact mean correction (theory.md 1.4), which keeps every protected bit in
-                its cell because no other label comes nearer.
+                its cell because no other label comes nearer. A format with a table needs it, and chooses by the
+                expected squared error.
 
         Returns:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
@@ -128,9 +139,10 @@ class Format:
         index = torch.bucketize(values, boundaries)
         # Weights just between two levels, such as the zeros of a sparse tensor on the half-step grid, go up and down in
         # turn: all to one side they would add up in the output.
-        between = values == boundaries[index.clamp(max=len(boundaries) - 1)]
-        odd = torch.arange(values.numel(), device=values.device).reshape(values.shape) % 2
-        index += between & odd.bool() & (index < len(boundaries))
+        if len(boundaries):
+            between = values == boundaries[index.clamp(max=len(boundaries) - 1)]
+            odd = torch.arange(values.numel(), device=values.device).reshape(values.shape) % 2
+            index += between & odd.bool() & (index < len(boundaries))
         return labels.to(weights.device)[index].to(word_dtype(self.bits))
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:
@@ -140,6 +152,8 @@ class Format:
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `FaultModel.corrupt`."""
+        if self.bits == 0:
+            return words.clone()
         return fault.behind(self.protections).corrupt(words, bits=self.bits, seed=seed, place=place)
 
 
@@ -154,9 +168,15 @@ def read_moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], .
 
 @lru_cache(maxsize=256)
 def _decision(fmt: Format, expecting: FaultModel | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boundaries between neighbouring target values, and the label of each interval between them."""
+    """Boundaries between intervals of weights, and the label of each interval."""
+    if fmt.table:
+        if expecting is None:
+            raise ArgumentError("expecting must be a fault model for a format with a table, got None")
+        mean, variance, *_ = read_moments(fmt, expecting)
+        boundaries, labels = least_error_regions(mean, variance)
+        return torch.from_numpy(boundaries), torch.from_numpy(labels)
     target = fmt.readout() if expecting is None else fmt.read_mean(expecting)
     ascending = fmt.labels() if expecting is None else np.argsort(target, kind="stable")
     sorted_target = target[ascending]
-    boundaries = (sorted_target[1:] + sorted_target[:-1]) / 2
-    return torch.from_numpy(boundaries), torch.from_numpy(ascending)
+    middles = (sorted_target[1:] + sorted_target[:-1]) / 2
+    return torch.from_numpy(middles), torch.from_numpy(ascending)

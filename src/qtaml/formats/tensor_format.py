@@ -1,6 +1,6 @@
 """How one tensor is stored: its sections with their formats, its scales, and its mean correction."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from qtaml import _checks
+from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
-from qtaml.faults import FaultModel
+from qtaml.faults import FaultModel, word_dtype
 from qtaml.formats.format import Format
 
 Granularity = Literal["tensor", "row"]
@@ -40,7 +41,8 @@ class TensorFormat:
     """How one tensor is stored.
 
     Attributes:
-        sections: runs of weights with one format each; all of the same number of bits, encoding and grid.
+        sections: runs of weights with one format each; all of the same number of bits, encoding and grid, or all with
+            fitted tables.
         granularity: one scale for the "tensor", or one for each "row" (first dimension: the output channel of a
             linear or convolution layer).
         correction: mean correction before storage. "none"; "paper": multiply by 1/(1-2p), whatever the protection
@@ -76,7 +78,15 @@ class TensorFormat:
         _checks.one_of("step", self.step, STEPS)
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
-        if len({(section.format.bits, section.format.encoding, section.format.grid) for section in self.sections}) > 1:
+        if self.fitted and not all(section.format.table for section in self.sections):
+            raise ArgumentError("sections of one tensor must all have a table, or none of them")
+        if self.fitted and self.correction != "none":
+            raise ArgumentError(f"correction must be 'none' for formats with a table, got {self.correction!r}")
+        if (
+            not self.fitted
+            and len({(section.format.bits, section.format.encoding, section.format.grid) for section in self.sections})
+            > 1
+        ):
             raise ArgumentError("sections of one tensor must share bits, encoding and grid")
 
     @property
@@ -85,13 +95,18 @@ class TensorFormat:
         return sum(section.weights for section in self.sections)
 
     @property
-    def bits(self) -> int:
-        """Bits of a word."""
-        return self.sections[0].format.bits
+    def fitted(self) -> bool:
+        """Whether the levels are fitted: the scale is then the root mean square, else the largest magnitude."""
+        return bool(self.sections[0].format.table)
 
     @property
-    def cells(self) -> int:
-        """Memory cells that the tensor takes."""
+    def bits(self) -> int:
+        """Bits of a word, of the widest section."""
+        return max(section.format.bits for section in self.sections)
+
+    @property
+    def cells(self) -> float:
+        """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
 
     @property
@@ -100,10 +115,13 @@ class TensorFormat:
         return sum(section.weights * section.format.protected_bits for section in self.sections)
 
     def scale(self, weights: torch.Tensor, fault: FaultModel) -> torch.Tensor:
-        """Full scale of the stored levels: float64, of shape () or, for each row, (rows, 1, ...).
+        """Scale of the stored levels: float64, of shape () or, for each row, (rows, 1, ...).
 
-        It is the largest magnitude, and with step="recompute" as much larger as the correction needs.
+        It is the largest magnitude, and with step="recompute" as much larger as the correction needs; for fitted levels
+        the root mean square.
         """
+        if self.fitted:
+            return self._over(weights.double(), lambda w, dims: w.square().mean(dims, keepdim=True).sqrt())
         low, high = self._extremes(weights.double())
         if self.step == "keep" or self.correction == "none":
             return torch.maximum(-low, high)
@@ -137,31 +155,36 @@ class TensorFormat:
         relative = (weights.double() / torch.where(scale > 0, scale, 1.0)).reshape(-1)
         if self.correction == "paper":
             relative = relative * _paper_factor(fault, self.bits)
-        expecting = fault if self.correction == "exact" else None
-        words = [section.format.encode(relative[span], expecting=expecting) for span, section in self._spans()]
-        return torch.cat(words).reshape(weights.shape), scale
+        expecting = fault if self.correction == "exact" or self.fitted else None
+        dtype = word_dtype(self.bits)
+        words = torch.empty(weights.shape, dtype=dtype, device=weights.device).reshape(-1)
+        for fmt, where in self._places(relative.device):
+            words[where] = fmt.encode(relative[where], expecting=expecting).to(dtype)
+        return words.reshape(weights.shape), scale
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """Weights that given words stand for, float64."""
-        return self.sections[0].format.decode(words) * scale
+        return self._by_label(words, lambda fmt: fmt.readout()) * scale
 
     def read(
         self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, seed: int, place: str = ""
     ) -> torch.Tensor:
         """Weights as read once from the memory, float64, of the shape of `words`; `place` names the tensor."""
         flat = words.reshape(-1)
-        # Each section is cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
-        read = [section.format.corrupt(flat, fault, seed=seed, place=place)[span] for span, section in self._spans()]
-        return self.decode(torch.cat(read).reshape(words.shape), scale)
+        read = torch.empty_like(flat)
+        for number, (fmt, where) in enumerate(self._places(words.device)):
+            if self.fitted:
+                own = flat[where].to(word_dtype(fmt.bits))
+                part = fmt.corrupt(own, fault, seed=child_seed(seed, "format", number), place=f"{place}#{number}")
+            else:
+                # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
+                part = fmt.corrupt(flat, fault, seed=seed, place=place)[where]
+            read[where] = part.to(flat.dtype)
+        return self.decode(read.reshape(words.shape), scale)
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact expected weights when read, float64, of the shape of `words`."""
-        flat = words.reshape(-1).long()
-        parts = [
-            torch.from_numpy(section.format.read_mean(fault).copy()).to(words.device)[flat[span]]
-            for span, section in self._spans()
-        ]
-        return torch.cat(parts).reshape(words.shape) * scale
+        return self._by_label(words, lambda fmt: fmt.read_mean(fault).copy()) * scale
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of what is read, summed over the weights, given the stored words."""
@@ -173,8 +196,26 @@ class TensorFormat:
         squared_scale = scale.square().expand(words.shape).reshape(-1).cpu()
         flat = words.reshape(-1).cpu().long()
         return [
-            torch.bincount(flat[span], weights=squared_scale[span], minlength=2**self.bits).numpy()
-            for span, _ in self._spans()
+            torch.bincount(flat[span], weights=squared_scale[span], minlength=2**section.format.bits).numpy()
+            for span, section in self._spans()
+        ]
+
+    def _by_label(self, words: torch.Tensor, table: Callable[[Format], NDArray[np.float64]]) -> torch.Tensor:
+        """A value for each word, by its label and the table of its format."""
+        flat = words.reshape(-1)
+        values = torch.empty(flat.shape, dtype=torch.float64, device=words.device)
+        for fmt, where in self._places(words.device):
+            values[where] = torch.from_numpy(table(fmt)).to(words.device)[flat[where].long()]
+        return values.reshape(words.shape)
+
+    def _places(self, device: torch.device) -> list[tuple[Format, slice | torch.Tensor]]:
+        """Each format once, in order of appearance, with the places of its weights in the flattened tensor."""
+        spans: dict[Format, list[slice]] = {}
+        for span, section in self._spans():
+            spans.setdefault(section.format, []).append(span)
+        return [
+            (fmt, own[0] if len(own) == 1 else torch.cat([torch.arange(s.start, s.stop, device=device) for s in own]))
+            for fmt, own in spans.items()
         ]
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:
@@ -184,11 +225,20 @@ class TensorFormat:
             start += section.weights
 
     def _extremes(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        low, high = (
+            self._over(weights, lambda w, dims: w.amin(dims, keepdim=True)),
+            self._over(weights, lambda w, dims: w.amax(dims, keepdim=True)),
+        )
+        return low, high
+
+    def _over(
+        self, weights: torch.Tensor, statistic: Callable[[torch.Tensor, tuple[int, ...]], torch.Tensor]
+    ) -> torch.Tensor:
+        """A statistic of the tensor, shape (), or of each row, shape (rows, 1, ...)."""
         # A vector (a bias kept in the same memory) has no rows of more than one weight: it gets one scale.
         if self.granularity == "tensor" or weights.ndim < 2:
-            return weights.amin(), weights.amax()
-        dims = tuple(range(1, weights.ndim))
-        return weights.amin(dims, keepdim=True), weights.amax(dims, keepdim=True)
+            return statistic(weights, tuple(range(weights.ndim))).reshape(())
+        return statistic(weights, tuple(range(1, weights.ndim)))
 
 
 def _paper_factor(fault: FaultModel, bits: int) -> float:

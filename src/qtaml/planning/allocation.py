@@ -4,6 +4,7 @@ Every tensor has a list of options, cheapest first; each costs cells and leaves 
 options are "protect the k most significant bits" matters to none of the solvers.
 """
 
+import heapq
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,9 @@ from qtaml.errors import ArgumentError, QtamlError
 Allocation = Literal["split", "integer", "greedy"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
+_SECONDS_FOR_PROOF = 10.0
+"""After this the best solution found is taken; how far it can be from the optimum is known from `error_bound`."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -27,12 +31,12 @@ class Options:
 
     Attributes:
         weights: number of weights of the tensor.
-        cells: cells of one weight under each option, ascending.
+        cells: cells of one weight under each option, each more than the one before.
         errors: predicted output error of the whole tensor under each option.
     """
 
     weights: int
-    cells: tuple[int, ...]
+    cells: tuple[float, ...]
     errors: tuple[float, ...]
 
 
@@ -51,7 +55,7 @@ class Choice:
     upgraded: int = 0
 
 
-def allocate(options: Sequence[Options], budget: int, method: Allocation) -> tuple[Choice, ...]:
+def allocate(options: Sequence[Options], budget: float, method: Allocation) -> tuple[Choice, ...]:
     """Choose an option for each tensor so that the predicted output error is small within the budget.
 
     Args:
@@ -79,11 +83,11 @@ def allocate(options: Sequence[Options], budget: int, method: Allocation) -> tup
     """
     least = sum(option.weights * option.cells[0] for option in options)
     if budget < least:
-        raise ArgumentError(f"budget must be at least {least} cells for the cheapest options, got {budget}")
+        raise ArgumentError(f"budget must be at least {least:g} cells for the cheapest options, got {budget:g}")
     return _METHODS[method](options, budget)
 
 
-def allocated_cells(options: Sequence[Options], choices: Sequence[Choice]) -> int:
+def allocated_cells(options: Sequence[Options], choices: Sequence[Choice]) -> float:
     """Cells that the choices take together."""
     return sum(
         (option.weights - choice.upgraded) * option.cells[choice.low] + choice.upgraded * option.cells[choice.high]
@@ -120,7 +124,7 @@ class _Step:
     tensor: int
     low: int
     high: int
-    cells: int
+    cells: float
     benefit: float
 
 
@@ -132,14 +136,16 @@ def _steps(options: Sequence[Options]) -> list[_Step]:
 
 def _hull(tensor: int, option: Options) -> list[_Step]:
     steps: list[_Step] = []
-    low = 0
-    while True:
-        higher = [_step(tensor, option, low, high) for high in range(low + 1, len(option.cells))]
-        best = max(higher, key=lambda step: step.benefit / step.cells, default=None)
-        if best is None or best.benefit <= 0:
-            return steps
-        steps.append(best)
-        low = best.high
+    lowest = 0
+    for high in range(1, len(option.cells)):
+        if option.errors[high] >= option.errors[lowest]:
+            continue
+        step = _step(tensor, option, lowest, high)
+        while steps and steps[-1].benefit * step.cells < step.benefit * steps[-1].cells:
+            step = _step(tensor, option, steps.pop().low, high)
+        steps.append(step)
+        lowest = high
+    return steps
 
 
 def _step(tensor: int, option: Options, low: int, high: int) -> _Step:
@@ -147,13 +153,13 @@ def _step(tensor: int, option: Options, low: int, high: int) -> _Step:
     return _Step(tensor, low, high, cells, option.errors[low] - option.errors[high])
 
 
-def _split(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
+def _split(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
     """Fill with steps in order of benefit for each cell; the last one may reach only some of its tensor's weights."""
     choices = [Choice(0, 0) for _ in options]
     remaining = budget - allocated_cells(options, choices)
     for step in _steps(options):
         if step.cells > remaining:
-            upgraded = remaining * options[step.tensor].weights // step.cells
+            upgraded = int(remaining * options[step.tensor].weights / step.cells)
             if upgraded:
                 choices[step.tensor] = Choice(step.low, step.high, upgraded)
             break
@@ -162,48 +168,99 @@ def _split(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
     return tuple(choices)
 
 
-def _greedy(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
+def _greedy(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
     """Raise, one option at a time, the tensor whose next option brings most for each cell among those that fit."""
     chosen = [0] * len(options)
     remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])
-    while True:
-        steps = [
-            _step(tensor, option, chosen[tensor], chosen[tensor] + 1)
-            for tensor, option in enumerate(options)
-            if chosen[tensor] + 1 < len(option.cells)
-        ]
-        fitting = [step for step in steps if step.cells <= remaining and step.benefit > 0]
-        if not fitting:
-            return tuple(Choice(index, index) for index in chosen)
-        best = max(fitting, key=lambda step: step.benefit / step.cells)
-        chosen[best.tensor] += 1
-        remaining -= best.cells
+    best_first: list[tuple[float, int, _Step]] = []
+
+    def offer(tensor: int) -> None:
+        if chosen[tensor] + 1 < len(options[tensor].cells):
+            step = _step(tensor, options[tensor], chosen[tensor], chosen[tensor] + 1)
+            if step.benefit > 0:
+                heapq.heappush(best_first, (-step.benefit / step.cells, tensor, step))
+
+    for tensor in range(len(options)):
+        offer(tensor)
+    while best_first:
+        _, tensor, step = heapq.heappop(best_first)
+        # What does not fit now never will.
+        if step.cells <= remaining:
+            chosen[tensor] += 1
+            remaining -= step.cells
+            offer(tensor)
+    return tuple(Choice(index, index) for index in chosen)
 
 
-def _integer(options: Sequence[Options], budget: int) -> tuple[Choice, ...]:
-    """Exact multiple-choice knapsack: one binary variable for each tensor and option (HiGHS)."""
-    errors = [np.array(option.errors) for option in options]
+def _integer(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
+    """Exact multiple-choice knapsack: one binary variable for each tensor and option that can be in the solution."""
+    known = min(
+        _greedy(options, budget), _filled(options, budget), key=lambda found: sum(map(allocated_error, options, found))
+    )
+    candidates = _candidates(options, budget, sum(map(allocated_error, options, known)))
     limit = budget
     while True:
-        chosen = _solve(options, limit)
-        cheapest = [int(np.argmax(error <= error[index])) for error, index in zip(errors, chosen, strict=True)]
+        chosen = _solve(options, candidates, limit)
+        cheapest = [
+            next(index for index, error in enumerate(option.errors) if error <= option.errors[one])
+            for option, one in zip(options, chosen, strict=True)
+        ]
         choices = tuple(Choice(index, index) for index in cheapest)
         # The solver's variables are whole only within a tolerance, which large tensors turn into whole cells.
         if (excess := allocated_cells(options, choices) - budget) <= 0:
             break
         limit -= excess
-    # Within the solver's tolerance, greedy may have found the better one.
-    return min(choices, _greedy(options, budget), key=lambda found: sum(map(allocated_error, options, found)))
+    # Within the solver's tolerance, a simple rule may have found the better one.
+    return min(choices, known, key=lambda found: sum(map(allocated_error, options, found)))
 
 
-def _solve(options: Sequence[Options], budget: int) -> list[int]:
-    """The option of each tensor that the integer program chooses."""
-    errors = np.concatenate([option.errors for option in options])
-    cells = np.concatenate([np.multiply(option.cells, option.weights) for option in options])
-    starts = np.cumsum([0] + [len(option.cells) for option in options])
-    one_each: Any = sparse.block_diag([np.ones((1, len(option.cells))) for option in options], format="csr")
-    # The solver's tolerances are absolute: in units of the greedy solution they are negligible.
-    unit = sum(map(allocated_error, options, _greedy(options, budget))) or 1.0
+def _filled(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
+    """Steps in order of benefit for each cell, those that do not fit left out with all that follow in their tensor."""
+    chosen = [0] * len(options)
+    remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])
+    for step in _steps(options):
+        if chosen[step.tensor] == step.low and step.cells <= remaining:
+            chosen[step.tensor] = step.high
+            remaining -= step.cells
+    return tuple(Choice(index, index) for index in chosen)
+
+
+def _candidates(options: Sequence[Options], budget: float, known: float) -> list[list[int]]:
+    """Options of each tensor that a solution better than a known one can contain.
+
+    At the price of a cell at which the steps fill the budget, an option raises the Lagrangian lower bound by its
+    reduced cost: one that lifts it above the known error cannot be in a better solution.
+    """
+    remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])
+    price = 0.0
+    for step in _steps(options):
+        remaining -= step.cells
+        if remaining < 0:
+            price = step.benefit / step.cells
+            break
+    priced = [np.add(option.errors, price * option.weights * np.array(option.cells)) for option in options]
+    bound = sum(float(cost.min()) for cost in priced) - price * budget
+    allowed = known - bound + 1e-9 * abs(known)
+    return [np.flatnonzero(cost - cost.min() <= allowed).tolist() for cost in priced]
+
+
+def _solve(options: Sequence[Options], candidates: Sequence[Sequence[int]], budget: float) -> list[int]:
+    """The option of each tensor, among its candidates, that the integer program (HiGHS) chooses."""
+    chosen = [own[0] for own in candidates]
+    open_tensors = [tensor for tensor, own in enumerate(candidates) if len(own) > 1]
+    if not open_tensors:
+        return chosen
+    rest = set(range(len(options))) - set(open_tensors)
+    left = budget - sum(options[tensor].weights * options[tensor].cells[chosen[tensor]] for tensor in rest)
+    errors = np.array([options[tensor].errors[one] for tensor in open_tensors for one in candidates[tensor]])
+    cells = np.array(
+        [options[tensor].weights * options[tensor].cells[one] for tensor in open_tensors for one in candidates[tensor]]
+    )
+    starts = np.cumsum([0] + [len(candidates[tensor]) for tensor in open_tensors])
+    owner = np.repeat(np.arange(len(open_tensors)), np.diff(starts))
+    one_each: Any = sparse.csr_array((np.ones(len(owner)), (owner, np.arange(len(owner)))))
+    # The solver's tolerances are absolute: in units of the error at stake they are negligible.
+    unit = float(np.ptp(errors)) or 1.0
     with _quiet():
         result = optimize.milp(
             errors / unit * 1e4,
@@ -211,13 +268,15 @@ def _solve(options: Sequence[Options], budget: int) -> list[int]:
             bounds=optimize.Bounds(0, 1),
             constraints=[
                 optimize.LinearConstraint(one_each, 1, 1),
-                optimize.LinearConstraint(cells[np.newaxis], -np.inf, budget),
+                optimize.LinearConstraint(cells[np.newaxis], -np.inf, left),
             ],
-            options={"mip_rel_gap": 0.0},
+            options={"mip_rel_gap": 0.0, "time_limit": _SECONDS_FOR_PROOF},
         )
     if result.x is None:
         raise QtamlError(f"the integer program was not solved: {result.message}")
-    return [int(np.argmax(result.x[start:end])) for start, end in pairwise(starts)]
+    for tensor, (start, end) in zip(open_tensors, pairwise(starts), strict=True):
+        chosen[tensor] = candidates[tensor][int(np.argmax(result.x[start:end]))]
+    return chosen
 
 
 @contextmanager
@@ -241,7 +300,7 @@ def _quiet() -> Iterator[None]:
         os.close(standard_output)
 
 
-_METHODS: dict[Allocation, Callable[[Sequence[Options], int], tuple[Choice, ...]]] = {
+_METHODS: dict[Allocation, Callable[[Sequence[Options], float], tuple[Choice, ...]]] = {
     "split": _split,
     "integer": _integer,
     "greedy": _greedy,

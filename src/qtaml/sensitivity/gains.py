@@ -1,6 +1,6 @@
 """How strongly each tensor acts on the output: the Jacobian gains of all tensors together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,61 @@ def jacobian_gains(
         >>> round(gains["weight"].squared, 2)  # the output moves by x dW: every x is a unit vector
         0.33
     """
+    squares = _squared_gradients(
+        model, batch, weights, passes, seed, lambda g: torch.linalg.vector_norm(g, dtype=torch.float64).square()
+    )
+    return {name: mean_gain(name, value / weights[name].numel()) for name, value in squares.items()}
+
+
+def row_gains(
+    model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], *, passes: int = 32, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    """Gains of each row (first dimension) of all tensors, from the same passes and at the price of `jacobian_gains`.
+
+    Args:
+        model: as for `jacobian_gains`.
+        batch: as for `jacobian_gains`.
+        weights: as for `jacobian_gains`.
+        passes: as for `jacobian_gains`.
+        seed: as for `jacobian_gains`.
+
+    Returns:
+        `Gain.squared` of the rows of each tensor, float64, shape (rows,). Their mean is that of the tensor.
+
+    Raises:
+        ArgumentError: as `jacobian_gains`.
+        ModelError: as `jacobian_gains`.
+
+    Source:
+        theory.md 1.7.
+
+    Example:
+        >>> model = nn.Linear(3, 2, bias=False)
+        >>> gains = row_gains(model, torch.eye(3), {"weight": model.weight})
+        >>> gains["weight"].round(decimals=2).tolist()
+        [0.33, 0.33]
+    """
+    squares = _squared_gradients(
+        model, batch, weights, passes, seed, lambda g: g.double().square().reshape(_rows(g), -1).mean(1)
+    )
+    for name, value in squares.items():
+        _check_finite(name, value)
+    return {name: value.mean(0).expand(_rows(weights[name])).clone() for name, value in squares.items()}
+
+
+def _rows(weight: torch.Tensor) -> int:
+    return weight.shape[0] if weight.ndim > 1 else 1
+
+
+def _squared_gradients(
+    model: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    passes: int,
+    seed: int,
+    statistic: Callable[[torch.Tensor], torch.Tensor],
+) -> dict[str, torch.Tensor]:
+    """A statistic of the squared gradients of each tensor over the number of samples, shape (passes, ...)."""
     passes = _checks.integer("passes", passes, 2)
     with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
         leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
@@ -69,16 +124,20 @@ def jacobian_gains(
                 "the output does not depend differentiably on any stored tensor: the forward pass may detach its "
                 "output or run under no_grad"
             )
-        values = {name: torch.zeros(passes, dtype=torch.float64) for name in leaves}
+        found: dict[str, list[torch.Tensor]] = {name: [] for name in leaves}
         for number in range(passes):
-            signs = _random_signs(output, seed, number)
             gradients = torch.autograd.grad(
-                output, list(leaves.values()), signs, retain_graph=number < passes - 1, allow_unused=True
+                output,
+                list(leaves.values()),
+                _random_signs(output, seed, number),
+                retain_graph=number < passes - 1,
+                allow_unused=True,
             )
             for name, gradient in zip(leaves, gradients, strict=True):
-                if gradient is not None:
-                    values[name][number] = torch.linalg.vector_norm(gradient, dtype=torch.float64).square()
-    return {name: mean_gain(name, value / (len(output) * weights[name].numel())) for name, value in values.items()}
+                # A tensor that does not act on the output has no gradient.
+                known = statistic(gradient).cpu() if gradient is not None else torch.zeros((), dtype=torch.float64)
+                found[name].append(known / len(output))
+    return {name: torch.stack(values) for name, values in found.items()}
 
 
 def mean_gain(name: str, values: torch.Tensor) -> Gain:
@@ -87,11 +146,15 @@ def mean_gain(name: str, values: torch.Tensor) -> Gain:
     Raises:
         ModelError: if an estimate is NaN or infinite.
     """
+    _check_finite(name, values)
+    return Gain(float(values.mean()), float(values.std() / len(values) ** 0.5))
+
+
+def _check_finite(name: str, values: torch.Tensor) -> None:
     if not bool(torch.isfinite(values).all()):
         raise ModelError(
             f"the gain of tensor {name!r} is NaN or infinite: give the model in a wider dtype, such as float32"
         )
-    return Gain(float(values.mean()), float(values.std() / len(values) ** 0.5))
 
 
 def _usable(value: Any) -> Any:
