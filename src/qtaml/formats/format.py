@@ -66,14 +66,15 @@ class Format:
         if self.table and len(self.table) != 2**self.bits:
             raise ArgumentError(f"table must have {2**self.bits} values for {self.bits} bits, got {len(self.table)}")
 
-    def protect(self, most_significant: int) -> "Format":
-        """This format with its most significant bits under the paper's ideal code, the others raw.
+    def protect(self, most_significant: int, by: Protection | None = None) -> "Format":
+        """This format with its most significant bits protected, the others raw.
 
         Args:
             most_significant: how many bits are protected, 0 to `bits`.
+            by: their protection; the paper's ideal code if not given.
         """
         count = _checks.integer("most_significant", most_significant, 0, self.bits)
-        return replace(self, protections=(Raw(),) * (self.bits - count) + (Ideal(),) * count)
+        return replace(self, protections=(Raw(),) * (self.bits - count) + (by or Ideal(),) * count)
 
     @property
     def protected_bits(self) -> int:

@@ -51,5 +51,14 @@ class Ideal:
         return 0.0, 0.0
 
 
-Protection = Annotated[Raw | Ideal, Field(discriminator="kind")]
+
+@dataclass(frozen=True)
+class Stub:
+    kind: Literal["stub"] = field(default="stub", repr=False)
+    cells: float = 3
+    r: float = 0.028
+    def residual(self, p01: float, p10: float) -> tuple[float, float]:
+        return self.r, self.r
+
+Protection = Annotated[Raw | Ideal | Stub, Field(discriminator="kind")]
 """Any protection; a new one is one more class here."""

@@ -47,6 +47,7 @@ class TensorFormat:
             linear or convolution layer).
         correction: mean correction before storage. "none"; "paper": multiply by 1/(1-2p), whatever the protection
             (proposition 4.1); "exact": choose the label whose expected read value is nearest (theory.md 1.4).
+        readout_gain: factor on what is read, for formats with a table.
         step: "keep" the step of the uncorrected tensor and clip what falls outside, or "recompute" it so that the
             largest corrected weight is just reached.
 
@@ -71,6 +72,7 @@ class TensorFormat:
     granularity: Granularity = "tensor"
     correction: Correction = "none"
     step: Step = "keep"
+    readout_gain: float = 1.0
 
     def __post_init__(self) -> None:
         _checks.one_of("granularity", self.granularity, GRANULARITIES)
@@ -108,6 +110,11 @@ class TensorFormat:
     def cells(self) -> float:
         """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
+
+    @property
+    def table_values(self) -> int:
+        """Number of values in the tables of all its formats."""
+        return sum(len(fmt.table) for fmt in {section.format for section in self.sections})
 
     @property
     def protected_bits(self) -> int:
@@ -164,7 +171,7 @@ class TensorFormat:
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """Weights that given words stand for, float64."""
-        return self._by_label(words, lambda fmt: fmt.readout()) * scale
+        return self._by_label(words, lambda fmt: fmt.readout()) * (scale * self.readout_gain)
 
     def read(
         self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, seed: int, place: str = ""
@@ -184,7 +191,7 @@ class TensorFormat:
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact expected weights when read, float64, of the shape of `words`."""
-        return self._by_label(words, lambda fmt: fmt.read_mean(fault).copy()) * scale
+        return self._by_label(words, lambda fmt: fmt.read_mean(fault).copy()) * (scale * self.readout_gain)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of what is read, summed over the weights, given the stored words."""
@@ -193,7 +200,7 @@ class TensorFormat:
 
     def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
         """For each section, the summed squared scale of the weights that carry each label, shape (2**bits,)."""
-        squared_scale = scale.square().expand(words.shape).reshape(-1).cpu()
+        squared_scale = (scale * self.readout_gain).square().expand(words.shape).reshape(-1).cpu()
         flat = words.reshape(-1).cpu().long()
         return [
             torch.bincount(flat[span], weights=squared_scale[span], minlength=2**section.format.bits).numpy()

@@ -119,6 +119,21 @@ def error_bound(options: Sequence[Options], budget: float) -> float:
     return sum(errors)
 
 
+def cell_price(options: Sequence[Options], budget: float) -> float:
+    """By how much the least predicted output error falls for one more cell; 0 where no more cells help.
+
+    Example:
+        >>> cell_price([Options(10, (8, 9), (4.0, 1.0))], budget=85)
+        0.3
+    """
+    remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])
+    for step in _steps(options):
+        remaining -= step.cells
+        if remaining < 0:
+            return step.benefit / step.cells
+    return 0.0
+
+
 @dataclass(frozen=True)
 class _Step:
     tensor: int
@@ -231,13 +246,7 @@ def _candidates(options: Sequence[Options], budget: float, known: float) -> list
     At the price of a cell at which the steps fill the budget, an option raises the Lagrangian lower bound by its
     reduced cost: one that lifts it above the known error cannot be in a better solution.
     """
-    remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])
-    price = 0.0
-    for step in _steps(options):
-        remaining -= step.cells
-        if remaining < 0:
-            price = step.benefit / step.cells
-            break
+    price = cell_price(options, budget)
     priced = [np.add(option.errors, price * option.weights * np.array(option.cells)) for option in options]
     bound = sum(float(cost.min()) for cost in priced) - price * budget
     allowed = known - bound + 1e-9 * abs(known)

@@ -17,6 +17,9 @@ from qtaml.formats import TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.sensitivity import Gain
 
+SIDE_CELLS = 32
+"""Cells of one value of a table or scale: 16 bits, each at the price of the paper's ideal code."""
+
 Setting = int | float | str | list[str] | dict[str, int]
 """What a method was asked: one argument of it."""
 
@@ -45,6 +48,14 @@ class TensorPlan:
     predicted_error: float | None = None
     correction_test: CorrectionTest | None = None
 
+    @property
+    def cells(self) -> float:
+        """Memory cells: those of the weights, and for fitted levels those of the tables and scales."""
+        if not self.storage.fitted:
+            return self.storage.cells
+        rows = self.shape[0] if self.storage.granularity == "row" and len(self.shape) > 1 else 1
+        return self.storage.cells + SIDE_CELLS * (rows + self.storage.table_values)
+
     @staticmethod
     def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
         """The entry of a tensor of which nothing was measured."""
@@ -60,6 +71,9 @@ class Plan:
         fault: the fault model it expects.
         tensors: one entry for each stored tensor.
         settings: what the method was asked, seed included.
+        predicted_bias: predicted mean squared output error from what the expected weights differ from the trained ones;
+            None where that was not measured.
+        bits: bits of a plain word, in which cells are counted.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
         version: version of this record on disk.
@@ -80,6 +94,8 @@ class Plan:
     tensors: tuple[TensorPlan, ...]
     settings: dict[str, Setting] = field(default_factory=dict)
     allocation_gap: float | None = None
+    predicted_bias: float | None = None
+    bits: int = 8
     versions: dict[str, str] = field(default_factory=_files.versions)
     version: Literal[1] = 1
 
@@ -102,8 +118,7 @@ class Plan:
     @property
     def cells(self) -> float:
         """Memory cells, as a share of a plain unprotected memory of the same number of bits."""
-        plain = sum(tensor.storage.weights * tensor.storage.bits for tensor in self.tensors)
-        return sum(tensor.storage.cells for tensor in self.tensors) / plain
+        return sum(tensor.cells for tensor in self.tensors) / (self.bits * self.weights)
 
     @property
     def overhead(self) -> float:
@@ -114,7 +129,9 @@ class Plan:
     def predicted_error(self) -> float | None:
         """Predicted mean squared output error from the variance of all tensors; None without gains."""
         errors = [tensor.predicted_error for tensor in self.tensors]
-        return sum(error for error in errors if error is not None) if None not in errors else None
+        if None in errors:
+            return None
+        return sum(error for error in errors if error is not None) + (self.predicted_bias or 0.0)
 
     def to_json(self) -> str:
         """The plan as JSON."""
@@ -170,7 +187,7 @@ class Plan:
                 tensor.storage.correction,
                 f"{tensor.gain.squared:.3g} ± {tensor.gain.standard_error:.1g}" if tensor.gain else "-",
                 f"{share:.1%}" if share is not None else "-",
-                f"{tensor.storage.cells:,}",
+                f"{tensor.cells:,.0f}",
             )
         return table
 

@@ -1,0 +1,145 @@
+"""The second main job: search all the ways to store a network, for a budget, an output error or an accuracy."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from qtaml import _checks
+from qtaml._progress import track
+from qtaml.device import Preset
+from qtaml.errors import ArgumentError, BudgetError
+from qtaml.evaluate.monte_carlo import Metric, evaluate
+from qtaml.faults import AnyFault, given
+from qtaml.formats import hardened_cells
+from qtaml.memory import store
+from qtaml.model import Batch
+from qtaml.planning import REAL_DECODERS, Decoding, Designer, Plan
+
+_MOST_CELLS = 2.0
+_RESOLUTION = 0.01
+"""Share of the cells to which the least budget is found."""
+
+
+def design(
+    model: nn.Module,
+    calibration: Batch,
+    *,
+    p: float | None = None,
+    fault: AnyFault | None = None,
+    device: Preset | None = None,
+    cells: float | None = None,
+    error: float | None = None,
+    accuracy: float | None = None,
+    metric: Metric | None = None,
+    trials: int = 30,
+    decoders: Sequence[Decoding] = REAL_DECODERS,
+    rows: bool = False,
+    bits: int = 8,
+    passes: int = 32,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    seed: int = 0,
+) -> Plan:
+    """Search all the ways to store a network: fitted levels, any number of bits, protections at their real price.
+
+    For each tensor (or row) it lists formats from no cells at all to every bit protected, each with the error that it
+    leaves, and chooses among them where cells lower the predicted output error most. Unlike TAC's, its cells count
+    what codes, tables and scales really take.
+
+    Args:
+        model: the trained network; it is not changed.
+        calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, or a dictionary of them.
+        p: flip probability of a cell, in [0, 0.5); or
+        fault: a fault model that treats all bits alike; or
+        device: a preset of `qtaml.device`, whose flip probability at its window counts, and whose cells may be larger
+            or behind a thicker barrier.
+        cells: budget, as a share of a plain memory; or
+        error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
+        accuracy: the wanted value of `metric`, for the least cells that are measured to reach it: the lower end of the
+            interval over reads does.
+        metric: what `accuracy` is about; larger is better. See `evaluate`.
+        trials: reads of each plan that is tried for `accuracy`.
+        decoders: what may be needed to read: "none" (raw cells), "table" (fitted levels), "majority" (repetition),
+            "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the paper's "ideal" code.
+        rows: allow a scale and a format for each row of a tensor (its first dimension).
+        bits: bits of a plain word, in which cells are counted.
+        passes: backward passes of the calibration.
+        include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
+        exclude: patterns of tensors not to store.
+        seed: seed of calibration and reads.
+
+    Returns:
+        The plan; `print(plan)` shows it.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        BudgetError: if the cheapest formats cost more than `cells`, or twice a plain memory does not reach what is
+            wanted.
+        ModelError: as `compensate`.
+
+    Source:
+        theory.md 5 and 6.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
+        >>> plan = design(model, torch.randn(64, 16), p=0.1, cells=0.75)
+        >>> bool(plan.cells <= 0.75)
+        True
+    """
+    if sum(goal is not None for goal in (cells, error, accuracy)) != 1:
+        raise ArgumentError(
+            f"give exactly one of cells, error and accuracy, got cells={cells!r}, error={error!r}, accuracy={accuracy!r}"
+        )
+    if (accuracy is None) != (metric is None):
+        raise ArgumentError(f"metric must be given with accuracy, and only then, got metric={metric!r}")
+    if device is not None:
+        if p is not None or fault is not None:
+            raise ArgumentError(f"give exactly one of p, fault and device, got p={p!r}, fault={fault!r} and a device")
+        p = device.cell.flip_probability(device.window)
+    designer = Designer(
+        model,
+        calibration,
+        fault=given(p, fault),
+        decoders=decoders,
+        hardened=hardened_cells(device.cell, device.window) if device is not None else (),
+        rows=rows,
+        bits=bits,
+        passes=passes,
+        include=include,
+        exclude=exclude,
+        seed=seed,
+    )
+    if cells is not None:
+        return designer.plan(cells)
+    if error is not None:
+        wanted = _checks.positive("error", error)
+        return _least(designer, lambda plan: (plan.predicted_error or 0.0) <= wanted, f"an output error of {wanted:g}")
+    assert accuracy is not None and metric is not None
+    reached, asked = _checks.real("accuracy", accuracy), metric
+
+    def reaches(plan: Plan) -> bool:
+        return evaluate(store(model, plan), asked, trials=trials, seed=seed).reads_low >= reached
+
+    return _least(designer, reaches, f"a metric of {reached:g}")
+
+
+def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Plan:
+    """The cheapest plan that reaches a goal, by halving the ratio of a budget that fails and one that does not."""
+    best = designer.plan(_MOST_CELLS)
+    if not reaches(best):
+        raise BudgetError(f"cells would have to be above {_MOST_CELLS:g} for {goal}", _MOST_CELLS - 1)
+    low, high = _MOST_CELLS / 256, best.cells
+    for _ in track(range(math.ceil(math.log2(math.log(high / low) / _RESOLUTION))), "searching the least cells"):
+        middle = math.sqrt(low * high)
+        try:
+            plan = designer.plan(middle)
+        except BudgetError:
+            low = middle
+            continue
+        if reaches(plan):
+            best, high = plan, middle
+        else:
+            low = middle
+    return best

@@ -1,0 +1,245 @@
+"""Search all the ways to store a network: the least output error within a budget of cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from qtaml import _checks
+from qtaml._progress import track
+from qtaml.errors import ArgumentError, BudgetError
+from qtaml.faults import AnyFault, FaultModel
+from qtaml.formats import DECODERS, Decoder, Granularity, Protection, Section, TensorFormat
+from qtaml.formats.protections import protections as known_protections
+from qtaml.model import Batch, aliases, stored_weights
+from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
+from qtaml.planning.menu import Candidate, Pattern, fitted_menu, normalised, patterns, plain_menu
+from qtaml.planning.plan import SIDE_CELLS, Plan, Setting, TensorPlan
+from qtaml.planning.readout import balance_readout
+from qtaml.sensitivity import jacobian_gains, row_gains
+
+Decoding = Decoder | Literal["table"]
+"""What may be needed to read a weight: a readout table, or a decoder of its bits."""
+
+REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
+
+_MOST_BITS = 8
+_MOST_CELLS = 1.5
+"""Cells of the dearest word, in units of a plain one."""
+_NEAR = 0.25
+"""How far above the hull of all weights together a pattern may lie, to be fitted to each tensor."""
+_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """One tensor and what its weights can be stored as.
+
+    Attributes:
+        name: its name.
+        granularity: one scale for the tensor, or for each row.
+        sizes: weights of the tensor, or of each row.
+        importance: output error of each for a mean squared error of 1 in units of its squared scale.
+        menu: formats, each dearer and better than the one before.
+    """
+
+    name: str
+    granularity: Granularity
+    sizes: tuple[int, ...]
+    importance: tuple[float, ...]
+    menu: tuple[Candidate, ...]
+
+    def options(self) -> list[Options]:
+        """What each group of weights costs and leaves of output error."""
+        cells = tuple(one.format.cells for one in self.menu)
+        errors = [tuple(importance * one.error for one in self.menu) for importance in self.importance]
+        return [Options(size, cells, error) for size, error in zip(self.sizes, errors, strict=True)]
+
+    def priced(self, price: float) -> float:
+        """Least output error plus price of the cells, tables and scales included."""
+        best = 0.0
+        used: set[int] = set()
+        for option in self.options():
+            costs = [error + price * option.weights * cells for error, cells in zip(option.errors, option.cells, strict=True)]
+            chosen = min(range(len(costs)), key=costs.__getitem__)
+            used.add(chosen)
+            best += costs[chosen]
+        values = sum(len(self.menu[index].format.table) for index in used)
+        return best + price * SIDE_CELLS * (len(self.sizes) + values)
+
+    def storage(self, choices: Sequence[Choice]) -> TensorFormat:
+        """How the tensor is stored when its groups get these options."""
+        sections: list[Section] = []
+        for size, choice in zip(self.sizes, choices, strict=True):
+            for weights, index in ((choice.upgraded, choice.high), (size - choice.upgraded, choice.low)):
+                fmt = self.menu[index].format
+                if weights and sections and sections[-1].format == fmt:
+                    sections[-1] = Section(sections[-1].weights + weights, fmt)
+                elif weights:
+                    sections.append(Section(weights, fmt))
+        correction = "none" if sections[0].format.table else "exact"
+        return TensorFormat(tuple(sections), self.granularity, correction)
+
+
+class Designer:
+    """Plans for one network, one memory and any budget; what is measured of the network is measured once.
+
+    Args:
+        model: the trained network; it is not changed.
+        calibration: a batch of inputs.
+        fault: how the memory fails; it must treat all bits alike.
+        decoders: classes of decoders that may be used. "table" is the readout table of fitted levels; without it words
+            have evenly spaced levels, of which the most significant bits are protected.
+        hardened: further protections, such as larger cells.
+        rows: allow one scale and one format for each row of a tensor, where that pays for the scales.
+        bits: bits of a plain word, in which cells are counted.
+        passes: backward passes of the calibration.
+        include: patterns of further tensors to store; see `stored_weights`.
+        exclude: patterns of tensors not to store.
+        seed: seed of the calibration.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed, or nothing can be stored in such a memory.
+        ModelError: as `compensate`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        calibration: Batch,
+        *,
+        fault: AnyFault,
+        decoders: Sequence[Decoding] = REAL_DECODERS,
+        hardened: Sequence[Protection] = (),
+        rows: bool = False,
+        bits: int = 8,
+        passes: int = 32,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        for decoder in decoders:
+            _checks.one_of("decoders", decoder, (*REAL_DECODERS, "ideal"))
+        self.fault, self.bits, self.seed = fault, _checks.integer("bits", bits, 2, 16), seed
+        self._model, self._calibration, self._rows = model, calibration, rows
+        self._weights = stored_weights(model, include=include, exclude=exclude)
+        self._gains = jacobian_gains(model, calibration, self._weights, passes=passes, seed=seed)
+        self._settings: dict[str, Setting] = {"decoders": list(decoders), "rows": rows, "passes": passes, "seed": seed}
+        self._settings |= {"include": list(include), "exclude": list(exclude)}
+        allowed = (*_protections(fault, decoders), *hardened)
+        self._fitted = "table" in decoders
+        if rows and not self._fitted:
+            raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
+        self._choices = self._promising(allowed) if self._fitted else ()
+        self._protections = allowed
+        self._by_tensor = {
+            name: self._tensor(name, "tensor", (self._gains[name].squared,))
+            for name in track(self._weights, "fitting levels")
+        }
+        self._by_row: dict[str, _Tensor] = {}
+        if rows:
+            of_rows = row_gains(model, calibration, self._weights, passes=passes, seed=seed)
+            self._by_row = {
+                name: self._tensor(name, "row", of_rows[name].tolist())
+                for name in track([n for n, w in self._weights.items() if w.ndim > 1], "fitting levels of rows")
+            }
+
+    @property
+    def plain_cells(self) -> int:
+        """Cells of a plain memory of all weights."""
+        return self.bits * sum(weight.numel() for weight in self._weights.values())
+
+    def plan(self, cells: float) -> Plan:
+        """The plan of the least predicted output error within a budget.
+
+        Args:
+            cells: share of a plain memory, above 0.
+
+        Returns:
+            The plan.
+
+        Raises:
+            ArgumentError: if `cells` is not above 0.
+            BudgetError: if the cheapest formats cost more; the message names the least share.
+        """
+        cells = _checks.positive("cells", cells)
+        tensors = self._tensors(cells * self.plain_cells)
+        options = [option for tensor in tensors for option in tensor.options()]
+        left = cells * self.plain_cells
+        floor = sum(option.weights * option.cells[0] for option in options)
+        for _ in range(_ROUNDS):
+            if left < floor:
+                break
+            choices = allocate(options, left, "split")
+            plan = self._plan(tensors, choices, cells)
+            # Tables, scales and whole code blocks are known only when the formats are chosen.
+            excess = (plan.cells - cells) * self.plain_cells
+            if excess <= 1e-6:
+                bound = error_bound(options, left)
+                error = sum(map(allocated_error, options, choices))
+                return self._finished(replace(plan, allocation_gap=error / bound - 1 if bound > 0 else 0.0))
+            left -= excess
+        cheapest = self._plan(tensors, [Choice(0, 0) for _ in options], cells)
+        raise BudgetError(f"cells must be at least about {cheapest.cells:.3g} for the cheapest formats, got {cells:g}", cheapest.overhead)
+
+    def _tensors(self, budget: float) -> list[_Tensor]:
+        """Each tensor with one scale or with one for each row, whichever is better at the price of a cell."""
+        tensors = list(self._by_tensor.values())
+        options = [option for tensor in tensors for option in tensor.options()]
+        price = cell_price(options, max(budget, sum(o.weights * o.cells[0] for o in options)))
+        return [min((tensor, self._by_row.get(tensor.name, tensor)), key=lambda one: one.priced(price)) for tensor in tensors]
+
+    def _plan(self, tensors: Sequence[_Tensor], choices: Sequence[Choice], cells: float) -> Plan:
+        others, entries, start = aliases(self._model, list(self._weights)), [], 0
+        for tensor in tensors:
+            storage = tensor.storage(choices[start : start + len(tensor.sizes)])
+            start += len(tensor.sizes)
+            entries.append(TensorPlan.of(tensor.name, others[tensor.name], self._weights[tensor.name], storage))
+        return Plan("design", self.fault, tuple(entries), {"cells": cells, **self._settings}, bits=self.bits)
+
+    def _finished(self, plan: Plan) -> Plan:
+        """The plan with its readout gains and what it predicts."""
+        expected: dict[str, torch.Tensor] = {}
+        variance: dict[str, float] = {}
+        for entry in plan.tensors:
+            words, scale = entry.storage.encode(self._weights[entry.name], self.fault)
+            expected[entry.name] = entry.storage.read_mean(words, scale, self.fault)
+            variance[entry.name] = self._gains[entry.name].squared * entry.storage.summed_variance(words, scale, self.fault)
+        balanced = balance_readout(self._model, self._calibration, expected, variance, adjust=self._fitted)
+        entries = [
+            replace(
+                entry,
+                storage=replace(entry.storage, readout_gain=balanced.gains[entry.name]),
+                gain=self._gains[entry.name],
+                predicted_error=balanced.gains[entry.name] ** 2 * variance[entry.name],
+            )
+            for entry in plan.tensors
+        ]
+        return replace(plan, tensors=tuple(entries), predicted_bias=balanced.bias)
+
+    def _promising(self, allowed: Sequence[Protection]) -> tuple[Pattern, ...]:
+        """Patterns of protections that are near the best for the weights of all tensors together."""
+        everything = torch.cat([normalised(weight, "tensor")[0].reshape(-1) for weight in self._weights.values()])
+        every = patterns(allowed, most_bits=_MOST_BITS, most_cells=_MOST_CELLS * self.bits)
+        found = fitted_menu(everything, every, self.fault, tolerance=_NEAR, quick=True)
+        return tuple(one.format.protections for one in found)
+
+    def _tensor(self, name: str, granularity: Granularity, gains: Sequence[float]) -> _Tensor:
+        relative, scale = normalised(self._weights[name], granularity)
+        if self._fitted:
+            menu = fitted_menu(relative, self._choices, self.fault)
+        else:
+            menu = plain_menu(self._weights[name], self._protections, self.fault, self.bits)
+        size = relative.numel() // len(gains)
+        importance = [gain * size * one**2 for gain, one in zip(gains, scale.reshape(-1).tolist(), strict=True)]
+        return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu)
+
+
+def _protections(fault: FaultModel, decoders: Sequence[Decoding]) -> tuple[Protection, ...]:
+    rates = fault.rates(1)
+    found = known_protections(rates.p01[0], rates.p10[0], decoders=[one for one in decoders if one in DECODERS])
+    if not found:
+        raise ArgumentError(f"decoders must leave at least one protection, 'none' for raw cells, got {list(decoders)}")
+    return found
