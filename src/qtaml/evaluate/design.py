@@ -7,16 +7,18 @@ from torch import nn
 
 from qtaml import _checks
 from qtaml._progress import track
-from qtaml.device import Preset
+from qtaml.device import Preset, larger_cells
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.evaluate.monte_carlo import Metric, evaluate
 from qtaml.faults import AnyFault, given
-from qtaml.formats import hardened_cells
+from qtaml.formats import HardenedCell
 from qtaml.memory import store
 from qtaml.model import Batch
 from qtaml.planning import REAL_DECODERS, Decoding, Designer, Plan
 
 _MOST_CELLS = 2.0
+_AREAS = (1.5, 2.0, 3.0, 4.0)
+"""Sizes of larger cells that are offered, in plain cells."""
 _RESOLUTION = 0.01
 """Share of the cells to which the least budget is found."""
 
@@ -103,7 +105,7 @@ def design(
         calibration,
         fault=given(p, fault),
         decoders=decoders,
-        hardened=hardened_cells(device.cell, device.window) if device is not None else (),
+        hardened=_larger_cells(device) if device is not None else (),
         rows=rows,
         bits=bits,
         passes=passes,
@@ -123,6 +125,11 @@ def design(
         return evaluate(store(model, plan), asked, trials=trials, seed=seed).reads_low >= reached
 
     return _least(designer, reaches, f"a metric of {reached:g}")
+
+
+def _larger_cells(device: Preset) -> tuple[HardenedCell, ...]:
+    larger = larger_cells(device.cell, device.window, _AREAS)
+    return tuple(HardenedCell.from_cell(one.cell, device.window, area=one.cost) for one in larger)
 
 
 def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Plan:

@@ -2,7 +2,7 @@
 
 from qtaml.formats.format import Format, read_moments
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
-from qtaml.formats.protections import Ideal, Protection, Raw
+from qtaml.formats.protections import DECODERS, Decoder, HardenedCell, Ideal, Protection, Raw, protections
 from qtaml.formats.tensor_format import (
     CORRECTIONS,
     GRANULARITIES,
@@ -17,15 +17,18 @@ from qtaml.formats.transitions import central_moments, error_moments, transition
 
 __all__ = [
     "CORRECTIONS",
+    "DECODERS",
     "ENCODINGS",
     "GRANULARITIES",
     "GRIDS",
     "STEPS",
     "Correction",
+    "Decoder",
     "Encoding",
     "Format",
     "Granularity",
     "Grid",
+    "HardenedCell",
     "Ideal",
     "Protection",
     "Raw",
@@ -36,6 +39,7 @@ __all__ = [
     "error_moments",
     "labels",
     "levels",
+    "protections",
     "read_moments",
     "transition_matrix",
 ]

@@ -8,6 +8,7 @@ from qtaml.planning.baselines import (
     uniform_msp,
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction
+from qtaml.planning.designer import REAL_DECODERS, Decoding, Designer
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.prediction import Prediction, predict
 from qtaml.planning.protection import Protected, protection_options, spread_protection
@@ -16,9 +17,12 @@ from qtaml.planning.tac import compensate
 
 __all__ = [
     "ALLOCATIONS",
+    "REAL_DECODERS",
     "Allocation",
     "Choice",
     "CorrectionTest",
+    "Decoding",
+    "Designer",
     "Options",
     "Plan",
     "Prediction",

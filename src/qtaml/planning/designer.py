@@ -11,11 +11,10 @@ from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.faults import AnyFault, FaultModel
-from qtaml.formats import DECODERS, Decoder, Granularity, Protection, Section, TensorFormat
-from qtaml.formats.protections import protections as known_protections
+from qtaml.formats import Correction, Decoder, Granularity, HardenedCell, Protection, Section, TensorFormat, protections
 from qtaml.model import Batch, aliases, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.menu import Candidate, Pattern, fitted_menu, normalised, patterns, plain_menu
+from qtaml.planning.menu import Candidate, Pattern, efficient, fitted_menu, normalised, patterns, plain_menu
 from qtaml.planning.plan import SIDE_CELLS, Plan, Setting, TensorPlan
 from qtaml.planning.readout import balance_readout
 from qtaml.sensitivity import jacobian_gains, row_gains
@@ -31,6 +30,7 @@ _MOST_CELLS = 1.5
 _NEAR = 0.25
 """How far above the hull of all weights together a pattern may lie, to be fitted to each tensor."""
 _ROUNDS = 10
+_KICKS = 8
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class _Tensor:
         best = 0.0
         used: set[int] = set()
         for option in self.options():
-            costs = [error + price * option.weights * cells for error, cells in zip(option.errors, option.cells, strict=True)]
+            costs = [
+                error + price * option.weights * cells for error, cells in zip(option.errors, option.cells, strict=True)
+            ]
             chosen = min(range(len(costs)), key=costs.__getitem__)
             used.add(chosen)
             best += costs[chosen]
@@ -79,7 +81,7 @@ class _Tensor:
                     sections[-1] = Section(sections[-1].weights + weights, fmt)
                 elif weights:
                     sections.append(Section(weights, fmt))
-        correction = "none" if sections[0].format.table else "exact"
+        correction: Correction = "none" if sections[0].format.table else "exact"
         return TensorFormat(tuple(sections), self.granularity, correction)
 
 
@@ -112,7 +114,7 @@ class Designer:
         *,
         fault: AnyFault,
         decoders: Sequence[Decoding] = REAL_DECODERS,
-        hardened: Sequence[Protection] = (),
+        hardened: Sequence[HardenedCell] = (),
         rows: bool = False,
         bits: int = 8,
         passes: int = 32,
@@ -128,7 +130,7 @@ class Designer:
         self._gains = jacobian_gains(model, calibration, self._weights, passes=passes, seed=seed)
         self._settings: dict[str, Setting] = {"decoders": list(decoders), "rows": rows, "passes": passes, "seed": seed}
         self._settings |= {"include": list(include), "exclude": list(exclude)}
-        allowed = (*_protections(fault, decoders), *hardened)
+        allowed = _protections(fault, decoders, hardened)
         self._fitted = "table" in decoders
         if rows and not self._fitted:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
@@ -182,14 +184,20 @@ class Designer:
                 return self._finished(replace(plan, allocation_gap=error / bound - 1 if bound > 0 else 0.0))
             left -= excess
         cheapest = self._plan(tensors, [Choice(0, 0) for _ in options], cells)
-        raise BudgetError(f"cells must be at least about {cheapest.cells:.3g} for the cheapest formats, got {cells:g}", cheapest.overhead)
+        raise BudgetError(
+            f"cells must be at least about {cheapest.cells:.3g} for the cheapest formats, got {cells:g}",
+            cheapest.overhead,
+        )
 
     def _tensors(self, budget: float) -> list[_Tensor]:
         """Each tensor with one scale or with one for each row, whichever is better at the price of a cell."""
         tensors = list(self._by_tensor.values())
         options = [option for tensor in tensors for option in tensor.options()]
         price = cell_price(options, max(budget, sum(o.weights * o.cells[0] for o in options)))
-        return [min((tensor, self._by_row.get(tensor.name, tensor)), key=lambda one: one.priced(price)) for tensor in tensors]
+        return [
+            min((tensor, self._by_row.get(tensor.name, tensor)), key=lambda one: one.priced(price))
+            for tensor in tensors
+        ]
 
     def _plan(self, tensors: Sequence[_Tensor], choices: Sequence[Choice], cells: float) -> Plan:
         others, entries, start = aliases(self._model, list(self._weights)), [], 0
@@ -206,7 +214,9 @@ class Designer:
         for entry in plan.tensors:
             words, scale = entry.storage.encode(self._weights[entry.name], self.fault)
             expected[entry.name] = entry.storage.read_mean(words, scale, self.fault)
-            variance[entry.name] = self._gains[entry.name].squared * entry.storage.summed_variance(words, scale, self.fault)
+            variance[entry.name] = self._gains[entry.name].squared * entry.storage.summed_variance(
+                words, scale, self.fault
+            )
         balanced = balance_readout(self._model, self._calibration, expected, variance, adjust=self._fitted)
         entries = [
             replace(
@@ -222,14 +232,14 @@ class Designer:
     def _promising(self, allowed: Sequence[Protection]) -> tuple[Pattern, ...]:
         """Patterns of protections that are near the best for the weights of all tensors together."""
         everything = torch.cat([normalised(weight, "tensor")[0].reshape(-1) for weight in self._weights.values()])
-        every = patterns(allowed, most_bits=_MOST_BITS, most_cells=_MOST_CELLS * self.bits)
-        found = fitted_menu(everything, every, self.fault, tolerance=_NEAR, quick=True)
+        every = patterns(efficient(allowed, self.fault), most_bits=_MOST_BITS, most_cells=_MOST_CELLS * self.bits)
+        found = fitted_menu(everything, every, self.fault, tolerance=_NEAR, kicks=0)
         return tuple(one.format.protections for one in found)
 
     def _tensor(self, name: str, granularity: Granularity, gains: Sequence[float]) -> _Tensor:
         relative, scale = normalised(self._weights[name], granularity)
         if self._fitted:
-            menu = fitted_menu(relative, self._choices, self.fault)
+            menu = fitted_menu(relative, self._choices, self.fault, kicks=_KICKS)
         else:
             menu = plain_menu(self._weights[name], self._protections, self.fault, self.bits)
         size = relative.numel() // len(gains)
@@ -237,9 +247,9 @@ class Designer:
         return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu)
 
 
-def _protections(fault: FaultModel, decoders: Sequence[Decoding]) -> tuple[Protection, ...]:
+def _protections(
+    fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell]
+) -> tuple[Protection, ...]:
     rates = fault.rates(1)
-    found = known_protections(rates.p01[0], rates.p10[0], decoders=[one for one in decoders if one in DECODERS])
-    if not found:
-        raise ArgumentError(f"decoders must leave at least one protection, 'none' for raw cells, got {list(decoders)}")
-    return found
+    allowed = [one for one in decoders if one != "table"]
+    return protections(rates.p01[0], rates.p10[0], decoders=allowed, hardened=hardened)

@@ -9,7 +9,10 @@ import torch
 
 from qtaml.faults import FaultModel, WordLaw
 from qtaml.formats import Format, Granularity, Protection, Section, TensorFormat
-from qtaml.formats.fitting import fit, histogram
+from qtaml.formats.fitting import Histogram, fit
+from qtaml.theory.capacity import capacity
+
+_POINTS = 2048
 
 Pattern = tuple[Protection, ...]
 """One protection for each bit, bit 0 first."""
@@ -46,10 +49,44 @@ def patterns(protections: Sequence[Protection], *, most_bits: int, most_cells: f
     """
     ascending = sorted(protections, key=lambda protection: protection.cells)
     found = [
-        pattern for bits in range(most_bits + 1) for pattern in combinations_with_replacement(ascending, bits)
+        pattern
+        for bits in range(most_bits + 1)
+        for pattern in combinations_with_replacement(ascending, bits)
         if sum(protection.cells for protection in pattern) <= most_cells
     ]
     return tuple(sorted(found, key=lambda pattern: sum(protection.cells for protection in pattern)))
+
+
+def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Protection, ...]:
+    """The protections that no other beats both in what remains of the errors and in information for each cell.
+
+    Words mix them: three bits in raw cells may carry more than one in three cells.
+
+    Args:
+        protections: by falling error rate.
+        fault: how the memory fails.
+
+    Returns:
+        Those worth combining, by falling error rate.
+
+    Source:
+        theory.md 5.1.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> from qtaml.formats import protections
+        >>> [one.kind for one in efficient(protections(0.1, 0.1, decoders=("none", "majority")), Uniform(0.1))][:3]
+        ['raw', 'repetition', 'repetition']
+    """
+    found: list[Protection] = []
+    best = 0.0
+    for one in reversed(protections):
+        rates = fault.behind((one,)).rates(1)
+        information = capacity(rates.p01[0], rates.p10[0]) / one.cells
+        if information > best:
+            best = information
+            found.append(one)
+    return tuple(reversed(found))
 
 
 def normalised(weight: torch.Tensor, granularity: Granularity) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,7 +111,7 @@ def fitted_menu(
     fault: FaultModel,
     *,
     tolerance: float = 0.0,
-    quick: bool = False,
+    kicks: int = 24,
 ) -> tuple[Candidate, ...]:
     """The best formats with fitted levels: those on the lower convex hull of error over cells, or near it.
 
@@ -83,21 +120,23 @@ def fitted_menu(
         choices: patterns of protections.
         fault: how the memory fails.
         tolerance: how far above the hull an error may lie to be kept, as a share of it.
-        quick: fewer starts, for a first choice among many patterns.
+        kicks: effort of each fit; see `fit`.
 
     Returns:
         Candidates, each dearer and better than the one before.
     """
-    points = histogram(relative)
+    weights = Histogram.of(relative, bins=_POINTS)
     found = []
     for choice in choices:
         law = fault.behind(choice).law(len(choice)) if choice else WordLaw(())
-        best = fit(points, law, quick=quick)
-        found.append(Candidate(Format(len(choice), protections=choice, table=best.table), best.error))
+        best = fit(weights, law, kicks=kicks)
+        found.append(Candidate(Format(len(choice), protections=choice, table=tuple(best.table.tolist())), best.error))
     return _near_hull(_improving(found), tolerance)
 
 
-def plain_menu(weight: torch.Tensor, protections: Sequence[Protection], fault: FaultModel, bits: int) -> tuple[Candidate, ...]:
+def plain_menu(
+    weight: torch.Tensor, protections: Sequence[Protection], fault: FaultModel, bits: int
+) -> tuple[Candidate, ...]:
     """Evenly spaced levels with the most significant bits protected: what TAC and Uniform-MSP choose from.
 
     The error is the variance of what is read, which is what an exact mean correction leaves.

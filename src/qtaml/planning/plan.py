@@ -1,6 +1,7 @@
 """A plan: how every tensor of a network is stored, why, and what that costs."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from rich.table import Table
 from qtaml import _files
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault
-from qtaml.formats import TensorFormat
+from qtaml.formats import Format, Protection, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.sensitivity import Gain
 
@@ -49,12 +50,12 @@ class TensorPlan:
     correction_test: CorrectionTest | None = None
 
     @property
-    def cells(self) -> float:
-        """Memory cells: those of the weights, and for fitted levels those of the tables and scales."""
+    def side_cells(self) -> int:
+        """Memory cells of the tables and scales of fitted levels."""
         if not self.storage.fitted:
-            return self.storage.cells
+            return 0
         rows = self.shape[0] if self.storage.granularity == "row" and len(self.shape) > 1 else 1
-        return self.storage.cells + SIDE_CELLS * (rows + self.storage.table_values)
+        return SIDE_CELLS * (rows + self.storage.table_values)
 
     @staticmethod
     def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
@@ -117,8 +118,15 @@ class Plan:
 
     @property
     def cells(self) -> float:
-        """Memory cells, as a share of a plain unprotected memory of the same number of bits."""
-        return sum(tensor.cells for tensor in self.tensors) / (self.bits * self.weights)
+        """Memory cells, tables and scales included, as a share of a plain unprotected memory of so many weights."""
+        protected = Counter[Protection]()
+        for tensor in self.tensors:
+            for section in tensor.storage.sections:
+                for protection in section.format.protections:
+                    protected[protection] += section.weights
+        # Blocks of a code hold bits of any tensor.
+        cells = sum(protection.cells_for(bits) for protection, bits in protected.items())
+        return (cells + sum(tensor.side_cells for tensor in self.tensors)) / (self.bits * self.weights)
 
     @property
     def overhead(self) -> float:
@@ -187,13 +195,23 @@ class Plan:
                 tensor.storage.correction,
                 f"{tensor.gain.squared:.3g} ± {tensor.gain.standard_error:.1g}" if tensor.gain else "-",
                 f"{share:.1%}" if share is not None else "-",
-                f"{tensor.cells:,.0f}",
+                f"{tensor.storage.cells + tensor.side_cells:,.0f}",
             )
         return table
 
 
 def _protected(storage: TensorFormat) -> str:
-    parts = [(section.weights, section.format.protected_bits) for section in storage.sections]
-    if len(parts) == 1:
-        return str(parts[0][1])
-    return ", ".join(f"{bits} x {weights:,}" for weights, bits in parts)
+    weights = Counter[str]()
+    for section in storage.sections:
+        weights[_described(section.format)] += section.weights
+    if len(weights) == 1:
+        return next(iter(weights))
+    return ", ".join(f"{described} x {count:,}" for described, count in weights.items())
+
+
+def _described(fmt: Format) -> str:
+    """Protected bits of evenly spaced levels; for fitted ones the bits under each protection."""
+    if not fmt.table:
+        return str(fmt.protected_bits)
+    kinds = Counter(protection.kind for protection in reversed(fmt.protections))
+    return "+".join(f"{count} {kind}" for kind, count in kinds.items()) or "mean only"
