@@ -47,6 +47,8 @@ class TensorFormat:
             (proposition 4.1); "exact": choose the label whose expected read value is nearest (theory.md 1.4).
         step: "keep" the step of the uncorrected tensor and clip what falls outside, or "recompute" it so that the
             largest corrected weight is just reached.
+        full_scale: full scale of the levels, whatever the weights and the step; what lies outside is clipped. The
+            largest magnitude of the tensor or row if not given.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
@@ -69,11 +71,14 @@ class TensorFormat:
     granularity: Granularity = "tensor"
     correction: Correction = "none"
     step: Step = "keep"
+    full_scale: float | None = None
 
     def __post_init__(self) -> None:
         _checks.one_of("granularity", self.granularity, GRANULARITIES)
         _checks.one_of("correction", self.correction, CORRECTIONS)
         _checks.one_of("step", self.step, STEPS)
+        if self.full_scale is not None:
+            _checks.positive("full_scale", self.full_scale)
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
         if len({(section.format.bits, section.format.encoding, section.format.grid) for section in self.sections}) > 1:
@@ -102,9 +107,11 @@ class TensorFormat:
     def scale(self, weights: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Full scale of the stored levels: float64, of shape () or, for each row, (rows, 1, ...).
 
-        It is the largest magnitude, and with step="recompute" as much larger as the correction needs.
+        It is the largest magnitude, and with step="recompute" as much larger as the correction needs; or `full_scale`.
         """
         low, high = self._extremes(weights.double())
+        if self.full_scale is not None:
+            return torch.full_like(high, self.full_scale)
         if self.step == "keep" or self.correction == "none":
             return torch.maximum(-low, high)
         if self.correction == "paper":

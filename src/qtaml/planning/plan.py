@@ -17,7 +17,7 @@ from qtaml.formats import TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.sensitivity import Gain
 
-Setting = int | float | str | list[str] | dict[str, int]
+Setting = bool | int | float | str | list[str] | dict[str, int]
 """What a method was asked: one argument of it."""
 
 

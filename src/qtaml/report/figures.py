@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a", "#e07a5f", "#3d405b")
+COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a", "#e07a5f", "#3d405b", "#2a9d8f")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Panel:
     """One pair of axes with its curves.
 
     Attributes:
-        curves: at most eight; one of a single point is drawn as a marker.
+        curves: at most nine; one of a single point is drawn as a marker.
         title: what the panel shows.
         x_label: name of the abscissa, with its unit.
         y_label: name of the ordinate, with its unit.
