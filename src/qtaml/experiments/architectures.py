@@ -25,7 +25,7 @@ CNNS = ("SmallCNN", "WideCNN", "DeepCNN", "ResCNN")
 NAMES = (*CNNS, "Transformer")
 TARGET = 0.95
 OVERHEADS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.125, 0.25, 0.5)
-RESOLUTION = 1.02
+RESOLUTION = 1.025
 """Two neighbouring budgets are near enough for a straight line between them if their ratio is below this."""
 
 _ENDS = ("", "_low", "_high")
@@ -174,11 +174,11 @@ def table5(
 
     The rule is the same for TAC and for Uniform-MSP with mixed k. Mean accuracy over the reads is measured on a coarse
     grid of overheads from 0.25% to 50%. The first of them at or above the target and the one before it are the ends of
-    a bracket, which is halved on a logarithmic scale until its ends differ by 2%; the answer lies on the straight line
-    between them. Should the first overhead of the grid reach the target already, it is halved until it does not; should
-    the last not reach it, the other end is the protection of all bits. Uniform-MSP at whole k needs no search: it takes
-    the first whole k that reaches the target. Overheads are those that the plans really take. The target of a search is
-    that of its own trained network, whose searches all see the same errors.
+    a bracket, which is halved on a logarithmic scale until its ends differ by about 2%; the answer lies on the straight
+    line between them. Should the first overhead of the grid reach the target already, it is halved until it does not;
+    should the last not reach it, the other end is the protection of all bits. Uniform-MSP at whole k needs no search:
+    it takes the first whole k that reaches the target. Overheads are those that the plans really take. The target of a
+    search is that of its own trained network, whose searches all see the same errors.
 
     Args:
         laboratory: where to measure.
@@ -260,7 +260,7 @@ def figure5(
 
 def show_networks(rows: Sequence[NetworkRow]) -> Table:
     """A row for each network."""
-    grid = _grid("The networks", "[95% interval over trainings]")
+    grid = _grid("The networks", "[95% interval over trainings]; residual: tensors inside residual branches")
     for column in (
         "network",
         "weights",

@@ -105,14 +105,16 @@ def table(rows: Sequence[Row]) -> Table:
     covered = "trainings and reads" if shown[0].trainings > 1 else "reads and test samples"
     grid = Table(
         title=f"Test accuracy (%) of {NETWORK} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
-        caption=f"mean [95% interval over {covered}]",
+        caption=f"mean [95% interval over {covered}]; between multiples of {1 / BITS:.1%}, Uniform-MSP protects one bit "
+        "more of a part of the weights (mixed k)",
         title_justify="left",
         caption_justify="left",
     )
-    methods = (UNCOMPENSATED, UNIFORM_MSP, MIXED, TAC)
+    # At whole k both readings of Uniform-MSP are the same: one column shows them all.
+    methods = {UNCOMPENSATED: "uncompensated", MIXED: "Uniform-MSP", TAC: "TAC"}
     grid.add_column("overhead", justify="right")
-    for method in methods:
-        grid.add_column(method, justify="right", no_wrap=True)
+    for name in methods.values():
+        grid.add_column(name, justify="right", no_wrap=True)
     for overhead in sorted({row.overhead for row in shown}):
         grid.add_row(f"{overhead:.2%}", *(found.get((method, overhead), "-") for method in methods))
     return grid
