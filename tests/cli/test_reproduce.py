@@ -39,7 +39,7 @@ def test_a_table_has_no_picture(reproduce, tmp_path):
     """Numbers only."""
     ended, out, err = reproduce("table3")
     assert ended == 0, err
-    assert "picture" not in out
+    assert "picture:" not in out
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["table3.json"]
 
 

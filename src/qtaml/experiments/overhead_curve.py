@@ -105,8 +105,8 @@ def table(rows: Sequence[Row]) -> Table:
     covered = "trainings and reads" if shown[0].trainings > 1 else "reads and test samples"
     grid = Table(
         title=f"Test accuracy (%) of {NETWORK} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
-        caption=f"mean [95% interval over {covered}]; between multiples of {1 / BITS:.1%}, Uniform-MSP protects one bit "
-        "more of a part of the weights (mixed k)",
+        caption=f"mean [95% interval over {covered}]; between multiples of {1 / BITS:.1%}, Uniform-MSP protects one "
+        "bit more of a part of the weights (mixed k)",
         title_justify="left",
         caption_justify="left",
     )
