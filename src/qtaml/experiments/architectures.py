@@ -172,13 +172,14 @@ def table5(
 ) -> tuple[BudgetRow, ...]:
     """Search the least overhead for 95% of clean accuracy, on the measured curve of each trained network.
 
-    The rule is the same for TAC and for Uniform-MSP with mixed k. Mean accuracy over the reads is measured on a coarse
-    grid of overheads from 0.25% to 50%. The first of them at or above the target and the one before it are the ends of
-    a bracket, which is halved on a logarithmic scale until its ends differ by about 2%; the answer lies on the straight
-    line between them. Should the first overhead of the grid reach the target already, it is halved until it does not;
-    should the last not reach it, the other end is the protection of all bits. Uniform-MSP at whole k needs no search:
-    it takes the first whole k that reaches the target. Overheads are those that the plans really take. The target of a
-    search is that of its own trained network, whose searches all see the same errors.
+    The rule is the same for TAC and for Uniform-MSP with mixed k. On a coarse grid of overheads from 0.25% to 50%,
+    halving finds two neighbours between which the mean accuracy over the reads comes to the target or above; it is the
+    only such place if accuracy grows with the overhead, as figure 5 shows. They are the ends of a bracket, which is
+    halved on a logarithmic scale until its ends differ by about 2%; the answer lies on the straight line between them.
+    Should the first overhead of the grid reach the target already, it is halved until it does not; should the last not
+    reach it, the other end is the protection of all bits. Uniform-MSP at whole k needs no search: it takes the first
+    whole k that reaches the target. Overheads are those that the plans really take. The target of a search is that of
+    its own trained network, whose searches all see the same errors.
 
     Args:
         laboratory: where to measure.
@@ -367,28 +368,31 @@ def _advance(
 
 def _search(resolution: float) -> _Search:
     """Yields the budgets that it wants measured, and returns the overhead that reaches the target."""
-    records = list((yield OVERHEADS))
-    reached = [_above_target(record) >= 0 for record in records]
-    budgets = list(OVERHEADS)
-    while reached[0] and budgets[0] > _LEAST:
-        budgets.insert(0, budgets[0] / 2)
-        records[:0] = yield budgets[:1]
-        reached.insert(0, _above_target(records[0]) >= 0)
-    if not any(reached):
-        budgets.append(1.0)
-        records += yield budgets[-1:]
-        reached.append(True)
-    first = reached.index(True)
-    if first == 0:
-        return records[0].overhead
-    (low, below), (high, above) = ((budgets[index], records[index]) for index in (first - 1, first))
+    budgets = [*OVERHEADS, 1.0]
+    found: dict[float, Record] = {}
+    first, last = -1, len(OVERHEADS)
+    while last - first > 1:
+        middle = (first + last) // 2
+        (found[budgets[middle]],) = yield [budgets[middle]]
+        first, last = (first, middle) if _above_target(found[budgets[middle]]) >= 0 else (middle, last)
+    high = budgets[last]
+    if high not in found:
+        (found[high],) = yield [high]
+    low = budgets[first] if first >= 0 else high / 2
+    while low not in found:
+        (found[low],) = yield [low]
+        if _above_target(found[low]) >= 0:
+            if low < _LEAST:
+                return found[low].overhead
+            low, high = low / 2, low
+    below, above = found[low], found[high]
     while high / low > resolution:
-        middle = math.sqrt(low * high)
-        (record,) = yield [middle]
+        between = math.sqrt(low * high)
+        (record,) = yield [between]
         if _above_target(record) >= 0:
-            high, above = middle, record
+            high, above = between, record
         else:
-            low, below = middle, record
+            low, below = between, record
     step = -_above_target(below) / (_above_target(above) - _above_target(below))
     return below.overhead + step * (above.overhead - below.overhead)
 

@@ -177,8 +177,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
             ),
         ],
         columns=3,
-        caption=f"{sum(row.holds for row in rows)} of {len(rows)} intervals hold the exact value of theory (95% or more "
-        f"are expected). A weight of {rows[0].bits} bits, {100 * rows[0].p:g}% of them read wrong, {rows[0].draws} "
+        caption=f"{sum(row.holds for row in rows)} of {len(rows)} intervals hold the exact value of theory; 95% or "
+        f"more are expected. A weight of {rows[0].bits} bits, {100 * rows[0].p:g}% of them read wrong, {rows[0].draws} "
         "reads through the fault sampler for each point.",
     )
 

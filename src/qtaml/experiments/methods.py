@@ -121,8 +121,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
     best = "; ".join(f"{row.method} {100 * row.accuracy:.1f}%" for row in ranked[:4])
     return panels_figure(
         [panel],
-        caption=f"With {least:.1%} more cells the best are: {best}. Weight scaling stores what the uncompensated memory "
-        "stores, whose tensors fill their range anyway. Bars: 95% over trainings and reads.",
+        caption=f"With {least:.1%} more cells the best are: {best}. Weight scaling stores what the uncompensated "
+        "memory stores, whose tensors fill their range anyway. Bars: 95% over trainings and reads.",
     )
 
 
