@@ -319,13 +319,14 @@ def draw(rows: Sequence[CurveRow | BudgetRow]) -> "Figure":
             Curve(row.network, [row.saturation_ratio], *([getattr(row, f"{name}{end}")] for end in _ENDS))
             for row in budgets
         ]
+        means = [getattr(row, name) for row in budgets]
         panels.append(
             Panel(
                 factors,
-                f"How many times less overhead, Uniform-MSP at {reading}",
+                f"How many times less overhead than Uniform-MSP, {reading}",
                 "saturation ratio rho*, smaller is more uneven",
                 "overhead of Uniform-MSP over that of TAC",
-                log_y=(1.0, 100.0),
+                log_y=(min(1.0, *means), max(100.0, *means)),
                 legend="best",
             )
         )
@@ -336,7 +337,7 @@ def draw(rows: Sequence[CurveRow | BudgetRow]) -> "Figure":
         caption=f"To {TARGET:.0%} of clean accuracy (dashed) TAC needs from {least.factor_whole:.1f} times "
         f"({least.network}) to {most.factor_whole:.1f} times ({most.network}) less overhead than Uniform-MSP at whole "
         "k, and from "
-        f" {min(row.factor_mixed for row in budgets):.1f} to {max(row.factor_mixed for row in budgets):.1f} "
+        f"{min(row.factor_mixed for row in budgets):.1f} to {max(row.factor_mixed for row in budgets):.1f} "
         "times less if Uniform-MSP may give a part of the weights one bit more. Bars: 95% over trainings (and reads).",
     )
 
