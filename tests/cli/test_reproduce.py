@@ -1,44 +1,52 @@
 """`qtaml reproduce`."""
 
 import json
-from functools import partial
-from types import SimpleNamespace
 
 import pytest
 
-from qtaml.cli import reproduce
-from qtaml.experiments import error_law
-
 
 @pytest.fixture
-def _few_draws(monkeypatch):
-    """The same experiment from fewer reads."""
-    quick = SimpleNamespace(compute=partial(error_law.compute, draws=1000), table=error_law.table, draw=error_law.draw)
-    monkeypatch.setitem(reproduce.RESULTS, "figure1", quick)
+def reproduce(command, tmp_path):
+    """The command at its smallest size, in a folder of its own."""
+
+    def call(*arguments):
+        size = ("--trials", 2, "--trainings", 1, "--workers", 1)
+        return command("reproduce", *arguments, *size, "--out", tmp_path / "out", "--work", tmp_path / "work")
+
+    return call
 
 
-@pytest.mark.usefixtures("_few_draws")
-def test_figure_one_is_a_table_numbers_and_a_picture(command, tmp_path):
-    """The numbers on disk are those of the library at this seed; nothing else is left in the folder."""
-    ended, out, err = command("reproduce", "figure1", "--out", tmp_path, "--seed", 3)
+def test_a_figure_is_a_table_numbers_and_a_picture(reproduce, tmp_path):
+    """The numbers say how they were made; a second run measures nothing and says the same."""
+    ended, out, err = reproduce("figure8", "--seed", 3)
     assert ended == 0, err
-    assert "theory" in out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure1.json", "figure1.png"]
-    assert (tmp_path / "figure1.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "figure1.json").read_text() == error_law.compute(draws=1000, seed=3).to_json()
+    assert "full TAC" in out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["figure8.json", "figure8.png"]
+    assert (tmp_path / "out" / "figure8.png").read_bytes().startswith(b"\x89PNG")
+    result = json.loads((tmp_path / "out" / "figure8.json").read_text())
+    manifest = result["manifest"]
+    assert (manifest["seed"], manifest["trials"], manifest["training_seeds"]) == (3, 2, [0])
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "work" / "measurements").iterdir()}
 
-
-@pytest.mark.usefixtures("_few_draws")
-def test_json_goes_to_standard_output(command, tmp_path):
-    """And is what the file holds."""
-    ended, out, err = command("reproduce", "figure1", "--out", tmp_path, "--json")
+    ended, out, err = reproduce("figure8", "--seed", 3, "--json")
     assert ended == 0, err
-    assert json.loads(out) == json.loads((tmp_path / "figure1.json").read_text())
+    assert json.loads(out)["rows"] == result["rows"]
+    assert json.loads(out) == json.loads((tmp_path / "out" / "figure8.json").read_text())
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work" / "measurements").iterdir()} == kept
 
 
-def test_unknown_names_list_the_known_ones(command, tmp_path):
+def test_a_table_has_no_picture(reproduce, tmp_path):
+    """Numbers only."""
+    ended, out, err = reproduce("table3")
+    assert ended == 0, err
+    assert "picture:" not in out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["table3.json"]
+
+
+def test_unknown_names_list_the_known_ones(reproduce, tmp_path):
     """With exit code 2, and nothing written."""
-    ended, _, err = command("reproduce", "figure9", "--out", tmp_path)
+    ended, _, err = reproduce("figure99")
     assert ended == 2
-    assert "name must be one of 'figure1', 'figure8', got 'figure9'" in err
-    assert list(tmp_path.iterdir()) == []
+    assert "name must be one of 'figure1'" in err
+    assert "got 'figure99'" in err
+    assert not (tmp_path / "out").exists()

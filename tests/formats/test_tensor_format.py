@@ -1,5 +1,7 @@
 """How a tensor is stored: scales, sections, mean correction and step, and the bias and error table of theory.md 1.4."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,28 @@ def test_the_largest_magnitude_is_the_full_scale(encoding: str, grid: str, dtype
     error = (stored.decode(words, scale) - weights.double()).abs()
     assert words.shape == weights.shape
     assert error.max() <= step * (0.5 if grid == "half_step" else 1.0) + ROUNDING
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "row"])
+@pytest.mark.parametrize("correction", CORRECTIONS)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_given_full_scale_holds_for_any_weights(granularity: str, correction: str, step: str) -> None:
+    """Levels reach as far as asked, in each row and under each correction; what lies outside is clipped."""
+    weights = torch.tensor([[0.1, -0.2], [3.0, -0.4]])
+    stored = whole(4, granularity=granularity, correction=correction, step=step)
+    stored = replace(stored, full_scale=2.0)
+    words, scale = stored.encode(weights, Uniform(0.0))
+    assert scale.unique().tolist() == [2.0]
+    assert scale.shape == ((2, 1) if granularity == "row" else ())
+    expected = torch.tensor([[0.1, -0.2], [2.0, -0.4]], dtype=torch.float64)
+    torch.testing.assert_close(stored.decode(words, scale), expected, rtol=0, atol=2 / 255)
+
+
+@pytest.mark.parametrize("full_scale", [0.0, -1.0, float("inf")])
+def test_impossible_full_scales_are_refused(full_scale: float) -> None:
+    """The message names the argument."""
+    with pytest.raises(ArgumentError, match="full_scale must be"):
+        TensorFormat((Section(1, Format()),), full_scale=full_scale)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3, 3)])

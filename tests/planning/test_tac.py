@@ -273,3 +273,17 @@ def test_floors_match_any_name_of_a_tied_tensor():
     plan = plan_of(TRANSFORMER, overhead=0.5, floors={"head.*": 3})
     embed = next(tensor for tensor in plan.tensors if tensor.name == "embed.weight")
     assert min(section.format.protected_bits for section in embed.storage.sections) >= 3
+
+
+def test_always_correct_takes_every_tensor_unmeasured():
+    """Each tensor of the plan is corrected, with the same protection as when it is measured; the setting is kept."""
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
+    always = qtaml.compensate(model, batch, p=0.1, overhead=0.1, correction="paper", always_correct=True)
+    measured = qtaml.compensate(model, batch, p=0.1, overhead=0.1, correction="paper")
+    assert {tensor.storage.correction for tensor in always.tensors} == {"paper"}
+    assert {tensor.correction_test for tensor in always.tensors} == {None}
+    assert all(tensor.correction_test is not None for tensor in measured.tensors)
+    assert [t.storage.sections for t in always.tensors] == [t.storage.sections for t in measured.tensors]
+    read = qtaml.Plan.from_json(always.to_json())
+    assert read == always
+    assert read.settings["always_correct"] is True

@@ -7,19 +7,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qtaml import _files
 from qtaml.cli import device, reproduce
 from qtaml.cli.inputs import first_samples, load_data, load_model, parse_floor, stored_model
 from qtaml.cli.options import JsonOption, SeedOption
 from qtaml.errors import ArgumentError, BudgetError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, evaluate
 from qtaml.experiments import overhead_curve
+from qtaml.experiments.experiment import result_json, save_result
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import Uniform
 from qtaml.formats import Correction, Encoding, Granularity, Grid, Step
 from qtaml.memory import load, read_manifest, store
-from qtaml.networks import SmallCNN, load_digits, train_classifier
 from qtaml.planning import Allocation, compensate, predict
 from qtaml.report import save_figure
+
+DEMO_OVERHEADS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10, 0.125, 0.25)
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 unexpected failure, 2 bad arguments or inputs, 3 budget below the least one, "
@@ -40,25 +42,24 @@ app.command("reproduce")(reproduce.reproduce_command)
 
 @app.command("demo")
 def demo_command(
-    out: Annotated[Path, typer.Option(help="Folder for the picture and the numbers.")] = Path("out/demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the picture, the numbers and what they are made of.")] = Path(
+        "out/demo"
+    ),
     p: Annotated[float, typer.Option("--p", help="Flip probability of a cell, in [0, 0.5).")] = 0.10,
     trials: Annotated[int, typer.Option(help="Reads of the memory for each point.")] = 30,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on handwritten digits, store it in a leaking memory, compensate it: a table and a picture."""
-    Uniform(p)
-    digits = load_digits()
-    model = train_classifier(SmallCNN, digits.train_images, digits.train_labels, seed=seed)
-    metric = Accuracy(digits.test_images, digits.test_labels)
-    curve = overhead_curve.compute(model, digits.train_images[:64], metric, p=p, trials=trials, seed=seed)
-    _files.write_text(out / "overhead_curve.json", curve.to_json())
-    picture = save_figure(overhead_curve.draw(curve), out / "overhead_curve.png")
+    laboratory = Laboratory(out, trials=trials, training_seeds=(seed,), seed=seed)
+    rows = overhead_curve.over_overhead(laboratory, overheads=DEMO_OVERHEADS, p=p)
+    title, manifest = overhead_curve.TABLE2.title, laboratory.manifest()
+    save_result(out / "overhead_curve.json", title, rows, manifest)
+    picture = save_figure(overhead_curve.draw(rows), out / "overhead_curve.png")
     if as_json:
-        typer.echo(curve.to_json(), nl=False)
+        typer.echo(result_json(title, rows, manifest), nl=False)
         return
-    console = Console()
-    console.print(overhead_curve.table(curve))
+    Console().print(overhead_curve.table(rows))
     typer.echo(f"picture: {picture}\nnumbers: {out / 'overhead_curve.json'}")
 
 

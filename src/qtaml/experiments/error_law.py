@@ -1,7 +1,7 @@
 """The law of the weight error against Monte Carlo through the fault sampler (figure 1 of the paper)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from rich.table import Table
 from scipy import stats
 
-from qtaml import _checks, _files
+from qtaml import _checks
 from qtaml._progress import track
 from qtaml._random import child_seed, torch_generator
 from qtaml.errors import ArgumentError
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import Uniform, word_dtype
 from qtaml.formats import Format
 from qtaml.report import Curve, Panel, panels_figure
@@ -27,114 +29,72 @@ GROUPS = 40
 """Groups of draws that the jackknife leaves out in turn."""
 
 SHARE_BITS = (2, 3, 4, 5, 6, 8, 10, 12)
-WIDTHS = (1, 2, 4, 8, 16, 32, 64)
+WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 SHOWN_WEIGHT = 0.25
 """The weight whose distribution is shown, in units of the full scale."""
+
+PANELS = {
+    "distribution": ("probability of an error", "error (steps)"),
+    "mean": ("mean error (steps)", "stored weight (full scale)"),
+    "variance": ("variance (squared steps)", "stored weight (full scale)"),
+    "top_bit_share": ("share of the most significant bit", "bits of a word"),
+    "output_kurtosis": ("excess kurtosis of a sum", "weights in the sum"),
+}
+"""What each panel compares, and over what: theorems 3.1, 3.2, A.11, 3.4 and remark 3.5."""
 
 # Rarer errors, with their wide intervals, would hide the shape; the numbers hold them all.
 _FEWEST_SHOWN = 30
 _WORDS_AT_ONCE = 1 << 20
 _Floats = NDArray[np.float64]
 _Statistic = Callable[[_Floats], _Floats]
+_Point = tuple[float, float, float, float, float]
+"""Abscissa, theory, estimate, and the ends of its interval."""
 
 
 @dataclass(frozen=True)
-class Point:
+class Row:
     """One number by theory and by Monte Carlo.
 
     Attributes:
-        x: abscissa.
+        panel: what is compared, a key of `PANELS`.
+        x: what it is compared over.
         theory: exact value.
-        measured: estimate from the draws.
-        low: lower end of its 95 per cent interval.
-        high: upper end.
+        measured: estimate from the draws, with its 95 per cent interval.
+        bits: bits of a word.
+        p: flip probability.
+        draws: reads for each row.
     """
 
+    panel: str
     x: float
     theory: float
     measured: float
-    low: float
-    high: float
+    measured_low: float
+    measured_high: float
+    bits: int
+    p: float
+    draws: int
 
     @property
     def holds(self) -> bool:
         """Whether theory lies in the interval."""
-        return self.low <= self.theory <= self.high
+        return self.measured_low <= self.theory <= self.measured_high
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One panel: a quantity by theory as a line, and by Monte Carlo at some places.
-
-    Attributes:
-        quantity: what is compared.
-        place: what it is compared over.
-        x: abscissae of the theory.
-        theory: exact values there.
-        points: where it was measured.
-    """
-
-    quantity: str
-    place: str
-    x: tuple[float, ...]
-    theory: tuple[float, ...]
-    points: tuple[Point, ...]
-
-
-@dataclass(frozen=True)
-class ErrorLawFigure:
-    """The law of the weight error against Monte Carlo.
-
-    Attributes:
-        bits: bits of a word.
-        p: flip probability.
-        draws: reads for each point.
-        seed: seed of the reads.
-        word: the stored word whose distribution is shown.
-        distribution: probability of each error of that word, over the error in steps (theorem 3.1).
-        mean: mean error in steps over the stored weight in units of the full scale (theorem 3.2).
-        variance: variance in squared steps over the same (theorem A.11).
-        top_bit_share: share of the most significant bit in the variance, over the bits of a word (theorem 3.4).
-        output_kurtosis: excess kurtosis of a sum of so many weight errors, over their number (remark 3.5).
-        versions: versions of what made the figure.
-    """
-
-    bits: int
-    p: float
-    draws: int
-    seed: int
-    word: int
-    distribution: Comparison
-    mean: Comparison
-    variance: Comparison
-    top_bit_share: Comparison
-    output_kurtosis: Comparison
-    versions: dict[str, str] = field(default_factory=_files.versions)
-
-    @property
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """Every panel, in order."""
-        return self.distribution, self.mean, self.variance, self.top_bit_share, self.output_kurtosis
-
-    def to_json(self) -> str:
-        """The figure's numbers as JSON."""
-        return _files.to_json(self)
-
-
-def compute(*, bits: int = 8, p: float = 0.10, draws: int = 200_000, seed: int = 0) -> ErrorLawFigure:
+def compute(laboratory: Laboratory, *, bits: int = 8, p: float = 0.10, draws: int = 200_000) -> tuple[Row, ...]:
     """Read words many times through the fault sampler and compare their errors with theory.
 
     The intervals of the distribution are exact binomial ones (Clopper and Pearson). All others come from a jackknife
     over 40 groups of draws with Student's t, which needs no assumption about the shape of the error.
 
     Args:
+        laboratory: only its seed is used; nothing is trained.
         bits: bits of a word B, 2 to 16.
         p: flip probability, in (0, 0.5).
-        draws: reads for each point, at least 1000; what does not divide by 40 is left out in all but the distribution.
-        seed: the same seed gives the same result.
+        draws: reads for each row, at least 1000; what does not divide by 40 is left out in all but the distribution.
 
     Returns:
-        The five comparisons.
+        The rows of the five panels, in order.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed.
@@ -143,81 +103,73 @@ def compute(*, bits: int = 8, p: float = 0.10, draws: int = 200_000, seed: int =
         paper, section 5.1 and figure 1.
     """
     _checks.integer("draws", draws, 1000)
-    _checks.integer("seed", seed, 0)
     if _checks.flip_probability("p", p) == 0:
         raise ArgumentError(f"p must be above 0 for errors to be seen, got {p!r}")
-    fmt, fault = Format(bits), Uniform(p)
-    word = int(fmt.encode(torch.tensor([SHOWN_WEIGHT])).item())
-    mean, variance = _moments_over_words(fmt, fault, draws, seed)
-    return ErrorLawFigure(
-        bits,
-        p,
-        draws,
-        seed,
-        word,
-        _distribution(fmt, fault, word, draws, seed),
-        mean,
-        variance,
-        _top_bit_share(fault, draws, seed),
-        _output_kurtosis(fmt, fault, draws, seed),
-    )
+    fmt, fault, seed = Format(bits), Uniform(p), laboratory.seed
+    points = {
+        "distribution": _distribution(fmt, fault, draws, seed),
+        **_moments_over_words(fmt, fault, draws, seed),
+        "top_bit_share": _top_bit_share(fault, draws, seed),
+        "output_kurtosis": _output_kurtosis(fmt, fault, draws, seed),
+    }
+    return tuple(Row(panel, *point, bits, p, draws) for panel in PANELS for point in points[panel])
 
 
-def table(result: ErrorLawFigure) -> Table:
-    """Up to five points of each panel, and how many of all its intervals hold the theory."""
+def table(rows: Sequence[Row]) -> Table:
+    """Up to five rows of each panel, and how many of all its intervals hold the theory."""
     grid = Table(
-        title=f"Error of a {result.bits}-bit weight at p = {result.p:g}: theory and {result.draws} reads",
+        title=f"Error of a {rows[0].bits}-bit weight at p = {rows[0].p:g}: theory and {rows[0].draws} reads",
         caption="[95% interval: exact binomial for probabilities, jackknife over groups of reads for the others]",
         title_justify="left",
         caption_justify="left",
     )
     for column in ("quantity", "at", "theory", "Monte Carlo", "intervals that hold"):
         grid.add_column(column, justify="left" if column == "quantity" else "right")
-    for comparison in result.comparisons:
-        points = comparison.points
-        holding = f"{sum(point.holds for point in points)} of {len(points)}"
-        for number, point in enumerate(points[:: -(-len(points) // 5)]):
-            measured = f"{point.measured:.4g} [{point.low:.4g}, {point.high:.4g}]"
-            names = (comparison.quantity, holding) if number == 0 else ("", "")
-            grid.add_row(names[0], f"{point.x:.3g}", f"{point.theory:.4g}", measured, names[1])
+    for panel, (quantity, place) in PANELS.items():
+        own = [row for row in rows if row.panel == panel]
+        holding = f"{sum(row.holds for row in own)} of {len(own)}"
+        for number, row in enumerate(own[:: -(-len(own) // 5)]):
+            measured = f"{row.measured:.4g} [{row.measured_low:.4g}, {row.measured_high:.4g}]"
+            names = (f"{quantity} over {place}", holding) if number == 0 else ("", "")
+            grid.add_row(names[0], f"{row.x:.3g}", f"{row.theory:.4g}", measured, names[1])
         grid.add_section()
     return grid
 
 
-def draw(result: ErrorLawFigure) -> "Figure":
+def draw(rows: Sequence[Row]) -> "Figure":
     """Five panels: theory as lines, Monte Carlo as points with their 95% intervals."""
-    largest = max(result.variance.theory)
-    share, kurtosis = result.top_bit_share, result.output_kurtosis
+    own = {panel: [row for row in rows if row.panel == panel] for panel in PANELS}
+    largest = max(row.theory for row in own["variance"])
     return panels_figure(
         [
             Panel(
-                _curves(result.distribution),
-                f"Distribution of the error of word {result.word}",
-                result.distribution.place,
+                _curves(own["distribution"]),
+                f"Distribution of the error of weight {SHOWN_WEIGHT}",
+                PANELS["distribution"][1],
                 "probability",
-                log_y=(_FEWEST_SHOWN / result.draws, 1.0),
+                log_y=(_FEWEST_SHOWN / rows[0].draws, 1.0),
                 legend="upper left",
             ),
-            Panel(_curves(result.mean), "Mean: drift to zero", result.mean.place, "mean error (steps)", legend="best"),
+            Panel(_curves(own["mean"]), "Mean: drift to zero", PANELS["mean"][1], PANELS["mean"][0], legend="best"),
             Panel(
-                _curves(result.variance),
+                _curves(own["variance"]),
                 "Variance: the same for every weight",
-                result.variance.place,
-                "variance (squared steps)",
+                PANELS["variance"][1],
+                PANELS["variance"][0],
                 limits=(0.9 * largest, 1.1 * largest),
             ),
             Panel(
-                _curves(share),
+                _curves(own["top_bit_share"]),
                 "The most significant bit's share of the variance",
-                share.place,
+                PANELS["top_bit_share"][1],
                 "share",
                 reference=("limit 3/4", 0.75),
                 legend="best",
             ),
             Panel(
-                _curves(kurtosis),
+                _curves(own["output_kurtosis"]),
                 "Sums of weight errors become Gaussian",
-                kurtosis.place,
+                PANELS["output_kurtosis"][1],
                 "excess kurtosis",
                 reference=("Gaussian", 0.0),
                 log_x=True,
@@ -225,10 +177,17 @@ def draw(result: ErrorLawFigure) -> "Figure":
             ),
         ],
         columns=3,
+        caption=f"{sum(row.holds for row in rows)} of {len(rows)} intervals hold the exact value of theory; 95% or "
+        f"more are expected. A weight of {rows[0].bits} bits, {100 * rows[0].p:g}% of them read wrong, {rows[0].draws} "
+        "reads through the fault sampler for each point.",
     )
 
 
-def _distribution(fmt: Format, fault: Uniform, word: int, draws: int, seed: int) -> Comparison:
+FIGURE1 = Experiment("The law of the weight error against Monte Carlo", compute, table, draw)
+
+
+def _distribution(fmt: Format, fault: Uniform, draws: int, seed: int) -> list[_Point]:
+    word = int(fmt.encode(torch.tensor([SHOWN_WEIGHT])).item())
     errors, chances = ErrorLaw(fmt.bits, fault.p).pmf(word)
     drawn = _errors(fmt, fault, torch.full((draws,), word), child_seed(seed, "distribution"))
     found = dict(zip(*(part.tolist() for part in np.unique(drawn, return_counts=True)), strict=True))
@@ -236,32 +195,25 @@ def _distribution(fmt: Format, fault: Uniform, word: int, draws: int, seed: int)
     for error, chance in zip(errors.tolist(), chances.tolist(), strict=True):
         count = int(found.get(error, 0))
         interval = stats.binomtest(count, draws).proportion_ci(CONFIDENCE, method="exact")
-        points.append(Point(error, chance, count / draws, float(interval.low), float(interval.high)))
-    return Comparison(
-        "probability of an error", "error (steps)", tuple(errors.tolist()), tuple(chances.tolist()), tuple(points)
-    )
+        points.append((float(error), chance, count / draws, float(interval.low), float(interval.high)))
+    return points
 
 
-def _moments_over_words(fmt: Format, fault: Uniform, draws: int, seed: int) -> tuple[Comparison, Comparison]:
-    law, words = ErrorLaw(fmt.bits, fault.p), np.arange(2**fmt.bits)
-    weights, lines = fmt.readout(), (np.asarray(law.mean(words)), np.asarray(law.variance(words)))
-    points: tuple[list[Point], list[Point]] = ([], [])
+def _moments_over_words(fmt: Format, fault: Uniform, draws: int, seed: int) -> dict[str, list[_Point]]:
+    law, words, weights = ErrorLaw(fmt.bits, fault.p), np.arange(2**fmt.bits), fmt.readout()
+    theory = {"mean": np.asarray(law.mean(words)), "variance": np.asarray(law.variance(words))}
+    statistics = {"mean": _mean, "variance": _variance}
+    points: dict[str, list[_Point]] = {"mean": [], "variance": []}
     for word in track(np.unique(np.linspace(0, words[-1], 17).round().astype(int)).tolist(), "reading words"):
-        drawn = _errors(fmt, fault, torch.full((_whole_groups(draws),), word), child_seed(seed, "word", word))
-        sums = _power_sums(drawn)
-        for line, into, statistic in zip(lines, points, (_mean, _variance), strict=True):
-            into.append(_point(weights[word], line[word], statistic, sums))
-    shown = slice(None, None, max(1, len(words) // 256))
-    x = tuple(weights[shown].tolist())
-    names = ("mean error (steps)", "variance (squared steps)")
-    mean, variance = (
-        Comparison(name, "stored weight (full scale)", x, tuple(line[shown].tolist()), tuple(of_line))
-        for name, line, of_line in zip(names, lines, points, strict=True)
-    )
-    return mean, variance
+        sums = _power_sums(
+            _errors(fmt, fault, torch.full((_whole_groups(draws),), word), child_seed(seed, "word", word))
+        )
+        for name, into in points.items():
+            into.append(_point(weights[word], theory[name][word], statistics[name], sums))
+    return points
 
 
-def _top_bit_share(fault: Uniform, draws: int, seed: int) -> Comparison:
+def _top_bit_share(fault: Uniform, draws: int, seed: int) -> list[_Point]:
     points = []
     for bits in track(SHARE_BITS, "reading words of each length"):
         fmt, word, top = Format(bits), 2**bits // 3, 2 ** (bits - 1)
@@ -270,30 +222,16 @@ def _top_bit_share(fault: Uniform, draws: int, seed: int) -> Comparison:
         wrong = (drawn + word >= top) != (word >= top)
         sums = np.concatenate([_power_sums(drawn), _power_sums(top * wrong.astype(np.float64))], axis=1)
         points.append(_point(bits, closed_forms.top_bits_share(bits), _share, sums))
-    return Comparison(
-        "share of the most significant bit",
-        "bits of a word",
-        tuple(float(bits) for bits in SHARE_BITS),
-        tuple(point.theory for point in points),
-        tuple(points),
-    )
+    return points
 
 
-def _output_kurtosis(fmt: Format, fault: Uniform, draws: int, seed: int) -> Comparison:
+def _output_kurtosis(fmt: Format, fault: Uniform, draws: int, seed: int) -> list[_Point]:
     one_weight, points = float(ErrorLaw(fmt.bits, fault.p).kurtosis(0)), []
     for width in track(WIDTHS, "reading layers of each width"):
         stored = torch.randint(0, 2**fmt.bits, (width,), generator=torch_generator(seed, "stored", width))
-        points.append(
-            _point(width, one_weight / width, _kurtosis, _power_sums(_outputs(fmt, fault, stored, draws, seed)))
-        )
-    x = np.geomspace(WIDTHS[0], WIDTHS[-1], 61)
-    return Comparison(
-        "excess kurtosis of a sum",
-        "weights in the sum",
-        tuple(x.tolist()),
-        tuple((one_weight / x).tolist()),
-        tuple(points),
-    )
+        sums = _power_sums(_outputs(fmt, fault, stored, draws, seed))
+        points.append(_point(width, one_weight / width, _kurtosis, sums))
+    return points
 
 
 def _outputs(fmt: Format, fault: Uniform, stored: torch.Tensor, draws: int, seed: int) -> _Floats:
@@ -324,14 +262,14 @@ def _power_sums(drawn: _Floats) -> _Floats:
     return np.stack([(groups**power).sum(1) for power in range(5)], axis=1)
 
 
-def _point(x: float, theory: float, statistic: _Statistic, sums: _Floats) -> Point:
+def _point(x: float, theory: float, statistic: _Statistic, sums: _Floats) -> _Point:
     """Estimate and interval from power sums of each group: the jackknife leaves out one group after the other."""
     total = sums.sum(0)
     whole, without = float(statistic(total)), statistic(total - sums)
     pseudo = len(sums) * whole - (len(sums) - 1) * without
     estimate, error = float(pseudo.mean()), float(pseudo.std(ddof=1)) / len(sums) ** 0.5
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(sums) - 1)) * error
-    return Point(float(x), float(theory), estimate, estimate - half, estimate + half)
+    return float(x), float(theory), estimate, estimate - half, estimate + half
 
 
 def _mean(sums: _Floats) -> _Floats:
@@ -358,9 +296,10 @@ def _ratio(above: _Floats, below: _Floats) -> _Floats:
     return np.asarray(np.where(below > 0, above / np.where(below > 0, below, 1.0), 0.0))
 
 
-def _curves(comparison: Comparison) -> Sequence[Curve]:
-    columns = ([getattr(point, name) for point in comparison.points] for name in ("x", "measured", "low", "high"))
+def _curves(rows: Sequence[Row]) -> Sequence[Curve]:
+    names = ("x", "measured", "measured_low", "measured_high")
+    columns = ([getattr(row, name) for row in rows] for name in names)
     return [
         Curve("Monte Carlo, 95% intervals", *columns, points=True),
-        Curve("theory", comparison.x, comparison.theory),
+        Curve("theory", [row.x for row in rows], [row.theory for row in rows]),
     ]

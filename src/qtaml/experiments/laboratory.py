@@ -33,15 +33,17 @@ from qtaml.planning import (
     Plan,
     Setting,
     compensate,
+    fixed_point,
     magnitude_protection,
     random_protection,
     sensitivity_protection,
     uniform_msp,
+    weight_scaling,
 )
 
 Settings = dict[str, Setting]
 _Call = Callable[[Callable[..., None], Sequence[tuple[Any, ...]], str], None]
-Method = Literal["uniform_msp", "tac", "magnitude", "sensitivity", "random"]
+Method = Literal["uniform_msp", "tac", "magnitude", "sensitivity", "random", "fixed_point", "weight_scaling"]
 
 METHODS: dict[Method, Callable[[nn.Module, Data, AnyFault, int, dict[str, Any]], Plan]] = {
     "uniform_msp": lambda model, data, fault, seed, given: uniform_msp(model, fault=fault, **given),
@@ -51,6 +53,8 @@ METHODS: dict[Method, Callable[[nn.Module, Data, AnyFault, int, dict[str, Any]],
         model, data.calibration, fault=fault, seed=seed, **given
     ),
     "random": lambda model, data, fault, seed, given: random_protection(model, fault=fault, seed=seed, **given),
+    "fixed_point": lambda model, data, fault, seed, given: fixed_point(model, fault=fault, **given),
+    "weight_scaling": lambda model, data, fault, seed, given: weight_scaling(model, fault=fault, **given),
 }
 """How each method plans the storage of a network; the settings are its keyword arguments."""
 
@@ -131,7 +135,10 @@ class Measured:
 
     @property
     def estimate(self) -> Estimate:
-        """Mean and interval; see `networks_interval`."""
+        """Mean and interval; see `networks_interval`. Of a single trained network: over reads and test samples."""
+        if len(self.records) == 1:
+            result = self.records[0].result
+            return Estimate(result.mean, result.low, result.high)
         estimate = networks_interval(self.values)
         if self.records[0].task.case.metric == "accuracy":
             return Estimate(estimate.mean, max(estimate.low, 0.0), min(estimate.high, 1.0))

@@ -1,158 +1,210 @@
-"""Accuracy over the overhead of cells: nothing, Uniform-MSP and TAC (table 2 and figure 2 of the paper)."""
+"""Accuracy over overhead and over flip probability: nothing, Uniform-MSP and TAC (table 2 and figure 2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
-from torch import nn
 
-from qtaml import _files
-from qtaml._progress import track
-from qtaml.evaluate import Result, SampleMetric, evaluate
-from qtaml.memory import store
-from qtaml.model import Batch
-from qtaml.planning import Plan, compensate, uniform_msp
+from qtaml.experiments.experiment import Experiment, percent
+from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.faults import Uniform
+from qtaml.networks import NETWORKS
 from qtaml.report import Curve, Panel, panels_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OVERHEADS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10, 0.125, 0.25)
-
-Method = Literal["uncompensated", "uniform_msp", "tac"]
-_NAMES: dict[Method, str] = {"uncompensated": "uncompensated", "uniform_msp": "Uniform-MSP", "tac": "TAC"}
+NETWORK = "SmallCNN"
+BITS = 8
+OVERHEADS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10, 0.125, 0.1875, 0.25, 0.375, 0.5)
+PROBABILITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
+UNIFORM_MSP, MIXED, TAC, UNCOMPENSATED = "Uniform-MSP", "Uniform-MSP, mixed k", "TAC", "uncompensated"
 
 
 @dataclass(frozen=True)
-class Point:
-    """One plan and what it reaches.
+class Row:
+    """One method at one overhead and flip probability.
 
     Attributes:
-        method: how the plan was made.
+        over: what the panel goes over, "overhead" or "p".
+        method: its name. Uniform-MSP exists at whole numbers of protected bits; with mixed k, part of the weights of
+            each tensor has one bit more.
         overhead: overhead asked.
-        spent: overhead that the plan takes.
-        mean: accuracy, mean over reads.
-        low: lower end of its 95 per cent interval, over reads and test samples.
-        high: upper end of the same.
-        reads_low: lower end of the interval over reads of these very test samples.
-        reads_high: upper end of the same.
+        spent: overhead that its plans take, mean over the trained networks.
+        p: flip probability.
+        accuracy: mean over networks and reads, with its interval.
+        clean: accuracy outside the leaking memory.
+        trainings: trained networks; of a single one, the interval is over reads and test samples.
+        network: name of the network.
     """
 
-    method: Method
+    over: Literal["overhead", "p"]
+    method: str
     overhead: float
     spent: float
-    mean: float
-    low: float
-    high: float
-    reads_low: float
-    reads_high: float
-
-
-@dataclass(frozen=True)
-class OverheadCurve:
-    """Accuracy over overhead, method by method.
-
-    Attributes:
-        network: name of the network.
-        clean: accuracy of the network outside the leaking memory.
-        p: flip probability.
-        trials: reads for each point.
-        seed: seed of calibration and errors.
-        rows: one for each method and overhead.
-        versions: versions of what made the curve.
-    """
-
-    network: str
-    clean: float
     p: float
-    trials: int
-    seed: int
-    rows: tuple[Point, ...]
-    versions: dict[str, str] = field(default_factory=_files.versions)
-
-    def to_json(self) -> str:
-        """The curve as JSON."""
-        return _files.to_json(self)
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    clean: float
+    trainings: int
+    network: str = NETWORK
 
 
-def compute(
-    model: nn.Module,
-    calibration: Batch,
-    metric: SampleMetric,
-    *,
-    p: float,
-    overheads: Sequence[float] = OVERHEADS,
-    trials: int = 30,
-    seed: int = 0,
-) -> OverheadCurve:
-    """Plan, store and read the network for every overhead and method, under common random numbers.
+def over_overhead(
+    laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS, p: float = NETWORKS[NETWORK].p
+) -> tuple[Row, ...]:
+    """Plan, store and read the network for every overhead and method.
 
     Args:
-        model: the trained network; it is not changed.
-        calibration: inputs for TAC.
-        metric: accuracy on the test data.
+        laboratory: where to measure.
+        overheads: shares of a plain memory.
         p: flip probability.
-        overheads: shares of a plain memory. Uniform-MSP exists at whole numbers of bits only.
-        trials: reads for each point.
-        seed: seed of calibration and errors.
 
     Returns:
-        The curve.
+        A row for each method and overhead at which it exists.
 
     Source:
-        paper, section 5.2.
+        paper, section 5.2 and table 2.
     """
-
-    def measure(method: Method, overhead: float, plan: Plan) -> Point:
-        result: Result = evaluate(store(model, plan), metric, trials=trials, seed=seed)
-        interval = (result.low, result.high, result.reads_low, result.reads_high)
-        return Point(method, overhead, plan.overhead, result.mean, *interval)
-
-    rows = [measure("uncompensated", 0.0, uniform_msp(model, p=p, protected_bits=0))]
-    for overhead in track(overheads, "storing at each overhead"):
-        bits = 8 * overhead
-        if bits >= 1 and bits.is_integer():
-            rows.append(measure("uniform_msp", overhead, uniform_msp(model, p=p, protected_bits=int(bits))))
-        rows.append(measure("tac", overhead, compensate(model, calibration, p=p, overhead=overhead, seed=seed)))
-    clean = float(metric.scores(model).double().mean())
-    return OverheadCurve(type(model).__name__, clean, p, trials, seed, tuple(rows))
+    asked = [("overhead", UNCOMPENSATED, 0.0, p)]
+    for overhead in overheads:
+        if overhead > 0:
+            asked += [("overhead", MIXED, overhead, p)]
+            asked += [("overhead", UNIFORM_MSP, overhead, p)] * (BITS * overhead).is_integer()
+        asked += [("overhead", TAC, overhead, p)]
+    return _measure(laboratory, asked)
 
 
-def table(curve: OverheadCurve) -> Table:
-    """The curve as a table: a row for each overhead, a column for each method."""
-    found = {
-        (row.method, row.overhead): f"{100 * row.mean:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
-        for row in curve.rows
-    }
+def figure2(
+    laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS, probabilities: Sequence[float] = PROBABILITIES
+) -> tuple[Row, ...]:
+    """The rows over overhead, and accuracy over flip probability at a few overheads.
+
+    Args:
+        laboratory: where to measure.
+        overheads: shares of a plain memory.
+        probabilities: flip probabilities.
+
+    Returns:
+        The rows of both panels.
+
+    Source:
+        paper, section 5.2 and figure 2.
+    """
+    methods = ((TAC, 0.05), (UNIFORM_MSP, 0.25), (UNIFORM_MSP, 0.125), (UNCOMPENSATED, 0.0))
+    asked = [("p", method, overhead, p) for method, overhead in methods for p in probabilities]
+    return over_overhead(laboratory, overheads=overheads) + _measure(laboratory, asked)
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """A row for each overhead, a column for each method."""
+    shown = [row for row in rows if row.over == "overhead"]
+    found = {(row.method, row.overhead): percent(row, "accuracy") for row in shown}
+    covered = "trainings and reads" if shown[0].trainings > 1 else "reads and test samples"
     grid = Table(
-        title=f"Test accuracy (%) of {curve.network} at p = {curve.p:g}; clean {100 * curve.clean:.1f}",
-        caption=f"mean of {curve.trials} reads [95% interval over reads and test samples]",
+        title=f"Test accuracy (%) of {NETWORK} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
+        caption=f"mean [95% interval over {covered}]; between multiples of {1 / BITS:.1%}, Uniform-MSP protects one "
+        "bit more of a part of the weights (mixed k)",
         title_justify="left",
         caption_justify="left",
     )
+    # At whole k both readings of Uniform-MSP are the same: one column shows them all.
+    methods = {UNCOMPENSATED: "uncompensated", MIXED: "Uniform-MSP", TAC: "TAC"}
     grid.add_column("overhead", justify="right")
-    for name in _NAMES.values():
+    for name in methods.values():
         grid.add_column(name, justify="right", no_wrap=True)
-    for overhead in sorted({row.overhead for row in curve.rows}):
-        grid.add_row(f"{overhead:.1%}", *(found.get((method, overhead), "-") for method in _NAMES))
+    for overhead in sorted({row.overhead for row in shown}):
+        grid.add_row(f"{overhead:.2%}", *(found.get((method, overhead), "-") for method in methods))
     return grid
 
 
-def draw(curve: OverheadCurve) -> "Figure":
-    """The curve as a picture."""
-    curves = []
-    for method, name in _NAMES.items():
-        rows = [row for row in curve.rows if row.method == method]
-        if rows:
-            x = [100 * row.spent for row in rows]
-            values = ([100 * getattr(row, key) for row in rows] for key in ("mean", "low", "high"))
-            curves.append(Curve(name, x, *values))
-    panel = Panel(
-        curves,
-        title=f"{curve.network} in a memory that reads {100 * curve.p:g}% of its bits wrong",
-        x_label="overhead: protected share of the bits (%)",
-        y_label="test accuracy (%)",
-        reference=("clean", 100 * curve.clean),
+def table_of_figure2(rows: Sequence[Row]) -> Table:
+    """A row for each flip probability, a column for each method and overhead."""
+    shown = [row for row in rows if row.over == "p"]
+    found = {(_label(row), row.p): percent(row, "accuracy") for row in shown}
+    labels = tuple(dict.fromkeys(map(_label, shown)))
+    grid = Table(
+        title=f"Test accuracy (%) of {NETWORK}; clean {100 * shown[0].clean:.1f}",
+        caption="mean [95% interval]",
+        title_justify="left",
+        caption_justify="left",
     )
-    return panels_figure([panel])
+    grid.add_column("p", justify="right")
+    for label in labels:
+        grid.add_column(label, justify="right", no_wrap=True)
+    for p in sorted({row.p for row in shown}):
+        grid.add_row(f"{p:g}", *(found[label, p] for label in labels))
+    return grid
+
+
+def draw(rows: Sequence[Row]) -> "Figure":
+    """Accuracy over overhead, and over flip probability if there are such rows."""
+    covered = "trainings and reads" if rows[0].trainings > 1 else "reads and test samples"
+    over_overhead, over_p = ([row for row in rows if row.over == over] for over in ("overhead", "p"))
+    panels = [
+        _panel(
+            over_overhead,
+            [row.method for row in over_overhead],
+            [100 * row.spent for row in over_overhead],
+            f"{NETWORK}, {100 * over_overhead[0].p:g}% of the bits read wrong",
+            "overhead: protected share of the bits (%)",
+        )
+    ]
+    caption = "TAC puts its protected bits where the output feels them; Uniform-MSP buys the same for every tensor."
+    if over_p:
+        labels = [_label(row) for row in over_p]
+        x = [100 * row.p for row in over_p]
+        panels.append(_panel(over_p, labels, x, "At fixed overheads", "bits read wrong (%)", log_x=True))
+        caption += " Right: how much worse a memory each of them bears."
+    return panels_figure(panels, caption=f"{caption} Bars: 95% over {covered}.")
+
+
+TABLE2 = Experiment("Accuracy over overhead: nothing, Uniform-MSP and TAC", over_overhead, table)
+FIGURE2 = Experiment("Accuracy over overhead and over flip probability", figure2, table_of_figure2, draw)
+
+
+def case(network: str, method: str, overhead: float, p: float | None = None) -> Case:
+    """How a method of this module stores a network; `p` is that of the paper if not given."""
+    fault = None if p in (None, NETWORKS[network].p) else Uniform(p)
+    if method == TAC:
+        return Case(network, "tac", {"overhead": overhead}, fault)
+    bits = BITS * overhead
+    # One spelling of a number, so that the whole k of both readings is one measurement.
+    return Case(network, "uniform_msp", {"protected_bits": int(bits) if bits.is_integer() else bits}, fault)
+
+
+def _measure(laboratory: Laboratory, asked: Sequence[tuple[str, str, float, float]]) -> tuple[Row, ...]:
+    cases = [case(NETWORK, method, overhead, p) for _, method, overhead, p in asked]
+    return tuple(
+        Row(
+            "p" if over == "p" else "overhead",
+            method,
+            overhead,
+            measured.overhead,
+            p,
+            *measured.estimate,
+            clean=measured.clean,
+            trainings=len(measured.records),
+        )
+        for (over, method, overhead, p), measured in zip(
+            asked, laboratory.measure(cases, "storing at each overhead"), strict=True
+        )
+    )
+
+
+def _panel(
+    rows: Sequence[Row], labels: Sequence[str], x: Sequence[float], title: str, x_label: str, log_x: bool = False
+) -> Panel:
+    curves = []
+    for label in dict.fromkeys(labels):
+        chosen = [index for index, own in enumerate(labels) if own == label]
+        columns = ([100 * getattr(rows[i], f"accuracy{end}") for i in chosen] for end in ("", "_low", "_high"))
+        curves.append(Curve(label, [x[i] for i in chosen], *columns, points=label == UNIFORM_MSP))
+    clean = ("clean", 100 * rows[0].clean)
+    return Panel(curves, title, x_label, "test accuracy (%)", reference=clean, log_x=log_x, legend="best")
+
+
+def _label(row: Row) -> str:
+    return f"{row.method}, {row.overhead:.1%}" if row.overhead else row.method

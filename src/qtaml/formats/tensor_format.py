@@ -47,9 +47,11 @@ class TensorFormat:
             linear or convolution layer).
         correction: mean correction before storage. "none"; "paper": multiply by 1/(1-2p), whatever the protection
             (proposition 4.1); "exact": choose the label whose expected read value is nearest (theory.md 1.4).
-        readout_gain: factor on what is read, for formats with a table.
         step: "keep" the step of the uncorrected tensor and clip what falls outside, or "recompute" it so that the
             largest corrected weight is just reached.
+        full_scale: full scale of the levels, whatever the weights and the step; what lies outside is clipped. The
+            largest magnitude of the tensor or row if not given.
+        readout_gain: factor on what is read, for formats with a table.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
@@ -72,23 +74,23 @@ class TensorFormat:
     granularity: Granularity = "tensor"
     correction: Correction = "none"
     step: Step = "keep"
+    full_scale: float | None = None
     readout_gain: float = 1.0
 
     def __post_init__(self) -> None:
         _checks.one_of("granularity", self.granularity, GRANULARITIES)
         _checks.one_of("correction", self.correction, CORRECTIONS)
         _checks.one_of("step", self.step, STEPS)
+        if self.full_scale is not None:
+            _checks.positive("full_scale", self.full_scale)
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
         if self.fitted and not all(section.format.table for section in self.sections):
             raise ArgumentError("sections of one tensor must all have a table, or none of them")
         if self.fitted and self.correction != "none":
             raise ArgumentError(f"correction must be 'none' for formats with a table, got {self.correction!r}")
-        if (
-            not self.fitted
-            and len({(section.format.bits, section.format.encoding, section.format.grid) for section in self.sections})
-            > 1
-        ):
+        kinds = {(section.format.bits, section.format.encoding, section.format.grid) for section in self.sections}
+        if not self.fitted and len(kinds) > 1:
             raise ArgumentError("sections of one tensor must share bits, encoding and grid")
 
     @property
@@ -125,11 +127,13 @@ class TensorFormat:
         """Scale of the stored levels: float64, of shape () or, for each row, (rows, 1, ...).
 
         It is the largest magnitude, and with step="recompute" as much larger as the correction needs; for fitted levels
-        the root mean square.
+        the root mean square; or `full_scale`.
         """
         if self.fitted:
             return self._over(weights.double(), lambda w, dims: w.square().mean(dims, keepdim=True).sqrt())
         low, high = self._extremes(weights.double())
+        if self.full_scale is not None:
+            return torch.full_like(high, self.full_scale)
         if self.step == "keep" or self.correction == "none":
             return torch.maximum(-low, high)
         if self.correction == "paper":

@@ -2,10 +2,12 @@
 
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
 from qtaml.planning.baselines import (
+    fixed_point,
     magnitude_protection,
     random_protection,
     sensitivity_protection,
     uniform_msp,
+    weight_scaling,
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction
 from qtaml.planning.designer import REAL_DECODERS, Decoding, Designer
@@ -34,6 +36,7 @@ __all__ = [
     "allocated_error",
     "compensate",
     "error_bound",
+    "fixed_point",
     "magnitude_protection",
     "measure_correction",
     "predict",
@@ -44,4 +47,5 @@ __all__ = [
     "sensitivity_protection",
     "spread_protection",
     "uniform_msp",
+    "weight_scaling",
 ]

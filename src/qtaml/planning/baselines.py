@@ -1,13 +1,16 @@
-"""Plans that TAC is compared with: the same protection everywhere, by magnitude, by sensitivity, at random."""
+"""Plans that TAC is compared with: no or the same protection everywhere, by magnitude, by sensitivity, at random."""
 
+import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from qtaml import _checks
 from qtaml._random import child_seed
+from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, given
 from qtaml.formats import Encoding, Format, Granularity, Grid, Ideal, Raw, Section, TensorFormat
 from qtaml.model import Batch, aliases, stored_weights
@@ -22,7 +25,7 @@ def uniform_msp(
     *,
     p: float | None = None,
     fault: AnyFault | None = None,
-    protected_bits: int,
+    protected_bits: float,
     bits: int = 8,
     encoding: Encoding = "offset_binary",
     grid: Grid = "half_step",
@@ -32,13 +35,15 @@ def uniform_msp(
 ) -> Plan:
     """Uniform-MSP: the same number of most significant bits protected in every tensor, no correction.
 
-    With no protected bits it is the uncompensated memory.
+    With no protected bits it is the uncompensated memory. A number that is not whole is the mixed reading: of 1.5 bits,
+    the first half of the weights of each tensor has two protected bits and the others one.
 
     Args:
         model: the trained network; it is not changed.
         p: flip probability of a cell, in [0, 0.5); or
         fault: a fault model.
-        protected_bits: protected bits of every weight, 0 to `bits`.
+        protected_bits: protected bits of every weight, or their mean over the weights of each tensor, 0 to `bits`. What
+            does not come out at a whole weight is rounded down.
         bits: bits of a word.
         encoding: labels of the levels.
         grid: "half_step" or the paper's "integer".
@@ -59,16 +64,85 @@ def uniform_msp(
     Example:
         >>> uniform_msp(nn.Linear(4, 2), p=0.1, protected_bits=2).overhead
         0.25
+        >>> uniform_msp(nn.Linear(4, 2), p=0.1, protected_bits=1.5).overhead
+        0.1875
     """
     faults = given(p, fault)
     base = Format(bits=bits, encoding=encoding, grid=grid)
-    protected_bits = _checks.integer("protected_bits", protected_bits, 0, bits)
-    shared = base.protect(protected_bits)
+    share = _checks.real("protected_bits", protected_bits)
+    if not 0 <= share <= bits or isinstance(protected_bits, bool):
+        raise ArgumentError(f"protected_bits must be a number from 0 to {bits}, got {protected_bits!r}")
     weights = stored_weights(model, include=include, exclude=exclude)
-    storages = {name: TensorFormat((Section(w.numel(), shared),), granularity) for name, w in weights.items()}
-    method = "uniform_msp" if protected_bits else "uncompensated"
-    settings: dict[str, Setting] = {"protected_bits": protected_bits}
+    storages = {name: TensorFormat(_mixed(w.numel(), base, share), granularity) for name, w in weights.items()}
+    method = "uniform_msp" if share else "uncompensated"
+    settings: dict[str, Setting] = {"protected_bits": int(share) if share.is_integer() else share}
     return _plan(method, model, faults, weights, storages, settings)
+
+
+def fixed_point(model: nn.Module, *, p: float | None = None, fault: AnyFault | None = None) -> Plan:
+    """A fixed-point memory: one range for all tensors, the least power of two that holds the largest weight.
+
+    It is what weight scaling improves on, without any protection.
+
+    Args:
+        model: the trained network; it is not changed.
+        p: flip probability of a cell, in [0, 0.5); or
+        fault: a fault model.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        ModelError: as `uniform_msp`.
+
+    Source:
+        Fuengfusin and Tamukoh, arXiv 2411.18993 (8-bit fixed point); paper, section 2.
+
+    Example:
+        >>> model = nn.Linear(2, 1)
+        >>> _ = nn.init.constant_(model.weight, 0.3)
+        >>> fixed_point(model, p=0.1).tensors[0].storage.full_scale
+        0.5
+    """
+    faults, weights = given(p, fault), stored_weights(model)
+    largest = max(float(weight.abs().max()) for weight in weights.values())
+    full_scale = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
+    storages = {
+        name: TensorFormat((Section(weight.numel(), Format()),), full_scale=full_scale)
+        for name, weight in weights.items()
+    }
+    return _plan("fixed_point", model, faults, weights, storages, {})
+
+
+def weight_scaling(model: nn.Module, *, p: float | None = None, fault: AnyFault | None = None) -> Plan:
+    """Weight scaling: each tensor is multiplied before storage so that it just fills the range, and divided when read.
+
+    With one constant for each tensor at its largest magnitude this is the uncompensated memory, whose levels always
+    reach from the largest magnitude down to its negative.
+
+    Args:
+        model: the trained network; it is not changed.
+        p: flip probability of a cell, in [0, 0.5); or
+        fault: a fault model.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        ModelError: as `uniform_msp`.
+
+    Source:
+        Fuengfusin and Tamukoh, arXiv 2411.18993; paper, sections 2 and 4.6.
+
+    Example:
+        >>> model = nn.Linear(4, 2)
+        >>> plain = uniform_msp(model, p=0.1, protected_bits=0)
+        >>> weight_scaling(model, p=0.1).tensors == plain.tensors
+        True
+    """
+    return replace(uniform_msp(model, p=p, fault=fault, protected_bits=0), method="weight_scaling", settings={})
 
 
 def magnitude_protection(
@@ -235,6 +309,15 @@ def _plan(
     others = aliases(model, list(weights))
     entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]
     return Plan(method, fault, tuple(entries), dict(settings))
+
+
+def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:
+    """Sections of which the first has one protected bit more than the second, so that their mean is as asked."""
+    fewer = math.floor(protected_bits)
+    # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of weights.
+    first = math.floor((protected_bits - fewer) * weights + 1e-6)
+    counts = ((first, fewer + 1), (weights - first, fewer))
+    return tuple(Section(count, base.protect(protected)) for count, protected in counts if count)
 
 
 def _with_ideal(positions: set[int], bits: int) -> Format:

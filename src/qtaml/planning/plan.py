@@ -21,7 +21,7 @@ from qtaml.sensitivity import Gain
 SIDE_CELLS = 32
 """Cells of one value of a table or scale: 16 bits, each at the price of the paper's ideal code."""
 
-Setting = int | float | str | list[str] | dict[str, int]
+Setting = bool | int | float | str | list[str] | dict[str, int]
 """What a method was asked: one argument of it."""
 
 

@@ -45,6 +45,7 @@ def compensate(
     allocation: Allocation = "split",
     correction: Correction = "exact",
     step: Step = "keep",
+    always_correct: bool = False,
     floors: Mapping[str, int] | None = None,
     residual_floor: int = 0,
     passes: int = 32,
@@ -73,6 +74,7 @@ def compensate(
             "greedy".
         correction: "exact" (theory.md 1.4), the paper's factor ("paper"), or "none".
         step: "keep" the quantisation step under correction, or "recompute" it.
+        always_correct: correct every tensor, without the measurement of step 3.
         floors: least protected bits by pattern of tensor names, such as {"block*": 1}.
         residual_floor: least protected bits of tensors inside residual branches, found in the traced graph.
         passes: backward passes of step 1.
@@ -119,8 +121,11 @@ def compensate(
     tensors = []
     for name, weight in track(weights.items(), "measuring mean corrections"):
         tried = replace(protected.storages[name], correction=correction, step=step)
-        test = measure_correction(model, calibration, name, weight, tried, faults, trials=trials, seed=seed)
-        storage = tried if test is not None and test.helps else replace(tried, correction="none")
+        test = None
+        if not always_correct:
+            test = measure_correction(model, calibration, name, weight, tried, faults, trials=trials, seed=seed)
+        helps = always_correct or (test is not None and test.helps)
+        storage = tried if helps else replace(tried, correction="none")
         entry = TensorPlan.of(name, shared_names[name], weight, storage)
         error = gains[name].squared * storage.summed_variance(*storage.encode(weight, faults), faults)
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
@@ -130,6 +135,7 @@ def compensate(
         "allocation": allocation,
         "correction": correction,
         "step": step,
+        "always_correct": always_correct,
     }
     settings |= {"floors": used, "residual_floor": residual_floor, "passes": passes, "trials": trials, "seed": seed}
     settings |= {"include": list(include), "exclude": list(exclude)}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a", "#e07a5f", "#3d405b")
+COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a", "#e07a5f", "#3d405b", "#2a9d8f")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Panel:
     """One pair of axes with its curves.
 
     Attributes:
-        curves: at most eight; one of a single point is drawn as a marker.
+        curves: at most nine; one of a single point is drawn as a marker.
         title: what the panel shows.
         x_label: name of the abscissa, with its unit.
         y_label: name of the ordinate, with its unit.
@@ -50,7 +50,7 @@ class Panel:
         log_x: logarithmic abscissa.
         log_y: limits of a logarithmic ordinate; linear if not given.
         limits: limits of a linear ordinate; those of the curves if not given.
-        legend: place of the legend; one that suits the ordinate if not given.
+        legend: place of the legend, "outside" for right of the axes; one that suits the ordinate if not given.
     """
 
     curves: Sequence[Curve]
@@ -61,7 +61,7 @@ class Panel:
     log_x: bool = False
     log_y: tuple[float, float] | None = None
     limits: tuple[float, float] | None = None
-    legend: Literal["best", "center", "upper left", "lower right"] | None = None
+    legend: Literal["best", "center", "upper left", "lower right", "outside"] | None = None
 
 
 def panels_figure(panels: Sequence[Panel], *, columns: int | None = None, caption: str = "") -> "Figure":
@@ -136,4 +136,7 @@ def _draw(axes: "Axes", panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", fontsize=11)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc=panel.legend or ("lower right" if not panel.log_y else "best"))
+    if panel.legend == "outside":
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    else:
+        axes.legend(frameon=False, loc=panel.legend or ("lower right" if not panel.log_y else "best"))

@@ -1,0 +1,465 @@
+"""The networks, and the least overhead at which each reaches 95% of its clean accuracy (tables 4, 5, figure 5)."""
+
+import math
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+from torch import nn
+
+from qtaml.evaluate import Estimate, trainings_interval
+from qtaml.experiments.experiment import Experiment, percent
+from qtaml.experiments.laboratory import Case, Laboratory, Measured, Record
+from qtaml.experiments.overhead_curve import BITS, MIXED, TAC, UNIFORM_MSP, case
+from qtaml.model import residual_weights
+from qtaml.networks import NETWORKS
+from qtaml.planning import predict
+from qtaml.report import Curve, Panel, panels_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CNNS = ("SmallCNN", "WideCNN", "DeepCNN", "ResCNN")
+NAMES = (*CNNS, "Transformer")
+TARGET = 0.95
+OVERHEADS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.125, 0.25, 0.5)
+RESOLUTION = 1.025
+"""Two neighbouring budgets are near enough for a straight line between them if their ratio is below this."""
+
+_ENDS = ("", "_low", "_high")
+_LEAST = OVERHEADS[0] / 64
+_KINDS: dict[type[nn.Module], str] = {
+    nn.Embedding: "embedding",
+    nn.Conv2d: "convolution",
+    nn.MultiheadAttention: "attention",
+    nn.Linear: "linear",
+    nn.BatchNorm2d: "BatchNorm",
+    nn.LayerNorm: "LayerNorm",
+}
+_Search = Generator[Sequence[float], Sequence[Record], float]
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """What a network is.
+
+    Attributes:
+        network: its name.
+        weights: weights in the leaking memory.
+        parameters: all parameters, those outside the memory too.
+        tensors: stored tensors.
+        residual_tensors: those of them that lie inside residual branches.
+        structure: its layers.
+        clean: accuracy, mean over trainings, with its interval.
+    """
+
+    network: str
+    weights: int
+    parameters: int
+    tensors: int
+    residual_tensors: int
+    structure: str
+    clean: float
+    clean_low: float
+    clean_high: float
+
+
+@dataclass(frozen=True)
+class BudgetRow:
+    """Overheads at which a network reaches the target, means over trainings of their logarithms, with intervals.
+
+    Attributes:
+        network: its name.
+        p: flip probability.
+        clean: accuracy outside the leaking memory, mean over the trained networks.
+        target: accuracy to be reached, mean over the trained networks.
+        tac: overhead of TAC.
+        uniform_whole: overhead of Uniform-MSP at whole numbers of protected bits.
+        uniform_mixed: the same with mixed k.
+        factor_whole: how many times less TAC needs than Uniform-MSP at whole k, paired by training.
+        factor_mixed: the same for mixed k.
+        saturation_ratio: rho*, what theorem 4.6 predicts for the ratio of output errors at one budget.
+        interior_from: least overhead at which rho* holds, mean over trainings; above 1 if nowhere.
+    """
+
+    network: str
+    p: float
+    clean: float
+    target: float
+    tac: float
+    tac_low: float
+    tac_high: float
+    uniform_whole: float
+    uniform_whole_low: float
+    uniform_whole_high: float
+    uniform_mixed: float
+    uniform_mixed_low: float
+    uniform_mixed_high: float
+    factor_whole: float
+    factor_whole_low: float
+    factor_whole_high: float
+    factor_mixed: float
+    factor_mixed_low: float
+    factor_mixed_high: float
+    saturation_ratio: float
+    saturation_ratio_low: float
+    saturation_ratio_high: float
+    interior_from: float
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """Accuracy of a network at one overhead.
+
+    Attributes:
+        network: its name.
+        p: flip probability.
+        method: how it is stored.
+        overhead: overhead that its plans take, mean over the trained networks.
+        accuracy: mean over networks and reads, with its interval.
+        clean: accuracy outside the leaking memory.
+    """
+
+    network: str
+    p: float
+    method: str
+    overhead: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    clean: float
+
+
+def table4(laboratory: Laboratory, *, networks: Sequence[str] = NAMES) -> tuple[NetworkRow, ...]:
+    """Size, structure and clean accuracy of each network.
+
+    Args:
+        laboratory: where to train and measure.
+        networks: keys of `qtaml.networks.NETWORKS`.
+
+    Returns:
+        A row for each network.
+
+    Source:
+        paper, section 5.5 and table 4; section 5.6.
+    """
+    plain = [Case(name, "uniform_msp", {"protected_bits": 0}) for name in networks]
+    rows = []
+    for name, measured in zip(networks, laboratory.measure(plain, "reading without protection"), strict=True):
+        model, data = laboratory.network(name, laboratory.training_seeds[0])
+        plan = laboratory.plan(measured.records[0].task.case, laboratory.training_seeds[0])
+        clean = trainings_interval([record.clean for record in measured.records])
+        rows.append(
+            NetworkRow(
+                name,
+                plan.weights,
+                sum(parameter.numel() for parameter in model.parameters()),
+                len(plan.tensors),
+                len(residual_weights(model, data.calibration)),
+                _structure(model),
+                clean.mean,
+                max(clean.low, 0.0),
+                min(clean.high, 1.0),
+            )
+        )
+    return tuple(rows)
+
+
+def table5(
+    laboratory: Laboratory, *, networks: Sequence[str] = NAMES, resolution: float = RESOLUTION
+) -> tuple[BudgetRow, ...]:
+    """Search the least overhead for 95% of clean accuracy, on the measured curve of each trained network.
+
+    The rule is the same for TAC and for Uniform-MSP with mixed k. On a coarse grid of overheads from 0.25% to 50%,
+    halving finds two neighbours between which the mean accuracy over the reads comes to the target or above; it is the
+    only such place if accuracy grows with the overhead, as figure 5 shows. They are the ends of a bracket, which is
+    halved on a logarithmic scale until its ends differ by about 2%; the answer lies on the straight line between them.
+    Should the first overhead of the grid reach the target already, it is halved until it does not; should the last not
+    reach it, the other end is the protection of all bits. Uniform-MSP at whole k needs no search: it takes the first
+    whole k that reaches the target. Overheads are those that the plans really take. The target of a search is that of
+    its own trained network, whose searches all see the same errors.
+
+    Args:
+        laboratory: where to measure.
+        networks: keys of `qtaml.networks.NETWORKS`.
+        resolution: ratio of the ends of a bracket at which it is narrow enough, above 1.
+
+    Returns:
+        A row for each network.
+
+    Source:
+        paper, section 5.5 and table 5; rho* of theorem 4.6.
+    """
+    keys = [(name, seed, method) for name in networks for seed in laboratory.training_seeds for method in _SEARCHES]
+    budgets = _advance(laboratory, {key: _SEARCHES[key[2]](resolution) for key in keys})
+    rows = []
+    for name in networks:
+        (measured,) = laboratory.measure([case(name, TAC, OVERHEADS[0])])
+        tac, whole, mixed = (
+            np.log([budgets[name, seed, method] for seed in laboratory.training_seeds])
+            for method in (TAC, UNIFORM_MSP, MIXED)
+        )
+        logarithms = {
+            "tac": tac,
+            "uniform_whole": whole,
+            "uniform_mixed": mixed,
+            "factor_whole": whole - tac,
+            "factor_mixed": mixed - tac,
+        }
+        estimates = {
+            f"{field}{end}": math.exp(value)
+            for field, values in logarithms.items()
+            for end, value in zip(_ENDS, trainings_interval(values.tolist()), strict=True)
+        }
+        ratio, interior_from = _saturation(laboratory, name)
+        rows.append(
+            BudgetRow(
+                name,
+                NETWORKS[name].p,
+                measured.clean,
+                TARGET * measured.clean,
+                saturation_ratio=ratio.mean,
+                saturation_ratio_low=ratio.low,
+                saturation_ratio_high=ratio.high,
+                interior_from=interior_from,
+                **estimates,
+            )
+        )
+    return tuple(rows)
+
+
+def figure5(
+    laboratory: Laboratory,
+    *,
+    networks: Sequence[str] = CNNS,
+    overheads: Sequence[float] = OVERHEADS,
+    resolution: float = RESOLUTION,
+) -> tuple[CurveRow | BudgetRow, ...]:
+    """Accuracy over overhead, and the budgets of `table5`.
+
+    Args:
+        laboratory: where to measure.
+        networks: keys of `qtaml.networks.NETWORKS`.
+        overheads: shares of a plain memory.
+        resolution: as for `table5`.
+
+    Returns:
+        A row for each network, method and overhead, then one for each network as in `table5`.
+
+    Source:
+        paper, section 5.5 and figure 5.
+    """
+    asked = [(name, method, overhead) for name in networks for method in (TAC, MIXED) for overhead in overheads]
+    found = laboratory.measure([case(*one) for one in asked], "storing at each overhead")
+    return (
+        *(_curve_row(name, method, one) for (name, method, _), one in zip(asked, found, strict=True)),
+        *table5(laboratory, networks=networks, resolution=resolution),
+    )
+
+
+def show_networks(rows: Sequence[NetworkRow]) -> Table:
+    """A row for each network."""
+    grid = _grid("The networks", "[95% interval over trainings]; residual: tensors inside residual branches")
+    for column in (
+        "network",
+        "weights",
+        "parameters",
+        "tensors",
+        "in residual branches",
+        "structure",
+        "clean accuracy (%)",
+    ):
+        grid.add_column(column, justify="left" if column in ("network", "structure") else "right")
+    for row in rows:
+        sizes = (f"{row.weights:,}", f"{row.parameters:,}", str(row.tensors), str(row.residual_tensors))
+        grid.add_row(row.network, *sizes, row.structure, percent(row, "clean"))
+    return grid
+
+
+def show_budgets(rows: Sequence[CurveRow | BudgetRow]) -> Table:
+    """A row for each network: overheads, factors and rho*."""
+    grid = _grid(
+        f"Least overhead (%) for {TARGET:.0%} of clean accuracy",
+        "geometric mean [95% interval over trainings]; rho* holds from the overhead in its brackets on",
+    )
+    for column in (
+        "network",
+        "p",
+        "target (%)",
+        "TAC",
+        "Uniform-MSP, whole k",
+        "mixed k",
+        "times less",
+        "times less, mixed k",
+        "rho*",
+    ):
+        grid.add_column(column, justify="left" if column == "network" else "right")
+    for row in rows:
+        if isinstance(row, BudgetRow):
+            grid.add_row(
+                row.network,
+                f"{row.p:g}",
+                f"{100 * row.target:.1f}",
+                *(_overhead(row, name) for name in ("tac", "uniform_whole", "uniform_mixed")),
+                *(_factor(row, name) for name in ("factor_whole", "factor_mixed")),
+                f"{row.saturation_ratio:.3f} ({row.interior_from:.0%})",
+            )
+    return grid
+
+
+def draw(rows: Sequence[CurveRow | BudgetRow]) -> "Figure":
+    """A panel of accuracy over overhead for each network, and two of the factors over rho*."""
+    budgets = [row for row in rows if isinstance(row, BudgetRow)]
+    curves = [row for row in rows if isinstance(row, CurveRow)]
+    panels = [_accuracy_panel([row for row in curves if row.network == one.network], one) for one in budgets]
+    for name, reading in (("factor_whole", "whole k"), ("factor_mixed", "mixed k")):
+        factors = [
+            Curve(row.network, [row.saturation_ratio], *([getattr(row, f"{name}{end}")] for end in _ENDS))
+            for row in budgets
+        ]
+        means = [getattr(row, name) for row in budgets]
+        panels.append(
+            Panel(
+                factors,
+                f"How many times less overhead than Uniform-MSP, {reading}",
+                "saturation ratio rho*, smaller is more uneven",
+                "overhead of Uniform-MSP over that of TAC",
+                log_y=(min(1.0, *means), max(100.0, *means)),
+                legend="best",
+            )
+        )
+    least, most = (pick(budgets, key=lambda row: row.factor_whole) for pick in (min, max))
+    return panels_figure(
+        panels,
+        columns=3,
+        caption=f"To {TARGET:.0%} of clean accuracy (dashed) TAC needs from {least.factor_whole:.1f} times "
+        f"({least.network}) to {most.factor_whole:.1f} times ({most.network}) less overhead than Uniform-MSP at whole "
+        "k, and from "
+        f"{min(row.factor_mixed for row in budgets):.1f} to {max(row.factor_mixed for row in budgets):.1f} "
+        "times less if Uniform-MSP may give a part of the weights one bit more. Bars: 95% over trainings (and reads).",
+    )
+
+
+TABLE4 = Experiment("The networks", table4, show_networks)
+TABLE5 = Experiment("Least overhead for 95% of clean accuracy", table5, show_budgets)
+FIGURE5 = Experiment("Accuracy over overhead of each architecture", figure5, show_budgets, draw)
+
+
+def _advance(
+    laboratory: Laboratory, searches: Mapping[tuple[str, int, str], _Search]
+) -> dict[tuple[str, int, str], float]:
+    """Run searches side by side: what all of them ask next is measured in one go, in parallel."""
+    wanted = {key: next(search) for key, search in searches.items()}
+    found = {}
+    while wanted:
+        asked = [(key, budget) for key, budgets in wanted.items() for budget in budgets]
+        tasks = [laboratory.task(case(name, method, budget), seed) for (name, seed, method), budget in asked]
+        records = iter(laboratory.run(tasks, "searching the least overhead"))
+        answers = {key: [next(records) for _ in budgets] for key, budgets in wanted.items()}
+        wanted = {}
+        for key, answer in answers.items():
+            try:
+                wanted[key] = searches[key].send(answer)
+            except StopIteration as end:
+                found[key] = float(end.value)
+    return found
+
+
+def _search(resolution: float) -> _Search:
+    """Yields the budgets that it wants measured, and returns the overhead that reaches the target."""
+    budgets = [*OVERHEADS, 1.0]
+    found: dict[float, Record] = {}
+    first, last = -1, len(OVERHEADS)
+    while last - first > 1:
+        middle = (first + last) // 2
+        (found[budgets[middle]],) = yield [budgets[middle]]
+        first, last = (first, middle) if _above_target(found[budgets[middle]]) >= 0 else (middle, last)
+    high = budgets[last]
+    if high not in found:
+        (found[high],) = yield [high]
+    low = budgets[first] if first >= 0 else high / 2
+    while low not in found:
+        (found[low],) = yield [low]
+        if _above_target(found[low]) >= 0:
+            if low < _LEAST:
+                return found[low].overhead
+            low, high = low / 2, low
+    below, above = found[low], found[high]
+    while high / low > resolution:
+        between = math.sqrt(low * high)
+        (record,) = yield [between]
+        if _above_target(record) >= 0:
+            high, above = between, record
+        else:
+            low, below = between, record
+    step = -_above_target(below) / (_above_target(above) - _above_target(below))
+    return below.overhead + step * (above.overhead - below.overhead)
+
+
+def _first_whole(resolution: float) -> _Search:
+    """The first whole k that reaches the target: there is nothing to resolve."""
+    for bits in range(1, BITS):
+        (record,) = yield [bits / BITS]
+        if _above_target(record) >= 0:
+            return record.overhead
+    return 1.0
+
+
+_SEARCHES = {TAC: _search, MIXED: _search, UNIFORM_MSP: _first_whole}
+
+
+def _above_target(record: Record) -> float:
+    return record.result.mean - TARGET * record.clean
+
+
+def _saturation(laboratory: Laboratory, name: str) -> tuple[Estimate, float]:
+    """The saturation ratio over trainings, and the mean overhead from which it holds."""
+    ratios, starts = [], []
+    for seed in laboratory.training_seeds:
+        model, data = laboratory.network(name, seed)
+        prediction = predict(model, data.calibration, p=NETWORKS[name].p, seed=laboratory.seed)
+        ratios.append(prediction.saturation_ratio)
+        starts.append(prediction.interior[0] if prediction.interior else math.inf)
+    return trainings_interval(ratios), float(np.mean(starts))
+
+
+def _curve_row(name: str, method: str, measured: Measured) -> CurveRow:
+    return CurveRow(name, NETWORKS[name].p, method, measured.overhead, *measured.estimate, clean=measured.clean)
+
+
+def _accuracy_panel(rows: Sequence[CurveRow], budget: BudgetRow) -> Panel:
+    curves = []
+    for method in dict.fromkeys(row.method for row in rows):
+        own = [row for row in rows if row.method == method]
+        columns = ([100 * getattr(row, f"accuracy{end}") for row in own] for end in _ENDS)
+        curves.append(Curve(method, [100 * row.overhead for row in own], *columns))
+    return Panel(
+        curves,
+        f"{budget.network}, {100 * budget.p:g}% of the bits read wrong",
+        "overhead: protected share of the bits (%)",
+        "test accuracy (%)",
+        reference=("target", 100 * budget.target),
+        log_x=True,
+    )
+
+
+def _structure(model: nn.Module) -> str:
+    # By type, not by class: the projection inside an attention is a linear layer of its own class.
+    kinds = [_KINDS[type(module)] for module in model.modules() if type(module) in _KINDS]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS.values() if kind in kinds)
+
+
+def _overhead(row: BudgetRow, name: str) -> str:
+    mean, low, high = (f"{100 * getattr(row, f'{name}{end}'):.3g}" for end in _ENDS)
+    return f"{mean} [{low}, {high}]"
+
+
+def _factor(row: BudgetRow, name: str) -> str:
+    mean, low, high = (f"{getattr(row, f'{name}{end}'):.1f}" for end in _ENDS)
+    return f"{mean} [{low}, {high}]"
+
+
+def _grid(title: str, caption: str) -> Table:
+    return Table(title=title, caption=caption, title_justify="left", caption_justify="left")

@@ -1,0 +1,65 @@
+"""Every experiment of the catalog, at a tiny size through the same code."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from qtaml.experiments.catalog import CATALOG
+from qtaml.experiments.experiment import percent, save_result
+from qtaml.report import save_figure
+
+TINY = {
+    "figure1": {"draws": 1000},
+    "table2": {"overheads": (0.0, 0.05, 0.125)},
+    "figure2": {"overheads": (0.05,), "probabilities": (0.02, 0.1)},
+    "table3": {"probabilities": (0.1,)},
+    "table4": {"networks": ("SmallCNN",)},
+    "table5": {"networks": ("SmallCNN",), "resolution": 1.5},
+    "figure5": {"networks": ("SmallCNN",), "overheads": (0.01, 0.125), "resolution": 1.5},
+    "figure8": {"overheads": (0.05,)},
+    "table9": {"networks": ("SmallCNN",), "overheads": (0.03,)},
+}
+"""Arguments of each experiment that make it small."""
+
+
+def test_every_experiment_has_a_tiny_size():
+    """A new experiment gets a line in `TINY`, or is not tried here."""
+    assert TINY.keys() == CATALOG.keys()
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_an_experiment_runs_end_to_end(name, laboratory, tmp_path):
+    """Its rows are flat, intervals hold their estimates, table and picture are made, and numbers are kept."""
+    experiment = CATALOG[name]
+    rows = experiment.compute(laboratory, **TINY[name])
+    assert rows
+    save_result(tmp_path / "result.json", experiment.title, rows, laboratory.manifest())
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result.keys() == {"title", "rows", "manifest"}
+    assert result["rows"] == [dataclasses.asdict(row) for row in rows]
+    for row in result["rows"]:
+        for field, value in row.items():
+            assert value is None or isinstance(value, str | int | float), field
+            assert not isinstance(value, float) or math.isfinite(value), field
+        for estimate in (field.removesuffix("_low") for field in row if field.endswith("_low")):
+            low, value, high = (row[f"{estimate}{end}"] for end in ("_low", "", "_high"))
+            if value is None:
+                assert low is None
+                assert high is None
+            else:
+                assert low <= value <= high, estimate
+    assert experiment.table(rows).row_count > 0
+    if name.startswith("figure"):
+        assert save_figure(experiment.draw(rows), tmp_path / "figure.png").stat().st_size > 10_000
+    else:
+        assert experiment.draw is None
+
+
+def test_estimates_are_shown_in_per_cent():
+    """With the sign where asked, and a dash where there is none."""
+    row = dataclasses.make_dataclass("Row", ["x", "x_low", "x_high"])
+    assert percent(row(0.1234, -0.01, 0.2), "x") == "12.3 [-1.0, 20.0]"
+    assert percent(row(0.1234, -0.01, 0.2), "x", "+") == "+12.3 [-1.0, +20.0]"
+    assert percent(row(None, None, None), "x") == "-"
