@@ -4,6 +4,7 @@ from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, 
 from qtaml.planning.baselines import (
     magnitude_protection,
     random_protection,
+    sensitivity_gains,
     sensitivity_protection,
     uniform_msp,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "random_protection",
     "rounding_cost",
     "rounding_table",
+    "sensitivity_gains",
     "sensitivity_protection",
     "spread_protection",
     "uniform_msp",
