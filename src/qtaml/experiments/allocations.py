@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from qtaml.evaluate import trainings_interval
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, columns, interval_fields
+from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
 from qtaml.experiments.laboratory import Case, Laboratory
 from qtaml.experiments.scores import network_scores, protected_bits, tensor_label
 from qtaml.report import Curve, Panel, panels_figure
@@ -74,10 +73,10 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
         plans = [laboratory.plan(case, seed) for seed in laboratory.training_seeds]
         for index, name in enumerate(found[0].names):
             estimates = interval_fields(
-                squared_gain=trainings_interval([one.squared_gains[index] for one in found]),
-                largest_weight=trainings_interval([one.full_scales[index] for one in found]),
-                score=trainings_interval([one.scores[index] for one in found]),
-                protected=trainings_interval([protected_bits(plan.tensors[index]) for plan in plans]),
+                squared_gain=positive_interval([one.squared_gains[index] for one in found]),
+                largest_weight=positive_interval([one.full_scales[index] for one in found]),
+                score=positive_interval([one.scores[index] for one in found]),
+                protected=positive_interval([protected_bits(plan.tensors[index]) for plan in plans]),
             )
             rows.append(Row(NETWORK, name, found[0].sizes[index], overhead=overhead, **estimates))
     return tuple(rows)
@@ -119,7 +118,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         lines,
         title="What makes errors in a tensor count",
         x_label="tensor, number of weights",
-        y_label="squared logits for each squared weight; weight",
+        y_label="score, γ² (squared logits for one unit), max |W|",
         log_y=(min(values) / 5, max(values) * 20),
         legend="best",
         x_names=labels,

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from qtaml.evaluate import Estimate
+from qtaml.evaluate import Estimate, trainings_interval
+
+
+def positive_interval(values: Sequence[float]) -> Estimate:
+    """Interval over trained networks of a number that cannot be below 0, one for each; see `trainings_interval`.
+
+    Example:
+        >>> positive_interval([0.1, 1.0]).low
+        0.0
+    """
+    mean, low, high = trainings_interval(values)
+    return Estimate(mean, max(low, 0.0), high)
 
 
 def interval_fields(**estimates: Estimate | None) -> dict[str, Any]:

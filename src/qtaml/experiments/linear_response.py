@@ -15,7 +15,7 @@ from scipy import stats
 from qtaml._random import child_seed
 from qtaml.evaluate import trainings_interval
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, columns, interval_fields
+from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
 from qtaml.experiments.laboratory import Case, Laboratory, Record, Settings, one_thread
 from qtaml.experiments.scores import network_scores, tensor_label
 from qtaml.faults import Uniform
@@ -252,8 +252,8 @@ def _probe(laboratory: Laboratory, epsilons: Sequence[float], probes: int) -> li
             name,
             epsilon,
             **interval_fields(
-                gain_ratio=trainings_interval([found[index] for found in gains[name]]),
-                tunnelling_sigma=trainings_interval(sigmas[name]),
+                gain_ratio=positive_interval([found[index] for found in gains[name]]),
+                tunnelling_sigma=positive_interval(sigmas[name]),
             ),
         )
         for name in gains
@@ -293,8 +293,8 @@ def _predictions(
     for network, p, storage in cases:
         key = network, p, storage
         fields = interval_fields(
-            predicted=trainings_interval(predicted[key].tolist()),
-            ratio=trainings_interval((measured[key] / predicted[key]).tolist()),
+            predicted=positive_interval(predicted[key].tolist()),
+            ratio=positive_interval((measured[key] / predicted[key]).tolist()),
         )
         rows.append(PredictionRow(network, storage, p, **fields))
     for network, p in product(networks, probabilities):

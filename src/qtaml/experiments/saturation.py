@@ -6,9 +6,9 @@ from itertools import product
 
 from rich.table import Table
 
-from qtaml.evaluate import Estimate, trainings_interval
+from qtaml.evaluate import Estimate
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, interval_fields
+from qtaml.experiments.fields import cell, interval_fields, positive_interval
 from qtaml.experiments.laboratory import Case, Laboratory, Measured, Settings
 from qtaml.experiments.scores import BITS, network_scores
 from qtaml.faults import Uniform
@@ -180,15 +180,15 @@ def _row(laboratory: Laboratory, measured: _Measurements, network: str, overhead
         tensors=len(found[0].sizes),
         p=p,
         **interval_fields(
-            mean_score=trainings_interval([scores.mean for scores in found]),
-            geometric_score=trainings_interval([scores.mean * scores.saturation_ratio for scores in found]),
-            saturation_ratio=trainings_interval(stars),
-            interior_from=trainings_interval([scores.interior[0] for scores in found]),
-            interior_to=trainings_interval([scores.interior[1] for scores in found]),
-            ratio=trainings_interval(ratios),
-            whole=trainings_interval([a * b for a, b in zip(ratios, corrections, strict=True)]),
-            correction=trainings_interval(corrections),
-            predicted=trainings_interval([a * b for a, b in zip(stars, corrections, strict=True)]),
+            mean_score=positive_interval([scores.mean for scores in found]),
+            geometric_score=positive_interval([scores.mean * scores.saturation_ratio for scores in found]),
+            saturation_ratio=positive_interval(stars),
+            interior_from=positive_interval([scores.interior[0] for scores in found]),
+            interior_to=positive_interval([scores.interior[1] for scores in found]),
+            ratio=positive_interval(ratios),
+            whole=positive_interval([a * b for a, b in zip(ratios, corrections, strict=True)]),
+            correction=positive_interval(corrections),
+            predicted=positive_interval([a * b for a, b in zip(stars, corrections, strict=True)]),
             measured=_error_ratio(measured, network, overhead, p, f"{allocation}, none"),
             measured_small_p=_error_ratio(measured, network, overhead, SMALL_P, f"{allocation}, none"),
             measured_corrected=_error_ratio(measured, network, overhead, p, f"{allocation}, exact"),
@@ -201,7 +201,7 @@ def _error_ratio(measured: _Measurements, network: str, overhead: float, p: floa
     if (network, overhead, p, storage) not in measured:
         return None
     tac, uniform = (measured[network, overhead, p, name].values.mean(1) for name in (storage, "uniform_msp"))
-    return trainings_interval((tac / uniform).tolist())
+    return positive_interval((tac / uniform).tolist())
 
 
 def _table(title: str, rows: Sequence[Row], headings: dict[str, tuple[str, str]], shown: Sequence[str]) -> Table:

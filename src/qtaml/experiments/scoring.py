@@ -13,9 +13,8 @@ from rich.table import Table
 from torch import nn
 
 from qtaml._random import child_seed
-from qtaml.evaluate import trainings_interval
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, columns, interval_fields
+from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
 from qtaml.experiments.laboratory import Case, Laboratory, Method, one_thread
 from qtaml.experiments.scores import tensor_label
 from qtaml.faults import Uniform
@@ -187,9 +186,9 @@ def compute_costs(laboratory: Laboratory, *, repetitions: int = REPETITIONS) -> 
         found = [_cost(laboratory, estimator, seed, repetitions) for seed in laboratory.training_seeds]
         needed = [one.seconds * (one.error / _WANTED_ERROR) ** 2 for one in found]
         estimates = interval_fields(
-            seconds=trainings_interval([one.seconds for one in found]),
-            error=trainings_interval([one.error for one in found]),
-            seconds_to_error=trainings_interval(needed),
+            seconds=positive_interval([one.seconds for one in found]),
+            error=positive_interval([one.error for one in found]),
+            seconds_to_error=positive_interval(needed),
         )
         rows.append(CostRow(estimator, found[0].tensors, found[0].forward, found[0].backward, **estimates))
     return tuple(rows)
@@ -319,7 +318,7 @@ def _scores(laboratory: Laboratory) -> list[ScoreRow]:
                 _SHOWN[method],
                 name,
                 weights[name].numel(),
-                *trainings_interval([relative[name] for relative in found]),
+                *positive_interval([relative[name] for relative in found]),
             )
             for name in weights
         ]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Group
 from rich.table import Table
 
-from qtaml.evaluate import trainings_interval
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, columns, interval_fields
+from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
 from qtaml.experiments.laboratory import Case, Laboratory
 from qtaml.experiments.scores import BITS, network_scores, protected_bits, tensor_label
 from qtaml.networks import NETWORKS
@@ -233,8 +232,8 @@ def _tensors(laboratory: Laboratory, overhead: float) -> list[TensorRow]:
             found[0].sizes[index],
             overhead=overhead,
             **interval_fields(
-                score=trainings_interval([one.scores[index] for one in found]),
-                protected=trainings_interval([protected_bits(plan.tensors[index]) for plan in plans]),
+                score=positive_interval([one.scores[index] for one in found]),
+                protected=positive_interval([protected_bits(plan.tensors[index]) for plan in plans]),
             ),
         )
         for index, name in enumerate(found[0].names)
@@ -244,15 +243,15 @@ def _tensors(laboratory: Laboratory, overhead: float) -> list[TensorRow]:
 def _ratio(laboratory: Laboratory, overhead: float) -> RatioRow:
     found = [network_scores(laboratory, NETWORK, seed) for seed in laboratory.training_seeds]
     whole = {
-        method: trainings_interval([one.ratio(overhead) * one.rounding(overhead, method) for one in found])
+        method: positive_interval([one.ratio(overhead) * one.rounding(overhead, method) for one in found])
         for method in ALLOCATIONS
     }
     return RatioRow(
         overhead,
         **interval_fields(
-            saturation_ratio=trainings_interval([one.saturation_ratio for one in found]),
-            interior_from=trainings_interval([one.interior[0] for one in found]),
-            ratio=trainings_interval([one.ratio(overhead) for one in found]),
+            saturation_ratio=positive_interval([one.saturation_ratio for one in found]),
+            interior_from=positive_interval([one.interior[0] for one in found]),
+            ratio=positive_interval([one.ratio(overhead) for one in found]),
             **whole,
         ),
     )

@@ -165,7 +165,7 @@ def sensitivity_gains(
 ) -> dict[str, Gain]:
     """Gains by errors of the memory itself, in one tensor after the other.
 
-    Its cost grows with the number of tensors: (trials x tensors + 1) forward passes.
+    Its cost grows with the number of tensors: (trials + 1) x tensors forward passes.
 
     Args:
         model: any module; it is not changed.
