@@ -115,7 +115,7 @@ def test_the_table_is_reproducible():
         (lambda: rounding_cost([1.0], [10], budget=1, method="best"), "method must be one of 'split', .* got 'best'"),
         (lambda: rounding_table((0,)), "tensors must be a whole number of at least 1, got 0"),
         (lambda: rounding_table(()), r"tensors must name at least one number of tensors, got \[\]"),
-        (lambda: rounding_table(networks=0), "networks must be a whole number of at least 1, got 0"),
+        (lambda: rounding_table(networks=0), "networks must be a whole number of at least 2, got 0"),
         (lambda: rounding_table(bits=4), "bits must be a whole number from 6 to 16, got 4"),
     ],
 )

@@ -2,17 +2,38 @@
 
 from typing import Any
 
-from qtaml.experiments import ablation, architectures, correction, error_law, methods, overhead_curve
+from qtaml.experiments import (
+    ablation,
+    allocations,
+    architectures,
+    correction,
+    error_law,
+    linear_response,
+    methods,
+    overhead_curve,
+    rounding,
+    saturation,
+    scoring,
+    transformer,
+)
 from qtaml.experiments.experiment import Experiment
 
 CATALOG: dict[str, Experiment[Any]] = {
     "figure1": error_law.FIGURE1,
-    "table2": overhead_curve.TABLE2,
     "figure2": overhead_curve.FIGURE2,
+    "figure3": allocations.FIGURE3,
+    "figure5": architectures.FIGURE5,
+    "figure6": transformer.FIGURE6,
+    "figure8": methods.FIGURE8,
+    "figure9": scoring.FIGURE9,
+    "table1": saturation.TABLE1,
+    "table2": overhead_curve.TABLE2,
     "table3": ablation.TABLE3,
     "table4": architectures.TABLE4,
     "table5": architectures.TABLE5,
-    "figure5": architectures.FIGURE5,
-    "figure8": methods.FIGURE8,
+    "table6": scoring.TABLE6,
+    "table7": rounding.TABLE7,
+    "table8": saturation.TABLE8,
     "table9": correction.TABLE9,
+    "a7": linear_response.A7,
 }

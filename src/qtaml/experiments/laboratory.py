@@ -226,12 +226,12 @@ class Laboratory:
 
     def network(self, name: str, training_seed: int) -> tuple[nn.Module, Data]:
         """A trained network and its data."""
-        with _one_thread():
+        with one_thread():
             return _trained(name, training_seed, self.folder)
 
     def plan(self, case: Case, training_seed: int) -> Plan:
         """How a case stores one trained network."""
-        with _one_thread():
+        with one_thread():
             return _plan(_files.to_json(case), training_seed, self.seed, self.folder)
 
     def measure(self, cases: Sequence[Case], description: str = "measuring") -> list[Measured]:
@@ -318,13 +318,13 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def _train(name: str, training_seed: int, folder: Path) -> None:
-    with _one_thread():
+    with one_thread():
         _trained(name, training_seed, folder)
 
 
 def _measure(tasks: Sequence[Task], folder: Path) -> None:
     """Measure tasks that share a plan, and keep each record."""
-    with _one_thread():
+    with one_thread():
         for task in tasks:
             start, case = time.monotonic(), task.case
             model, data = _trained(case.network, task.training_seed, folder)
@@ -383,7 +383,8 @@ def _source() -> str:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, so that sums are taken in one order whatever the number of processors."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -18,6 +18,7 @@ from qtaml.planning.allocation import Allocation
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
 from qtaml.sensitivity import Gain, output_deviations
+from qtaml.sensitivity.gains import mean_gain
 
 
 def uniform_msp(
@@ -222,19 +223,59 @@ def sensitivity_protection(
         True
     """
     faults = given(p, fault)
-    trials = _checks.integer("trials", trials, 2)
     weights = stored_weights(model)
+    gains = sensitivity_gains(model, calibration, weights, faults, trials=trials, seed=seed)
+    return _scored("sensitivity", model, weights, gains, faults, overhead, allocation)
+
+
+def sensitivity_gains(
+    model: nn.Module,
+    calibration: Batch,
+    weights: Mapping[str, torch.Tensor],
+    fault: AnyFault,
+    *,
+    trials: int = 8,
+    seed: int = 0,
+) -> dict[str, Gain]:
+    """Gains by errors of the memory itself, in one tensor after the other.
+
+    Its cost grows with the number of tensors: (trials + 1) x tensors forward passes.
+
+    Args:
+        model: any module; it is not changed.
+        calibration: a batch of inputs.
+        weights: name to tensor, as `stored_weights` gives them.
+        fault: how the memory fails.
+        trials: reads of each tensor, at least 2.
+        seed: seed of the errors.
+
+    Returns:
+        For each tensor the measured output deviation for each unit of the summed variance of what is read.
+
+    Raises:
+        ArgumentError: if `trials` is below 2.
+        ModelError: if the model fails on the calibration batch.
+
+    Source:
+        paper, section 5.9.
+
+    Example:
+        >>> model = nn.Linear(3, 2, bias=False)
+        >>> gains = sensitivity_gains(model, torch.eye(3), {"weight": model.weight.detach()}, given(0.1, None))
+        >>> gains["weight"].squared > 0
+        True
+    """
+    trials = _checks.integer("trials", trials, 2)
     gains = {}
     for name, weight in weights.items():
         raw = TensorFormat((Section(weight.numel(), Format()),))
-        words, scale = raw.encode(weight, faults)
+        words, scale = raw.encode(weight, fault)
         seeds = [child_seed(seed, "sensitivity", name, trial) for trial in range(trials)]
-        reads = ({name: raw.read(words, scale, faults, seed=s, place=name).to(weight.dtype)} for s in seeds)
-        variance = raw.summed_variance(words, scale, faults) or 1.0
+        reads = ({name: raw.read(words, scale, fault, seed=s, place=name).to(weight.dtype)} for s in seeds)
+        variance = raw.summed_variance(words, scale, fault) or 1.0
         # As a gain: per unit of the summed variance of what is read, so that protection lowers it as theory says.
-        deviations = output_deviations(model, calibration, reads) / variance
-        gains[name] = Gain(float(deviations.mean()), float(deviations.std() / trials**0.5))
-    return _scored("sensitivity", model, weights, gains, faults, overhead, allocation)
+        gains[name] = mean_gain(name, output_deviations(model, calibration, reads) / variance)
+    return gains
 
 
 def random_protection(

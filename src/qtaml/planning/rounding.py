@@ -26,12 +26,14 @@ class RoundingCost:
         tensors: number of tensors of each network.
         worst: the largest ratio found; more networks can only raise it.
         mean: mean ratio.
+        standard_error: of the mean, over networks.
         bound: 1.26374, which "split" never exceeds; the others can, the more so the fewer tensors there are.
     """
 
     tensors: int
     worst: float
     mean: float
+    standard_error: float
     bound: float = ROUNDING_BOUND
 
 
@@ -92,7 +94,8 @@ def rounding_table(
 
     Args:
         tensors: numbers of tensors L, each at least 1.
-        networks: random networks for each L. A network is the same whatever else is asked, so that methods compare.
+        networks: random networks for each L, at least 2. A network is the same whatever else is asked, so that methods
+            compare.
         method: "greedy" (the paper's), "integer" or "split".
         equal_sizes: give all tensors of a network the size of its first.
         bits: bits of a word, 6 to 16: three decades of scores are five bits, which the interior range must hold.
@@ -113,7 +116,7 @@ def rounding_table(
         >>> 1 <= row.mean <= row.worst <= row.bound
         True
     """
-    _checks.integer("networks", networks, 1)
+    _checks.integer("networks", networks, 2)
     _checks.integer("bits", bits, 6, 16)
     if not tensors:
         raise ArgumentError(f"tensors must name at least one number of tensors, got {list(tensors)}")
@@ -124,7 +127,9 @@ def rounding_table(
         for number in range(networks):
             scores, sizes, budget = _network(count, bits, equal_sizes, child_seed(seed, "rounding", count, number))
             costs.append(rounding_cost(scores, sizes, budget=budget, bits=bits, method=method))
-        rows.append(RoundingCost(count, max(costs), float(np.mean(costs))))
+        rows.append(
+            RoundingCost(count, max(costs), float(np.mean(costs)), float(np.std(costs, ddof=1)) / networks**0.5)
+        )
     return tuple(rows)
 
 

@@ -51,6 +51,7 @@ class Panel:
         log_y: limits of a logarithmic ordinate; linear if not given.
         limits: limits of a linear ordinate; those of the curves if not given.
         legend: place of the legend, "outside" for right of the axes; one that suits the ordinate if not given.
+        x_names: names of the abscissae 0, 1, 2, ..., in place of their numbers.
     """
 
     curves: Sequence[Curve]
@@ -62,6 +63,7 @@ class Panel:
     log_y: tuple[float, float] | None = None
     limits: tuple[float, float] | None = None
     legend: Literal["best", "center", "upper left", "lower right", "outside"] | None = None
+    x_names: Sequence[str] = ()
 
 
 def panels_figure(panels: Sequence[Panel], *, columns: int | None = None, caption: str = "") -> "Figure":
@@ -125,6 +127,8 @@ def _draw(axes: "Axes", panel: Panel) -> None:
             )
         else:
             axes.plot(curve.x, curve.mean, "o" if curve.points else "-", color=color, label=curve.label)
+    if panel.x_names:
+        axes.set_xticks(range(len(panel.x_names)), panel.x_names, rotation=35, ha="right", rotation_mode="anchor")
     if panel.log_x:
         axes.set_xscale("log")
     if panel.log_y:

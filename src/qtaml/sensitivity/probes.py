@@ -23,7 +23,7 @@ def probe_gains(
 ) -> dict[str, Gain]:
     """Gains by small Gaussian changes of one tensor after the other: the reference for `jacobian_gains`.
 
-    Its cost grows with the number of tensors: (probes x tensors + 1) forward passes.
+    Its cost grows with the number of tensors: (probes + 1) x tensors forward passes.
 
     Args:
         model: any module, run in evaluation mode; it is not changed.
