@@ -2,7 +2,18 @@
 
 from qtaml.formats.format import Format, read_moments
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
-from qtaml.formats.protections import Ideal, Protection, Raw
+from qtaml.formats.protections import (
+    Bch,
+    BlockCode,
+    Decoder,
+    Hamming,
+    HardenedCell,
+    Ideal,
+    Protection,
+    Raw,
+    Repetition,
+    protections,
+)
 from qtaml.formats.tensor_format import (
     CORRECTIONS,
     GRANULARITIES,
@@ -21,14 +32,20 @@ __all__ = [
     "GRANULARITIES",
     "GRIDS",
     "STEPS",
+    "Bch",
+    "BlockCode",
     "Correction",
+    "Decoder",
     "Encoding",
     "Format",
     "Granularity",
     "Grid",
+    "Hamming",
+    "HardenedCell",
     "Ideal",
     "Protection",
     "Raw",
+    "Repetition",
     "Section",
     "Step",
     "TensorFormat",
@@ -36,6 +53,7 @@ __all__ = [
     "error_moments",
     "labels",
     "levels",
+    "protections",
     "read_moments",
     "transition_matrix",
 ]

@@ -73,7 +73,7 @@ class Format:
         return sum(not isinstance(protection, Raw) for protection in self.protections)
 
     @property
-    def cells(self) -> int:
+    def cells(self) -> float:
         """Memory cells that one weight takes."""
         return sum(protection.cells for protection in self.protections)
 

@@ -90,7 +90,7 @@ class TensorFormat:
         return self.sections[0].format.bits
 
     @property
-    def cells(self) -> int:
+    def cells(self) -> float:
         """Memory cells that the tensor takes."""
         return sum(section.weights * section.format.cells for section in self.sections)
 

@@ -119,7 +119,7 @@ def protection_options(
     (amount,) = stored.label_amounts(words, scale)
     formats = [base.protect(count) for count in range(floor, base.bits + 1)]
     errors = tuple(gain.squared * float(amount @ fmt.read_variance(fault)) for fmt in formats)
-    return Options(weight.numel(), tuple(fmt.cells for fmt in formats), errors)
+    return Options(weight.numel(), tuple(int(fmt.cells) for fmt in formats), errors)
 
 
 def _allocate(
