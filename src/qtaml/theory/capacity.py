@@ -115,7 +115,7 @@ def efficiency(protection: BitProtection, p01: float, p10: float) -> float:
     Example:
         >>> from qtaml.formats import Ideal, Repetition
         >>> round(efficiency(Repetition(3), 0.1, 0.1), 3), round(efficiency(Ideal(), 0.1, 0.1), 3)
-        (0.511, 0.942)
+        (0.512, 0.942)
     """
     left = min(sum(protection.residual(p01, p10)) / 2, 0.5)
     return shannon_cells(p01, p10, left) / protection.cells
@@ -124,8 +124,7 @@ def efficiency(protection: BitProtection, p01: float, p10: float) -> float:
 def least_distortion(p01: float, p10: float, cells: float) -> float:
     """Least mean squared error of a Gaussian weight of variance 1 in so many cells.
 
-    For other laws of the same variance the error can be smaller; it is at least the share of the variance that the
-    entropy power leaves.
+    Weights of any other law of the same variance can be stored with a smaller error: the Gaussian is the hardest.
 
     Args:
         p01: probability that a raw cell reads 1 where 0 is stored.
@@ -142,7 +141,7 @@ def least_distortion(p01: float, p10: float, cells: float) -> float:
         theory.md 6.2 (f), the optimum that theory allows (OPTA).
 
     Example:
-        >>> round(-10 * np.log10(least_distortion(0.1, 0.1, 8.0)), 2)  # dB
+        >>> float(round(-10 * np.log10(least_distortion(0.1, 0.1, 8.0)), 2))  # dB
         25.58
     """
     return float(2.0 ** (-2 * _checks.non_negative("cells", cells) * capacity(p01, p10)))

@@ -59,7 +59,7 @@ class Bch(BitProtection):
         >>> Bch(15, 7, 2).block, Bch(15, 7, 2).exact
         ((7, 15), True)
         >>> round(Bch(15, 5, 3).residual(0.1, 0.1)[0], 4)
-        0.0227
+        0.02
     """
 
     code_bits: int

@@ -1,6 +1,7 @@
 """Block codes near capacity, with the residual rates that were measured of them."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from qtaml.errors import ArgumentError
@@ -39,18 +40,14 @@ class BlockCode(BitProtection):
     kind: Literal["block_code"] = field(default="block_code", repr=False)
 
     def __post_init__(self) -> None:
-        sizes = [(code.data_bits, code.code_bits) for code in block_code_table().codes]
-        if (self.data_bits, self.code_bits) not in sizes:
-            raise ArgumentError(f"a block code must be one of {sizes}, got {(self.data_bits, self.code_bits)}")
+        size = (self.data_bits, self.code_bits)
+        if size not in _by_size():
+            raise ArgumentError(f"a block code must be one of {list(_by_size())}, got {size}")
 
     @property
     def measured(self) -> MeasuredCode:
         """What the table knows of the code."""
-        return next(
-            code
-            for code in block_code_table().codes
-            if (code.data_bits, code.code_bits) == (self.data_bits, self.code_bits)
-        )
+        return _by_size()[self.data_bits, self.code_bits]
 
     @property
     def block(self) -> tuple[int, float]:
@@ -67,5 +64,11 @@ class BlockCode(BitProtection):
         p = float(p01 + p10) / 2
         if p == 0:
             return 0.0, 0.0
-        bound = next((point.bound for point in self.measured.points if point.p >= p), max(0.5, p))
+        known = self.measured
+        bound = next((b for b, point in zip(known.bounds, known.points, strict=True) if point.p >= p), max(0.5, p))
         return bound, bound
+
+
+@lru_cache(maxsize=1)
+def _by_size() -> dict[tuple[int, int], MeasuredCode]:
+    return {(code.data_bits, code.code_bits): code for code in block_code_table().codes}

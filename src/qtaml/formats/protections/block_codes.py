@@ -10,7 +10,9 @@ from scipy import stats
 from qtaml._files import from_json
 
 TABLE = "block_codes.json"
-CONFIDENCE = 0.95
+_RISK = 0.05
+# So many wrong blocks say what share of their bits is wrong.
+_ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -27,27 +29,20 @@ class Measured:
     words: int
     shares: tuple[float, ...]
 
-    @cached_property
-    def bound(self) -> float:
-        """Upper confidence bound (95%) of the rate of wrong data bits.
-
-        The bound of the rate of wrong blocks (Clopper and Pearson) times that of the mean share of wrong bits in one
-        (Student, from five wrong blocks on; never above one half), each at half of the risk. Where no block was wrong
-        the share is one half, and the blocks take the whole risk.
+    def wrong_words(self, risk: float) -> float:
+        """Upper bound of the rate of wrong blocks (Clopper and Pearson).
 
         Example:
-            >>> f"{Measured(0.1, 15000, ()).bound:.1e}"
-            '1.0e-04'
+            >>> f"{Measured(0.1, 3000, ()).wrong_words(0.05):.1e}"
+            '1.0e-03'
         """
-        wrong, risk = len(self.shares), 1 - CONFIDENCE
-        if wrong < 5:
-            return 0.5 * self._words_bound(risk)
-        mean, error = np.mean(self.shares), np.std(self.shares, ddof=1) / np.sqrt(wrong)
-        return min(0.5, float(mean + error * stats.t.ppf(1 - risk / 2, wrong - 1))) * self._words_bound(risk / 2)
-
-    def _words_bound(self, risk: float) -> float:
         wrong = len(self.shares)
         return 1.0 if wrong == self.words else float(stats.beta.ppf(1 - risk, wrong + 1, self.words - wrong))
+
+    def wrong_share(self, risk: float) -> float:
+        """Upper bound of the mean share of wrong bits in a wrong block (Student), at most one half."""
+        error = np.std(self.shares, ddof=1) / np.sqrt(len(self.shares))
+        return min(0.5, float(np.mean(self.shares) + error * stats.t.ppf(1 - risk, len(self.shares) - 1)))
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,20 @@ class MeasuredCode:
     data_bits: int
     code_bits: int
     points: tuple[Measured, ...]
+
+    @cached_property
+    def bounds(self) -> tuple[float, ...]:
+        """Upper confidence bound (95%) of the rate of wrong data bits, at each of the points.
+
+        It is the bound of the rate of wrong blocks times that of the share of wrong bits in one, each at half of the
+        risk. Where fewer than five blocks were wrong, the share is that of the next larger error rate with as many: a
+        block with more errors is not decoded better. If there is none, it is one half.
+        """
+        return tuple(
+            point.wrong_words(_RISK / 2)
+            * next((p.wrong_share(_RISK / 2) for p in self.points[i:] if len(p.shares) >= _ENOUGH), 0.5)
+            for i, point in enumerate(self.points)
+        )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def protections(
     *,
     decoders: Iterable[Decoder] = ("none", "majority", "algebraic", "iterative"),
     hardened: Sequence[HardenedCell] = (),
+    bits: int | None = None,
 ) -> tuple[AnyProtection, ...]:
     """The protections of which no other is both cheaper and better.
 
@@ -32,12 +33,13 @@ def protections(
         p10: probability that it reads 0 where 1 is stored.
         decoders: what may read a bit; with "ideal" the paper's ideal code is among them.
         hardened: better cells to choose from, besides the codes.
+        bits: data bits that share a protection; codes of larger blocks are left out. None for as many as it takes.
 
     Returns:
         By ascending cells and falling mean error rate, the raw cell first.
 
     Raises:
-        ArgumentError: if a rate is no probability, or a decoder is none of `DECODERS`.
+        ArgumentError: if a rate is no probability, a decoder is none of `DECODERS`, or `bits` is below 1.
 
     Example:
         >>> for protection in protections(0.0, 0.1, decoders=("none", "majority"))[:3]:
@@ -52,7 +54,9 @@ def protections(
     blocks = [BlockCode(code.data_bits, code.code_bits) for code in block_code_table().codes]
     codes = [Bch(*code) for code in bch.CODES]
     everything: list[AnyProtection] = [Raw(), Ideal(), *hardened, *votes, *_HAMMING, *codes, *blocks]
-    candidates = [one for one in everything if one.decoder in allowed or isinstance(one, Raw)]
+    most = max(one.block[0] for one in everything) if bits is None else _checks.integer("bits", bits, 1)
+    fitting = [one for one in everything if one.block[0] <= most]
+    candidates = [one for one in fitting if one.decoder in allowed or isinstance(one, Raw)]
     found: list[AnyProtection] = []
     for one in sorted(candidates, key=lambda one: (one.cells, _mean_error(one, *rates))):
         if not found or _mean_error(one, *rates) < _mean_error(found[-1], *rates):
