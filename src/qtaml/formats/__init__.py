@@ -2,7 +2,18 @@
 
 from qtaml.formats.format import Format, read_moments
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
-from qtaml.formats.protections import DECODERS, Decoder, HardenedCell, Ideal, Protection, Raw, protections
+from qtaml.formats.protections import (
+    Bch,
+    BlockCode,
+    Decoder,
+    Hamming,
+    HardenedCell,
+    Ideal,
+    Protection,
+    Raw,
+    Repetition,
+    protections,
+)
 from qtaml.formats.tensor_format import (
     CORRECTIONS,
     GRANULARITIES,
@@ -17,21 +28,24 @@ from qtaml.formats.transitions import central_moments, error_moments, transition
 
 __all__ = [
     "CORRECTIONS",
-    "DECODERS",
     "ENCODINGS",
     "GRANULARITIES",
     "GRIDS",
     "STEPS",
+    "Bch",
+    "BlockCode",
     "Correction",
     "Decoder",
     "Encoding",
     "Format",
     "Granularity",
     "Grid",
+    "Hamming",
     "HardenedCell",
     "Ideal",
     "Protection",
     "Raw",
+    "Repetition",
     "Section",
     "Step",
     "TensorFormat",

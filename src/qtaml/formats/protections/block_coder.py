@@ -1,0 +1,111 @@
+"""Encoder and decoder of block codes near capacity: the 5G LDPC codes of Sionna (extra `codes`)."""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import sparse
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+
+# Belief propagation looks whether it is done after so many iterations, then after each further step.
+_FIRST, _STEP = 8, 4
+_MAX_ITERATIONS = 60
+_WORDS_PER_BATCH = 32
+# What Sionna takes for certain, as ln P(1)/P(0).
+_CERTAIN = 20.0
+
+
+class BlockCoder:
+    """One block code at work: data bits to stored bits and back.
+
+    Stored bits should be scrambled by a known random word, so that any memory looks symmetric to the decoder.
+
+    Args:
+        data_bits: k, information bits of a block.
+        code_bits: n, stored bits of a block.
+
+    Raises:
+        ArgumentError: if Sionna is not installed, or its 5G standard has no such code.
+
+    Source:
+        theory.md 5.3; 3GPP TS 38.212, 5.3.2.
+    """
+
+    def __init__(self, data_bits: int, code_bits: int) -> None:
+        self.data_bits = _checks.integer("data_bits", data_bits, 12)
+        self.code_bits = _checks.integer("code_bits", code_bits, data_bits + 1)
+        self._encoder, self._decoder, self._checks = _sionna(data_bits, code_bits)
+
+    def encode(self, data: torch.Tensor) -> torch.Tensor:
+        """Blocks to store.
+
+        Args:
+            data: bits, uint8, shape (blocks, data_bits).
+
+        Returns:
+            Bits, uint8, shape (blocks, code_bits).
+        """
+        return torch.cat([self._encoder(part.float()).to(torch.uint8) for part in torch.split(data, _WORDS_PER_BATCH)])
+
+    def decode(self, read: torch.Tensor, p: float) -> torch.Tensor:
+        """Data bits of blocks as read.
+
+        Belief propagation goes on for a block until every parity check holds, or until 60 iterations.
+
+        Args:
+            read: bits, uint8, shape (blocks, code_bits).
+            p: rate of the errors, above 0 and below 1/2.
+
+        Returns:
+            Bits, uint8, shape (blocks, data_bits).
+
+        Raises:
+            ArgumentError: if p is not above 0 and below 1/2.
+        """
+        if _checks.flip_probability("p", p) == 0:
+            raise ArgumentError(f"p must be above 0, got {p!r}")
+        return torch.cat([self._decode(part, p) for part in torch.split(read, _WORDS_PER_BATCH)])
+
+    def _decode(self, read: torch.Tensor, p: float) -> torch.Tensor:
+        found = torch.empty(len(read), self.data_bits, dtype=torch.uint8)
+        blocks = torch.arange(len(read))
+        ratios = self._ratios((2 * read.float() - 1) * math.log((1 - p) / p))
+        messages = None
+        for iterations in (_FIRST, *(_STEP,) * ((_MAX_ITERATIONS - _FIRST) // _STEP)):
+            bits, messages = self._decoder(ratios[blocks], num_iter=iterations, msg_v2c=messages)
+            found[blocks] = bits[:, : self.data_bits].to(torch.uint8)
+            failed = torch.from_numpy(((self._checks @ bits.numpy().T) % 2).any(0))
+            blocks, messages = blocks[failed], messages[failed]
+            if not len(blocks):
+                break
+        return found
+
+    def _ratios(self, stored: torch.Tensor) -> torch.Tensor:
+        """Log ratios of all bits of the code, from those stored: the first data bits are not, and filler bits are 0."""
+        hidden, filler = 2 * self._encoder.z, self._encoder.k_filler
+        kept = self.data_bits - hidden
+        data, parity = stored[:, :kept], stored[:, kept:]
+        known = F.pad(F.pad(data, (hidden, 0)), (0, filler), value=-_CERTAIN)
+        rest = self._checks.shape[1] - known.shape[1]
+        return torch.cat([known, F.pad(parity, (0, rest - parity.shape[1]))], 1)
+
+
+@lru_cache(maxsize=16)
+def _sionna(data_bits: int, code_bits: int) -> tuple[Any, Any, Any]:
+    """Encoder, decoder and parity checks of a code, without those that only bind bits that are not stored."""
+    try:
+        from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder, LDPCBPDecoder
+    except ImportError as error:
+        raise ArgumentError("block codes need Sionna: pip install 'qtaml[codes]'") from error
+    try:
+        encoder = LDPC5GEncoder(data_bits, code_bits, device="cpu")
+        checks = LDPC5GDecoder(encoder, device="cpu").pcm
+    except ValueError as error:
+        raise ArgumentError(f"5G has no code of {data_bits} data bits in {code_bits}: {error}") from error
+    decoder = LDPCBPDecoder(checks, cn_update="boxplus", return_state=True, llr_max=_CERTAIN, device="cpu")
+    return encoder, decoder, sparse.csr_array(checks).astype(np.float32)

@@ -1,0 +1,40 @@
+"""Residual error rates of codes as polynomials in p: how many error patterns of each weight leave a bit wrong."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def signed_binomials(minus: int, plus: int) -> list[int]:
+    """Coefficients of (1 - z)**minus (1 + z)**plus, exact: Krawtchouk numbers.
+
+    Example:
+        >>> signed_binomials(1, 2)
+        [1, 1, -1, -1]
+    """
+    row = [1]
+    for sign in [-1] * minus + [1] * plus:
+        row = [a + sign * b for a, b in zip([*row, 0], [0, *row], strict=True)]
+    return row
+
+
+def as_floats(patterns: Sequence[Fraction]) -> NDArray[np.float64]:
+    """Exact numbers of patterns as a read-only array."""
+    array = np.array([float(number) for number in patterns])
+    array.flags.writeable = False
+    return array
+
+
+def error_rate(patterns: NDArray[np.float64], p: float) -> float:
+    """Sum of patterns[j] p**j (1-p)**(n-j): every term is positive, so small rates keep their digits."""
+    weights = np.arange(len(patterns))
+    return min(1.0, float(patterns @ (np.power(p, weights) * np.power(1 - p, weights[::-1]))))
+
+
+@lru_cache(maxsize=4096)
+def binomials(n: int) -> tuple[int, ...]:
+    """Row n of Pascal's triangle."""
+    return tuple(signed_binomials(0, n))

@@ -1,0 +1,173 @@
+"""How few cells Shannon allows: capacity of a cell, cells for a bit, and the best possible fidelity of a weight."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+from qtaml.formats.protections import BitProtection
+
+Floats = NDArray[np.float64]
+
+
+def binary_entropy(p: ArrayLike) -> Floats:
+    """h(p) in bits.
+
+    Example:
+        >>> float(binary_entropy(0.5))
+        1.0
+    """
+    p = np.asarray(p, dtype=np.float64)
+    return np.asarray((special.entr(p) + special.entr(1 - p)) / np.log(2))
+
+
+def capacity(p01: float, p10: float) -> float:
+    """Bits that one cell can carry, with the best share of stored ones.
+
+    Args:
+        p01: probability of reading 1 where 0 is stored.
+        p10: probability of reading 0 where 1 is stored.
+
+    Returns:
+        Bits: 1 - h(p) where both rates are p, log2(1 + (1-p) p**(p/(1-p))) where one is 0; 0 at p01 + p10 = 1.
+
+    Raises:
+        ArgumentError: if a rate is no probability.
+
+    Source:
+        Silverman, IRE Transactions on Information Theory 1, 1955; theory.md 5.1.
+
+    Example:
+        >>> round(capacity(0.1, 0.1), 6), round(capacity(0.0, 0.1), 6)
+        (0.531004, 0.762848)
+    """
+    a, b = _checks.probability("p01", p01), _checks.probability("p10", p10)
+    seen = 1 - a - b
+    if abs(seen) < 1e-9:  # the capacity is of second order in `seen`, below 1e-18
+        return 0.0
+    entropy_0, entropy_1 = float(binary_entropy(a)), float(binary_entropy(b))
+    # At the best input D(read given 0 || read) = D(read given 1 || read) = C, two linear equations in -log2 of the law
+    # of what is read: its two probabilities sum to 1.
+    of_zero = (entropy_0 * (1 - b) - entropy_1 * a) / seen
+    of_one = (entropy_1 * (1 - a) - entropy_0 * b) / seen
+    return max(0.0, float(np.logaddexp2(-of_zero, -of_one)))
+
+
+def uniform_capacity(p01: float, p10: float) -> float:
+    """Bits that one cell can carry if 0 and 1 are stored equally often, as scrambled codes do.
+
+    Raises:
+        ArgumentError: if a rate is no probability.
+
+    Source:
+        theory.md 5.1.
+
+    Example:
+        >>> round(uniform_capacity(0.0, 0.1), 4)  # less than 0.02 bits below the capacity
+        0.7583
+    """
+    a, b = _checks.probability("p01", p01), _checks.probability("p10", p10)
+    return float(binary_entropy((1 - a + b) / 2) - (binary_entropy(a) + binary_entropy(b)) / 2)
+
+
+def shannon_cells(p01: float, p10: float, residual: float = 0.0) -> float:
+    """Least cells for one data bit that is read wrong with rate `residual`, in blocks of any length.
+
+    Args:
+        p01: probability that a raw cell reads 1 where 0 is stored.
+        p10: probability that it reads 0 where 1 is stored.
+        residual: error rate that is left, 0 to 1/2.
+
+    Returns:
+        (1 - h(residual)) / capacity; infinite where nothing can be stored.
+
+    Raises:
+        ArgumentError: if a rate is no probability, or `residual` above 1/2.
+
+    Source:
+        theory.md 5.1; rate-distortion function of fair bits.
+
+    Example:
+        >>> round(shannon_cells(0.1, 0.1), 3)
+        1.883
+    """
+    if _checks.probability("residual", residual) > 0.5:
+        raise ArgumentError(f"residual must be at most 1/2, got {residual!r}")
+    rate, carried = 1 - float(binary_entropy(residual)), capacity(p01, p10)
+    return 0.0 if rate == 0 else rate / carried if carried > 0 else float("inf")
+
+
+def efficiency(protection: BitProtection, p01: float, p10: float) -> float:
+    """Cells that Shannon needs for what a protection delivers, over those that it takes.
+
+    Args:
+        protection: of a data bit.
+        p01: probability that a raw cell reads 1 where 0 is stored.
+        p10: probability that it reads 0 where 1 is stored.
+
+    Returns:
+        At most 1 for a real code; the paper's ideal code and better cells may exceed it.
+
+    Raises:
+        ArgumentError: if a rate is no probability.
+
+    Example:
+        >>> from qtaml.formats import Ideal, Repetition
+        >>> round(efficiency(Repetition(3), 0.1, 0.1), 3), round(efficiency(Ideal(), 0.1, 0.1), 3)
+        (0.512, 0.942)
+    """
+    left = min(sum(protection.residual(p01, p10)) / 2, 0.5)
+    return shannon_cells(p01, p10, left) / protection.cells
+
+
+def least_distortion(p01: float, p10: float, cells: float) -> float:
+    """Least mean squared error of a Gaussian weight of variance 1 in so many cells.
+
+    Weights of any other law of the same variance can be stored with a smaller error: the Gaussian is the hardest.
+
+    Args:
+        p01: probability that a raw cell reads 1 where 0 is stored.
+        p10: probability that it reads 0 where 1 is stored.
+        cells: for each weight.
+
+    Returns:
+        2**(-2 cells capacity).
+
+    Raises:
+        ArgumentError: if a rate is no probability, or `cells` negative.
+
+    Source:
+        theory.md 6.2 (f), the optimum that theory allows (OPTA).
+
+    Example:
+        >>> float(round(-10 * np.log10(least_distortion(0.1, 0.1, 8.0)), 2))  # dB
+        25.58
+    """
+    return float(2.0 ** (-2 * _checks.non_negative("cells", cells) * capacity(p01, p10)))
+
+
+def least_cells(p01: float, p10: float, distortion: float) -> float:
+    """Least cells for a Gaussian weight of variance 1 at a mean squared error: the inverse of `least_distortion`.
+
+    Args:
+        p01: probability that a raw cell reads 1 where 0 is stored.
+        p10: probability that it reads 0 where 1 is stored.
+        distortion: mean squared error, above 0.
+
+    Returns:
+        Cells for each weight; 0 from the variance on, infinite where nothing can be stored.
+
+    Raises:
+        ArgumentError: if a rate is no probability, or `distortion` not above 0.
+
+    Source:
+        theory.md 6.2 (f).
+
+    Example:
+        >>> round(least_cells(0.1, 0.1, 0.01), 3)
+        6.256
+    """
+    bits = max(0.0, -0.5 * float(np.log2(_checks.positive("distortion", distortion))))
+    carried = capacity(p01, p10)
+    return 0.0 if bits == 0 else bits / carried if carried > 0 else float("inf")
