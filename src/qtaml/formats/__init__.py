@@ -1,5 +1,6 @@
 """Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
 
+from qtaml.formats.fitting import Fitted, Histogram, assess, fit
 from qtaml.formats.format import Format, read_moments
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
 from qtaml.formats.protections import Ideal, Protection, Raw
@@ -23,17 +24,21 @@ __all__ = [
     "STEPS",
     "Correction",
     "Encoding",
+    "Fitted",
     "Format",
     "Granularity",
     "Grid",
+    "Histogram",
     "Ideal",
     "Protection",
     "Raw",
     "Section",
     "Step",
     "TensorFormat",
+    "assess",
     "central_moments",
     "error_moments",
+    "fit",
     "labels",
     "levels",
     "read_moments",
