@@ -28,7 +28,7 @@ _CHUNK = 2**20
 _ROUGH, _FINE = 1e-5, 1e-7
 _ROUGH_ROUNDS, _FINE_ROUNDS = 300, 2000
 _SHORTLIST = 64
-_SMALLEST_CHANGE = 1e-15
+_SMALLEST_CHANGE, _SMALLEST_GAIN = 1e-15, 1e-9
 _KICKED_CELLS = 3
 
 
@@ -254,7 +254,7 @@ def fit(
         histogram: the weights.
         law: law of the word read, of at most 10 bits. With 0 bits, every weight is read as the mean.
         patience: the search ends when the best solution was disturbed and improved again this many times in a row
-            without getting better. 0 is quick and leaves up to 0.5 dB.
+            without getting better. 0 is quick; it leaves about 0.1 dB at p = 0.05 and half a decibel at 0.01.
         starts: further tables to start from, in units of the weights, such as the table fitted to similar weights.
         seed: the same seed gives the same table.
 
@@ -370,8 +370,10 @@ class _Search:
     def relabel(self, state: _State) -> _State:
         """Each cell in turn takes the label with the least error once the table follows, until no label changes."""
         labels, matrix = state.labels.copy(), self.matrix
+        if (matrix.diagonal() == 1).all():
+            return state
         share, total = state.moments @ matrix[labels]
-        gain = _explained(share, total)
+        gain = float(_explained(share, total))
         lines = matrix @ np.stack((state.table, state.table**2), axis=1)
         # Of many labels only those are tried that cost a cell least with the table as it is.
         costs = lines[:, 1] - 2 * (state.moments[1] / state.moments[0])[:, np.newaxis] * lines[:, 0]
@@ -385,7 +387,7 @@ class _Search:
                 totals = total - sum_of_weights * own + sum_of_weights * others
                 gains = _explained(shares, totals)
                 winner = int(gains.argmax())
-                if gains[winner] > gain + 1e-9:
+                if gains[winner] > gain + _SMALLEST_GAIN:
                     labels[cell], gain = tried[cell, winner], float(gains[winner])
                     share, total = shares[winner], totals[winner]
                     changed, waiting = True, len(labels)
