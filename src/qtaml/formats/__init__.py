@@ -1,7 +1,8 @@
 """Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
 
-from qtaml.formats.fitting import Fitted, Histogram, assess, fit
+from qtaml.formats.fitting import Fitted, assess, fit
 from qtaml.formats.format import Format, read_moments
+from qtaml.formats.histogram import Histogram
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
 from qtaml.formats.protections import Ideal, Protection, Raw
 from qtaml.formats.tensor_format import (
