@@ -1,6 +1,8 @@
 """Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
 
+from qtaml.formats.fitting import Fitted, assess, fit
 from qtaml.formats.format import Format, read_moments
+from qtaml.formats.histogram import Histogram
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
 from qtaml.formats.protections import (
     Bch,
@@ -37,11 +39,13 @@ __all__ = [
     "Correction",
     "Decoder",
     "Encoding",
+    "Fitted",
     "Format",
     "Granularity",
     "Grid",
     "Hamming",
     "HardenedCell",
+    "Histogram",
     "Ideal",
     "Protection",
     "Raw",
@@ -49,8 +53,10 @@ __all__ = [
     "Section",
     "Step",
     "TensorFormat",
+    "assess",
     "central_moments",
     "error_moments",
+    "fit",
     "labels",
     "levels",
     "protections",

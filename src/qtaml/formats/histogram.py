@@ -1,0 +1,113 @@
+"""The weights of a tensor, however many, as a few thousand points with counts."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """The weights of a tensor as points with counts.
+
+    Attributes:
+        points: ascending values, in units of the weights, shape (n,).
+        counts: how many weights each point stands for, or their total importance; shape (n,).
+        within: mean squared distance of a weight from its point.
+
+    Raises:
+        ArgumentError: if the points are none, not finite or not ascending, or the counts negative, not finite or all 0.
+
+    Example:
+        >>> histogram = Histogram.of(torch.tensor([1.0, -1.0, 1.0]))
+        >>> histogram.points.tolist(), histogram.counts.tolist()
+        ([-1.0, 1.0], [1.0, 2.0])
+    """
+
+    points: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    within: float = 0.0
+
+    def __post_init__(self) -> None:
+        points, counts = (np.asarray(array, dtype=np.float64) for array in (self.points, self.counts))
+        if points.ndim != 1 or not points.size:
+            raise ArgumentError(f"points must be a vector of at least one value, got shape {points.shape}")
+        if not np.isfinite(points).all():
+            raise ArgumentError(f"points must be finite, got {points[~np.isfinite(points)][0]}")
+        falling = np.diff(points) <= 0
+        if falling.any():
+            raise ArgumentError(
+                f"points must be ascending, got {points[1:][falling][0]} after {points[:-1][falling][0]}"
+            )
+        if counts.shape != points.shape:
+            raise ArgumentError(f"counts must be one for each of {points.size} points, got shape {counts.shape}")
+        wrong = ~(np.isfinite(counts) & (counts >= 0))
+        if wrong.any():
+            raise ArgumentError(f"counts must be finite and not negative, got {counts[wrong][0]}")
+        if not counts.any():
+            raise ArgumentError("counts must not all be 0, got only zeros")
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "within", _checks.non_negative("within", self.within))
+
+    @staticmethod
+    def of(weights: torch.Tensor, *, bins: int = 8192) -> "Histogram":
+        """The weights of a tensor as the means of at most `bins` bins: exact where no bin holds two different weights.
+
+        The bins are of equal width in asinh(w / RMS), fine where the weights are and coarse in the tails, so that one
+        large weight does not blur the others. Three passes in chunks; a tensor of no more than `bins` weights is kept
+        as it is.
+
+        Args:
+            weights: floating, any shape, at least one weight.
+            bins: largest number of points.
+
+        Raises:
+            ArgumentError: if there is no weight, or one is not finite.
+        """
+        bins = _checks.integer("bins", bins, 1)
+        flat = weights.detach().reshape(-1)
+        if not flat.numel():
+            raise ArgumentError(f"weights must hold at least one, got shape {tuple(weights.shape)}")
+        chunks = [flat[start : start + _CHUNK] for start in range(0, flat.numel(), _CHUNK)]
+        if not all(bool(chunk.isfinite().all()) for chunk in chunks):
+            raise ArgumentError("weights must be finite, got NaN or infinity")
+        if flat.numel() <= bins:
+            points, counts = np.unique(flat.cpu().double().numpy(), return_counts=True)
+            return Histogram(points, counts.astype(np.float64))
+        scale = (math.fsum(float(chunk.cpu().double().square().sum()) for chunk in chunks) / flat.numel()) ** 0.5 or 1.0
+        low, high = (float(limit) for limit in flat.aminmax())
+        first, last = math.asinh(low / scale), math.asinh(high / scale)
+        if first == last:
+            return Histogram(np.array([low]), np.array([float(flat.numel())]))
+        width = (last - first) / bins
+        middles = scale * torch.sinh(first + (torch.arange(bins, dtype=torch.float64) + 0.5) * width)
+        sums = torch.zeros(3, bins, dtype=torch.float64)
+        for chunk in chunks:
+            values = chunk.cpu().double()
+            index = ((torch.asinh(values / scale) - first) / width).long().clamp(0, bins - 1)
+            # Measured from the middle of its bin, the spread within a bin keeps its digits.
+            away = values - middles[index]
+            moments = (torch.ones_like(away), away, away.square())
+            sums += torch.stack([torch.bincount(index, moment, minlength=bins) for moment in moments])
+        held = sums[0] > 0
+        counts, away_sum, square = sums[:, held].numpy()
+        within = (square - away_sum**2 / counts).clip(min=0).sum() / flat.numel()
+        return Histogram(middles[held].numpy() + away_sum / counts, counts, float(within))
+
+    @property
+    def mean(self) -> float:
+        """Mean weight."""
+        return float(np.average(self.points, weights=self.counts))
+
+    @property
+    def variance(self) -> float:
+        """Variance of the weights."""
+        return float(np.average((self.points - self.mean) ** 2, weights=self.counts)) + self.within

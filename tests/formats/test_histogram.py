@@ -1,0 +1,50 @@
+"""Histograms of weights: what they keep exactly, and what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from qtaml.errors import ArgumentError
+from qtaml.formats import Histogram
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("outlier", [0.0, 1000.0])
+def test_a_histogram_keeps_count_mean_and_power(dtype: torch.dtype, outlier: float) -> None:
+    """Exactly, for more weights than bins, also beside a weight far larger than the others."""
+    weights = torch.randn(50_000, generator=torch.Generator().manual_seed(0)).to(dtype)
+    weights[0] = outlier
+    histogram, exact = Histogram.of(weights, bins=1000), weights.double()
+    assert len(histogram.points) <= 1000
+    assert histogram.counts.sum() == 50_000
+    assert histogram.mean == pytest.approx(float(exact.mean()), rel=1e-9)
+    assert histogram.variance == pytest.approx(float(exact.var(correction=0)), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("points", "counts", "message"),
+    [
+        ([], [], "points must be a vector of at least one value"),
+        ([0.0, math.nan], [1, 1], "points must be finite, got nan"),
+        ([1.0, 0.0], [1, 1], "points must be ascending, got 0.0 after 1.0"),
+        ([0.0, 1.0], [1], "counts must be one for each of 2 points"),
+        ([0.0, 1.0], [1, -2], "counts must be finite and not negative, got -2"),
+        ([0.0, 1.0], [0, 0], "counts must not all be 0"),
+    ],
+)
+def test_a_wrong_histogram_is_refused(points: list[float], counts: list[float], message: str) -> None:
+    """The message says what was wrong."""
+    with pytest.raises(ArgumentError, match=message):
+        Histogram(np.array(points), np.array(counts))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [(torch.empty(0), "weights must hold at least one"), (torch.tensor([1.0, math.inf]), "weights must be finite")],
+)
+def test_wrong_weights_are_refused(weights: torch.Tensor, message: str) -> None:
+    """Before anything is fitted."""
+    with pytest.raises(ArgumentError, match=message):
+        Histogram.of(weights)
