@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -92,10 +93,11 @@ def design(
     """
     if sum(goal is not None for goal in (cells, error, accuracy)) != 1:
         raise ArgumentError(
-            f"give exactly one of cells, error and accuracy, got cells={cells!r}, error={error!r}, accuracy={accuracy!r}"
+            f"give exactly one of cells, error and accuracy, got cells={cells!r}, error={error!r} and "
+            f"accuracy={accuracy!r}"
         )
-    if (accuracy is None) != (metric is None):
-        raise ArgumentError(f"metric must be given with accuracy, and only then, got metric={metric!r}")
+    if accuracy is None and metric is not None:
+        raise ArgumentError(f"metric must be given only with accuracy, got {metric!r}")
     if device is not None:
         if p is not None or fault is not None:
             raise ArgumentError(f"give exactly one of p, fault and device, got p={p!r}, fault={fault!r} and a device")
@@ -118,13 +120,15 @@ def design(
     if error is not None:
         wanted = _checks.positive("error", error)
         return _least(designer, lambda plan: (plan.predicted_error or 0.0) <= wanted, f"an output error of {wanted:g}")
-    assert accuracy is not None and metric is not None
-    reached, asked = _checks.real("accuracy", accuracy), metric
+    return _least(designer, _measured(model, accuracy, metric, trials, seed), f"a metric of {accuracy}")
 
-    def reaches(plan: Plan) -> bool:
-        return evaluate(store(model, plan), asked, trials=trials, seed=seed).reads_low >= reached
 
-    return _least(designer, reaches, f"a metric of {reached:g}")
+def _measured(model: nn.Module, accuracy: Any, metric: Metric | None, trials: int, seed: int) -> Callable[[Plan], bool]:
+    """Whether a plan is measured to reach an accuracy."""
+    if metric is None:
+        raise ArgumentError("metric must be given with accuracy, got None")
+    reached = _checks.real("accuracy", accuracy)
+    return lambda plan: evaluate(store(model, plan), metric, trials=trials, seed=seed).reads_low >= reached
 
 
 def _larger_cells(device: Preset) -> tuple[HardenedCell, ...]:

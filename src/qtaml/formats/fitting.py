@@ -17,6 +17,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
+from qtaml.formats.decision import least_error_regions
 from qtaml.formats.histogram import Histogram
 from qtaml.formats.transitions import central_moments, transition_matrix
 
@@ -125,7 +126,7 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     """
     matrix = transition_matrix(law)
     table = _checked_table("table", table, law)
-    labels, thresholds = _lower_envelope(matrix @ table, matrix @ table**2)
+    thresholds, labels = least_error_regions(matrix @ table, matrix @ table**2)
     expected, variance, _, _ = central_moments(table, law)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
     read, share = expected[stored], histogram.counts / histogram.counts.sum()
@@ -244,7 +245,7 @@ class _Search:
         """Regions and table fitted in turn until the error falls by less than `tolerance` of itself in a round."""
         error = np.inf
         for _ in range(rounds):
-            labels, thresholds = _lower_envelope(*(self.matrix @ np.stack((table, table**2), axis=1)).T)
+            thresholds, labels = least_error_regions(*(self.matrix @ np.stack((table, table**2), axis=1)).T)
             moments = self.cells(np.searchsorted(self.points, thresholds, side="right"))
             filled = moments[0] > 0
             state = self.state(labels[filled], moments[:, filled], table)
@@ -307,28 +308,6 @@ def _explained(share: Floats, total: Floats) -> Floats:
     """Mean square of the best table, of which the shares and sums of the weights read are given in the last axis."""
     # Differences of sums may leave -1e-17 where nothing is read.
     return np.asarray((total**2 / np.maximum(share, 1e-18)).sum(-1))
-
-
-def _lower_envelope(mean: Floats, square: Floats) -> tuple[Integers, Floats]:
-    """The labels u whose line square[u] - 2 w mean[u] is lowest somewhere, and the w between them, both ascending."""
-    order = np.lexsort((square, mean))
-    means, squares = mean[order].tolist(), square[order].tolist()
-    kept: list[int] = []
-    crossings: list[float] = []
-    for index, (slope, height) in enumerate(zip(means, squares, strict=True)):
-        if kept and slope == means[kept[-1]]:
-            continue
-        crossing = -np.inf
-        while kept:
-            crossing = (height - squares[kept[-1]]) / (2 * (slope - means[kept[-1]]))
-            if not crossings or crossing > crossings[-1]:
-                break
-            kept.pop()
-            crossings.pop()
-        if kept:
-            crossings.append(crossing)
-        kept.append(index)
-    return order[kept], np.array(crossings)
 
 
 def _starts(search: _Search, law: WordLaw) -> Iterator[Floats]:

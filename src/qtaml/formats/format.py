@@ -174,7 +174,7 @@ def _decision(fmt: Format, expecting: FaultModel | None) -> tuple[torch.Tensor, 
         if expecting is None:
             raise ArgumentError("expecting must be a fault model for a format with a table, got None")
         mean, variance, *_ = read_moments(fmt, expecting)
-        boundaries, labels = least_error_regions(mean, variance)
+        boundaries, labels = least_error_regions(mean, variance + mean**2)
         return torch.from_numpy(boundaries), torch.from_numpy(labels)
     target = fmt.readout() if expecting is None else fmt.read_mean(expecting)
     ascending = fmt.labels() if expecting is None else np.argsort(target, kind="stable")

@@ -1,5 +1,6 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,7 +15,7 @@ from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Correction, Decoder, Granularity, HardenedCell, Protection, Section, TensorFormat, protections
 from qtaml.model import Batch, aliases, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.menu import Candidate, Pattern, efficient, fitted_menu, normalised, patterns, plain_menu
+from qtaml.planning.menu import Candidate, fitted_menu, gaussian_menu, improving, normalised, plain_menu
 from qtaml.planning.plan import SIDE_CELLS, Plan, Setting, TensorPlan
 from qtaml.planning.readout import balance_readout
 from qtaml.sensitivity import jacobian_gains, row_gains
@@ -24,13 +25,9 @@ Decoding = Decoder | Literal["table"]
 
 REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
 
-_MOST_BITS = 8
 _MOST_CELLS = 1.5
 """Cells of the dearest word, in units of a plain one."""
-_NEAR = 0.25
-"""How far above the hull of all weights together a pattern may lie, to be fitted to each tensor."""
-_ROUNDS = 10
-_KICKS = 8
+_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class _Tensor:
         sizes: weights of the tensor, or of each row.
         importance: output error of each for a mean squared error of 1 in units of its squared scale.
         menu: formats, each dearer and better than the one before.
+        cells: cells of a weight in each format, with its share of the table.
     """
 
     name: str
@@ -50,26 +48,22 @@ class _Tensor:
     sizes: tuple[int, ...]
     importance: tuple[float, ...]
     menu: tuple[Candidate, ...]
+    cells: tuple[float, ...]
 
     def options(self) -> list[Options]:
         """What each group of weights costs and leaves of output error."""
-        cells = tuple(one.format.cells for one in self.menu)
         errors = [tuple(importance * one.error for one in self.menu) for importance in self.importance]
-        return [Options(size, cells, error) for size, error in zip(self.sizes, errors, strict=True)]
+        return [Options(size, self.cells, error) for size, error in zip(self.sizes, errors, strict=True)]
 
     def priced(self, price: float) -> float:
         """Least output error plus price of the cells, tables and scales included."""
-        best = 0.0
-        used: set[int] = set()
+        best = price * SIDE_CELLS * len(self.sizes)
         for option in self.options():
             costs = [
                 error + price * option.weights * cells for error, cells in zip(option.errors, option.cells, strict=True)
             ]
-            chosen = min(range(len(costs)), key=costs.__getitem__)
-            used.add(chosen)
-            best += costs[chosen]
-        values = sum(len(self.menu[index].format.table) for index in used)
-        return best + price * SIDE_CELLS * (len(self.sizes) + values)
+            best += min(costs)
+        return best
 
     def storage(self, choices: Sequence[Choice]) -> TensorFormat:
         """How the tensor is stored when its groups get these options."""
@@ -134,7 +128,7 @@ class Designer:
         self._fitted = "table" in decoders
         if rows and not self._fitted:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
-        self._choices = self._promising(allowed) if self._fitted else ()
+        self._candidates = gaussian_menu(allowed, fault, _MOST_CELLS * self.bits) if self._fitted else ()
         self._protections = allowed
         self._by_tensor = {
             name: self._tensor(name, "tensor", (self._gains[name].squared,))
@@ -167,27 +161,36 @@ class Designer:
             BudgetError: if the cheapest formats cost more; the message names the least share.
         """
         cells = _checks.positive("cells", cells)
-        tensors = self._tensors(cells * self.plain_cells)
+        budget = cells * self.plain_cells
+        tensors = self._tensors(budget)
         options = [option for tensor in tensors for option in tensor.options()]
-        left = cells * self.plain_cells
         floor = sum(option.weights * option.cells[0] for option in options)
+        best: tuple[Plan, float] | None = None
+        low, high = floor, budget
+        # What tables, scales and whole code blocks take is known only when the formats are chosen.
+        spent = budget
         for _ in range(_ROUNDS):
-            if left < floor:
+            if spent < floor:
                 break
-            choices = allocate(options, left, "split")
+            choices = allocate(options, spent, "split")
             plan = self._plan(tensors, choices, cells)
-            # Tables, scales and whole code blocks are known only when the formats are chosen.
-            excess = (plan.cells - cells) * self.plain_cells
-            if excess <= 1e-6:
-                bound = error_bound(options, left)
-                error = sum(map(allocated_error, options, choices))
-                return self._finished(replace(plan, allocation_gap=error / bound - 1 if bound > 0 else 0.0))
-            left -= excess
-        cheapest = self._plan(tensors, [Choice(0, 0) for _ in options], cells)
-        raise BudgetError(
-            f"cells must be at least about {cheapest.cells:.3g} for the cheapest formats, got {cells:g}",
-            cheapest.overhead,
-        )
+            if plan.cells <= cells * (1 + 1e-12):
+                bound, error = error_bound(options, spent), sum(map(allocated_error, options, choices))
+                best, low = (plan, error / bound - 1 if bound > 0 else 0.0), spent
+                if spent == budget:
+                    break
+            else:
+                high = spent
+            spent = (low + high) / 2
+        if best is None:
+            least = self._plan(tensors, [Choice(0, 0) for _ in options], cells)
+            raise BudgetError(
+                f"cells must be at least {math.ceil(least.cells * 1e4) / 1e4:g} for the cheapest formats, "
+                f"got {cells:g}",
+                least.overhead,
+            )
+        plan, gap = best
+        return self._finished(replace(plan, allocation_gap=gap))
 
     def _tensors(self, budget: float) -> list[_Tensor]:
         """Each tensor with one scale or with one for each row, whichever is better at the price of a cell."""
@@ -229,22 +232,18 @@ class Designer:
         ]
         return replace(plan, tensors=tuple(entries), predicted_bias=balanced.bias)
 
-    def _promising(self, allowed: Sequence[Protection]) -> tuple[Pattern, ...]:
-        """Patterns of protections that are near the best for the weights of all tensors together."""
-        everything = torch.cat([normalised(weight, "tensor")[0].reshape(-1) for weight in self._weights.values()])
-        every = patterns(efficient(allowed, self.fault), most_bits=_MOST_BITS, most_cells=_MOST_CELLS * self.bits)
-        found = fitted_menu(everything, every, self.fault, tolerance=_NEAR, kicks=0)
-        return tuple(one.format.protections for one in found)
-
     def _tensor(self, name: str, granularity: Granularity, gains: Sequence[float]) -> _Tensor:
         relative, scale = normalised(self._weights[name], granularity)
         if self._fitted:
-            menu = fitted_menu(relative, self._choices, self.fault, kicks=_KICKS)
+            menu = fitted_menu(relative, self._candidates, self.fault)
         else:
             menu = plain_menu(self._weights[name], self._protections, self.fault, self.bits)
         size = relative.numel() // len(gains)
         importance = [gain * size * one**2 for gain, one in zip(gains, scale.reshape(-1).tolist(), strict=True)]
-        return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu)
+        priced = {one: one.format.cells + SIDE_CELLS * len(one.format.table) / relative.numel() for one in menu}
+        menu = improving(sorted(menu, key=lambda one: (priced[one], one.error)))
+        cells = tuple(priced[one] for one in menu)
+        return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu, cells)
 
 
 def _protections(

@@ -1,18 +1,26 @@
 """What a weight can be stored as: formats with fitted levels, from the cheapest to the best."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 import torch
+from scipy import special
 
 from qtaml.faults import FaultModel, WordLaw
-from qtaml.formats import Format, Granularity, Protection, Section, TensorFormat
-from qtaml.formats.fitting import Histogram, fit
+from qtaml.formats import Format, Granularity, Histogram, Protection, Section, TensorFormat, fit
 from qtaml.theory.capacity import capacity
 
-_POINTS = 2048
+_POINTS = 1024
+_MOST_KINDS = 2
+_MIXED_BITS, _MOST_BITS = 6, 8
+"""Longest word of two kinds of protection, and of one."""
+_NEAR = 0.15
+"""How far above the hull for Gaussian weights a format may lie, to be fitted to others, as a share of the error."""
+_GAIN = 4.0
+"""By how much a protection must lower the error rate to be worth having beside a cheaper one."""
 
 Pattern = tuple[Protection, ...]
 """One protection for each bit, bit 0 first."""
@@ -31,12 +39,11 @@ class Candidate:
     error: float
 
 
-def patterns(protections: Sequence[Protection], *, most_bits: int, most_cells: float) -> tuple[Pattern, ...]:
-    """Every choice of protections for words of 0 to `most_bits` bits, the dearest on the most significant bits.
+def patterns(protections: Sequence[Protection], *, most_cells: float) -> tuple[Pattern, ...]:
+    """Words of 0 to 8 bits under one or two of the protections, the dearer one on the most significant bits.
 
     Args:
         protections: what a bit can be protected by.
-        most_bits: bits of the longest word.
         most_cells: cells of the dearest word.
 
     Returns:
@@ -44,23 +51,29 @@ def patterns(protections: Sequence[Protection], *, most_bits: int, most_cells: f
 
     Example:
         >>> from qtaml.formats import Ideal, Raw
-        >>> [[bit.kind for bit in pattern] for pattern in patterns([Raw(), Ideal()], most_bits=2, most_cells=3)]
-        [[], ['raw'], ['raw', 'raw'], ['ideal'], ['raw', 'ideal']]
+        >>> [[bit.kind for bit in pattern] for pattern in patterns([Raw(), Ideal()], most_cells=3)]
+        [[], ['raw'], ['raw', 'raw'], ['ideal'], ['raw', 'raw', 'raw'], ['raw', 'ideal']]
     """
     ascending = sorted(protections, key=lambda protection: protection.cells)
-    found = [
-        pattern
-        for bits in range(most_bits + 1)
-        for pattern in combinations_with_replacement(ascending, bits)
-        if sum(protection.cells for protection in pattern) <= most_cells
-    ]
-    return tuple(sorted(found, key=lambda pattern: sum(protection.cells for protection in pattern)))
+    found: set[Pattern] = {()}
+    for kinds in combinations(range(len(ascending)), min(_MOST_KINDS, len(ascending))):
+        for bits in range(1, _MOST_BITS + 1):
+            for word in combinations_with_replacement([ascending[kind] for kind in kinds], bits):
+                if bits <= _MIXED_BITS or len(set(word)) == 1:
+                    found.add(word)
+    cheap = [word for word in found if _cells(word) <= most_cells]
+    return tuple(sorted(cheap, key=lambda word: (_cells(word), [one.cells for one in word])))
+
+
+def _cells(word: Pattern) -> float:
+    return sum(protection.cells for protection in word)
 
 
 def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Protection, ...]:
-    """The protections that no other beats both in what remains of the errors and in information for each cell.
+    """The protections worth combining in a word.
 
-    Words mix them: three bits in raw cells may carry more than one in three cells.
+    No other beats them both in what remains of the errors and in information for each cell (words mix them, and three
+    raw cells may carry more than one bit in three), and each is clearly better than the one before.
 
     Args:
         protections: by falling error rate.
@@ -75,18 +88,43 @@ def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Pro
     Example:
         >>> from qtaml.faults import Uniform
         >>> from qtaml.formats import protections
-        >>> [one.kind for one in efficient(protections(0.1, 0.1, decoders=("none", "majority")), Uniform(0.1))][:3]
-        ['raw', 'repetition', 'repetition']
+        >>> [one.cells for one in efficient(protections(0.1, 0.1, decoders=("none", "majority")), Uniform(0.1))][:4]
+        [1, 3, 7, 11]
     """
+    rates = {one: fault.behind((one,)).rates(1) for one in protections}
+    information = {one: capacity(rate.p01[0], rate.p10[0]) / one.cells for one, rate in rates.items()}
+    remains = {one: (rate.p01[0] + rate.p10[0]) / 2 for one, rate in rates.items()}
+    best = [
+        one
+        for index, one in enumerate(protections)
+        if information[one] > max((information[other] for other in protections[index + 1 :]), default=0.0)
+    ]
     found: list[Protection] = []
-    best = 0.0
-    for one in reversed(protections):
-        rates = fault.behind((one,)).rates(1)
-        information = capacity(rates.p01[0], rates.p10[0]) / one.cells
-        if information > best:
-            best = information
+    for one in best:
+        if not found or remains[one] * _GAIN <= remains[found[-1]]:
             found.append(one)
-    return tuple(reversed(found))
+    return tuple(found)
+
+
+@lru_cache(maxsize=16)
+def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_cells: float) -> tuple[Candidate, ...]:
+    """Formats that are near the best for Gaussian weights: what is worth fitting to any weights.
+
+    Args:
+        protections: what a bit can be protected by.
+        fault: how the memory fails.
+        most_cells: cells of the dearest word.
+
+    Returns:
+        Candidates, each dearer and better than the one before.
+    """
+    middles = special.ndtri((np.arange(_POINTS) + 0.5) / _POINTS)
+    gaussian = Histogram(middles / np.sqrt((middles**2).mean()), np.ones(_POINTS))
+    found = []
+    for word in patterns(efficient(protections, fault), most_cells=most_cells):
+        best = fit(gaussian, _law(word, fault), patience=0)
+        found.append(Candidate(Format(len(word), protections=word, table=tuple(best.table.tolist())), best.error))
+    return _near_hull(improving(_by_cells(found)), _NEAR)
 
 
 def normalised(weight: torch.Tensor, granularity: Granularity) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,33 +143,28 @@ def normalised(weight: torch.Tensor, granularity: Granularity) -> tuple[torch.Te
     return values / torch.where(scale > 0, scale, 1.0), scale
 
 
-def fitted_menu(
-    relative: torch.Tensor,
-    choices: Sequence[Pattern],
-    fault: FaultModel,
-    *,
-    tolerance: float = 0.0,
-    kicks: int = 24,
-) -> tuple[Candidate, ...]:
-    """The best formats with fitted levels: those on the lower convex hull of error over cells, or near it.
+def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: FaultModel) -> tuple[Candidate, ...]:
+    """Candidates fitted to some weights, those near the lower convex hull of error over cells.
 
     Args:
         relative: weights of root mean square 1, any shape.
-        choices: patterns of protections.
+        candidates: formats fitted to similar weights, to start from.
         fault: how the memory fails.
-        tolerance: how far above the hull an error may lie to be kept, as a share of it.
-        kicks: effort of each fit; see `fit`.
 
     Returns:
         Candidates, each dearer and better than the one before.
     """
     weights = Histogram.of(relative, bins=_POINTS)
     found = []
-    for choice in choices:
-        law = fault.behind(choice).law(len(choice)) if choice else WordLaw(())
-        best = fit(weights, law, kicks=kicks)
-        found.append(Candidate(Format(len(choice), protections=choice, table=tuple(best.table.tolist())), best.error))
-    return _near_hull(_improving(found), tolerance)
+    for candidate in candidates:
+        start, word = candidate.format, candidate.format.protections
+        best = fit(weights, _law(word, fault), patience=0, starts=[start.readout()])
+        found.append(Candidate(replace(start, table=tuple(best.table.tolist())), best.error))
+    return _near_hull(improving(_by_cells(found)), _NEAR)
+
+
+def _law(word: Pattern, fault: FaultModel) -> WordLaw:
+    return fault.behind(word).law(len(word)) if word else WordLaw(())
 
 
 def plain_menu(
@@ -155,16 +188,20 @@ def plain_menu(
     (amount,) = storage.label_amounts(*storage.encode(weight, fault))
     energy = float(weight.double().square().sum()) or 1.0
     formats = {base.protect(count, by) for by in protections for count in range(bits + 1)}
-    return _improving([Candidate(fmt, float(amount @ fmt.read_variance(fault)) / energy) for fmt in formats])
+    return improving(_by_cells([Candidate(fmt, float(amount @ fmt.read_variance(fault)) / energy) for fmt in formats]))
 
 
-def _improving(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Candidates in the order of their cells, without those that a cheaper one equals."""
+def improving(ascending: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Candidates by ascending price, without those that a cheaper one equals."""
     better: list[Candidate] = []
-    for one in sorted(found, key=lambda one: (one.format.cells, one.error)):
+    for one in ascending:
         if not better or one.error < better[-1].error:
             better.append(one)
     return tuple(better)
+
+
+def _by_cells(found: Iterable[Candidate]) -> list[Candidate]:
+    return sorted(found, key=lambda one: (one.format.cells, one.error))
 
 
 def _near_hull(better: Sequence[Candidate], tolerance: float) -> tuple[Candidate, ...]:
