@@ -1,4 +1,4 @@
-"""Every table and figure that can be reproduced, by name."""
+"""Every table and figure, by name: those of the paper, and those beyond it."""
 
 from typing import Any
 
@@ -14,11 +14,12 @@ from qtaml.experiments import (
     rounding,
     saturation,
     scoring,
+    storage,
     transformer,
 )
 from qtaml.experiments.experiment import Experiment
 
-CATALOG: dict[str, Experiment[Any]] = {
+PAPER: dict[str, Experiment[Any]] = {
     "figure1": error_law.FIGURE1,
     "figure2": overhead_curve.FIGURE2,
     "figure3": allocations.FIGURE3,
@@ -37,3 +38,7 @@ CATALOG: dict[str, Experiment[Any]] = {
     "table9": correction.TABLE9,
     "a7": linear_response.A7,
 }
+
+BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE}
+
+CATALOG = PAPER | BEYOND

@@ -30,6 +30,8 @@ from qtaml.faults import AnyFault, Uniform
 from qtaml.memory import store
 from qtaml.networks import NETWORKS, Data, trained
 from qtaml.planning import (
+    Decoding,
+    Designer,
     Plan,
     Setting,
     compensate,
@@ -43,7 +45,15 @@ from qtaml.planning import (
 
 Settings = dict[str, Setting]
 _Call = Callable[[Callable[..., None], Sequence[tuple[Any, ...]], str], None]
-Method = Literal["uniform_msp", "tac", "magnitude", "sensitivity", "random", "fixed_point", "weight_scaling"]
+Method = Literal["uniform_msp", "tac", "magnitude", "sensitivity", "random", "fixed_point", "weight_scaling", "design"]
+
+
+@lru_cache(maxsize=4)
+def _designer(
+    model: nn.Module, data: Data, fault: AnyFault, seed: int, decoders: tuple[Decoding, ...], rows: bool
+) -> Designer:
+    return Designer(model, data.calibration, fault=fault, decoders=decoders, rows=rows, seed=seed)
+
 
 METHODS: dict[Method, Callable[[nn.Module, Data, AnyFault, int, dict[str, Any]], Plan]] = {
     "uniform_msp": lambda model, data, fault, seed, given: uniform_msp(model, fault=fault, **given),
@@ -55,6 +65,9 @@ METHODS: dict[Method, Callable[[nn.Module, Data, AnyFault, int, dict[str, Any]],
     "random": lambda model, data, fault, seed, given: random_protection(model, fault=fault, seed=seed, **given),
     "fixed_point": lambda model, data, fault, seed, given: fixed_point(model, fault=fault, **given),
     "weight_scaling": lambda model, data, fault, seed, given: weight_scaling(model, fault=fault, **given),
+    "design": lambda model, data, fault, seed, given: _designer(
+        model, data, fault, seed, tuple(given["decoders"]), given["rows"]
+    ).plan(given["cells"]),
 }
 """How each method plans the storage of a network; the settings are its keyword arguments."""
 

@@ -154,7 +154,8 @@ def fit(
         law: law of the word read, of at most 10 bits. With 0 bits, every weight is read as the mean.
         patience: the search ends when the best solution was disturbed and improved again this many times in a row
             without getting better. 0 is quick; it leaves about 0.1 dB at p = 0.05 and half a decibel at 0.01.
-        starts: further tables to start from, in units of the weights, such as the table fitted to similar weights.
+        starts: tables to start from, in units of the weights, such as the table fitted to similar weights; tables that
+            use the bits in different ways if not given.
         seed: the same seed gives the same table.
 
     Returns:
@@ -185,8 +186,8 @@ def fit(
         return assess(histogram, law, np.full(len(matrix), mean))
     search = _Search((histogram.points - mean) / deviation, histogram.counts / histogram.counts.sum(), matrix)
     random = np.random.default_rng(child_seed(seed, "fit"))
-    tables = [*_starts(search, law), *((_checked_table("a start", start, law) - mean) / deviation for start in starts)]
-    best = min((search.improve(table) for table in tables), key=lambda state: state.error)
+    known = [(_checked_table("a start", start, law) - mean) / deviation for start in starts]
+    best = min((search.improve(table) for table in known or _starts(search, law)), key=lambda state: state.error)
     failures = 0 if law.bits else patience
     while failures < patience:
         state = search.improve(search.kick(best, random))

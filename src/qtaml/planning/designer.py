@@ -25,7 +25,7 @@ Decoding = Decoder | Literal["table"]
 
 REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
 
-_MOST_CELLS = 1.5
+_MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 _ROUNDS = 12
 

@@ -11,7 +11,9 @@ from torch import nn
 from qtaml.model import Batch, evaluation_mode, finite_outputs, named_tensors
 
 _STEP = 0.05
-_ROUNDS = 3
+_ROUNDS = 4
+_SHARES = (1.0, 0.5, 0.25, 0.1)
+"""Of the way to the solution of each round; a shorter one where the outputs are far from linear in the gains."""
 _LIMITS = (0.25, 4.0)
 _DAMPING = 0.01
 
@@ -42,7 +44,7 @@ def balance_readout(
     Errors that a read makes at random add up as squares, c**2 times `variance` for a gain c. What the expected weights
     differ from the trained ones adds up coherently; it is taken from forward passes of the network with the expected
     weights, so it holds beyond first order. Each round solves for all gains by least squares on finite differences, and
-    is kept if it lowers the sum.
+    goes as far as that lowers the sum.
 
     Args:
         model: any module; it is not changed.
@@ -82,9 +84,14 @@ def balance_readout(
         for _ in range(_ROUNDS if adjust else 0):
             moved = [run(gains * np.where(np.arange(len(gains)) == one, 1 + _STEP, 1.0)) for one in range(len(gains))]
             slopes = np.stack([(one - output).reshape(-1) / _STEP for one in moved], axis=1) / gains
-            tried = _least_squares(slopes, (clean - output).reshape(-1), gains, noise * len(clean))
-            outcome = run(tried)
-            if _total(outcome, clean, tried, noise) >= _total(output, clean, gains, noise):
+            solved = _least_squares(slopes, (clean - output).reshape(-1), gains, noise * len(clean))
+            before = _total(output, clean, gains, noise)
+            for share in _SHARES:
+                tried = gains + share * (solved - gains)
+                outcome = run(tried)
+                if _total(outcome, clean, tried, noise) < before:
+                    break
+            else:
                 break
             gains, output = tried, outcome
     return Balanced(dict(zip(expected, gains.tolist(), strict=True)), _bias(output, clean))

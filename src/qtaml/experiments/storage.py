@@ -1,0 +1,250 @@
+"""What storing a network costs in cells: the paper's methods, the design search, and what Shannon allows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from rich.table import Table
+
+from qtaml.evaluate import Estimate, trainings_interval
+from qtaml.experiments.experiment import Experiment, percent
+from qtaml.experiments.fields import columns, interval_fields
+from qtaml.experiments.laboratory import Case, Laboratory, Measured, Record
+from qtaml.experiments.overhead_curve import case as case_of_paper
+from qtaml.model import stored_weights
+from qtaml.networks import NETWORKS
+from qtaml.planning import REAL_DECODERS, Decoding
+from qtaml.report import Curve, Panel, panels_figure
+from qtaml.sensitivity import jacobian_gains
+from qtaml.theory.capacity import capacity
+from qtaml.theory.rate_distortion import least_bits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CELLS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1.0, 1.02, 1.05, 1.125, 1.25, 1.5)
+SHARES = (0.95, 0.99)
+EVERYTHING, BY_ROW, SHANNON = "design, every decoder", "design, every decoder, by row", "Shannon limit"
+DESIGNS: dict[str, tuple[tuple[Decoding, ...], bool]] = {
+    "repetition only": (("none", "majority"), False),
+    "design, table only": (("none", "table"), False),
+    "design, table and majority": (("none", "table", "majority"), False),
+    "design, all but iterative": (("none", "table", "majority", "algebraic"), False),
+    EVERYTHING: (REAL_DECODERS, False),
+    BY_ROW: (REAL_DECODERS, True),
+}
+PAPERS = {"Uniform-MSP, ideal code": "Uniform-MSP", "TAC, ideal code": "TAC"}
+METHODS = (*PAPERS, *DESIGNS)
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """One method at one budget.
+
+    Attributes:
+        network: its name.
+        method: its name. The paper's methods and repetition keep all eight bits: they begin at a plain memory.
+        cells: budget, as a share of a plain memory.
+        spent: what the plans take, mean over trainings.
+        accuracy: mean over trainings and reads, with its interval.
+        predicted_error: output error that the plans predict, mean over trainings; None if they do not.
+        clean: accuracy outside the leaking memory.
+        p: flip probability.
+    """
+
+    network: str
+    method: str
+    cells: float
+    spent: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    predicted_error: float | None
+    clean: float
+    p: float
+    part: Literal["curve"] = field(default="curve")
+
+
+@dataclass(frozen=True)
+class LeastRow:
+    """The least cells at which a method reaches a share of the clean accuracy.
+
+    Attributes:
+        network: its name.
+        method: its name; "Shannon limit" is what any code of any length needs at least for the output error at which
+            the design by every decoder gets there: Gaussian weights, first order, one rate for each tensor.
+        share: of the clean accuracy.
+        cells: share of a plain memory, mean over trainings with its interval; None if a training does not get there.
+        p: flip probability.
+    """
+
+    network: str
+    method: str
+    share: float
+    cells: float | None
+    cells_low: float | None
+    cells_high: float | None
+    p: float
+    part: Literal["least"] = field(default="least")
+
+
+Row = CurveRow | LeastRow
+
+
+def compute(
+    laboratory: Laboratory,
+    *,
+    networks: Sequence[str] = tuple(NETWORKS),
+    cells: Sequence[float] = CELLS,
+    methods: Sequence[str] = METHODS,
+) -> tuple[Row, ...]:
+    """Accuracy over cells of every network by every method, and the least cells for a share of the clean accuracy.
+
+    For each training the least cells lie on the straight line between the last budget that misses the target and the
+    next one.
+
+    Args:
+        laboratory: where to measure.
+        networks: keys of `qtaml.networks.NETWORKS`.
+        cells: budgets, ascending.
+        methods: of `METHODS`.
+
+    Returns:
+        Rows of the curves and of the least cells.
+
+    Source:
+        theory.md 5 and 6.
+    """
+    asked = [
+        (network, method, budget)
+        for network in networks
+        for method in methods
+        for budget in cells
+        if budget >= 1 or "table" in DESIGNS.get(method, ((),))[0]
+    ]
+    found = laboratory.measure([_case(*one) for one in asked], "storing at each budget")
+    curves: dict[tuple[str, str], list[tuple[float, Measured]]] = {}
+    rows: list[Row] = []
+    for (network, method, budget), measured in zip(asked, found, strict=True):
+        curves.setdefault((network, method), []).append((budget, measured))
+        predicted = [record.predicted_error for record in measured.records if record.predicted_error is not None]
+        rows.append(
+            CurveRow(
+                network,
+                method,
+                budget,
+                1 + measured.overhead,
+                *measured.estimate,
+                predicted_error=float(np.mean(predicted)) if predicted else None,
+                clean=measured.clean,
+                p=NETWORKS[network].p,
+            )
+        )
+    for (network, method), curve in curves.items():
+        records = list(zip(*(measured.records for _, measured in curve), strict=True))
+        for share in SHARES:
+            rows.append(_least_row(network, method, share, [_crossing(one, share) for one in records]))
+            if method == EVERYTHING:
+                pairs = zip(laboratory.training_seeds, records, strict=True)
+                limits = [_limit(laboratory, network, seed, one, share) for seed, one in pairs]
+                rows.append(_least_row(network, SHANNON, share, limits))
+    return tuple(rows)
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The least cells of each network and method."""
+    least = [row for row in rows if isinstance(row, LeastRow)]
+    found = {(row.network, row.method, row.share): percent(row, "cells") for row in least}
+    grid = Table(
+        title="Least cells for a share of the clean accuracy, in per cent of a plain memory of 8 bits a weight",
+        caption="mean [95% interval over trainings and reads]; the ideal code costs two cells for a protected bit",
+        title_justify="left",
+        caption_justify="left",
+    )
+    grid.add_column("method")
+    keys = list(dict.fromkeys((row.network, row.share) for row in least))
+    for network, share in keys:
+        grid.add_column(f"{network} {share:.0%}", justify="right")
+    for method in dict.fromkeys(row.method for row in least):
+        grid.add_row(method, *(found.get((network, method, share), "-") for network, share in keys))
+    return grid
+
+
+def draw(rows: Sequence[Row]) -> "Figure":
+    """Accuracy over cells, a panel for each network."""
+    curves = [row for row in rows if isinstance(row, CurveRow)]
+    panels: list[Panel] = []
+    for network in dict.fromkeys(row.network for row in curves):
+        own = [row for row in curves if row.network == network]
+        lines = []
+        for method in dict.fromkeys(row.method for row in own):
+            line = [row for row in own if row.method == method]
+            lines.append(Curve(method, [row.spent for row in line], *columns(line, "accuracy", 100)))
+        panels.append(
+            Panel(
+                lines,
+                f"{network}, {100 * own[0].p:g}% of the bits read wrong",
+                "cells, as a share of a plain memory of 8 bits a weight",
+                "test accuracy (%)",
+                reference=("95% of clean", 95 * own[0].clean),
+                legend="outside" if network == own[0].network and not panels else "lower right",
+            )
+        )
+    return panels_figure(
+        panels,
+        columns=2,
+        caption="A plain memory takes 1. The paper's methods start there and buy an ideal code; fitted levels, fewer "
+        "bits and codes at their real price start from nothing. Tables and scales are counted. Bars: 95% over "
+        "trainings and reads.",
+    )
+
+
+STORAGE = Experiment("Cells that a network needs, method by method", compute, table, draw)
+
+
+def _case(network: str, method: str, cells: float) -> Case:
+    if method in PAPERS:
+        return case_of_paper(network, PAPERS[method], float(cells - 1))
+    decoders, rows = DESIGNS[method]
+    return Case(network, "design", {"decoders": list(decoders), "rows": rows, "cells": cells})
+
+
+def _first(records: Sequence[Record], share: float) -> int | None:
+    """Index of the first budget from which on the target is reached; None if it is missed to the end."""
+    missing = [index for index, record in enumerate(records) if record.result.mean < share * record.clean]
+    first = missing[-1] + 1 if missing else 0
+    return first if first < len(records) else None
+
+
+def _crossing(records: Sequence[Record], share: float) -> float | None:
+    """Cells at which a straight line between budgets crosses the target."""
+    first = _first(records, share)
+    if first is None or first == 0:
+        return None if first is None else 1 + records[0].overhead
+    below, above = records[first - 1], records[first]
+    low, high = (one.result.mean - share * one.clean for one in (below, above))
+    return 1 + below.overhead - low / (high - low) * (above.overhead - below.overhead)
+
+
+def _limit(
+    laboratory: Laboratory, network: str, training_seed: int, records: Sequence[Record], share: float
+) -> float | None:
+    """Cells of Shannon's limit at the output error of the first design that reaches the target."""
+    first = _first(records, share)
+    if first is None:
+        return None
+    model, data = laboratory.network(network, training_seed)
+    weights = stored_weights(model)
+    gains = jacobian_gains(model, data.calibration, weights, seed=laboratory.seed)
+    power = [gains[name].squared * float(weight.double().square().sum()) for name, weight in weights.items()]
+    sizes = [weight.numel() for weight in weights.values()]
+    bits = least_bits(power, sizes, records[first].predicted_error or 0.0)
+    p = NETWORKS[network].p
+    return bits / capacity(p, p) / (8 * sum(sizes))
+
+
+def _least_row(network: str, method: str, share: float, cells: Sequence[float | None]) -> LeastRow:
+    known = [one for one in cells if one is not None]
+    estimate: Estimate | None = trainings_interval(known) if len(known) == len(cells) else None
+    return LeastRow(network, method, share, **interval_fields(cells=estimate), p=NETWORKS[network].p)
