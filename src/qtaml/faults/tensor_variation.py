@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -100,4 +99,7 @@ def _halves(bits: int) -> tuple[slice, slice]:
 
 def _matrix(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Probability of reading each value, given the stored one, of bits that fail independently."""
-    return reduce(lambda below, group: np.kron(group, below), groups, np.ones((1, 1)))
+    matrix: NDArray[np.float64] = np.ones((1, 1))
+    for group in groups:
+        matrix = np.asarray(np.kron(group, matrix), dtype=np.float64)
+    return matrix
