@@ -18,6 +18,8 @@ TINY = {
     "table4": {"networks": ("SmallCNN",)},
     "table5": {"networks": ("SmallCNN",), "resolution": 1.5},
     "figure5": {"networks": ("SmallCNN",), "overheads": (0.01, 0.125), "resolution": 1.5},
+    "figure4": {"probabilities": (0.05, 0.1)},
+    "figure7": {"faults": ("uniform, as planned", "clusters of 4", "tensors vary, sigma 0.5")},
     "figure8": {"overheads": (0.05,)},
     "table9": {"networks": ("SmallCNN",), "overheads": (0.03,)},
 }

@@ -182,9 +182,9 @@ def draw(rows: Sequence[Row]) -> "Figure":
                 x_names=names,
             ),
         ],
-        caption=f"At equal mean rate TAC at {tac[0].overhead:.1%} overhead is ahead of {_DEAREST}, beyond the interval of "
-        f"the difference, under {ahead} of {len(names)} fault models. Hardest for it: {hardest.fault} ({100 * hardest.change:+.1f} "
-        "points). Bars: 95% over trainings and reads.",
+        caption=f"At equal mean rate TAC at {tac[0].overhead:.1%} overhead is ahead of {_DEAREST}, beyond the interval "
+        f"of the difference, under {ahead} of {len(names)} fault models. Hardest for it: {hardest.fault} "
+        f"({100 * hardest.change:+.1f} points). Bars: 95% over trainings and reads.",
     )
 
 
