@@ -58,7 +58,7 @@ def test_the_worst_plan_is_the_least_accurate(rows):
 def test_table_and_picture_show_every_row(rows):
     """A field with its number for each pair, three curves, and a line for each plan, Uniform-MSP and the worst."""
     assert mismatch.table(rows).row_count == 4
-    fields, curves, colors = mismatch.draw(rows).axes
+    fields, colors, curves = mismatch.draw(rows).axes
     assert len(fields.texts) == 4
     assert fields.texts[1].get_text().startswith(f"{100 * rows[1].accuracy:.1f}\n±")
     assert fields.images[0].get_array().tolist() == [
