@@ -10,7 +10,17 @@ from scipy import stats
 
 import qtaml
 from qtaml.device import MultiLevelCell, Rectangular, preset_record, static_flip_probabilities
-from qtaml.faults import AnyFault, Asymmetric, MultiLevel, PerBit, StaticCells, Uniform, word_dtype
+from qtaml.faults import (
+    AnyFault,
+    Asymmetric,
+    Clustered,
+    MultiLevel,
+    PerBit,
+    StaticCells,
+    TensorVariation,
+    Uniform,
+    word_dtype,
+)
 from qtaml.formats import Format, Ideal, Raw, central_moments, transition_matrix
 from tests.cases import CONVOLUTION
 
@@ -23,6 +33,10 @@ MODELS = {
     "per bit": PerBit((0.3, 0.2, 0.1, 0.05)),
     "per bit, asymmetric": PerBit((0.3, 0.2, 0.1, 0.0), (0.0, 0.1, 0.2, 0.4)),
     "static cells, new chips": StaticCells((0.0, 0.0, 0.1, 0.9), (0.0, 0.05, 0.3, 1.0), chip=None),
+    "ramp": PerBit.ramp(0.1, bits=4),
+    "lognormal cells, new chips": StaticCells.lognormal(0.1, sigma=1.0, classes=16),
+    "clusters": Clustered(0.1, size=3),
+    "tensor variation": TensorVariation(0.1, sigma=0.8),
     "multi-level": MultiLevel((GRAY_CELL,)),
     "one cell of one bit, one of three": MultiLevel(
         (((0.9, 0.1), (0.2, 0.8)), tuple(map(tuple, np.full((8, 8), 0.05) + 0.6 * np.eye(8))))
@@ -30,6 +44,7 @@ MODELS = {
 }
 BITS = 4
 READS = 200_000
+TENSORS = 4_000
 
 
 @pytest.fixture(params=MODELS, ids=str)
@@ -39,10 +54,15 @@ def model(request):
 
 
 def read_counts(model, stored: int, protections=None) -> np.ndarray:
-    """How often each word was read where one word was stored everywhere."""
-    seen = model if protections is None else model.behind(protections)
+    """How often each word was read where one word was stored everywhere; of words that fail together, one counts."""
+    seen = model.behind(protections or (Raw(),) * BITS)
     words = torch.full((READS,), stored, dtype=word_dtype(BITS))
-    return np.bincount(seen.corrupt(words, bits=BITS, seed=stored).numpy(), minlength=2**BITS)
+    if isinstance(model, TensorVariation):
+        seeds = range(stored * TENSORS, (stored + 1) * TENSORS)
+        read = torch.cat([seen.corrupt(words[:1], bits=BITS, seed=seed) for seed in seeds])
+    else:
+        read = seen.corrupt(words, bits=BITS, seed=stored)[:: getattr(model, "size", 1)]
+    return np.bincount(read.numpy(), minlength=2**BITS)
 
 
 def chi_square(counts: np.ndarray, probabilities: np.ndarray) -> float:
@@ -61,7 +81,7 @@ def chi_square(counts: np.ndarray, probabilities: np.ndarray) -> float:
 def test_reads_follow_the_stated_law(model, stored):
     """Chi-square of all words read against the row of the transition matrix; false alarm 1e-5 each, fixed seeds.
 
-    A single probability of 0.1 that is off by 4 per cent would be seen.
+    A single probability of 0.1 that is off by 4 per cent would be seen, in as few tensors by 30.
     """
     row = transition_matrix(model.law(BITS))[stored]
     assert chi_square(read_counts(model, stored), row) > 1e-5
@@ -186,6 +206,21 @@ def test_reads_of_one_chip_agree_more_than_chips_do():
     assert spread["static"] == pytest.approx(0.01 + 0.08 / 60, rel=0.1)
 
 
+def test_a_chip_keeps_the_rates_of_its_tensors():
+    """The share of bits read wrong of one tensor is its rate, in every read; another tensor or chip has another."""
+    words = torch.zeros(20_000, dtype=torch.uint8)
+
+    def rate(chip, seed, place):
+        read = TensorVariation(0.1, sigma=0.8, chip=chip).corrupt(words, seed=seed, place=place)
+        return float(np.unpackbits(read.numpy()).mean())
+
+    first = rate(5, 0, "a")
+    # Standard error of a share of 160,000 bits: below 0.00125. The nearest of the rates drawn here is 0.01 away.
+    assert rate(5, 1, "a") == pytest.approx(first, abs=0.005)
+    for other in ((5, 0, "b"), (6, 0, "a"), (None, 0, "a"), (None, 1, "a")):
+        assert abs(rate(*other) - first) > 0.008
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -199,6 +234,17 @@ def test_reads_of_one_chip_agree_more_than_chips_do():
         ),
         (lambda: StaticCells((0.1, 1.2)), r"p01\[1\] must be a probability in \[0, 1\], got 1\.2"),
         (lambda: StaticCells((0.1, 0.2), chip=-1), "chip must be a whole number of at least 0, got -1"),
+        (lambda: PerBit.ramp(0.4), r"p01\[6\] must be a flip probability in \[0, 0\.5\), got 0\.5"),
+        (lambda: PerBit.ramp(0.1, most_significant=2.5), r"p01\[0\] must be a flip probability in \[0, 0\.5\), got -0"),
+        (lambda: PerBit.ramp(0.1, bits=1), "bits must be a whole number from 2 to 16, got 1"),
+        (lambda: StaticCells.lognormal(0.5, 1.0), r"p must be a flip probability in \[0, 0\.5\), got 0\.5"),
+        (lambda: StaticCells.lognormal(0.1, -1.0), r"sigma must be at least 0, got -1\.0"),
+        (lambda: StaticCells.lognormal(0.1, 1.0, classes=3), r"classes of cells, got 3 and 3"),
+        (lambda: Clustered(0.1, 0), "size must be a whole number of at least 1, got 0"),
+        (lambda: Clustered(-0.1, 2), r"p must be a flip probability in \[0, 0\.5\), got -0\.1"),
+        (lambda: TensorVariation(0.1, -0.5), r"sigma must be at least 0, got -0\.5"),
+        (lambda: TensorVariation(0.1, 0.5, chip=-1), "chip must be a whole number of at least 0, got -1"),
+        (lambda: TensorVariation(0.1, 0.5).law(11), "bits must be at most 10 where they fail together, got 11"),
         (lambda: MultiLevel((((0.5, 0.5),),)), r"groups\[0\] must be a square matrix of 2, 4, 8 or 16 labels"),
         (
             lambda: MultiLevel((((0.5, 0.4), (0.0, 1.0)),)),

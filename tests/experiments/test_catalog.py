@@ -12,14 +12,24 @@ from qtaml.report import save_figure
 
 TINY = {
     "figure1": {"draws": 1000},
-    "table2": {"overheads": (0.0, 0.05, 0.125)},
     "figure2": {"overheads": (0.05,), "probabilities": (0.02, 0.1)},
+    "figure3": {"overheads": (0.02, 0.125)},
+    "figure4": {"probabilities": (0.05, 0.1)},
+    "figure5": {"networks": ("SmallCNN",), "overheads": (0.01, 0.125), "resolution": 1.5},
+    "figure6": {"overheads": (0.125, 0.25), "uniform_bits": (2,), "shown_overhead": 0.25},
+    "figure7": {"faults": ("uniform, as planned", "clusters of 4", "tensors vary, sigma 0.5")},
+    "figure8": {"overheads": (0.05,)},
+    "figure9": {"overheads": (0.125,)},
+    "table1": {"networks": ("SmallCNN",), "overheads": (0.125,)},
+    "table2": {"overheads": (0.0, 0.05, 0.125)},
     "table3": {"probabilities": (0.1,)},
     "table4": {"networks": ("SmallCNN",)},
     "table5": {"networks": ("SmallCNN",), "resolution": 1.5},
-    "figure5": {"networks": ("SmallCNN",), "overheads": (0.01, 0.125), "resolution": 1.5},
-    "figure8": {"overheads": (0.05,)},
+    "table6": {"repetitions": 2},
+    "table7": {"tensors": (2, 3), "networks": 10, "integer_networks": 3},
+    "table8": {"networks": ("SmallCNN",), "overheads": (0.125,)},
     "table9": {"networks": ("SmallCNN",), "overheads": (0.03,)},
+    "a7": {"epsilons": (0.001, 0.1), "probes": 2, "networks": ("SmallCNN",), "probabilities": (0.01,)},
 }
 """Arguments of each experiment that make it small."""
 

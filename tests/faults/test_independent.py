@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -101,3 +102,15 @@ def test_words_of_another_dtype_are_refused() -> None:
     """Words are unsigned integers of 8 or 16 bits."""
     with pytest.raises(ArgumentError, match=r"words of 8 bits must be torch\.uint8, got torch\.int16"):
         Uniform(0.1).corrupt(torch.zeros(3, dtype=torch.int16), bits=8, seed=0)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+@pytest.mark.parametrize("most_significant", [0.5, 1.0, 1.5, 2.0])
+def test_a_ramp_is_linear_with_mean_p(bits: int, most_significant: float) -> None:
+    """From one end to the other, in equal steps."""
+    rates = np.array(PerBit.ramp(0.1, bits, most_significant).p01)
+    assert len(rates) == bits
+    assert rates[-1] == pytest.approx(0.1 * most_significant)
+    assert rates[0] == pytest.approx(0.1 * (2 - most_significant))
+    assert rates.mean() == pytest.approx(0.1, rel=1e-12)
+    assert np.diff(rates, 2) == pytest.approx(0, abs=1e-15)

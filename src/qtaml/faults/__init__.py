@@ -2,20 +2,24 @@
 
 from qtaml.faults.base import BitErrorRates, FaultModel, Residual, WordLaw
 from qtaml.faults.choice import AnyFault, given
+from qtaml.faults.clustered import Clustered
 from qtaml.faults.independent import Asymmetric, PerBit, Uniform
 from qtaml.faults.multi_level import MultiLevel
 from qtaml.faults.sampler import error_mask, flip, flip_asymmetric, word_dtype
 from qtaml.faults.static_cells import StaticCells
+from qtaml.faults.tensor_variation import TensorVariation
 
 __all__ = [
     "AnyFault",
     "Asymmetric",
     "BitErrorRates",
+    "Clustered",
     "FaultModel",
     "MultiLevel",
     "PerBit",
     "Residual",
     "StaticCells",
+    "TensorVariation",
     "Uniform",
     "WordLaw",
     "error_mask",

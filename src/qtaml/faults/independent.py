@@ -44,6 +44,30 @@ class PerBit(FaultModel):
         if len(self.p01) != len(self.p10):
             raise ArgumentError(f"p01 and p10 must be as many, got {len(self.p01)} and {len(self.p10)}")
 
+    @staticmethod
+    def ramp(p: float, bits: int = 8, most_significant: float = 1.5) -> "PerBit":
+        """Error probabilities that rise or fall linearly with the bit position, of mean p.
+
+        Args:
+            p: mean flip probability.
+            bits: number of bit positions, 2 to 16.
+            most_significant: probability of the most significant bit over the mean; that of the least significant one
+                is as far from the mean on the other side.
+
+        Raises:
+            ArgumentError: if `bits` is not as said, or a probability leaves [0, 0.5).
+
+        Source:
+            paper, section 5.7.
+
+        Example:
+            >>> [round(p, 3) for p in PerBit.ramp(0.1, bits=5).p01]
+            [0.05, 0.075, 0.1, 0.125, 0.15]
+        """
+        _checks.integer("bits", bits, 2, 16)
+        mean, top = _checks.flip_probability("p", p), _checks.real("most_significant", most_significant)
+        return PerBit(tuple(mean * (2 - top + 2 * (top - 1) * i / (bits - 1)) for i in range(bits)))
+
     def law(self, bits: int) -> WordLaw:
         """Exact law of a word of `bits` bits."""
         check_bits(bits, len(self.p01))

@@ -15,7 +15,8 @@ from qtaml._random import child_seed
 from qtaml.device import Cell
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
-from qtaml.faults.sampler import error_mask, flip_asymmetric
+from qtaml.faults.lognormal import lognormal_rates
+from qtaml.faults.sampler import error_mask, flip, flip_asymmetric
 
 Array = NDArray[np.float64]
 
@@ -107,6 +108,30 @@ class StaticCells(AllBitsAlike):
         never = (0.0,) * classes
         return StaticCells(never if charged == 1 else p, never if charged == 0 else p, chip)
 
+    @staticmethod
+    def lognormal(p: float, sigma: float, classes: int = 256, chip: int | None = None) -> "StaticCells":
+        """Cells whose error rates vary lognormally, clipped to at most 0.5, of mean p.
+
+        Args:
+            p: mean flip probability, in [0, 0.5).
+            sigma: standard deviation of the logarithm of the rates, at least 0.
+            classes: number of classes, 2, 4, ... or 256.
+            chip: number of the chip; None for another chip in every read.
+
+        Raises:
+            ArgumentError: if an argument is not as said.
+
+        Source:
+            paper, section 5.7.
+
+        Example:
+            >>> cells = StaticCells.lognormal(0.1, sigma=1.0)
+            >>> round(cells.rates(1).p01[0], 12), round(cells.p01[0], 3), round(cells.p01[-1], 3)
+            (0.1, 0.5, 0.004)
+        """
+        _checks.integer("classes", classes, 2, 256)
+        return StaticCells(lognormal_rates(p, sigma, classes, largest=0.5), chip=chip)
+
     def for_bits(self, bits: int) -> "FaultModel":
         """The fault model of words of `bits` bits."""
         rates = zip(self.p01, self.p10, strict=True)
@@ -161,7 +186,9 @@ class _ClassesOfCells(FaultModel):
         planes = [self._plane(words, bits, seed, place, k) for k in range(len(self.rates_of_class).bit_length() - 1)]
         for number, rates in enumerate(self.rates_of_class):
             p01, p10 = ([pair[i] for pair in rates] for i in (0, 1))
-            wrong = flip_asymmetric(stored, p01, p10, seed=child_seed(seed, "class of cells", number)) ^ stored
+            own = child_seed(seed, "class of cells", number)
+            after = flip(stored, p01, seed=own) if p01 == p10 else flip_asymmetric(stored, p01, p10, seed=own)
+            wrong = after ^ stored
             for k, plane in enumerate(planes):
                 wrong &= plane if number >> k & 1 else ~plane
             read.bitwise_xor_(wrong)

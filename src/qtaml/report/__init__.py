@@ -1,5 +1,5 @@
 """Figures from results. Computes nothing."""
 
-from qtaml.report.figures import Curve, Panel, panels_figure, save_figure
+from qtaml.report.figures import Curve, HeatMap, Panel, panels_figure, save_figure
 
-__all__ = ["Curve", "Panel", "panels_figure", "save_figure"]
+__all__ = ["Curve", "HeatMap", "Panel", "panels_figure", "save_figure"]

@@ -66,7 +66,32 @@ class Panel:
     x_names: Sequence[str] = ()
 
 
-def panels_figure(panels: Sequence[Panel], *, columns: int | None = None, caption: str = "") -> "Figure":
+@dataclass(frozen=True)
+class HeatMap:
+    """One pair of axes with a coloured field for each pair of names.
+
+    Attributes:
+        values: what the colours show: for each name of the ordinate, a number for each name of the abscissa.
+        texts: what the fields say, in the same order.
+        x_names: names of the columns, from the left.
+        y_names: names of the rows, from the bottom.
+        title: what the panel shows.
+        x_label: name of the abscissa, with its unit.
+        y_label: name of the ordinate, with its unit.
+        color_label: name of the values, with their unit.
+    """
+
+    values: Sequence[Sequence[float]]
+    texts: Sequence[Sequence[str]]
+    x_names: Sequence[str]
+    y_names: Sequence[str]
+    title: str
+    x_label: str
+    y_label: str
+    color_label: str
+
+
+def panels_figure(panels: Sequence[Panel | HeatMap], *, columns: int | None = None, caption: str = "") -> "Figure":
     """Draw panels side by side, in rows.
 
     Args:
@@ -88,7 +113,11 @@ def panels_figure(panels: Sequence[Panel], *, columns: int | None = None, captio
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(7.5 if columns == 1 else 5.5 * columns, 4.5 * rows), layout="constrained")
     for place, panel in enumerate(panels, start=1):
-        _draw(figure.add_subplot(rows, columns, place), panel)
+        axes = figure.add_subplot(rows, columns, place)
+        if isinstance(panel, HeatMap):
+            _draw_fields(axes, panel)
+        else:
+            _draw(axes, panel)
     if caption:
         characters = int(12 * figure.get_figwidth())
         figure.supxlabel(textwrap.fill(caption, characters), x=0.01, ha="left", fontsize=9.5, color="0.25")
@@ -144,3 +173,18 @@ def _draw(axes: "Axes", panel: Panel) -> None:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     else:
         axes.legend(frameon=False, loc=panel.legend or ("lower right" if not panel.log_y else "best"))
+
+
+def _draw_fields(axes: "Axes", panel: HeatMap) -> None:
+    image = axes.imshow(panel.values, origin="lower", aspect="auto", cmap="viridis")
+    low, high = image.get_clim()
+    for row, (values, texts) in enumerate(zip(panel.values, panel.texts, strict=True)):
+        for column, (value, text) in enumerate(zip(values, texts, strict=True)):
+            color = "black" if value > (low + high) / 2 else "white"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=color)
+    axes.set_xticks(range(len(panel.x_names)), panel.x_names)
+    axes.set_yticks(range(len(panel.y_names)), panel.y_names)
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    axes.set_title(panel.title, loc="left", fontsize=11)
+    bar = axes.figure.colorbar(image, ax=axes)
+    bar.set_label(panel.color_label)

@@ -1,0 +1,76 @@
+"""Errors that strike neighbouring words alike, as a defect does that spans several cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from qtaml import _checks
+from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw
+from qtaml.faults.independent import PerBit
+
+
+@dataclass(frozen=True)
+class Clustered(AllBitsAlike):
+    """Runs of neighbouring words share one realisation of errors: the same bits of all words of a run are wrong.
+
+    The law of one word is that of `Uniform`, exactly. The errors of neighbours are not independent of each other but
+    the same ones: what sums over many weights averages over fewer draws. Runs are counted in the order in which a
+    tensor lies in memory, from its first word; the last one may be shorter.
+
+    Attributes:
+        p: flip probability, in [0, 0.5).
+        size: words of a run, at least 1.
+
+    Raises:
+        ArgumentError: if `p` is outside [0, 0.5), or `size` is not a whole number of at least 1.
+
+    Source:
+        paper, section 5.7.
+
+    Example:
+        >>> Clustered(0.3, size=3).corrupt(torch.zeros(8, dtype=torch.uint8), bits=4, seed=1)
+        tensor([ 5,  5,  5,  8,  8,  8, 10, 10], dtype=torch.uint8)
+    """
+
+    p: float
+    size: int
+    kind: Literal["clustered"] = field(default="clustered", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p", _checks.flip_probability("p", self.p))
+        _checks.integer("size", self.size, 1)
+
+    def for_bits(self, bits: int) -> FaultModel:
+        """The fault model of words of `bits` bits."""
+        return _Runs(PerBit((self.p,) * bits), self.size)
+
+
+@dataclass(frozen=True)
+class _Runs(FaultModel):
+    """Runs of `size` words that share the errors which `one` makes in a single word."""
+
+    one: PerBit
+    size: int
+
+    def law(self, bits: int) -> WordLaw:
+        return self.one.law(bits)
+
+    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+        return _Runs(self.one.behind(protections), self.size)
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        # Under one seed, words of zeros and of ones show which bits would rise and which would fall.
+        zeros = torch.zeros(-(-words.numel() // self.size), dtype=words.dtype, device=words.device)
+        ones = torch.full_like(zeros, 2**bits - 1)
+        rising = self._spread(self.one.corrupt(zeros, bits=bits, seed=seed), words)
+        falling = self._spread(self.one.corrupt(ones, bits=bits, seed=seed) ^ ones, words)
+        mask = rising ^ ((rising ^ falling) & words)
+        return words.bitwise_xor_(mask) if in_place else words ^ mask
+
+    def _spread(self, errors: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """The errors of each run for each of its words, in the shape of `words`."""
+        return errors[:, None].expand(-1, self.size).reshape(-1)[: words.numel()].reshape(words.shape)
