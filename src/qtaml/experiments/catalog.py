@@ -12,6 +12,7 @@ from qtaml.experiments import (
     methods,
     mismatch,
     other_faults,
+    other_memory,
     overhead_curve,
     rounding,
     saturation,
@@ -43,6 +44,6 @@ PAPER: dict[str, Experiment[Any]] = {
     "a7": linear_response.A7,
 }
 
-BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE}
+BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE, "other_memory": other_memory.OTHER_MEMORY}
 
 CATALOG = PAPER | BEYOND

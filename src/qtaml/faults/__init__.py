@@ -3,7 +3,7 @@
 from qtaml.faults.base import BitErrorRates, FaultModel, Residual, WordLaw
 from qtaml.faults.choice import AnyFault, given
 from qtaml.faults.clustered import Clustered
-from qtaml.faults.independent import Asymmetric, PerBit, Uniform
+from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
 from qtaml.faults.sampler import error_mask, flip, flip_asymmetric, word_dtype
 from qtaml.faults.static_cells import StaticCells
@@ -17,6 +17,7 @@ __all__ = [
     "FaultModel",
     "MultiLevel",
     "PerBit",
+    "Ramp",
     "Residual",
     "StaticCells",
     "TensorVariation",
