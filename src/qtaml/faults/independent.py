@@ -1,5 +1,6 @@
 """Fault models whose bit errors are independent of each other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,6 +11,8 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
 from qtaml.faults.sampler import flip, flip_asymmetric
+
+_ALMOST_HALF = math.nextafter(0.5, 0.0)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class PerBit(FaultModel):
         check_bits(len(protections), len(self.p01))
         raw = zip(self.p01, self.p10, protections, strict=True)
         left = [protection.residual(p01, p10) for p01, p10, protection in raw]
-        return PerBit(tuple(p01 for p01, _ in left), tuple(p10 for _, p10 in left))
+        # A code pushed too far leaves bits that are as good as random.
+        p01, p10 = (tuple(min(rate, _ALMOST_HALF) for rate in rates) for rates in zip(*left, strict=True))
+        return PerBit(p01, p10)
 
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
