@@ -184,8 +184,8 @@ def table_over_cells(rows: Sequence[Row]) -> Table:
     covered = "trainings and reads" if shown[0].trainings > 1 else "reads and test samples"
     grid = Table(
         title=f"Test accuracy (%) of {shown[0].network} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
-        caption=f"mean ± half a 95% interval over {covered}; cells as a share of a plain memory of 8 bits a weight; the ideal "
-        "code costs two cells for a protected bit, everything else what it really costs",
+        caption=f"mean ± half a 95% interval over {covered}; cells as a share of a plain memory of 8 bits a weight; "
+        "the ideal code costs two cells for a protected bit, everything else what it really costs",
         title_justify="left",
         caption_justify="left",
     )
