@@ -217,6 +217,8 @@ def test_half_protected_bits_of_multi_level_cells_are_refused():
     """A protection that leaves some errors says nothing of bits that fail together."""
 
     class Halving:
+        one_cell = False
+
         def residual(self, p01, p10):
             return p01 / 2, p10 / 2
 

@@ -1,6 +1,6 @@
 """What happens to stored bits. A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`."""
 
-from qtaml.faults.base import BitErrorRates, FaultModel, Residual, WordLaw
+from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, Residual, WordLaw
 from qtaml.faults.choice import AnyFault, given
 from qtaml.faults.independent import Asymmetric, PerBit, Uniform
 from qtaml.faults.multi_level import MultiLevel
@@ -8,6 +8,7 @@ from qtaml.faults.sampler import error_mask, flip, flip_asymmetric, word_dtype
 from qtaml.faults.static_cells import StaticCells
 
 __all__ = [
+    "AllBitsAlike",
     "AnyFault",
     "Asymmetric",
     "BitErrorRates",
