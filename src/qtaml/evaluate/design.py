@@ -141,7 +141,7 @@ def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Pl
     """The cheapest plan that reaches a goal, by halving the ratio of a budget that fails and one that does not."""
     best = designer.plan(_MOST_CELLS)
     if not reaches(best):
-        raise BudgetError(f"cells would have to be above {_MOST_CELLS:g} for {goal}", _MOST_CELLS - 1)
+        raise BudgetError(f"no design of at most {_MOST_CELLS:g} cells reaches {goal}", _MOST_CELLS - 1)
     low, high = _MOST_CELLS / 256, best.cells
     for _ in track(range(math.ceil(math.log2(math.log(high / low) / _RESOLUTION))), "searching the least cells"):
         middle = math.sqrt(low * high)
