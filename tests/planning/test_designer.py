@@ -93,10 +93,15 @@ def test_codes_are_among_what_is_counted(everything):
 
 def test_rows_have_a_scale_each():
     """Every other row a hundredth of the others: a scale for each row pays, and is counted."""
-    uneven = lambda weight: weight * 100.0 ** -(torch.arange(64) % 2)[:, None]  # noqa: E731
-    plan = designer(uneven, rows=True).plan(0.75)
-    assert plan.tensors[0].storage.granularity == "row"
-    assert plan.tensors[0].side_cells >= 32 * 64
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, inputs = nn.Linear(256, 16), torch.randn(32, 256)
+    with torch.no_grad():
+        model.weight.mul_(100.0 ** -(torch.arange(16) % 2)[:, None])
+    plan = Designer(model, inputs, fault=Uniform(0.1), decoders=VOTES, passes=8, rows=True).plan(0.75)
+    (tensor,) = plan.tensors
+    assert tensor.storage.granularity == "row"
+    assert tensor.side_cells == 32 * (16 + tensor.storage.table_values)
     assert plan.cells == pytest.approx(cells_by_hand(plan), rel=1e-12)
     assert plan.cells <= 0.75
 
@@ -115,17 +120,16 @@ def test_rows_are_never_predicted_to_be_worse(case):
 
 
 def test_more_cells_leave_less_error(votes):
-    """From the least budget to one and a half plain memories, what is left falls from all to a tenth of it."""
+    """From the least budget to one and a half plain memories, what is left falls to an eighth."""
     errors = [votes.plan(cells).predicted_error for cells in (0.01, 0.2, 0.4, 0.7, 1.0, 1.5)]
     assert all(dear < cheap for cheap, dear in pairwise(errors))
-    assert errors[-1] < errors[0] / 10
+    assert errors[-1] < errors[0] / 8
 
 
-@pytest.mark.parametrize("decoders", [VOTES, ("ideal",)], ids=["fitted", "plain"])
-def test_the_gap_is_against_the_whole_budget(decoders):
-    """A network of 2,048 weights leaves little unspent."""
-    for cells in (1.0, 1.3):
-        assert 0 <= designer(decoders=decoders).plan(cells).allocation_gap < 0.1
+@pytest.mark.parametrize(("decoders", "cells", "most"), [(VOTES, 0.4, 0.1), (VOTES, 1.0, 0.1), (("ideal",), 1.3, 0.001)])
+def test_the_gap_is_against_the_whole_budget(decoders, cells, most):
+    """Tables of a network of 2,048 weights leave some of it unspent; without tables next to nothing is left."""
+    assert -1e-9 <= designer(decoders=decoders).plan(cells).allocation_gap < most
 
 
 def test_a_budget_below_the_least_is_refused(everything):
@@ -172,28 +176,30 @@ def test_larger_cells_are_used_where_they_are_good():
 
 
 @pytest.mark.parametrize("rows", [False, True])
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda weight: torch.full_like(weight, 0.25),
-        torch.zeros_like,
-        lambda weight: weight * (torch.arange(64) % 2)[:, None],
-    ],
-    ids=["constant", "zero", "rows of zeros"],
-)
-def test_tensors_that_hold_nothing_cost_next_to_nothing(change, rows):
-    """Constant weights are read back exactly, without any bits; zeros as zeros."""
+@pytest.mark.parametrize("change", [lambda weight: torch.full_like(weight, 0.25), torch.zeros_like], ids=["one", "zero"])
+def test_a_tensor_of_equal_weights_needs_no_bits(change, rows):
+    """It is read back as its value times the readout gain, in every read."""
     model, inputs = network(change)
-    found = Designer(model, inputs, fault=Uniform(0.1), decoders=VOTES, passes=8, rows=rows).plan(0.75)
-    read = qtaml.store(model, found).model(seed=0)
-    assert math.isfinite(found.predicted_error)
-    if len(model.first.weight.unique()) == 1:
-        assert found.tensors[0].storage.cells == 0
-        gain = found.tensors[0].storage.readout_gain
-        assert torch.allclose(read.first.weight, gain * model.first.weight, rtol=1e-6)
-        assert gain == pytest.approx(1, abs=0.05)
-    elif rows:
-        assert not read.first.weight[::2].any()
+    plan = Designer(model, inputs, fault=Uniform(0.1), decoders=VOTES, passes=8, rows=rows).plan(0.75)
+    storage = plan.tensors[0].storage
+    assert storage.cells == 0
+    assert math.isfinite(plan.predicted_error)
+    read = qtaml.store(model, plan).model(seed=0)
+    assert torch.allclose(read.first.weight, storage.readout_gain * model.first.weight, rtol=1e-6)
+
+
+def test_rows_of_zeros_are_read_as_zeros():
+    """Their scale is zero, whatever their labels are read as."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, inputs = nn.Linear(256, 16), torch.randn(32, 256)
+    with torch.no_grad():
+        model.weight[::2] = 0
+    plan = Designer(model, inputs, fault=Uniform(0.1), decoders=VOTES, passes=8, rows=True).plan(0.4)
+    assert plan.tensors[0].storage.granularity == "row"
+    read = qtaml.store(model, plan).model(seed=0).weight
+    assert not read[::2].any()
+    assert read[1::2].any(1).all()
 
 
 def test_a_row_of_one_weight_needs_no_more_than_its_scale():
