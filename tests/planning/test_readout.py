@@ -23,7 +23,7 @@ def shrunk(model: nn.Module, factor: float) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 1.0])
 def test_one_layer_gets_the_wiener_gain(noise):
-    """c = <y, m> / (|m|^2 + V) for outputs y and expected outputs m: the least of |y - c m|^2 + c^2 V."""
+    """It is <y, m> / (|m|^2 + V) for outputs y, expected ones m and noise V: the least of |y - c m|^2 + c^2 V."""
     model, inputs = linear()
     expected = shrunk(model, 0.6)
     clean = model(inputs).detach()
@@ -51,7 +51,9 @@ def test_gains_never_raise_the_predicted_error(case):
     model, inputs = case.model(), case.batch()
     before = snapshot(model)
     expected = shrunk(model, 0.7)
-    expected = {name: tensor for name, tensor in expected.items() if name != "head.weight" or case.name != "transformer"}
+    expected = {
+        name: tensor for name, tensor in expected.items() if name != "head.weight" or case.name != "transformer"
+    }
     plain = balance_readout(model, inputs, expected, dict.fromkeys(expected, 0.0), adjust=False)
     for noise in (0.0, plain.bias, 10 * plain.bias):
         variance = dict.fromkeys(expected, noise)
