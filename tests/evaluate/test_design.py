@@ -1,5 +1,7 @@
 """The second main job through the public door."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -19,7 +21,7 @@ def network(*sizes):
     """Layers with tanh between them, and inputs."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
         between = [module for layer in layers for module in (layer, nn.Tanh())][:-1]
         return nn.Sequential(*between), torch.randn(64, sizes[0])
 

@@ -147,9 +147,7 @@ def test_a_budget_below_the_least_is_refused(everything):
 
 def test_plain_words_cost_at_least_a_plain_memory():
     """Without tables there is nothing below 8 cells a weight."""
-    with pytest.raises(
-        qtaml.BudgetError, match="cells must be at least 1 for the cheapest formats, got 0.9"
-    ) as refused:
+    with pytest.raises(qtaml.BudgetError, match=r"cells must be at least 1 for .*, got 0\.9") as refused:
         designer(decoders=("ideal",)).plan(0.9)
     assert refused.value.least_overhead == 0
 

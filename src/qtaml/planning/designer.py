@@ -87,8 +87,8 @@ class Designer:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
         fault: how the memory fails; it must treat all bits alike.
-        decoders: classes of decoders that may be used; raw and larger cells need none. "table" is the readout table of fitted levels; without it words
-            have evenly spaced levels, of which the most significant bits are protected.
+        decoders: classes of decoders that may be used; raw and larger cells need none. "table" is the readout table of
+            fitted levels; without it words have evenly spaced levels, of which the most significant bits are protected.
         hardened: further protections, such as larger cells.
         rows: allow one scale and one format for each row of a tensor, where that pays for the scales.
         bits: bits of a plain word, in which cells are counted.
