@@ -64,8 +64,8 @@ def design(
         metric: what `accuracy` is about; larger is better. See `evaluate`.
         trials: reads of each plan that is tried for `accuracy`.
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
-            "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the paper's
-            "ideal" code.
+            "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
+            paper's "ideal" code.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
         bits: bits of a plain word, in which cells are counted.
         passes: backward passes of the calibration.
