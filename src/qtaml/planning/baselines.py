@@ -349,7 +349,8 @@ def _plan(
 ) -> Plan:
     others = aliases(model, list(weights))
     entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]
-    return Plan(method, fault, tuple(entries), dict(settings))
+    bits = next(iter(storages.values())).bits
+    return Plan(method, fault, tuple(entries), dict(settings), bits=bits)
 
 
 def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:

@@ -139,7 +139,7 @@ def compensate(
     }
     settings |= {"floors": used, "residual_floor": residual_floor, "passes": passes, "trials": trials, "seed": seed}
     settings |= {"include": list(include), "exclude": list(exclude)}
-    return Plan("tac", faults, tuple(tensors), settings, protected.gap)
+    return Plan("tac", faults, tuple(tensors), settings, protected.gap, bits=bits)
 
 
 def _floors(
