@@ -207,7 +207,7 @@ def test_the_saving_is_predicted(here):
 def test_help_names_the_commands_and_exit_codes(here):
     """`qtaml --help` is where a newcomer starts."""
     _, text, _ = here("--help")
-    for word in ("demo", "compensate", "predict", "evaluate", "device", "Exit codes"):
+    for word in ("demo", "compensate", "design", "predict", "evaluate", "device", "Exit codes"):
         assert word in text
 
 

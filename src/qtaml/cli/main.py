@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qtaml.cli import device, reproduce
-from qtaml.cli.inputs import first_samples, load_data, load_model, parse_floor, stored_model
+from qtaml.cli import design, device, reproduce
+from qtaml.cli.inputs import first_samples, load_data, load_labelled, load_model, parse_floor, stored_model
 from qtaml.cli.options import JsonOption, SeedOption
-from qtaml.errors import ArgumentError, BudgetError, QtamlError, StoredFileError
+from qtaml.errors import BudgetError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, evaluate
 from qtaml.experiments import storage
 from qtaml.experiments.experiment import result_json, save_result
@@ -133,6 +133,9 @@ def compensate_command(
     typer.echo(f"{plan}\nstored network: {out}")
 
 
+app.command("design")(design.design_command)
+
+
 @app.command("predict")
 def predict_command(
     model: Annotated[str, typer.Argument(help="A torch.export program (.pt2), or package.module:factory.")],
@@ -155,7 +158,7 @@ def predict_command(
 
 @app.command("evaluate")
 def evaluate_command(
-    stored: Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` wrote.")],
+    stored: Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` or `qtaml design` wrote.")],
     test: Annotated[Path, typer.Option(help="Test inputs and 'labels', as .npz or .safetensors.")],
     model: Annotated[
         str | None, typer.Option(help="The network: needed if it came from a factory, or its .pt2 was moved.")
@@ -172,12 +175,9 @@ def evaluate_command(
     """Measure the accuracy of a stored network over independent reads of the leaking memory."""
     network = stored_model(model, read_manifest(stored).source)
     memory = load(stored, network)
-    inputs, labels = load_data(test)
-    if labels is None:
-        raise ArgumentError(f"{test} must hold an array named 'labels'")
     result = evaluate(
         memory,
-        Accuracy(inputs, labels, batch_size=batch_size),
+        Accuracy(*load_labelled(test), batch_size=batch_size),
         trials=trials,
         fault=None if p is None else Uniform(p),
         seed=seed,

@@ -1,6 +1,6 @@
 """What happens to stored bits. A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`."""
 
-from qtaml.faults.base import BitErrorRates, FaultModel, Residual, WordLaw
+from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, Residual, WordLaw
 from qtaml.faults.choice import AnyFault, given
 from qtaml.faults.clustered import Clustered
 from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
@@ -10,6 +10,7 @@ from qtaml.faults.static_cells import StaticCells
 from qtaml.faults.tensor_variation import TensorVariation
 
 __all__ = [
+    "AllBitsAlike",
     "AnyFault",
     "Asymmetric",
     "BitErrorRates",
