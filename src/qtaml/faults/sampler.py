@@ -30,7 +30,7 @@ def word_dtype(bits: int) -> torch.dtype:
         >>> word_dtype(8), word_dtype(9)
         (torch.uint8, torch.uint16)
     """
-    return torch.uint8 if _checks.integer("bits", bits, 0, 16) <= 8 else torch.uint16
+    return torch.uint8 if _checks.integer("bits", bits, 1, 16) <= 8 else torch.uint16
 
 
 def error_mask(

@@ -1,7 +1,7 @@
 """Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
 
 from qtaml.formats.fitting import Fitted, assess, fit
-from qtaml.formats.format import Format, read_moments
+from qtaml.formats.format import Format, label_dtype, read_moments
 from qtaml.formats.histogram import Histogram
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
 from qtaml.formats.protections import (
@@ -57,6 +57,7 @@ __all__ = [
     "central_moments",
     "error_moments",
     "fit",
+    "label_dtype",
     "labels",
     "levels",
     "protections",

@@ -144,7 +144,7 @@ class Format:
             between = values == boundaries[index.clamp(max=len(boundaries) - 1)]
             odd = torch.arange(values.numel(), device=values.device).reshape(values.shape) % 2
             index += between & odd.bool() & (index < len(boundaries))
-        return labels.to(weights.device)[index].to(word_dtype(self.bits))
+        return labels.to(weights.device)[index].to(label_dtype(self.bits))
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:
         """Values of words as read, float64, in units of the full scale."""
@@ -156,6 +156,11 @@ class Format:
         if self.bits == 0:
             return words.clone()
         return fault.behind(self.protections).corrupt(words, bits=self.bits, seed=seed, place=place)
+
+
+def label_dtype(bits: int) -> torch.dtype:
+    """Dtype of stored labels: that of words, and the narrowest where there is nothing to store."""
+    return word_dtype(max(bits, 1))
 
 
 @lru_cache(maxsize=256)

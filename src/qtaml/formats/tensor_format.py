@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
-from qtaml.faults import FaultModel, word_dtype
-from qtaml.formats.format import Format
+from qtaml.faults import FaultModel
+from qtaml.formats.format import Format, label_dtype
 
 Granularity = Literal["tensor", "row"]
 Correction = Literal["none", "paper", "exact"]
@@ -168,7 +168,7 @@ class TensorFormat:
         if self.correction == "paper":
             relative = relative * _paper_factor(fault, self.bits)
         expecting = fault if self.correction == "exact" or self.fitted else None
-        dtype = word_dtype(self.bits)
+        dtype = label_dtype(self.bits)
         words = torch.empty(weights.shape, dtype=dtype, device=weights.device).reshape(-1)
         for fmt, where in self._places(relative.device):
             words[where] = fmt.encode(relative[where], expecting=expecting).to(dtype)
@@ -186,7 +186,7 @@ class TensorFormat:
         read = torch.empty_like(flat)
         for number, (fmt, where) in enumerate(self._places(words.device)):
             if self.fitted:
-                own = flat[where].to(word_dtype(fmt.bits))
+                own = flat[where].to(label_dtype(fmt.bits))
                 part = fmt.corrupt(own, fault, seed=child_seed(seed, "format", number), place=f"{place}#{number}")
             else:
                 # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.

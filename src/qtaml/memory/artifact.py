@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from qtaml import _files
 from qtaml.errors import StoredFileError
-from qtaml.faults import word_dtype
+from qtaml.formats import label_dtype
 from qtaml.planning import Plan, TensorPlan
 
 MANIFEST = "manifest.json"
@@ -133,10 +133,10 @@ def _check_content(path: Path, entry: TensorPlan, words: torch.Tensor, scale: to
     scale_shape = (entry.shape[0], *(1,) * (len(entry.shape) - 1)) if per_row else ()
     for what, holds in (
         (
-            f"words must be {word_dtype(bits)} of shape {entry.shape}",
-            (words.dtype, tuple(words.shape)) == (word_dtype(bits), entry.shape),
+            f"words must be {label_dtype(bits)} of shape {entry.shape}",
+            (words.dtype, tuple(words.shape)) == (label_dtype(bits), entry.shape),
         ),
-        (f"words must be below 2**{bits}", words.dtype != word_dtype(bits) or int(words.int().max()) < 2**bits),
+        (f"words must be below 2**{bits}", words.dtype != label_dtype(bits) or int(words.int().max()) < 2**bits),
         (
             f"scale must be float64 of shape {scale_shape}",
             (scale.dtype, tuple(scale.shape)) == (torch.float64, scale_shape),
