@@ -13,6 +13,7 @@ from qtaml.experiments import (
     mismatch,
     other_faults,
     overhead_curve,
+    remarks,
     rounding,
     saturation,
     scoring,
@@ -41,6 +42,7 @@ PAPER: dict[str, Experiment[Any]] = {
     "table8": saturation.TABLE8,
     "table9": correction.TABLE9,
     "a7": linear_response.A7,
+    "remarks": remarks.REMARKS,
 }
 
 BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE}
