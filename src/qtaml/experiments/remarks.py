@@ -28,7 +28,7 @@ OVERHEADS = (0.02, 0.05, 0.125, 0.25)
 PROTECTED = (0, 1, 2, 3, 4)
 ELECTRONS = (10, 100, 1000)
 TENSORS = (2, 30)
-CHIPS = 8
+CHIPS = 6
 
 _P = NETWORKS[NETWORK].p
 _FAULT = Uniform(_P)
@@ -227,7 +227,7 @@ def _knife_edge() -> _Found:
 def _persistence(laboratory: Laboratory, chips: int) -> _Found:
     planned = Case(NETWORK, "tac", {"overhead": _SHAKY_BUDGET})
     cases = [
-        replace(planned, read_fault=StaticCells.lognormal(_P, sigma=1.0, classes=64, chip=chip))
+        replace(planned, read_fault=StaticCells.lognormal(_P, sigma=1.0, classes=16, chip=chip))
         for chip in range(chips)
     ]
     # Axes: trained network, chip, read.
