@@ -53,10 +53,14 @@ def components(results: Results) -> Outcome:
     grows = most is not least and most.gain_low > least.gain_high
     failing = [f"{row.part} at p = {row.p:g}" for row in said["paper"] if row.gain_low <= 0]
     measured = "; ".join(
-        f"{way} correction, p = {row.p:g}: {row.part} {points(row, 'gain')}" for way, rows in said.items() for row in rows
+        f"{way} correction, p = {row.p:g}: {row.part} {points(row, 'gain')}"
+        for way, rows in said.items()
+        for row in rows
     )
     gain = "Every part gains" if not failing else f"No gain beyond its interval: {', '.join(failing)}"
-    grown = "and what both add together grows with p" if grows else "and what both add together is not seen to grow with p"
+    grown = (
+        "and what both add together grows with p" if grows else "and what both add together is not seen to grow with p"
+    )
     return Outcome.of(
         [*(row.gain_low > 0 for row in said["paper"]), grows], measured, f"With the paper's factor: {gain}, {grown}."
     )
@@ -77,7 +81,8 @@ def first_and_last(results: Results) -> Outcome:
         [fc1_least, first, bool(bare), spread >= 300],
         "scores " + ", ".join(f"{name} {number(row, 'score')}" for name, row in score.items())
         + f", a factor of {spread:,.0f}; fc1 unprotected up to {max(bare, default=0):.1%} overhead",
-        f"fc1 has {'the' if fc1_least else 'not clearly the'} smallest score; at {least_overhead:.1%} overhead conv1 and "
+        f"fc1 has {'the' if fc1_least else 'not clearly the'} smallest score; at {least_overhead:.1%} overhead conv1 "
+        "and "
         f"fc2 have {'' if first else 'not clearly '}more protected bits than conv2.",
     )  # fmt: skip
 
@@ -105,11 +110,14 @@ def forgiving(results: Results) -> Outcome:
         for p in dict.fromkeys(row.p_deployed for row in near)
     }
     worst = min(tac, key=lambda row: row.accuracy)
-    corner = worst.p_calibrated == min(r.p_calibrated for r in tac) and worst.p_deployed == max(r.p_deployed for r in tac)
+    corner = worst.p_calibrated == min(r.p_calibrated for r in tac) and worst.p_deployed == max(
+        r.p_deployed for r in tac
+    )
     largest = max(spreads, key=lambda p: spreads[p])
     return Outcome.of(
         [corner, max(spreads.values()) < _FEW_POINTS],
-        f"worst {share(worst, 'accuracy')}, planned for p = {worst.p_calibrated:g}, read at {worst.p_deployed:g}; within "
+        f"worst {share(worst, 'accuracy')}, planned for p = {worst.p_calibrated:g}, read at {worst.p_deployed:g}; "
+        "within "
         f"a factor of two of the planned p, plans differ by at most {100 * spreads[largest]:.1f} points "
         f"(at p = {largest:g})",
         f"The worst case is {'' if corner else 'not '}the one with the largest underestimate; within a factor of two a "
@@ -129,7 +137,8 @@ def reduction(results: Results) -> Outcome:
             f"{share(row, 'tac', '.2f')}, Uniform-MSP {share(row, 'uniform_whole', '.2f')}"
             for row in rows
         ),
-        f"TAC needs less on {sum(less)} of {len(rows)} networks, by both readings of Uniform-MSP. At whole k the factors "
+        f"TAC needs less on {sum(less)} of {len(rows)} networks, by both readings of Uniform-MSP. At whole k the "
+        "factors "
         f"go from {least.factor_whole:.3g} ({least.network}) to {most.factor_whole:.3g} ({most.network}); the paper's "
         f"from {_SMALLEST_FACTOR:g} to {_LARGEST_FACTOR:g}.",
     )
@@ -172,7 +181,8 @@ def saturation_of_both(results: Results) -> Outcome:
     return Outcome.of(
         conditions,
         "; ".join(told),
-        f"{sum(conditions)} of {len(conditions)} conditions are met: the gap is largest in the lower half of the budgets, "
+        f"{sum(conditions)} of {len(conditions)} conditions are met: the gap is largest in the lower half of the "
+        "budgets, "
         "and gone at the largest.",
     )
 
@@ -206,7 +216,8 @@ def other_noise_change(results: Results) -> Outcome:
     return Outcome.of(
         few,
         "; ".join(f"{row.fault} {points(row, 'change')}" for row in rows),
-        f"It loses less than 5 points, beyond its interval, under {sum(few)} of {len(few)}; hardest is {hardest.fault}.",
+        f"It loses less than 5 points, beyond its interval, under {sum(few)} of {len(few)}; hardest is "
+        f"{hardest.fault}.",
     )
 
 
@@ -273,13 +284,15 @@ def over_magnitude(results: Results) -> Outcome:
 def sensitivity_equal(results: Results) -> Outcome:
     """Figure 9: sensitivity against TAC's scores."""
     rows = results["figure9"].where(part="accuracy", scoring="sensitivity", allocation="greedy")
-    near = [-_FEW_POINTS < row.behind_tac_low and row.behind_tac_high < _FEW_POINTS for row in rows]
+    near = [row.behind_tac_low > -_FEW_POINTS and row.behind_tac_high < _FEW_POINTS for row in rows]
     better = sum(row.behind_tac_low > 0 for row in rows)
     worse = sum(row.behind_tac_high < 0 for row in rows)
     return Outcome.of(
         near,
-        "TAC's scores over sensitivity: " + "; ".join(f"{row.overhead:.1%} {points(row, 'behind_tac')}" for row in rows),
-        f"Within 5 points, interval included, at {sum(near)} of {len(rows)} budgets; TAC's scores are better beyond the "
+        "TAC's scores over sensitivity: "
+        + "; ".join(f"{row.overhead:.1%} {points(row, 'behind_tac')}" for row in rows),
+        f"Within 5 points, interval included, at {sum(near)} of {len(rows)} budgets; TAC's scores are better beyond "
+        "the "
         f"interval at {better}, worse at {worse}.",
     )
 
@@ -302,7 +315,8 @@ def adaptive(results: Results) -> Outcome:
             for row in rows
         ),
         f"With the paper's factor it is needed at {sum(needed)} of {len(needed)} budgets, with the exact correction at "
-        f"{len(exact)}; " + (f"it falls behind another choice: {losing}." if lost else "it never falls behind another choice."),
+        f"{len(exact)}; "
+        + (f"it falls behind another choice: {losing}." if lost else "it never falls behind another choice."),
     )
 
 
@@ -316,7 +330,8 @@ def score_pairs(results: Results) -> Outcome:
             decided.append(low.factor_whole > high.factor_whole)
     pairs = len(results["table5"].rows) * (len(results["table5"].rows) - 1) // 2
     measured = "; ".join(
-        f"{row.network}: rho* {number(row, 'saturation_ratio')}, {number(row, 'factor_whole')} times less overhead, rho* "
+        f"{row.network}: rho* {number(row, 'saturation_ratio')}, {number(row, 'factor_whole')} times less overhead, "
+        "rho* "
         f"holds from {row.interior_from:.0%} on"
         for row in results["table5"].rows
     )
@@ -325,5 +340,3 @@ def score_pairs(results: Results) -> Outcome:
         f"{sum(decided)} of these. The target is reached below the overheads from which rho* holds, so it need not."
     )
     return Outcome.of(decided, measured, why) if decided else Outcome(measured, "does not hold", why)
-
-

@@ -27,7 +27,8 @@ def laws(results: Results) -> Outcome:
     gaussian = sums[0].measured_low > sums[-1].measured_high
     return Outcome.of(
         [*conditions, gaussian],
-        f"95% intervals that hold the exact value: {', '.join(told)}; excess kurtosis of a sum of {sums[0].x:g} weights "
+        f"95% intervals that hold the exact value: {', '.join(told)}; excess kurtosis of a sum of {sums[0].x:g} "
+        "weights "
         f"{number(sums[0], 'measured')}, of {sums[-1].x:g} {number(sums[-1], 'measured')}",
         (f"More intervals miss than chance allows: {', '.join(failing)}. " if failing else
          "No more intervals miss than chance allows. ")
@@ -115,8 +116,10 @@ def correction_small(results: Results) -> Outcome:
     shrinks = max(row.correction for row in many) < max(row.correction for row in few)
     return Outcome.of(
         [all(below), shrinks],
-        "; ".join(f"{row.network} ({row.tensors} tensors) at {row.overhead:.1%} {number(row, 'correction')}" for row in rows),
-        f"At most {bound:.4f}, interval included, in {sum(below)} of {len(below)} cases; the worst of the networks with "
+        "; ".join(f"{row.network} ({row.tensors} tensors) at {row.overhead:.1%} {number(row, 'correction')}" for row "
+        "in rows),
+        f"At most {bound:.4f}, interval included, in {sum(below)} of {len(below)} cases; the worst of the networks "
+        "with "
         f"most tensors is {'smaller' if shrinks else 'not smaller'} than the worst of those with fewest.",
     )  # fmt: skip
 
@@ -151,10 +154,12 @@ def calibration_cost(results: Results) -> Outcome:
     return Outcome.of(
         [free, similar],
         "; ".join(
-            f"{row.estimator} {row.forward} forward and {row.backward} backward passes, {number(row, 'seconds', '.2g')} s"
+            f"{row.estimator} {row.forward} forward and {row.backward} backward passes, "
+            f"{number(row, 'seconds', '.2g')} s"
             for row in rows.values()
         ),
-        f"The paper's probes take {probes.seconds / sensitivity.seconds:.2g} times as long as sensitivity; fastest to a "
+        f"The paper's probes take {probes.seconds / sensitivity.seconds:.2g} times as long as sensitivity; fastest to "
+        "a "
         f"standard error of 5%: {least.estimator}, {number(least, 'seconds_to_error', '.2g')} s.",
     )
 
@@ -183,7 +188,9 @@ def linear_range(results: Results) -> Outcome:
 def prediction(results: Results) -> Outcome:
     """A.7: measured over predicted errors, and their order."""
     result = results["a7"]
-    rows = [row for row in result.where(part="prediction", network="SmallCNN") if row.storage in ("unprotected", "TAC 5%")]
+    rows = [
+        row for row in result.where(part="prediction", network="SmallCNN") if row.storage in ("unprotected", "TAC 5%")
+    ]
     orders = result.where(part="order")
     kept = [row.agreement_low > 0.5 for row in orders]
     return Outcome.of(
@@ -192,7 +199,8 @@ def prediction(results: Results) -> Outcome:
         + "; ".join(f"{row.storage}, p = {row.p:g}: {number(row, 'ratio', '.2f')}" for row in rows)
         + ". Kendall's tau: "
         + "; ".join(f"{row.network}, p = {row.p:g}: {number(row, 'agreement', '.2f')}" for row in orders),
-        f"The order of storages agrees (Kendall's tau above 0.5 beyond its interval) in {sum(kept)} of {len(kept)} cases.",
+        f"The order of storages agrees (Kendall's tau above 0.5 beyond its interval) in {sum(kept)} of {len(kept)} "
+        "cases.",
     )
 
 
@@ -209,5 +217,6 @@ def blind_to_the_classifier(results: Results) -> Outcome:
         f"rank of the classifier among {tensors} tensors: "
         + ", ".join(f"{place} by {scoring}" for scoring, place in rank.items()),
         f"Magnitude ranks it {'last' if rank['magnitude'] == tensors else 'not last'}; "
-        f"{sum(rank[one] <= 3 for one in ('sensitivity', 'TAC'))} of the two measured scores put it among the first three.",
+        f"{sum(rank[one] <= 3 for one in ('sensitivity', 'TAC'))} of the two measured scores put it among the first "
+        "three.",
     )

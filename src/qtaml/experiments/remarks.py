@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.table import Table
 from scipy import optimize
 
@@ -15,7 +17,18 @@ from qtaml.experiments.fields import interval_fields, positive_interval
 from qtaml.experiments.laboratory import Case, Laboratory
 from qtaml.experiments.scores import BITS, network_scores
 from qtaml.faults import Asymmetric, StaticCells, Uniform
-from qtaml.formats import BlockCode, Correction, Format, Grid, Ideal, Protection, Repetition, Section, TensorFormat
+from qtaml.formats import (
+    BlockCode,
+    Correction,
+    Format,
+    Grid,
+    Ideal,
+    Protection,
+    Repetition,
+    Section,
+    Step,
+    TensorFormat,
+)
 from qtaml.formats import protections as worthwhile
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
@@ -29,6 +42,11 @@ PROTECTED = (0, 1, 2, 3, 4)
 ELECTRONS = (10, 100, 1000)
 TENSORS = (2, 30)
 CHIPS = 6
+CELLS = {
+    "cells that differ lognormally": StaticCells.lognormal(NETWORKS[NETWORK].p, sigma=1.0, classes=8),
+    "one cell in eight weak": StaticCells((8 * NETWORKS[NETWORK].p, *(0.0,) * 7)),
+}
+"""Cells that stay as they are, of the mean flip probability planned for."""
 
 _P = NETWORKS[NETWORK].p
 _FAULT = Uniform(_P)
@@ -133,7 +151,7 @@ def _bias(laboratory: Laboratory) -> _Found:
         for way in ways:
             yield (
                 f"RMS bias, correction {way}, {protected} protected bits",
-                _over_trainings(laboratory, lambda w, k=protected, way=way: _rms_bias(w, k, way)),
+                _over_trainings(laboratory, partial(_rms_bias, protected=protected, correction=way)),
                 "largest weight",
             )
 
@@ -156,22 +174,26 @@ def _forward_only(laboratory: Laboratory) -> _Found:
 
 
 def _amplification(laboratory: Laboratory) -> _Found:
+    ways: dict[str, tuple[Correction, Step]] = {
+        "exact correction, step kept": ("exact", "keep"),
+        "paper's factor, step recomputed": ("paper", "recompute"),
+    }
     for protected in (0, 2):
-        plain = _storage_of(protected)
-        ways: dict[str, Callable[[torch.Tensor], TensorFormat]] = {
-            "exact correction, step kept": lambda w, plain=plain: replace(plain(w), correction="exact"),
-            "paper's factor, step recomputed": lambda w, plain=plain: replace(
-                plain(w), correction="paper", step="recompute"
-            ),
-        }
-        for name, storage in ways.items():
+        for name, (correction, step) in ways.items():
             yield (
                 f"variance over uncorrected, {name}, {protected} protected bits",
                 _over_trainings(
-                    laboratory, lambda w, of=storage, plain=plain: _variance(w, of(w)) / _variance(w, plain(w))
+                    laboratory, partial(_variance_ratio, protected=protected, correction=correction, step=step)
                 ),
                 "",
             )
+
+
+def _variance_ratio(weights: torch.Tensor, protected: int, correction: Correction, step: Step) -> float:
+    plain = _storage(weights, protected)
+    storages = (replace(plain, correction=correction, step=step), plain)
+    corrected, uncorrected = (one.summed_variance(*one.encode(weights, _FAULT), _FAULT) for one in storages)
+    return corrected / uncorrected
 
 
 def _budgets(laboratory: Laboratory, overheads: Sequence[float]) -> _Found:
@@ -226,39 +248,37 @@ def _knife_edge() -> _Found:
 
 def _persistence(laboratory: Laboratory, chips: int) -> _Found:
     planned = Case(NETWORK, "tac", {"overhead": _SHAKY_BUDGET})
-    cases = [
-        replace(planned, read_fault=StaticCells.lognormal(_P, sigma=1.0, classes=16, chip=chip))
-        for chip in range(chips)
-    ]
-    # Axes: trained network, chip, read.
-    values = np.stack([one.values for one in laboratory.measure(cases, "reading chips")], axis=1)
-    within = values.var(axis=2, ddof=1).mean(axis=1)
-    # Means over reads scatter by the reads too; what is left is the scatter of the chips.
-    between = np.maximum(values.mean(axis=2).var(axis=1, ddof=1) - within / values.shape[2], 0)
-    yield "spread of accuracy between reads of one chip", positive_interval(np.sqrt(within).tolist()), "share"
-    yield "spread of accuracy between chips", positive_interval(np.sqrt(between).tolist()), "share"
-    ranges = np.ptp(values.mean(axis=2), axis=1)
-    yield "accuracy of the best chip over that of the worst", positive_interval(ranges.tolist()), "share"
+    for name, cells in CELLS.items():
+        cases = [replace(planned, read_fault=replace(cells, chip=chip)) for chip in range(chips)]
+        # Axes: trained network, chip, read.
+        values = np.stack([one.values for one in laboratory.measure(cases, "reading chips")], axis=1)
+        within, means = values.var(axis=2, ddof=1).mean(axis=1), values.mean(axis=2)
+        # Means over reads scatter by the reads too; what is left is the scatter of the chips.
+        between = np.maximum(means.var(axis=1, ddof=1) - within / values.shape[2], 0)
+        yield f"spread of accuracy between reads of one chip, {name}", _positive(np.sqrt(within)), "share"
+        yield f"spread of accuracy between chips, {name}", _positive(np.sqrt(between)), "share"
+        yield f"best chip over worst, {name}", _positive(np.ptp(means, axis=1)), "share"
+
+
+def _positive(values: NDArray[np.float64]) -> Estimate:
+    return positive_interval(values.tolist())
 
 
 def _largest_weight(laboratory: Laboratory) -> _Found:
     grids: tuple[Grid, ...] = ("integer", "half_step")
     for grid in grids:
-        step = 2 / (2**BITS - (grid == "half_step"))
-        yield (
-            f"error of the largest weight, {grid} grid",
-            _over_trainings(laboratory, lambda w, grid=grid, step=step: _largest_error(w, grid) / step),
-            "steps",
-        )
+        error = _over_trainings(laboratory, partial(_largest_error, grid=grid))
+        yield f"error of the largest weight, {grid} grid", error, "steps"
 
 
 def _largest_error(weights: torch.Tensor, grid: Grid) -> float:
-    """In units of the largest weight, for the sign that the integer grid does not reach."""
+    """In steps, for the sign that the integer grid does not reach."""
     largest = weights.abs().max()
     positive = weights if weights.max() == largest else -weights
     storage = TensorFormat((Section(weights.numel(), Format(grid=grid)),))
     stored = storage.decode(*storage.encode(positive, _FAULT))
-    return float((positive.double() - stored).reshape(-1)[positive.argmax()] / largest)
+    steps = (2**BITS - (grid == "half_step")) / 2
+    return float((positive.double() - stored).reshape(-1)[positive.argmax()] / largest * steps)
 
 
 def _clipping(laboratory: Laboratory) -> _Found:
@@ -285,14 +305,6 @@ def _best_full_scale(weights: torch.Tensor) -> tuple[float, float]:
 
 def _storage(weights: torch.Tensor, protected: int = 0) -> TensorFormat:
     return TensorFormat((Section(weights.numel(), Format().protect(protected)),))
-
-
-def _storage_of(protected: int) -> Callable[[torch.Tensor], TensorFormat]:
-    return lambda weights: _storage(weights, protected)
-
-
-def _variance(weights: torch.Tensor, storage: TensorFormat) -> float:
-    return storage.summed_variance(*storage.encode(weights, _FAULT), _FAULT)
 
 
 def _weights(laboratory: Laboratory) -> list[torch.Tensor]:
