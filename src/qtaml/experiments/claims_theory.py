@@ -116,11 +116,11 @@ def correction_small(results: Results) -> Outcome:
     shrinks = max(row.correction for row in many) < max(row.correction for row in few)
     return Outcome.of(
         [all(below), shrinks],
-        "; ".join(f"{row.network} ({row.tensors} tensors) at {row.overhead:.1%} {number(row, 'correction')}" for row "
-        "in rows),
+        "; ".join(
+            f"{row.network} ({row.tensors} tensors) at {row.overhead:.1%} {number(row, 'correction')}" for row in rows
+        ),
         f"At most {bound:.4f}, interval included, in {sum(below)} of {len(below)} cases; the worst of the networks "
-        "with "
-        f"most tensors is {'smaller' if shrinks else 'not smaller'} than the worst of those with fewest.",
+        f"with most tensors is {'smaller' if shrinks else 'not smaller'} than the worst of those with fewest.",
     )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def linear_range(results: Results) -> Outcome:
     rows = results["a7"].where(part="probe")
     sizes = sorted({row.epsilon for row in rows})
     linear = [
-        all(1 - _NEAR <= row.gain_ratio_low and row.gain_ratio_high <= 1 + _NEAR for row in rows if row.epsilon <= size)
+        all(row.gain_ratio_low >= 1 - _NEAR and row.gain_ratio_high <= 1 + _NEAR for row in rows if row.epsilon <= size)
         for size in sizes
     ]
     limit = max((size for size, holds in zip(sizes, linear, strict=True) if holds), default=0.0)

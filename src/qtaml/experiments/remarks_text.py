@@ -80,7 +80,7 @@ def _ratio(of: _Row) -> str:
     return (
         "rho* is the ratio of output errors only where every tensor has some protected bits and none has all. On "
         f"SmallCNN, where it is {_value(of('rho*'))}, that begins at {_share(of('overhead from which rho* holds'))} "
-        "overhead; 95% of clean accuracy is reached before (table 5). By water filling the predicted ratio is "
+        "overhead. By water filling the predicted ratio is "
         f"{ratios} overhead: below the range it is larger than rho*, and changes continuously with the budget. It is "
         "not "
         "piecewise constant."
