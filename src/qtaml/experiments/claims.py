@@ -30,8 +30,7 @@ CLAIMS: tuple[Claim, ...] = (
         ("figure1",),
         "sections 3 and 5.1, figure 1",
         "The closed forms of distribution, mean, variance and share of the top bit match Monte Carlo, and sums of "
-        "errors "
-        "become more Gaussian with their width.",
+        "errors become more Gaussian with their width.",
         theory.laws,
     ),
     Claim(
@@ -191,8 +190,7 @@ CLAIMS: tuple[Claim, ...] = (
         ("a7",),
         "A.7",
         "The output answers linearly to small changes of every tensor (limit lost, taken as 0.01), and less so to "
-        "errors "
-        "as large as those of the memory.",
+        "errors as large as those of the memory.",
         theory.linear_range,
     ),
     Claim(

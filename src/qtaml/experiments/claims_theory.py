@@ -27,9 +27,8 @@ def laws(results: Results) -> Outcome:
     gaussian = sums[0].measured_low > sums[-1].measured_high
     return Outcome.of(
         [*conditions, gaussian],
-        f"95% intervals that hold the exact value: {', '.join(told)}; excess kurtosis of a sum of {sums[0].x:g} "
-        "weights "
-        f"{number(sums[0], 'measured')}, of {sums[-1].x:g} {number(sums[-1], 'measured')}",
+        f"95% intervals that hold the exact value: {', '.join(told)}; excess kurtosis by number of weights in a sum: "
+        f"{sums[0].x:g}: {number(sums[0], 'measured')}, {sums[-1].x:g}: {number(sums[-1], 'measured')}",
         (f"More intervals miss than chance allows: {', '.join(failing)}. " if failing else
          "No more intervals miss than chance allows. ")
         + f"Sums of errors {'become' if gaussian else 'do not become'} more Gaussian.",
@@ -159,8 +158,7 @@ def calibration_cost(results: Results) -> Outcome:
             for row in rows.values()
         ),
         f"The paper's probes take {probes.seconds / sensitivity.seconds:.2g} times as long as sensitivity; fastest to "
-        "a "
-        f"standard error of 5%: {least.estimator}, {number(least, 'seconds_to_error', '.2g')} s.",
+        f"a standard error of 5%: {least.estimator}, {number(least, 'seconds_to_error', '.2g')} s.",
     )
 
 

@@ -68,10 +68,9 @@ def _amplified(of: _Row) -> str:
     )
     return (
         "The paper explains why correction can hurt by an amplified variance. That is the price of a larger "
-        "quantisation "
-        f"step, not of the correction: with two protected bits the variance of what is read from fc1 is {_value(new)} "
-        f"times the uncorrected one where the step follows the corrected weights, and {_value(keep)} times where the "
-        "step is kept. What hurts at strong protection is the bias of point 1."
+        "quantisation step, not of the correction: with two protected bits the variance of what is read from fc1 is "
+        f"{_value(new)} times the uncorrected one where the step follows the corrected weights, and {_value(keep)} "
+        "times where the step is kept. The bias of point 1 is another explanation of the harm."
     )
 
 
@@ -80,10 +79,8 @@ def _ratio(of: _Row) -> str:
     return (
         "rho* is the ratio of output errors only where every tensor has some protected bits and none has all. On "
         f"SmallCNN, where it is {_value(of('rho*'))}, that begins at {_share(of('overhead from which rho* holds'))} "
-        "overhead. By water filling the predicted ratio is "
-        f"{ratios} overhead: below the range it is larger than rho*, and changes continuously with the budget. It is "
-        "not "
-        "piecewise constant."
+        f"overhead. By water filling the predicted ratio is {ratios} overhead: below the range it is larger than rho*, "
+        "and changes continuously with the budget. It is not piecewise constant."
     )
 
 
@@ -96,43 +93,40 @@ def _bound(of: _Row) -> str:
     }
     return (
         "1.2637 is given as an asymptotic value. It is a bound for any network "
-        f"({_value(of('bound of split'), '.5f')}) if "
-        "one tensor may have two depths of protection, and none at all otherwise. Over random networks of "
-        f"{few} and of {many} tensors whole bits cost at worst {worst['split', few]} and {worst['split', many]} with "
-        "one "
-        f"tensor split, {worst['integer', few]} and {worst['integer', many]} with the exact integer program, "
-        f"{worst['greedy', few]} and {worst['greedy', many]} with the greedy rule."
+        f"({_value(of('bound of split'), '.5f')}) if one tensor may have two depths of protection, and none at all "
+        f"otherwise. Over random networks of {few} and of {many} tensors whole bits cost at worst "
+        f"{worst['split', few]} and {worst['split', many]} with one tensor split, {worst['integer', few]} and "
+        f"{worst['integer', many]} with the exact integer program, {worst['greedy', few]} and {worst['greedy', many]} "
+        "with the greedy rule."
     )
 
 
 def _greedy(of: _Row) -> str:
     told = "; ".join(
         f"at {one:.1%} overhead {_value(of(f'error of greedy over the exact optimum at {one:.1%} overhead'), '.3f')} "
-        "times "
-        f"(worst training {_value(of(f'the same, worst training at {one:.1%} overhead'), '.3f')}), with "
+        f"times (worst training {_value(of(f'the same, worst training at {one:.1%} overhead'), '.3f')}), with "
         f"{_share(of(f'budget that the exact optimum leaves at {one:.1%} overhead'))} of the budget left by the optimum"
         for one in remarks.OVERHEADS
     )
     return (
         "The paper calls the greedy rule optimal and the budget tight. Tensors of different sizes need not fit a "
-        "budget, "
-        f"and the rule can miss the optimum. Its predicted error on SmallCNN over that of the exact optimum: {told}."
+        "budget, and the rule can miss the optimum. Its predicted error on SmallCNN over that of the exact optimum: "
+        f"{told}."
     )
 
 
 def _codes(of: _Row) -> str:
     told = ", ".join(
-        f"{name} {_value(of(f'cells for a protected bit, {name}'))} cells with {of(f'errors left, {name}').value:.2g} "
-        "of "
-        f"the bits still wrong (overhead {_share(of(f'overhead of a 5% plan, {name}'))})"
+        f"{name}: {_value(of(f'cells for a protected bit, {name}'))} cells, at most "
+        f"{of(f'errors left, {name}').value:.2g} of the bits still wrong, overhead "
+        f"{_share(of(f'overhead of a 5% plan, {name}'))}"
         for name in ("LDPC", "repetition 3", "repetition 5")
     )
     return (
         "The paper counts one more cell for each protected bit and lets it never fail. At p = 0.1 Shannon's limit is "
-        f"{_value(of('cells for a protected bit, Shannon limit'))} cells for such a bit, so 2 is possible in "
-        "principle, "
-        f"but not with codes that exist. What a plan of 5% overhead then costs: {told}. LDPC blocks hold thousands of "
-        "bits; small tensors have to share them."
+        f"{_value(of('cells for a protected bit, Shannon limit'))} cells for such a bit, so 2 is possible, "
+        f"but the codes of this package need more. A plan of 5% overhead with them: {told}. LDPC blocks hold "
+        "thousands of bits: small tensors have to share them."
     )
 
 
@@ -143,9 +137,8 @@ def _edge(of: _Row) -> str:
     )
     return (
         "One p of 0.1 for all cells is a knife edge. Behind silicon dioxide, refreshed every 64 ms, the oxide between "
-        f"p = 1e-6 and p = 0.1 is {told}: an atomic layer is about 0.3 nm. Real cells of many electrons differ by "
-        "more, "
-        "so that some always fail and most never do."
+        f"p = 1e-6 and p = 0.1 is {told}. Cells whose oxides differ by more than that have no p in common: some nearly "
+        "always fail and most never do."
     )
 
 
@@ -168,16 +161,14 @@ def _largest(of: _Row) -> str:
         "On the paper's integer grid the level +||W||_inf does not exist: a largest weight of positive sign is stored "
         f"{_value(of('error of the largest weight, integer grid'), '.2f')} steps too low, on the half-step grid "
         f"{_value(of('error of the largest weight, half_step grid'), '.2f')}. The effect is small at 8 bits; the grid "
-        "also "
-        "adds an offset of -p steps to every mean, which the half-step grid does not have."
+        "also adds an offset of -p steps to every mean, which the half-step grid does not have."
     )
 
 
 def _clipped(of: _Row) -> str:
     return (
         "The variance of the errors grows with the square of the full scale, which the paper leaves at the largest "
-        "weight. "
-        f"fc1 read raw at p = 0.1 has a signal to noise ratio of "
+        "weight. fc1 read raw at p = 0.1 has a signal to noise ratio of "
         f"{_value(of('signal to noise, full scale at the largest weight'))} dB; with a full scale of "
         f"{_value(of('best full scale'))} of the largest weight, the rest clipped, it is "
         f"{_value(of('signal to noise, best full scale'))} dB, for no cell more."

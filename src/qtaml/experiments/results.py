@@ -103,24 +103,23 @@ def load_results(folder: Path, names: Sequence[str]) -> dict[str, Result]:
 
 
 def number(row: Any, name: str, form: str = ".3g") -> str:
-    """An estimate with its interval; without one where it has no width.
+    """An estimate with its interval; without one where it is too narrow to be seen.
 
     Example:
         >>> number(SimpleNamespace(x=1.0, x_low=0.5, x_high=1.5), "x")
         '1 [0.5, 1.5]'
     """
-    mean, low, high = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
-    return f"{mean:{form}}" if low == high else f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+    return _with_interval(row, name, form, 1, "")
 
 
 def share(row: Any, name: str, form: str = ".1f") -> str:
     """An estimate in per cent with its interval, as in "95.5% [93.4, 97.6]"."""
-    return _scaled(row, name, form, "%")
+    return _with_interval(row, name, form, 100, "%")
 
 
 def points(row: Any, name: str) -> str:
     """A difference in percentage points with its sign and interval."""
-    return _scaled(row, name, "+.1f", " points")
+    return _with_interval(row, name, "+.1f", 100, " points")
 
 
 def overlap(row: Any, one: str, other: str) -> bool:
@@ -129,6 +128,6 @@ def overlap(row: Any, one: str, other: str) -> bool:
     return bool(low <= getattr(row, f"{other}_high") and getattr(row, f"{other}_low") <= high)
 
 
-def _scaled(row: Any, name: str, form: str, unit: str) -> str:
-    mean, low, high = (f"{100 * getattr(row, f'{name}{end}'):{form}}" for end in ("", "_low", "_high"))
+def _with_interval(row: Any, name: str, form: str, scale: float, unit: str) -> str:
+    mean, low, high = (f"{scale * getattr(row, f'{name}{end}'):{form}}" for end in ("", "_low", "_high"))
     return f"{mean}{unit}" if low == mean == high else f"{mean}{unit} [{low}, {high}]"

@@ -66,7 +66,7 @@ def reproduction_page(
     lines = ["# The paper, reproduced", "", *_paragraphs(introduction), "## Verdicts", ""]
     lines += ["| The paper's claim | Decided by | Verdict |", "| --- | --- | --- |"]
     lines += [
-        f"| {finding.says} | [{part.name}](#{part.name}) | **{finding.verdict}** |"
+        f"| {_plain(finding.says)} | [{part.name}](#{part.name}) | **{finding.verdict}** |"
         for part in parts
         for finding in part.findings
     ]
@@ -74,16 +74,28 @@ def reproduction_page(
     for part in parts:
         lines += [f"### {part.name}", "", f"{part.title}.", ""]
         for finding in part.findings:
-            lines += [f"**{finding.says}** ({finding.where})", ""]
-            lines += [f"- Measured: {finding.measured}.", f"- Verdict: **{finding.verdict}**. {finding.why}", ""]
+            lines += [f"**{_plain(finding.says)}** ({finding.where})", ""]
+            lines += [f"- Measured: {_plain(finding.measured)}."]
+            lines += [f"- Verdict: **{finding.verdict}**. {_plain(finding.why)}", ""]
         if part.picture:
             lines += [f"![{part.title}]({part.picture})", ""]
     if remarks:
         lines += ["## Where the paper errs or overclaims", ""]
-        lines += _paragraphs([f"{number}. **{title}.** {text}" for number, (title, text) in enumerate(remarks, 1)])
+        lines += _paragraphs(
+            [f"{number}. **{_plain(title)}.** {_plain(text)}" for number, (title, text) in enumerate(remarks, 1)]
+        )
     if choices:
-        lines += ["## What was chosen where the paper's text lost its numbers", "", *(f"- {one}" for one in choices)]
+        lines += [
+            "## What was chosen where the paper's text lost its numbers",
+            "",
+            *(f"- {_plain(one)}" for one in choices),
+        ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _plain(text: str) -> str:
+    """As it is read: no emphasis by the asterisk of rho*, no table by bars."""
+    return text.replace("*", r"\*").replace("|", r"\|")
 
 
 def _paragraphs(texts: Sequence[str]) -> list[str]:
