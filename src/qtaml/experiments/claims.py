@@ -177,7 +177,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         ("table8", "table7"),
         "A.13, table 8",
-        "On the paper's networks whole bits cost little, and less the more tensors there are (numbers lost).",
+        "On the paper's networks whole bits cost little (numbers lost, taken as at most 1.26374), and less the more "
+        "tensors there are.",
         theory.correction_small,
     ),
     Claim(

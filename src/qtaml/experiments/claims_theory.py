@@ -174,8 +174,8 @@ def linear_range(results: Results) -> Outcome:
     sigma = min(row.tunnelling_sigma for row in rows)
     large = [row for row in rows if row.epsilon == sizes[-1]]
     return Outcome.of(
-        [limit >= 0.01],
-        f"all four tensors within {_NEAR:.0%} of linear up to ε = {limit:g}; at ε = {sizes[-1]:g} "
+        [limit >= 0.01, sigma > limit],
+        f"all tensors within {_NEAR:.0%} of linear up to ε = {limit:g}; at ε = {sizes[-1]:g} "
         + ", ".join(f"{tensor_label(row.tensor)} {number(row, 'gain_ratio', '.2f')}" for row in large),
         f"The errors of unprotected weights at p = 0.1 are larger (standard deviation {sigma:.2g} and more): "
         "they lie outside this range, as the paper says." if sigma > limit
