@@ -147,8 +147,8 @@ def reduction_order(results: Results) -> Outcome:
     return Outcome.of(
         [largest, smallest],
         " > ".join(f"{row.network} {number(row, 'factor_whole')}" for row in order),
-        f"WideCNN is {'' if largest else 'not '}shown to be the largest, DeepCNN {'' if smallest else 'not '}shown to be "
-        "the smallest: the intervals decide.",
+        f"By the intervals WideCNN is {'' if largest else 'not '}shown to be the largest, DeepCNN "
+        f"{'' if smallest else 'not '}shown to be the smallest.",
     )
 
 
@@ -310,8 +310,8 @@ def adaptive(results: Results) -> Outcome:
             for way, rows in always.items()
             for row in rows
         ),
-        f"With the paper's factor it helps beyond the interval at {sum(needed)} of {len(needed)} budgets, with the exact one at "
-        f"{len(exact)}; "
+        f"With the paper's factor it helps beyond the interval at {sum(needed)} of {len(needed)} budgets, with the exact "
+        f"correction at {len(exact)}; "
         + (f"it falls behind another choice: {losing}." if lost else "it never falls behind another choice."),
     )
 
@@ -333,7 +333,7 @@ def score_pairs(results: Results) -> Outcome:
     below = sum(row.tac < row.interior_from for row in rows)
     why = (
         f"Of {pairs} pairs of networks the intervals decide {len(decided)}; the smaller rho* has the larger factor in "
-        f"{sum(decided)} of these. On {below} of {len(rows)} networks TAC reaches the target at a smaller overhead than "
-        "the one from which rho* holds."
+        f"{sum(decided)} of these. On {below} of {len(rows)} networks TAC reaches the target at a smaller overhead "
+        "than that from which rho* holds."
     )
     return Outcome.of(decided, measured, why) if decided else Outcome(measured, "does not hold", why)
