@@ -2,6 +2,7 @@
 
     plan = qtaml.compensate(model, calibration, p=0.10, overhead=0.03)   # algorithm 1 of the paper
     memory = qtaml.store(model, plan)
+    plan = qtaml.design(model, calibration, p=0.10, cells=0.75)          # all formats, every cell counted
     result = qtaml.evaluate(memory, metric, trials=30)                   # .mean .low .high .values
 
 The folders hold one kind of thing each: `device`, `faults`, `formats`, `theory`, `model`, `sensitivity`, `planning`,
@@ -12,7 +13,7 @@ from importlib.metadata import version
 
 from qtaml import device, faults, formats, theory
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
-from qtaml.evaluate import Accuracy, Result, evaluate
+from qtaml.evaluate import Accuracy, Result, design, evaluate
 from qtaml.memory import Memory, load, store
 from qtaml.planning import Plan, compensate, predict, uniform_msp
 
@@ -29,6 +30,7 @@ __all__ = [
     "Result",
     "StoredFileError",
     "compensate",
+    "design",
     "device",
     "evaluate",
     "faults",

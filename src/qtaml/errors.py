@@ -18,7 +18,11 @@ class ModelError(QtamlError, ValueError):
 
 
 class BudgetError(QtamlError, ValueError):
-    """The budget of protection bits lies below what the floors need."""
+    """The budget lies below the least one.
+
+    Attributes:
+        least_overhead: the least budget, in cells beyond a plain memory as a share of it; below 0 for fewer cells.
+    """
 
     def __init__(self, message: str, least_overhead: float) -> None:
         super().__init__(message)

@@ -207,7 +207,7 @@ def test_the_saving_is_predicted(here):
 def test_help_names_the_commands_and_exit_codes(here):
     """`qtaml --help` is where a newcomer starts."""
     _, text, _ = here("--help")
-    for word in ("demo", "compensate", "predict", "evaluate", "device", "Exit codes"):
+    for word in ("demo", "compensate", "design", "predict", "evaluate", "device", "Exit codes"):
         assert word in text
 
 
@@ -216,7 +216,8 @@ def test_demo_writes_a_picture_and_numbers(here, tmp_path):
     ended, out, err = here("demo", "--out", tmp_path, "--trials", "2", "--json")
     assert ended == 0, err
     curve = json.loads(out)
-    assert min(row["clean"] for row in curve["rows"]) >= 0.98
-    assert {row["method"] for row in curve["rows"]} >= {"TAC", "Uniform-MSP", "uncompensated"}
-    assert json.loads((tmp_path / "overhead_curve.json").read_text()) == curve
-    assert (tmp_path / "overhead_curve.png").read_bytes().startswith(b"\x89PNG")
+    points = [row for row in curve["rows"] if row["part"] == "curve"]
+    assert min(row["clean"] for row in points) >= 0.98
+    assert {row["method"] for row in points} >= {"TAC, ideal code", "Uniform-MSP, ideal code", "design, every decoder"}
+    assert json.loads((tmp_path / "storage.json").read_text()) == curve
+    assert (tmp_path / "storage.png").read_bytes().startswith(b"\x89PNG")

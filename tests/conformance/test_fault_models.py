@@ -16,12 +16,13 @@ from qtaml.faults import (
     Clustered,
     MultiLevel,
     PerBit,
+    Ramp,
     StaticCells,
     TensorVariation,
     Uniform,
     word_dtype,
 )
-from qtaml.formats import Format, Ideal, Raw, central_moments, transition_matrix
+from qtaml.formats import Format, HardenedCell, Ideal, Raw, Repetition, central_moments, transition_matrix
 from tests.cases import CONVOLUTION
 
 GRAY_CELL = ((1.0, 0.0, 0.0, 0.0), (0.1, 0.9, 0.0, 0.0), (0.05, 0.0, 0.65, 0.3), (0.0, 0.2, 0.0, 0.8))
@@ -33,7 +34,7 @@ MODELS = {
     "per bit": PerBit((0.3, 0.2, 0.1, 0.05)),
     "per bit, asymmetric": PerBit((0.3, 0.2, 0.1, 0.0), (0.0, 0.1, 0.2, 0.4)),
     "static cells, new chips": StaticCells((0.0, 0.0, 0.1, 0.9), (0.0, 0.05, 0.3, 1.0), chip=None),
-    "ramp": PerBit.ramp(0.1, bits=4),
+    "ramp": Ramp(0.1),
     "lognormal cells, new chips": StaticCells.lognormal(0.1, sigma=1.0, classes=16),
     "clusters": Clustered(0.1, size=3),
     "tensor variation": TensorVariation(0.1, sigma=0.8),
@@ -234,9 +235,8 @@ def test_a_chip_keeps_the_rates_of_its_tensors():
         ),
         (lambda: StaticCells((0.1, 1.2)), r"p01\[1\] must be a probability in \[0, 1\], got 1\.2"),
         (lambda: StaticCells((0.1, 0.2), chip=-1), "chip must be a whole number of at least 0, got -1"),
-        (lambda: PerBit.ramp(0.4), r"p01\[6\] must be a flip probability in \[0, 0\.5\), got 0\.5"),
-        (lambda: PerBit.ramp(0.1, most_significant=2.5), r"p01\[0\] must be a flip probability in \[0, 0\.5\), got -0"),
-        (lambda: PerBit.ramp(0.1, bits=1), "bits must be a whole number from 2 to 16, got 1"),
+        (lambda: Ramp(0.4), r"p x 1\.5 must be a flip probability in \[0, 0\.5\), got 0\.6"),
+        (lambda: Ramp(0.1, most_significant=2.5), r"p x -0\.5 must be a flip probability in \[0, 0\.5\), got -0"),
         (lambda: StaticCells.lognormal(0.5, 1.0), r"p must be a flip probability in \[0, 0\.5\), got 0\.5"),
         (lambda: StaticCells.lognormal(0.1, -1.0), r"sigma must be at least 0, got -1\.0"),
         (lambda: StaticCells.lognormal(0.1, 1.0, classes=3), r"classes of cells, got 3 and 3"),
@@ -263,11 +263,41 @@ def test_half_protected_bits_of_multi_level_cells_are_refused():
     """A protection that leaves some errors says nothing of bits that fail together."""
 
     class Halving:
+        one_cell = False
+
         def residual(self, p01, p10):
             return p01 / 2, p10 / 2
 
     with pytest.raises(qtaml.ArgumentError, match="bits of multi-level cells take no protection or an ideal one"):
         MultiLevel((GRAY_CELL,)).behind((Halving(),) * 4)
+
+
+@pytest.mark.parametrize("stored", [0, 1])
+def test_copies_of_a_bit_lie_in_cells_of_different_classes(stored):
+    """Three weak cells and a vote err as one bit behind repetition is said to; false alarm 1e-5 each.
+
+    With the three cells of one class the rates would be 0.25 and 0.306 instead of 0.156 and 0.265.
+    """
+    weak = MODELS["static cells, new chips"]
+    words = torch.full((READS,), stored, dtype=torch.uint8)
+    votes = sum(weak.corrupt(words, bits=1, seed=copy).long() for copy in range(3)) >= 2
+    behind = weak.behind((Repetition(3),))
+    rates = behind.rates(1)
+    p = rates.p10[0] if stored else rates.p01[0]
+    assert (rates.p01[0], rates.p10[0]) == pytest.approx(Repetition(3).residual(0.25, 0.3375), rel=1e-12)
+    for wrong in (int((votes != bool(stored)).sum()), int((behind.corrupt(words, bits=1, seed=3) != stored).sum())):
+        assert stats.binomtest(wrong, READS, p).pvalue > 1e-5
+
+
+def test_weak_cells_keep_their_classes_behind_protections_of_one_cell():
+    """Raw, larger and ideal cells: each class of cells has its own rates, whatever the other bits of the word are."""
+    weak = MODELS["static cells, new chips"]
+    behind = weak.behind((Raw(), HardenedCell(2.0, 0.01, 0.02), Ideal(), Repetition(3)))
+    raw, hardened, ideal, repeated = zip(*behind.rates_of_class, strict=True)
+    assert raw == tuple(zip(weak.p01, weak.p10, strict=True))
+    assert set(hardened) == {(0.01, 0.02)}
+    assert set(ideal) == {(0.0, 0.0)}
+    assert len(set(repeated)) == 1
 
 
 @pytest.mark.parametrize("name", ["gaincell_2t_sion", "few_electron_dt", "fg_dt_3p0", "hbn_fg_15L"])

@@ -6,10 +6,12 @@ import math
 
 import pytest
 
+from qtaml.experiments import storage
 from qtaml.experiments.catalog import CATALOG
 from qtaml.experiments.experiment import percent, save_result
 from qtaml.report import save_figure
 
+METHODS = ("TAC, ideal code", storage.EVERYTHING)
 TINY = {
     "figure1": {"draws": 1000},
     "figure2": {"overheads": (0.05,), "probabilities": (0.02, 0.1)},
@@ -29,6 +31,12 @@ TINY = {
     "table7": {"tensors": (2, 3), "networks": 10, "integer_networks": 3},
     "table8": {"networks": ("SmallCNN",), "overheads": (0.125,)},
     "table9": {"networks": ("SmallCNN",), "overheads": (0.03,)},
+    "other_memory": {"memories": ("twice p", "clusters of 4")},
+    "storage": {
+        "networks": ("SmallCNN",),
+        "cells": (0.4, 1.0, 1.25),
+        "methods": ("TAC, ideal code", storage.EVERYTHING),
+    },
     "a7": {"epsilons": (0.001, 0.1), "probes": 2, "networks": ("SmallCNN",), "probabilities": (0.01,)},
     "remarks": {"overheads": (0.05,), "tensors": (2,), "random_networks": 3, "chips": 2},
 }

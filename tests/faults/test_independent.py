@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qtaml.errors import ArgumentError
-from qtaml.faults import BitErrorRates, FaultModel, PerBit, Uniform, flip, word_dtype
+from qtaml.faults import BitErrorRates, FaultModel, PerBit, Ramp, Uniform, flip, word_dtype
 from qtaml.formats import Ideal, Raw
 from tests.reference.error_masks import mask_probabilities
 from tests.reference.statistics import assert_counts_follow, counts_of
@@ -108,7 +108,7 @@ def test_words_of_another_dtype_are_refused() -> None:
 @pytest.mark.parametrize("most_significant", [0.5, 1.0, 1.5, 2.0])
 def test_a_ramp_is_linear_with_mean_p(bits: int, most_significant: float) -> None:
     """From one end to the other, in equal steps."""
-    rates = np.array(PerBit.ramp(0.1, bits, most_significant).p01)
+    rates = np.array(Ramp(0.1, most_significant).rates(bits).p01)
     assert len(rates) == bits
     assert rates[-1] == pytest.approx(0.1 * most_significant)
     assert rates[0] == pytest.approx(0.1 * (2 - most_significant))

@@ -1,5 +1,7 @@
 """What a format promises: round trips, exact moments, protection, and the exact mean correction."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtaml.errors import ArgumentError
-from qtaml.faults import FaultModel, PerBit, Uniform, word_dtype
-from qtaml.formats import ENCODINGS, GRIDS, Format, Ideal, Raw
+from qtaml.faults import Asymmetric, FaultModel, PerBit, StaticCells, Uniform, word_dtype
+from qtaml.formats import (
+    ENCODINGS,
+    GRIDS,
+    Format,
+    Hamming,
+    HardenedCell,
+    Ideal,
+    Protection,
+    Raw,
+    Repetition,
+)
 from tests.reference.enumeration import enumerated_moments, enumerated_transitions, protected_rates
 from tests.reference.statistics import assert_counts_follow, counts_of
 from tests.tolerances import EXACT_MATHS, FALSE_ALARM, ROUNDING
@@ -380,3 +392,80 @@ def test_a_matrix_of_more_than_ten_bits_is_refused() -> None:
     with pytest.raises(ArgumentError, match="a transition matrix is made for at most 10 bits, got 11"):
         Format(11).transition_matrix(Uniform(0.1))
     assert Format(16).read_variance(Uniform(0.1)).shape == (2**16,)
+
+
+# Fitted levels
+
+WORDS = (
+    (),
+    (Raw(),),
+    (Raw(), Repetition(3), Ideal()),
+    (Hamming(4), Raw(), Raw(), HardenedCell(1.5, 0.02, 0.05), Repetition(5), Raw()),
+)
+CHANNELS = (Uniform(0.1), Asymmetric(0.01, 0.2), StaticCells((0.0, 0.05, 0.1, 1.0), (0.0, 0.0, 0.0, 0.9)))
+
+
+def fitted(word: tuple[Protection, ...]) -> Format:
+    """A format with a random table."""
+    values = np.random.default_rng(len(word)).standard_normal(2 ** len(word))
+    return Format(len(word), protections=word, table=tuple(values.tolist()))
+
+
+@pytest.mark.parametrize("fault", CHANNELS, ids=str)
+@pytest.mark.parametrize("word", WORDS, ids=len)
+def test_moments_of_fitted_levels_are_those_of_all_transitions(word: tuple[Protection, ...], fault: FaultModel) -> None:
+    """Mean and variance of the value read from the residual rates of each protection, over every word read."""
+    fmt = fitted(word)
+    raw = fault.rates(1)
+    left = [protection.residual(raw.p01[0], raw.p10[0]) for protection in word]
+    matrix = enumerated_transitions([p01 for p01, _ in left], [p10 for _, p10 in left]) if word else np.ones((1, 1))
+    values = np.array(fmt.table)
+    mean = matrix @ values
+    assert fmt.transition_matrix(fault) == pytest.approx(matrix, abs=ROUNDING)
+    assert fmt.read_mean(fault) == pytest.approx(mean, abs=ROUNDING)
+    variance = [row @ (values - centre) ** 2 for row, centre in zip(matrix, mean, strict=True)]
+    assert fmt.read_variance(fault) == pytest.approx(variance, rel=EXACT_MATHS, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("fault", CHANNELS, ids=str)
+@pytest.mark.parametrize("word", WORDS, ids=len)
+def test_the_label_stored_has_the_least_expected_squared_error(word: tuple[Protection, ...], fault: FaultModel) -> None:
+    """Every weight against every label."""
+    fmt = fitted(word)
+    weights = torch.linspace(-3, 3, 301, dtype=torch.float64)
+    costs = (fmt.read_mean(fault) - weights.numpy()[:, None]) ** 2 + fmt.read_variance(fault)
+    stored = fmt.encode(weights, expecting=fault)
+    assert stored.dtype == torch.uint8
+    assert costs[np.arange(301), stored.numpy()] == pytest.approx(costs.min(1), abs=1e-12)
+
+
+def test_no_bits_cost_nothing_and_are_read_as_their_one_value() -> None:
+    """The mean of the tensor, say."""
+    fmt = Format(0, table=(0.25,))
+    words = fmt.encode(torch.tensor([[-1.0, 2.0]]), expecting=Uniform(0.1))
+    assert fmt.cells == 0
+    assert torch.equal(fmt.corrupt(words, Uniform(0.1), seed=0), words)
+    assert fmt.decode(words).tolist() == [[0.25, 0.25]]
+    assert fmt.read_variance(Uniform(0.1)).tolist() == [0.0]
+
+
+def test_cells_of_fitted_levels_are_those_of_the_bits() -> None:
+    """The table is counted where it is kept: once, not for each weight."""
+    assert fitted(WORDS[2]).cells == 1 + 3 + 2
+    assert fitted(WORDS[2]).protected_bits == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Format(2, table=(1.0, 2.0)), "table must have 4 values for 2 bits, got 2"),
+        (lambda: Format(1, table=(1.0, float("nan"))), "table must be finite, got nan"),
+        (lambda: Format(11, table=(0.0,) * 2048), "bits must be a whole number from 0 to 10, got 11"),
+        (lambda: Format(0), "bits must be a whole number from 2 to 16, got 0"),
+        (lambda: fitted(WORDS[1]).encode(torch.zeros(1)), "expecting must be a fault model for a format with a table"),
+    ],
+)
+def test_bad_tables_are_refused(make: Callable[[], object], message: str) -> None:
+    """Each names the argument and what is allowed."""
+    with pytest.raises(ArgumentError, match=message):
+        make()

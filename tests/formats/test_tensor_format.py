@@ -8,7 +8,7 @@ import torch
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import PerBit, Uniform
-from qtaml.formats import CORRECTIONS, ENCODINGS, GRIDS, STEPS, Format, Section, TensorFormat
+from qtaml.formats import CORRECTIONS, ENCODINGS, GRIDS, STEPS, Format, Raw, Repetition, Section, TensorFormat
 from tests.reference.enumeration import enumerated_moments, protected_rates
 from tests.tolerances import EXACT_MATHS, ROUNDING
 
@@ -433,3 +433,94 @@ def test_unknown_names_are_refused() -> None:
         whole(3, correction="best")
     with pytest.raises(ArgumentError, match="step must be one of 'keep', 'recompute', got 'change'"):
         whole(3, step="change")
+
+
+# Fitted levels
+
+FITTED = {
+    bits: Format(bits, protections=(Raw(),) * (bits - 1) + (Repetition(3),) * min(bits, 1), table=tuple(values))
+    for bits, values in {0: (0.1,), 1: (0.8, -0.7), 3: tuple(np.linspace(-2, 2, 8).tolist())}.items()
+}
+
+
+def mixed(granularity: str = "tensor", readout_gain: float = 1.0) -> TensorFormat:
+    """Sections of three, no, one and three bits over 40 weights."""
+    sections = tuple(Section(10, FITTED[bits]) for bits in (3, 0, 1, 3))
+    return TensorFormat(sections, granularity, readout_gain=readout_gain)
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "row"])
+def test_the_scale_of_fitted_levels_is_the_root_mean_square(granularity: str) -> None:
+    """Of the tensor or of each row; levels beyond the largest weight are as good as others."""
+    weights = gaussian(4, 10) * torch.arange(1, 5)[:, None]
+    _, scale = mixed(granularity).encode(weights, FAULT)
+    expected = weights.square().mean().sqrt() if granularity == "tensor" else weights.square().mean(1, True).sqrt()
+    assert scale.shape == expected.shape
+    assert torch.allclose(scale, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("readout_gain", [1.0, 1.5])
+@pytest.mark.parametrize("granularity", ["tensor", "row"])
+def test_sections_of_different_bits_keep_to_their_formats(granularity: str, readout_gain: float) -> None:
+    """Words, decoded values, exact means and the summed variance of each section are those of its format alone."""
+    weights = gaussian(4, 10)
+    stored = mixed(granularity, readout_gain)
+    words, scale = stored.encode(weights, FAULT)
+    relative = (weights / scale).reshape(-1)
+    unit = (scale * readout_gain).expand(4, 10).reshape(-1)
+    variance = 0.0
+    for row, bits in enumerate((3, 0, 1, 3)):
+        fmt, here = FITTED[bits], slice(10 * row, 10 * row + 10)
+        own = fmt.encode(relative[here], expecting=FAULT)
+        assert torch.equal(words.reshape(-1)[here], own)
+        assert torch.equal(stored.decode(words, scale).reshape(-1)[here], fmt.decode(own) * unit[here])
+        means = torch.from_numpy(fmt.read_mean(FAULT).copy())[own.long()] * unit[here]
+        assert torch.allclose(stored.read_mean(words, scale, FAULT).reshape(-1)[here], means, rtol=1e-14)
+        variance += float((torch.from_numpy(fmt.read_variance(FAULT).copy())[own.long()] * unit[here] ** 2).sum())
+    assert stored.summed_variance(words, scale, FAULT) == pytest.approx(variance, rel=EXACT_MATHS)
+    assert stored.bits == 3
+    assert stored.cells == 10 * (5 + 0 + 3 + 5)
+    assert stored.table_values == 8 + 1 + 2  # two sections share a table
+
+
+def test_what_is_read_of_fitted_levels_has_the_stated_moments() -> None:
+    """Over 4000 reads the mean of each weight is within 5 standard errors, the summed variance within 5 per cent."""
+    stored, weights = mixed("row", 1.2), gaussian(4, 10)
+    words, scale = stored.encode(weights, FAULT)
+    reads = torch.stack([stored.read(words, scale, FAULT, seed=seed, place="w") for seed in range(4000)])
+    error = reads.mean(0) - stored.read_mean(words, scale, FAULT)
+    assert (error.abs() <= 5 * reads.std(0) / 4000**0.5 + ROUNDING).all()
+    assert float(reads.var(0).sum()) == pytest.approx(stored.summed_variance(words, scale, FAULT), rel=0.05)
+
+
+def test_sections_of_one_format_do_not_share_errors() -> None:
+    """The two sections of three bits hold the same words, and are read with errors of their own."""
+    stored = mixed()
+    weights = torch.cat([torch.ones(10), gaussian(20), torch.ones(10)])
+    words, scale = stored.encode(weights, FAULT)
+    read = stored.read(words, scale, FAULT, seed=0)
+    assert torch.equal(words[:10], words[30:])
+    assert not torch.equal(read[:10], read[30:])
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "row"])
+def test_weights_of_zero_are_stored_as_fitted_levels_too(granularity: str) -> None:
+    """The scale is zero, and so is all that is read."""
+    stored = mixed(granularity)
+    words, scale = stored.encode(torch.zeros(4, 10), FAULT)
+    assert not stored.read(words, scale, FAULT, seed=0).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sections": (Section(1, FITTED[1]), Section(1, Format()))}, "must all have a table, or none of them"),
+        ({"correction": "exact"}, "correction must be 'none' for formats with a table, got 'exact'"),
+        ({"readout_gain": 0.0}, "readout_gain must be above 0, got 0"),
+        ({"readout_gain": float("nan")}, "readout_gain must be finite, got nan"),
+    ],
+)
+def test_fitted_levels_that_do_not_go_together_are_refused(change: dict[str, object], message: str) -> None:
+    """Each names what is wrong."""
+    with pytest.raises(ArgumentError, match=message):
+        replace(mixed(), **change)

@@ -24,7 +24,10 @@ def test_uniform_msp_costs_its_share_of_the_bits(protected_bits):
 
 def test_cells_are_a_share_of_a_plain_memory_of_the_same_bits():
     """A plan of four bits is counted against four bits."""
-    assert qtaml.uniform_msp(CONVOLUTION.model(), p=0.1, protected_bits=1, bits=4).overhead == 0.25
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
+    assert qtaml.uniform_msp(model, p=0.1, protected_bits=1, bits=4).overhead == 0.25
+    tac = qtaml.compensate(model, batch, p=0.1, overhead=0.25, bits=4, passes=2, trials=2)
+    assert tac.overhead == pytest.approx(0.25, abs=0.01)
 
 
 def test_a_plan_prints_as_a_table():

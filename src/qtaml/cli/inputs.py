@@ -88,6 +88,19 @@ def load_data(path: Path) -> tuple[Batch, torch.Tensor | None]:
     return inputs, None if labels is None else labels.long()
 
 
+def load_labelled(path: Path) -> tuple[Batch, torch.Tensor]:
+    """Inputs and labels, as `load_data`, from a file that must have both.
+
+    Raises:
+        ArgumentError: if there are no labels.
+        StoredFileError: as `load_data`.
+    """
+    inputs, labels = load_data(path)
+    if labels is None:
+        raise ArgumentError(f"{path} must hold an array named {LABELS!r}")
+    return inputs, labels
+
+
 def parse_floor(text: str) -> tuple[str, int]:
     """Pattern and number of bits of a floor such as "block*=1".
 

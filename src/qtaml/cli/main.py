@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qtaml.cli import device, reproduce
-from qtaml.cli.inputs import first_samples, load_data, load_model, parse_floor, stored_model
+from qtaml.cli import design, device, reproduce
+from qtaml.cli.inputs import first_samples, load_data, load_labelled, load_model, parse_floor, stored_model
 from qtaml.cli.options import JsonOption, SeedOption
-from qtaml.errors import ArgumentError, BudgetError, QtamlError, StoredFileError
+from qtaml.errors import BudgetError, QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, evaluate
-from qtaml.experiments import overhead_curve
+from qtaml.experiments import storage
 from qtaml.experiments.experiment import result_json, save_result
 from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import Uniform
@@ -21,7 +21,8 @@ from qtaml.memory import load, read_manifest, store
 from qtaml.planning import Allocation, compensate, predict
 from qtaml.report import save_figure
 
-DEMO_OVERHEADS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.10, 0.125, 0.25)
+DEMO_CELLS = (0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.01, 1.02, 1.03, 1.05, 1.125, 1.25)
+DEMO_METHODS = (*storage.PAPERS, "design, table and majority", storage.EVERYTHING)
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 unexpected failure, 2 bad arguments or inputs, 3 budget below the least one, "
@@ -50,17 +51,17 @@ def demo_command(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network on handwritten digits, store it in a leaking memory, compensate it: a table and a picture."""
+    """Train a network on handwritten digits, store it in a leaking memory in many ways: a table and a picture."""
     laboratory = Laboratory(out, trials=trials, training_seeds=(seed,), seed=seed)
-    rows = overhead_curve.over_overhead(laboratory, overheads=DEMO_OVERHEADS, p=p)
-    title, manifest = overhead_curve.TABLE2.title, laboratory.manifest()
-    save_result(out / "overhead_curve.json", title, rows, manifest)
-    picture = save_figure(overhead_curve.draw(rows), out / "overhead_curve.png")
+    rows = storage.compute(laboratory, networks=("SmallCNN",), cells=DEMO_CELLS, methods=DEMO_METHODS, p=p)
+    manifest = laboratory.manifest()
+    save_result(out / "storage.json", storage.STORAGE.title, rows, manifest)
+    picture = save_figure(storage.draw(rows), out / "storage.png")
     if as_json:
-        typer.echo(result_json(title, rows, manifest), nl=False)
+        typer.echo(result_json(storage.STORAGE.title, rows, manifest), nl=False)
         return
-    Console().print(overhead_curve.table(rows))
-    typer.echo(f"picture: {picture}\nnumbers: {out / 'overhead_curve.json'}")
+    Console().print(storage.table_over_cells(rows))
+    typer.echo(f"picture: {picture}\nnumbers: {out / 'storage.json'}")
 
 
 @app.command("compensate")
@@ -132,6 +133,9 @@ def compensate_command(
     typer.echo(f"{plan}\nstored network: {out}")
 
 
+app.command("design")(design.design_command)
+
+
 @app.command("predict")
 def predict_command(
     model: Annotated[str, typer.Argument(help="A torch.export program (.pt2), or package.module:factory.")],
@@ -154,7 +158,7 @@ def predict_command(
 
 @app.command("evaluate")
 def evaluate_command(
-    stored: Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` wrote.")],
+    stored: Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` or `qtaml design` wrote.")],
     test: Annotated[Path, typer.Option(help="Test inputs and 'labels', as .npz or .safetensors.")],
     model: Annotated[
         str | None, typer.Option(help="The network: needed if it came from a factory, or its .pt2 was moved.")
@@ -171,12 +175,9 @@ def evaluate_command(
     """Measure the accuracy of a stored network over independent reads of the leaking memory."""
     network = stored_model(model, read_manifest(stored).source)
     memory = load(stored, network)
-    inputs, labels = load_data(test)
-    if labels is None:
-        raise ArgumentError(f"{test} must hold an array named 'labels'")
     result = evaluate(
         memory,
-        Accuracy(inputs, labels, batch_size=batch_size),
+        Accuracy(*load_labelled(test), batch_size=batch_size),
         trials=trials,
         fault=None if p is None else Uniform(p),
         seed=seed,

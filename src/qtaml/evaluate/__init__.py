@@ -1,5 +1,6 @@
 """Monte Carlo of any metric over reads of a stored network, with intervals and early stopping."""
 
+from qtaml.evaluate.design import design
 from qtaml.evaluate.intervals import Estimate, networks_interval, trainings_interval
 from qtaml.evaluate.metrics import Accuracy, SampleMetric
 from qtaml.evaluate.monte_carlo import Metric, Result, evaluate
@@ -14,6 +15,7 @@ __all__ = [
     "Result",
     "SampleMetric",
     "check_prediction",
+    "design",
     "evaluate",
     "networks_interval",
     "trainings_interval",

@@ -55,16 +55,17 @@ def design(
         calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, or a dictionary of them.
         p: flip probability of a cell, in [0, 0.5); or
         fault: a fault model that treats all bits alike; or
-        device: a preset of `qtaml.device`, whose flip probability at its window counts, and whose cells may be larger
-            or behind a thicker barrier.
+        device: a preset such as `qtaml.device.preset_record(name)`, whose flip probability at its window counts, and
+            whose cells may be larger.
         cells: budget, as a share of a plain memory; or
         error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
         accuracy: the wanted value of `metric`, for the least cells that are measured to reach it: the lower end of the
             interval over reads does.
         metric: what `accuracy` is about; larger is better. See `evaluate`.
         trials: reads of each plan that is tried for `accuracy`.
-        decoders: what may be needed to read: "none" (raw cells), "table" (fitted levels), "majority" (repetition),
-            "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the paper's "ideal" code.
+        decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
+            "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
+            paper's "ideal" code.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
         bits: bits of a plain word, in which cells are counted.
         passes: backward passes of the calibration.
@@ -98,9 +99,10 @@ def design(
         )
     if accuracy is None and metric is not None:
         raise ArgumentError(f"metric must be given only with accuracy, got {metric!r}")
+    if sum(one is not None for one in (p, fault, device)) != 1:
+        name = device.name if device is not None else None
+        raise ArgumentError(f"give exactly one of p, fault and device, got p={p!r}, fault={fault!r} and device={name}")
     if device is not None:
-        if p is not None or fault is not None:
-            raise ArgumentError(f"give exactly one of p, fault and device, got p={p!r}, fault={fault!r} and a device")
         p = device.cell.flip_probability(device.window)
     designer = Designer(
         model,
@@ -140,7 +142,7 @@ def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Pl
     """The cheapest plan that reaches a goal, by halving the ratio of a budget that fails and one that does not."""
     best = designer.plan(_MOST_CELLS)
     if not reaches(best):
-        raise BudgetError(f"cells would have to be above {_MOST_CELLS:g} for {goal}", _MOST_CELLS - 1)
+        raise BudgetError(f"no design of at most {_MOST_CELLS:g} cells reaches {goal}", _MOST_CELLS - 1)
     low, high = _MOST_CELLS / 256, best.cells
     for _ in track(range(math.ceil(math.log2(math.log(high / low) / _RESOLUTION))), "searching the least cells"):
         middle = math.sqrt(low * high)

@@ -97,11 +97,11 @@ def check_prediction(
 ) -> PredictionCheck:
     """Compare the measured output error of a memory with what its plan predicted.
 
-    The prediction is first order in the weight errors, and knows neither their mean nor the rounding to levels: a ratio
-    above its interval says that one of these counts.
+    The prediction is first order in the weight errors, and that of `compensate` knows neither their mean nor the
+    rounding to levels (that of `qtaml.design` does): a ratio above its interval says that one of these counts.
 
     Args:
-        memory: the stored network, under a plan with gains, as `compensate` makes it.
+        memory: the stored network, under a plan with gains, as `compensate` and `design` make it.
         model: the clean network; it is not changed.
         batch: the calibration inputs of the plan; others have other gains.
         trials: number of reads, at least 2.

@@ -12,6 +12,7 @@ from qtaml.experiments import (
     methods,
     mismatch,
     other_faults,
+    other_memory,
     overhead_curve,
     remarks,
     rounding,
@@ -45,6 +46,6 @@ PAPER: dict[str, Experiment[Any]] = {
     "remarks": remarks.REMARKS,
 }
 
-BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE}
+BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE, "other_memory": other_memory.OTHER_MEMORY}
 
 CATALOG = PAPER | BEYOND

@@ -10,7 +10,7 @@ from rich.table import Table
 from qtaml.experiments.experiment import Experiment, percent
 from qtaml.experiments.fields import columns, interval_fields
 from qtaml.experiments.laboratory import Case, Laboratory
-from qtaml.faults import AnyFault, Clustered, PerBit, StaticCells, TensorVariation, Uniform
+from qtaml.faults import AnyFault, Clustered, Ramp, StaticCells, TensorVariation, Uniform
 from qtaml.networks import NETWORKS
 from qtaml.report import Curve, Panel, panels_figure
 
@@ -27,8 +27,8 @@ _TAC, _DEAREST = "TAC", "Uniform-MSP 25%"
 
 FAULTS: dict[str, AnyFault] = {
     _PLANNED: Uniform(_P),
-    "top bits more often": PerBit.ramp(_P, most_significant=1.5),
-    "low bits more often": PerBit.ramp(_P, most_significant=0.5),
+    "top bits more often": Ramp(_P, most_significant=1.5),
+    "low bits more often": Ramp(_P, most_significant=0.5),
     "cells vary, sigma 0.5": StaticCells.lognormal(_P, 0.5, classes=64),
     "cells vary, sigma 1": StaticCells.lognormal(_P, 1.0, classes=64),
     "clusters of 4": Clustered(_P, 4),

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from qtaml.evaluate import Estimate, trainings_interval
 from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.fields import columns, interval_fields
+from qtaml.experiments.fields import cell, columns, interval_fields
 from qtaml.experiments.laboratory import Case, Laboratory, Measured, Record
 from qtaml.experiments.overhead_curve import case as case_of_paper
+from qtaml.faults import Uniform
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
 from qtaml.planning import REAL_DECODERS, Decoding
@@ -51,6 +52,7 @@ class CurveRow:
         predicted_error: output error that the plans predict, mean over trainings; None if they do not.
         clean: accuracy outside the leaking memory.
         p: flip probability.
+        trainings: trained networks; of a single one, the interval is over reads and test samples.
     """
 
     network: str
@@ -63,6 +65,7 @@ class CurveRow:
     predicted_error: float | None
     clean: float
     p: float
+    trainings: int
     part: Literal["curve"] = field(default="curve")
 
 
@@ -98,6 +101,7 @@ def compute(
     networks: Sequence[str] = tuple(NETWORKS),
     cells: Sequence[float] = CELLS,
     methods: Sequence[str] = METHODS,
+    p: float | None = None,
 ) -> tuple[Row, ...]:
     """Accuracy over cells of every network by every method, and the least cells for a share of the clean accuracy.
 
@@ -109,6 +113,7 @@ def compute(
         networks: keys of `qtaml.networks.NETWORKS`.
         cells: budgets, ascending.
         methods: of `METHODS`.
+        p: flip probability; that at which the paper studies each network if not given.
 
     Returns:
         Rows of the curves and of the least cells.
@@ -123,7 +128,7 @@ def compute(
         for budget in cells
         if budget >= 1 or "table" in DESIGNS.get(method, ((),))[0]
     ]
-    found = laboratory.measure([_case(*one) for one in asked], "storing at each budget")
+    found = laboratory.measure([_case(*one, p) for one in asked], "storing at each budget")
     curves: dict[tuple[str, str], list[tuple[float, Measured]]] = {}
     rows: list[Row] = []
     for (network, method, budget), measured in zip(asked, found, strict=True):
@@ -138,17 +143,18 @@ def compute(
                 *measured.estimate,
                 predicted_error=float(np.mean(predicted)) if predicted else None,
                 clean=measured.clean,
-                p=NETWORKS[network].p,
+                p=_p(network, p),
+                trainings=len(measured.records),
             )
         )
     for (network, method), curve in curves.items():
         records = list(zip(*(measured.records for _, measured in curve), strict=True))
         for share in SHARES:
-            rows.append(_least_row(network, method, share, [_crossing(one, share) for one in records]))
+            rows.append(_least_row(network, method, share, [_crossing(one, share) for one in records], _p(network, p)))
             if method == EVERYTHING:
                 pairs = zip(laboratory.training_seeds, records, strict=True)
-                limits = [_limit(laboratory, network, seed, one, share) for seed, one in pairs]
-                rows.append(_least_row(network, SHANNON, share, limits))
+                limits = [_limit(laboratory, network, seed, one, share, _p(network, p)) for seed, one in pairs]
+                rows.append(_least_row(network, SHANNON, share, limits, _p(network, p)))
     return tuple(rows)
 
 
@@ -171,9 +177,31 @@ def table(rows: Sequence[Row]) -> Table:
     return grid
 
 
+def table_over_cells(rows: Sequence[Row]) -> Table:
+    """Accuracies of one network: a row for each budget, a column for each method."""
+    shown = [row for row in rows if isinstance(row, CurveRow)]
+    found = {(row.method, row.cells): cell(row, "accuracy", ".1f", 100) for row in shown}
+    covered = "trainings and reads" if shown[0].trainings > 1 else "reads and test samples"
+    grid = Table(
+        title=f"Test accuracy (%) of {shown[0].network} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
+        caption=f"mean ± half a 95% interval over {covered}; cells as a share of a plain memory of 8 bits a weight; "
+        "the ideal code costs two cells for a protected bit, everything else what it really costs",
+        title_justify="left",
+        caption_justify="left",
+    )
+    grid.add_column("cells", justify="right")
+    methods = list(dict.fromkeys(row.method for row in shown))
+    for method in methods:
+        grid.add_column(method, justify="right")
+    for cells in sorted({row.cells for row in shown}):
+        grid.add_row(f"{cells:.4g}", *(found.get((method, cells), "-") for method in methods))
+    return grid
+
+
 def draw(rows: Sequence[Row]) -> "Figure":
     """Accuracy over cells, a panel for each network."""
     curves = [row for row in rows if isinstance(row, CurveRow)]
+    covered = "trainings and reads" if curves[0].trainings > 1 else "reads and test samples"
     panels: list[Panel] = []
     for network in dict.fromkeys(row.network for row in curves):
         own = [row for row in curves if row.network == network]
@@ -188,26 +216,31 @@ def draw(rows: Sequence[Row]) -> "Figure":
                 "cells, as a share of a plain memory of 8 bits a weight",
                 "test accuracy (%)",
                 reference=("95% of clean", 95 * own[0].clean),
-                legend="outside" if network == own[0].network and not panels else "lower right",
+                legend="lower right" if panels else "outside",
             )
         )
     return panels_figure(
         panels,
-        columns=2,
+        columns=min(2, len(panels)),
         caption="A plain memory takes 1. The paper's methods start there and buy an ideal code; fitted levels, fewer "
         "bits and codes at their real price start from nothing. Tables and scales are counted. Bars: 95% over "
-        "trainings and reads.",
+        f"{covered}.",
     )
 
 
 STORAGE = Experiment("Cells that a network needs, method by method", compute, table, draw)
 
 
-def _case(network: str, method: str, cells: float) -> Case:
+def _case(network: str, method: str, cells: float, p: float | None) -> Case:
     if method in PAPERS:
-        return case_of_paper(network, PAPERS[method], float(cells - 1))
+        return case_of_paper(network, PAPERS[method], float(cells - 1), p)
     decoders, rows = DESIGNS[method]
-    return Case(network, "design", {"decoders": list(decoders), "rows": rows, "cells": cells})
+    fault = None if p in (None, NETWORKS[network].p) else Uniform(p)
+    return Case(network, "design", {"decoders": list(decoders), "rows": rows, "cells": cells}, fault)
+
+
+def _p(network: str, p: float | None) -> float:
+    return NETWORKS[network].p if p is None else p
 
 
 def _first(records: Sequence[Record], share: float) -> int | None:
@@ -228,7 +261,7 @@ def _crossing(records: Sequence[Record], share: float) -> float | None:
 
 
 def _limit(
-    laboratory: Laboratory, network: str, training_seed: int, records: Sequence[Record], share: float
+    laboratory: Laboratory, network: str, training_seed: int, records: Sequence[Record], share: float, p: float
 ) -> float | None:
     """Cells of Shannon's limit at the output error of the first design that reaches the target."""
     first = _first(records, share)
@@ -240,11 +273,10 @@ def _limit(
     power = [gains[name].squared * float(weight.double().square().sum()) for name, weight in weights.items()]
     sizes = [weight.numel() for weight in weights.values()]
     bits = least_bits(power, sizes, records[first].predicted_error or 0.0)
-    p = NETWORKS[network].p
     return bits / capacity(p, p) / (8 * sum(sizes))
 
 
-def _least_row(network: str, method: str, share: float, cells: Sequence[float | None]) -> LeastRow:
+def _least_row(network: str, method: str, share: float, cells: Sequence[float | None], p: float) -> LeastRow:
     known = [one for one in cells if one is not None]
     estimate: Estimate | None = trainings_interval(known) if len(known) == len(cells) else None
-    return LeastRow(network, method, share, **interval_fields(cells=estimate), p=NETWORKS[network].p)
+    return LeastRow(network, method, share, **interval_fields(cells=estimate), p=p)

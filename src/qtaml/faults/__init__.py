@@ -1,15 +1,16 @@
 """What happens to stored bits. A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`."""
 
-from qtaml.faults.base import BitErrorRates, FaultModel, Residual, WordLaw
+from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, Residual, WordLaw
 from qtaml.faults.choice import AnyFault, given
 from qtaml.faults.clustered import Clustered
-from qtaml.faults.independent import Asymmetric, PerBit, Uniform
+from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
 from qtaml.faults.sampler import error_mask, flip, flip_asymmetric, word_dtype
 from qtaml.faults.static_cells import StaticCells
 from qtaml.faults.tensor_variation import TensorVariation
 
 __all__ = [
+    "AllBitsAlike",
     "AnyFault",
     "Asymmetric",
     "BitErrorRates",
@@ -17,6 +18,7 @@ __all__ = [
     "FaultModel",
     "MultiLevel",
     "PerBit",
+    "Ramp",
     "Residual",
     "StaticCells",
     "TensorVariation",

@@ -71,6 +71,11 @@ class WordLaw:
 class Residual(Protocol):
     """What a fault model needs to know of the protection of a bit: what remains of its error rates."""
 
+    @property
+    def one_cell(self) -> bool:
+        """Whether the bit is read from one cell alone, not from several together."""
+        ...
+
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
         """Error rates (p01, p10) after the protection, from those of a raw cell."""
         ...

@@ -7,13 +7,14 @@ from pydantic import Field
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
 from qtaml.faults.clustered import Clustered
-from qtaml.faults.independent import Asymmetric, PerBit, Uniform
+from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
 from qtaml.faults.static_cells import StaticCells
 from qtaml.faults.tensor_variation import TensorVariation
 
 AnyFault = Annotated[
-    Uniform | Asymmetric | PerBit | StaticCells | MultiLevel | Clustered | TensorVariation, Field(discriminator="kind")
+    Uniform | Asymmetric | PerBit | Ramp | StaticCells | MultiLevel | Clustered | TensorVariation,
+    Field(discriminator="kind"),
 ]
 """Every fault model; a new one is one more name here."""
 

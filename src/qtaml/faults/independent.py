@@ -1,5 +1,6 @@
 """Fault models whose bit errors are independent of each other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,6 +11,8 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
 from qtaml.faults.sampler import flip, flip_asymmetric
+
+_ALMOST_HALF = math.nextafter(0.5, 0.0)
 
 
 @dataclass(frozen=True)
@@ -44,30 +47,6 @@ class PerBit(FaultModel):
         if len(self.p01) != len(self.p10):
             raise ArgumentError(f"p01 and p10 must be as many, got {len(self.p01)} and {len(self.p10)}")
 
-    @staticmethod
-    def ramp(p: float, bits: int = 8, most_significant: float = 1.5) -> "PerBit":
-        """Error probabilities that rise or fall linearly with the bit position, of mean p.
-
-        Args:
-            p: mean flip probability.
-            bits: number of bit positions, 2 to 16.
-            most_significant: probability of the most significant bit over the mean; that of the least significant one
-                is as far from the mean on the other side.
-
-        Raises:
-            ArgumentError: if `bits` is not as said, or a probability leaves [0, 0.5).
-
-        Source:
-            paper, section 5.7.
-
-        Example:
-            >>> [round(p, 3) for p in PerBit.ramp(0.1, bits=5).p01]
-            [0.05, 0.075, 0.1, 0.125, 0.15]
-        """
-        _checks.integer("bits", bits, 2, 16)
-        mean, top = _checks.flip_probability("p", p), _checks.real("most_significant", most_significant)
-        return PerBit(tuple(mean * (2 - top + 2 * (top - 1) * i / (bits - 1)) for i in range(bits)))
-
     def law(self, bits: int) -> WordLaw:
         """Exact law of a word of `bits` bits."""
         check_bits(bits, len(self.p01))
@@ -78,7 +57,9 @@ class PerBit(FaultModel):
         check_bits(len(protections), len(self.p01))
         raw = zip(self.p01, self.p10, protections, strict=True)
         left = [protection.residual(p01, p10) for p01, p10, protection in raw]
-        return PerBit(tuple(p01 for p01, _ in left), tuple(p10 for _, p10 in left))
+        # A code pushed too far leaves bits that are as good as random.
+        p01, p10 = (tuple(min(rate, _ALMOST_HALF) for rate in rates) for rates in zip(*left, strict=True))
+        return PerBit(p01, p10)
 
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
@@ -148,3 +129,41 @@ class Asymmetric(AllBitsAlike):
     def for_bits(self, bits: int) -> PerBit:
         """The fault model of words of `bits` bits."""
         return PerBit((self.p01,) * bits, (self.p10,) * bits)
+
+
+@dataclass(frozen=True)
+class Ramp(AllBitsAlike):
+    """Flip probabilities that rise or fall linearly with the bit position; all words have the mean p.
+
+    Attributes:
+        p: mean flip probability, in [0, 0.5).
+        most_significant: probability of the most significant bit over the mean; that of the least significant one is
+            as far from the mean on the other side. A word of one bit has the mean.
+
+    Raises:
+        ArgumentError: if a probability leaves [0, 0.5).
+
+    Source:
+        paper, section 5.7.
+
+    Example:
+        >>> [round(p, 3) for p in Ramp(0.1).rates(bits=5).p01]
+        [0.05, 0.075, 0.1, 0.125, 0.15]
+    """
+
+    p: float
+    most_significant: float = 1.5
+    kind: Literal["ramp"] = field(default="ramp", repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "p", _checks.flip_probability("p", self.p))
+        top = _checks.real("most_significant", self.most_significant)
+        object.__setattr__(self, "most_significant", top)
+        for factor in (top, 2 - top):
+            _checks.flip_probability(f"p x {factor:g}", self.p * factor)
+
+    def for_bits(self, bits: int) -> PerBit:
+        """The fault model of words of `bits` bits."""
+        rise = 2 * (self.most_significant - 1) / max(bits - 1, 1)
+        least = 2 - self.most_significant if bits > 1 else 1.0
+        return PerBit(tuple(self.p * (least + rise * position) for position in range(bits)))

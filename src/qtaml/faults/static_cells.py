@@ -29,7 +29,8 @@ class StaticCells(AllBitsAlike):
     """Cells of several classes, equally many of each; which cell is of which class is fixed for a chip.
 
     With hundreds of electrons in a cell, p is a knife edge of its thickness: most cells never fail and a few always do.
-    Draws of one chip are then far from independent: the same weights are wrong in every read.
+    Draws of one chip are then far from independent: the same weights are wrong in every read. Only bits that are read
+    from several cells (repetition, codes) are drawn anew in each read, at the rate that remains of the mean ones.
 
     Attributes:
         p01: probability of reading 1 where 0 is stored, for each class of cells, in [0, 1]; 2, 4, ... or 256 classes.
@@ -171,8 +172,15 @@ class _ClassesOfCells(FaultModel):
         return WordLaw.of_bits(means[0], means[1])
 
     def behind(self, protections: Sequence[Residual]) -> FaultModel:
+        # The cells of one code word are of different classes: together they see the mean rates of all classes.
+        check_bits(len(protections), len(self.rates_of_class[0]))
+        mean = self.rates(len(protections))
+        means = list(zip(mean.p01, mean.p10, strict=True))
         protected = tuple(
-            tuple(protection.residual(*rates) for rates, protection in zip(positions, protections, strict=True))
+            tuple(
+                protection.residual(*(of_class if protection.one_cell else of_all))
+                for of_class, of_all, protection in zip(positions, means, protections, strict=True)
+            )
             for positions in self.rates_of_class
         )
         return _ClassesOfCells(protected, self.chip)

@@ -51,7 +51,7 @@ class TensorFormat:
             largest corrected weight is just reached.
         full_scale: full scale of the levels, whatever the weights and the step; what lies outside is clipped. The
             largest magnitude of the tensor or row if not given.
-        readout_gain: factor on what is read, for formats with a table.
+        readout_gain: factor on what is read, above 0.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
@@ -83,6 +83,7 @@ class TensorFormat:
         _checks.one_of("step", self.step, STEPS)
         if self.full_scale is not None:
             _checks.positive("full_scale", self.full_scale)
+        object.__setattr__(self, "readout_gain", _checks.positive("readout_gain", self.readout_gain))
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
         if self.fitted and not all(section.format.table for section in self.sections):

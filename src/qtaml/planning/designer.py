@@ -11,7 +11,7 @@ from torch import nn
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
-from qtaml.faults import AnyFault, FaultModel
+from qtaml.faults import AllBitsAlike, AnyFault, FaultModel
 from qtaml.formats import Correction, Decoder, Granularity, HardenedCell, Protection, Section, TensorFormat, protections
 from qtaml.model import Batch, aliases, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
@@ -28,6 +28,7 @@ REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic",
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 _ROUNDS = 12
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Designer:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
         fault: how the memory fails; it must treat all bits alike.
-        decoders: classes of decoders that may be used. "table" is the readout table of fitted levels; without it words
-            have evenly spaced levels, of which the most significant bits are protected.
+        decoders: classes of decoders that may be used; raw and larger cells need none. "table" is the readout table of
+            fitted levels; without it words have evenly spaced levels, of which the most significant bits are protected.
         hardened: further protections, such as larger cells.
         rows: allow one scale and one format for each row of a tensor, where that pays for the scales.
         bits: bits of a plain word, in which cells are counted.
@@ -118,16 +119,17 @@ class Designer:
     ) -> None:
         for decoder in decoders:
             _checks.one_of("decoders", decoder, (*REAL_DECODERS, "ideal"))
+        _check_fault(fault)
+        if rows and "table" not in decoders:
+            raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
         self.fault, self.bits, self.seed = fault, _checks.integer("bits", bits, 2, 16), seed
         self._model, self._calibration, self._rows = model, calibration, rows
         self._weights = stored_weights(model, include=include, exclude=exclude)
         self._gains = jacobian_gains(model, calibration, self._weights, passes=passes, seed=seed)
         self._settings: dict[str, Setting] = {"decoders": list(decoders), "rows": rows, "passes": passes, "seed": seed}
         self._settings |= {"include": list(include), "exclude": list(exclude)}
-        allowed = _protections(fault, decoders, hardened)
+        allowed = _protections(fault, decoders, hardened, sum(weight.numel() for weight in self._weights.values()))
         self._fitted = "table" in decoders
-        if rows and not self._fitted:
-            raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
         self._candidates = gaussian_menu(allowed, fault, _MOST_CELLS * self.bits) if self._fitted else ()
         self._protections = allowed
         self._by_tensor = {
@@ -161,38 +163,41 @@ class Designer:
             BudgetError: if the cheapest formats cost more; the message names the least share.
         """
         cells = _checks.positive("cells", cells)
-        budget = cells * self.plain_cells
-        tensors = self._tensors(budget)
+        by_tensor = list(self._by_tensor.values())
+        best = self._within(by_tensor, cells)
+        mixed = self._mixed(cells * self.plain_cells)
+        if mixed == by_tensor or not _affordable(mixed, cells * self.plain_cells):
+            return best
+        return min(best, self._within(mixed, cells), key=lambda plan: plan.predicted_error or 0.0)
+
+    def _within(self, tensors: Sequence[_Tensor], cells: float) -> Plan:
+        """The best plan within a budget when each tensor has its granularity."""
         options = [option for tensor in tensors for option in tensor.options()]
+        most = cells * self.plain_cells - _scale_cells(tensors)
         floor = sum(option.weights * option.cells[0] for option in options)
-        best: tuple[Plan, float] | None = None
-        low, high = floor, budget
-        # What tables, scales and whole code blocks take is known only when the formats are chosen.
-        spent = budget
+        cheapest = self._plan(tensors, [Choice(0, 0) for _ in options], cells)
+        if cheapest.cells > cells * (1 + _ROUNDING):
+            least = math.ceil(cheapest.cells * 1e4) / 1e4
+            raise BudgetError(
+                f"cells must be at least {least:g} for the cheapest formats, got {cells:g}", cheapest.overhead
+            )
+        best, error = cheapest, sum(option.errors[0] for option in options)
+        # What whole tables and code blocks take is known only when the formats are chosen.
+        low, high, spent = min(floor, most), most, most
         for _ in range(_ROUNDS):
-            if spent < floor:
-                break
-            choices = allocate(options, spent, "split")
+            choices = allocate(options, max(spent, floor), "split")
             plan = self._plan(tensors, choices, cells)
-            if plan.cells <= cells * (1 + 1e-12):
-                bound, error = error_bound(options, spent), sum(map(allocated_error, options, choices))
-                best, low = (plan, error / bound - 1 if bound > 0 else 0.0), spent
-                if spent == budget:
+            if plan.cells <= cells * (1 + _ROUNDING):
+                best, error, low = plan, sum(map(allocated_error, options, choices)), spent
+                if spent == most:
                     break
             else:
                 high = spent
             spent = (low + high) / 2
-        if best is None:
-            least = self._plan(tensors, [Choice(0, 0) for _ in options], cells)
-            raise BudgetError(
-                f"cells must be at least {math.ceil(least.cells * 1e4) / 1e4:g} for the cheapest formats, "
-                f"got {cells:g}",
-                least.overhead,
-            )
-        plan, gap = best
-        return self._finished(replace(plan, allocation_gap=gap))
+        bound = error_bound(options, max(most, floor))
+        return self._finished(replace(best, allocation_gap=error / bound - 1 if bound > 0 else 0.0))
 
-    def _tensors(self, budget: float) -> list[_Tensor]:
+    def _mixed(self, budget: float) -> list[_Tensor]:
         """Each tensor with one scale or with one for each row, whichever is better at the price of a cell."""
         tensors = list(self._by_tensor.values())
         options = [option for tensor in tensors for option in tensor.options()]
@@ -246,9 +251,32 @@ class Designer:
         return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu, cells)
 
 
+def _scale_cells(tensors: Sequence[_Tensor]) -> int:
+    """Cells of the scales, which fitted levels keep in the memory."""
+    return SIDE_CELLS * sum(len(tensor.sizes) for tensor in tensors if tensor.menu[0].format.table)
+
+
+def _affordable(tensors: Sequence[_Tensor], budget: float) -> bool:
+    """Whether the cheapest formats and the scales fit a budget of cells."""
+    floor = sum(option.weights * option.cells[0] for tensor in tensors for option in tensor.options())
+    return floor + _scale_cells(tensors) <= budget
+
+
+def _check_fault(fault: FaultModel) -> None:
+    if not isinstance(fault, AllBitsAlike):
+        raise ArgumentError(f"fault must treat all bits alike, as Uniform, Asymmetric and StaticCells do, got {fault}")
+    rates = fault.rates(1)
+    if rates.p01[0] + rates.p10[0] >= 1:
+        raise ArgumentError(
+            f"fault must leave something of what is stored: p01 + p10 must be below 1, got {rates.p01[0]:g} + "
+            f"{rates.p10[0]:g}"
+        )
+
+
 def _protections(
-    fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell]
+    fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell], weights: int
 ) -> tuple[Protection, ...]:
     rates = fault.rates(1)
-    allowed = [one for one in decoders if one != "table"]
-    return protections(rates.p01[0], rates.p10[0], decoders=allowed, hardened=hardened)
+    allowed: list[Decoder] = ["none", *(one for one in decoders if one != "table")]
+    # A block of more bits than there are weights would be stored for the most part empty.
+    return protections(rates.p01[0], rates.p10[0], decoders=allowed, hardened=hardened, bits=weights)

@@ -89,7 +89,7 @@ def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Pro
         >>> from qtaml.faults import Uniform
         >>> from qtaml.formats import protections
         >>> [one.cells for one in efficient(protections(0.1, 0.1, decoders=("none", "majority")), Uniform(0.1))][:4]
-        [1, 3, 7, 11]
+        [1, 5, 9, 13]
     """
     rates = {one: fault.behind((one,)).rates(1) for one in protections}
     information = {one: capacity(rate.p01[0], rate.p10[0]) / one.cells for one, rate in rates.items()}

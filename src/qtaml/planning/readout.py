@@ -103,7 +103,8 @@ def _least_squares(slopes: np.ndarray, missing: np.ndarray, gains: np.ndarray, n
     A light pull to the gains as they are keeps directions that do not matter, such as one factor up and the next down,
     where they are.
     """
-    pull = np.sqrt(_DAMPING * np.maximum((slopes**2).sum(0), 1e-300))
+    strength = (slopes**2).sum(0)
+    pull = np.sqrt(_DAMPING * np.where(strength > 0, strength, strength.max() or 1.0))
     rows = np.concatenate([slopes, np.diag(np.sqrt(noise)), np.diag(pull)])
     wanted = np.concatenate([missing + slopes @ gains, np.zeros(len(gains)), pull * gains])
     return np.asarray(optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)

@@ -31,6 +31,11 @@ class BitProtection(ABC):
         """Error rates of the protected bit, from those of a raw cell."""
 
     @property
+    def one_cell(self) -> bool:
+        """Whether a bit is read from one cell alone; the paper's ideal code counts as one."""
+        return self.decoder in ("none", "ideal")
+
+    @property
     def cells(self) -> float:
         """Memory cells that one data bit takes, where blocks are full."""
         bits, cells = self.block

@@ -1,0 +1,99 @@
+"""`qtaml design` as a user's script sees it."""
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+from torch.export import Dim
+
+import qtaml
+
+SETTINGS = ("design", "network.pt2", "--calibration", "calibration.npz", "--decoders", "none,table,majority")
+PAPER = ("design", "network.pt2", "--calibration", "calibration.npz", "--decoders", "ideal")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A user's folder: a program, calibration and test data."""
+    path = tmp_path_factory.mktemp("user")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3)).eval()
+        batch = torch.randn(80, 12)
+    torch.export.save(torch.export.export(model, (batch,), dynamic_shapes=({0: Dim("samples")},)), path / "network.pt2")
+    labels = model(batch).argmax(1)
+    np.savez(path / "calibration.npz", inputs=batch[:40].numpy())
+    safetensors.torch.save_file({"inputs": batch, "labels": labels}, path / "test.safetensors")
+    return path
+
+
+@pytest.fixture
+def here(folder, monkeypatch, command):
+    """The command in the user's folder."""
+    monkeypatch.chdir(folder)
+    return command
+
+
+def test_a_design_is_stored_and_evaluated(here, tmp_path):
+    """As a table and as JSON; `qtaml evaluate` reads what was written."""
+    ended, out, err = here(*SETTINGS, "--p", 0.1, "--cells", 0.8, "--out", tmp_path / "stored")
+    assert ended == 0, err
+    assert "plan: design" in out
+    assert f"stored network: {tmp_path / 'stored'}" in out.replace("\n", "")
+    arguments = ("--p", 0.1, "--cells", 0.8, "--rows", "--json")
+    _, out, _ = here(*SETTINGS, *arguments, "--out", tmp_path / "rows")
+    plan = qtaml.Plan.from_json(out)
+    assert plan.cells <= 0.8
+    assert plan.settings["rows"] is True
+    assert plan.settings["decoders"] == ["none", "table", "majority"]
+    for name in ("stored", "rows"):
+        ended, out, err = here("evaluate", tmp_path / name, "--test", "test.safetensors", "--trials", 3, "--json")
+        assert ended == 0, err
+        assert qtaml.Result.from_json(out).mean > 0.5
+
+
+def test_a_goal_may_be_an_error_or_an_accuracy(here, tmp_path):
+    """The least cells that are predicted, or measured, to reach it."""
+    _, out, err = here(*PAPER, "--p", 0.1, "--error", 0.05, "--json", "--out", tmp_path / "error")
+    assert qtaml.Plan.from_json(out).predicted_error <= 0.05, err
+    goal = ("--accuracy", 0.8, "--test", "test.safetensors", "--trials", 4)
+    ended, _, err = here(*PAPER, "--p", 0.1, *goal, "--out", tmp_path / "accuracy")
+    assert ended == 0, err
+
+
+def test_a_device_stands_for_a_probability(here, tmp_path):
+    """Larger cells of the preset are among the protections."""
+    arguments = ("--device", "gaincell_2t_sion", "--cells", 1.0, "--json", "--out", tmp_path / "stored")
+    ended, out, err = here(*PAPER, *arguments)
+    assert ended == 0, err
+    record = qtaml.device.preset_record("gaincell_2t_sion")
+    assert qtaml.Plan.from_json(out).fault.p == record.cell.flip_probability(record.window)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--p", 0.1, "--cells", 0.001), 3, "cells must be at least 0.0"),
+        (("--p", 0.1, "--error", 1e-12), 3, "no design of at most 2 cells reaches an output error of 1e-12"),
+        (("--p", 0.1, "--cells", 1, "--error", 1), 2, "give exactly one of cells, error and accuracy"),
+        (("--p", 0.1), 2, "give exactly one of cells, error and accuracy"),
+        (("--cells", 1), 2, "give exactly one of p, fault and device"),
+        (("--cells", 1, "--p", 0.1, "--device", "hbn_fg_15L"), 2, "give exactly one of p, fault and device"),
+        (("--cells", 1, "--device", "hbn"), 2, "preset must be one of"),
+        (("--p", 0.1, "--accuracy", 0.9), 2, "--accuracy and --test must be given together"),
+        (
+            ("--p", 0.1, "--accuracy", 0.9, "--test", "calibration.npz"),
+            2,
+            "calibration.npz must hold an array named 'labels'",
+        ),
+        (("--p", 0.1, "--cells", 1, "--decoders", "table,magic"), 2, "decoders must be one of"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_a_code(here, tmp_path, arguments, code, message):
+    """No traceback, no partial output, exit code 3 where the budget is below the least."""
+    ended, out, err = here(*SETTINGS, *arguments, "--out", tmp_path / "stored")
+    assert ended == code, err
+    assert message in err.replace("\n", " ")
+    assert out == ""
+    assert not (tmp_path / "stored").exists()

@@ -1,0 +1,67 @@
+"""The fewest bits for a wanted output error, against a general optimiser and the law for one tensor."""
+
+import numpy as np
+import pytest
+from scipy import optimize
+
+from qtaml.errors import ArgumentError
+from qtaml.theory import least_bits
+from tests.tolerances import EXACT_MATHS, LINE_SEARCH
+
+
+def test_one_tensor_needs_half_the_logarithm():
+    """n/2 log2 of the error without any bits over the wanted one."""
+    assert least_bits([6.0], [100], 6.0 / 16) == pytest.approx(200, rel=EXACT_MATHS)
+
+
+def test_tensors_in_proportion_are_one():
+    """Two tensors of equal importance a weight need what their union needs."""
+    assert least_bits([2.0, 6.0], [10, 30], 0.5) == pytest.approx(least_bits([8.0], [40], 0.5), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_split_of_the_error_needs_fewer_bits(seed):
+    """Against a general optimiser over the error that each tensor keeps, from none to all of its own."""
+    random = np.random.default_rng(seed)
+    sizes, importances = random.integers(1, 50, 6), random.lognormal(0, 2, 6)
+    wanted = float(importances.sum()) * random.uniform(0.05, 0.8)
+
+    share = sizes / sizes.sum()
+    # In logarithms of the part of the error that is kept, the bits are linear.
+    found = optimize.minimize(
+        lambda logs: -float(share @ logs),
+        np.full(6, np.log(wanted / importances.sum())),
+        jac=lambda _: -share,
+        bounds=[(None, 0.0)] * 6,
+        constraints={
+            "type": "ineq",
+            "fun": lambda logs: 1 - float(importances @ np.exp(logs)) / wanted,
+            "jac": lambda logs: -importances * np.exp(logs) / wanted,
+        },
+        method="SLSQP",
+        options={"maxiter": 1000, "ftol": 1e-12},
+    )
+    assert found.success
+    least = least_bits(importances.tolist(), sizes.tolist(), wanted)
+    assert least == pytest.approx(found.fun * sizes.sum() / (2 * np.log(2)), rel=LINE_SEARCH)
+
+
+def test_tensors_that_do_not_matter_need_no_bits():
+    """And a large error needs none at all."""
+    assert least_bits([4.0, 0.0], [10, 1000], 1.0) == pytest.approx(10, rel=EXACT_MATHS)
+    assert least_bits([4.0, 1.0], [10, 10], 5.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1.0], [1, 2], 0.1), "sizes must be one number for each tensor, as importances"),
+        (([1.0], [0], 0.1), r"sizes must be above 0, got \[0\]"),
+        (([1.0], [1], 0.0), "error must be above 0, got 0"),
+        (([-1.0], [1], 0.1), "importances"),
+    ],
+)
+def test_bad_numbers_are_refused(arguments, message):
+    """Each names the argument."""
+    with pytest.raises(ArgumentError, match=message):
+        least_bits(*arguments)
