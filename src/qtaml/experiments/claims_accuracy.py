@@ -310,8 +310,8 @@ def adaptive(results: Results) -> Outcome:
             for way, rows in always.items()
             for row in rows
         ),
-        f"With the paper's factor it helps beyond the interval at {sum(needed)} of {len(needed)} budgets, with the exact "
-        f"correction at {len(exact)}; "
+        f"With the paper's factor it helps beyond the interval at {sum(needed)} of {len(needed)} budgets, with the "
+        f"exact correction at {len(exact)}; "
         + (f"it falls behind another choice: {losing}." if lost else "it never falls behind another choice."),
     )
 
