@@ -138,17 +138,17 @@ def reduction(results: Results) -> Outcome:
 
 
 def reduction_order(results: Results) -> Outcome:
-    """Among the convolutional networks."""
+    """Among the convolutional networks, pair by pair."""
     rows = {row.network: row for row in results["table5"].rows if row.network in architectures.CNNS}
     wide, deep = rows["WideCNN"], rows["DeepCNN"]
-    largest = all(wide.factor_whole_low > row.factor_whole_high for row in rows.values() if row is not wide)
-    smallest = all(deep.factor_whole_high < row.factor_whole_low for row in rows.values() if row is not deep)
+    above = [wide.factor_whole_low > row.factor_whole_high for row in rows.values() if row is not wide]
+    below = [deep.factor_whole_high < row.factor_whole_low for row in rows.values() if row is not deep]
     order = sorted(rows.values(), key=lambda row: -row.factor_whole)
     return Outcome.of(
-        [largest, smallest],
+        above + below,
         " > ".join(f"{row.network} {number(row, 'factor_whole')}" for row in order),
-        f"By the intervals WideCNN is {'' if largest else 'not '}shown to be the largest, DeepCNN "
-        f"{'' if smallest else 'not '}shown to be the smallest.",
+        f"Beyond the intervals WideCNN lies above {sum(above)} of {len(above)} others, DeepCNN below {sum(below)} of "
+        f"{len(below)}. The largest mean is that of {order[0].network}, the smallest that of {order[-1].network}.",
     )
 
 
