@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint format bench reproduce clean
+.PHONY: help setup demo test lint format bench bench-storage reproduce clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: .venv/ready  ## Make .venv and install qtaml with pinned dependencies
 
@@ -33,9 +33,11 @@ format: setup  ## Rewrite the code in the one style
 bench: setup  ## Time the error sampler against a plain reference and a copy
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_masks.py
 
-reproduce: setup  ## Compute figures of the paper anew, into results/ (about a minute)
-	$(BIN)/qtaml reproduce figure1
-	$(BIN)/qtaml reproduce figure8
+bench-storage: setup  ## Compare the cells that a network needs, method by method
+	$(BIN)/qtaml reproduce storage
+
+reproduce: setup  ## Compute all tables and figures of the paper anew, into results/ (about 40 minutes)
+	$(BIN)/qtaml reproduce --report docs/reproduction.md
 
 clean:  ## Remove .venv and everything made by these targets
 	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis

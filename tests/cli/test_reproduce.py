@@ -50,3 +50,12 @@ def test_unknown_names_list_the_known_ones(reproduce, tmp_path):
     assert "name must be one of 'figure1'" in err
     assert "got 'figure99'" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_report_names_a_result_that_is_missing(reproduce, tmp_path):
+    """What was asked is computed; the page is not written."""
+    ended, _, err = reproduce("table3", "--report", tmp_path / "page.md")
+    assert ended == 4
+    assert "figure1.json must be there for the report; make it with `qtaml reproduce figure1`" in err.replace("\n", " ")
+    assert (tmp_path / "out" / "table3.json").exists()
+    assert not (tmp_path / "page.md").exists()

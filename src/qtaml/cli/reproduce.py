@@ -8,14 +8,15 @@ from rich.console import Console
 
 from qtaml import _checks
 from qtaml.cli.options import JsonOption, SeedOption
-from qtaml.experiments.catalog import CATALOG
+from qtaml.experiments.catalog import CATALOG, PAPER
 from qtaml.experiments.experiment import result_json, save_result
 from qtaml.experiments.laboratory import Laboratory
+from qtaml.experiments.reproduction import write_report
 from qtaml.report import save_figure
 
 
 def reproduce_command(
-    names: Annotated[list[str] | None, typer.Argument(help=f"What to reproduce: {', '.join(CATALOG)}; or all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help=f"What to reproduce: {', '.join(CATALOG)}.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for numbers and pictures.")] = Path("results"),
     work: Annotated[Path, typer.Option(help="Folder that keeps trained networks and measurements.")] = Path(
         "out/laboratory"
@@ -26,14 +27,18 @@ def reproduce_command(
         int | None, typer.Option(help="Parallel processes; one for each processor if not given.")
     ] = None,
     seed: SeedOption = 0,
+    report: Annotated[
+        Path | None, typer.Option(help="Page on the paper's claims, written from all results in the folder.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute tables and figures of the paper anew: numbers as JSON, pictures, and tables.
 
+    Without a name, all those of the paper.
     An interrupted run goes on where it was, and what is measured already is not measured again.
     """
     console = Console()
-    for name in names or CATALOG:
+    for name in names or PAPER:
         experiment = CATALOG[_checks.one_of("name", name, CATALOG)]
         laboratory = Laboratory(work, trials=trials, training_seeds=range(trainings), seed=seed, workers=workers)
         rows = experiment.compute(laboratory)
@@ -45,3 +50,6 @@ def reproduce_command(
             continue
         console.print(experiment.table(rows))
         typer.echo(f"picture: {picture}\n" * bool(picture) + f"numbers: {out / f'{name}.json'}\n")
+    if report:
+        write_report(out, report)
+        typer.echo(f"report: {report}", err=as_json)

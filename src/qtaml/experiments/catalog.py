@@ -14,6 +14,7 @@ from qtaml.experiments import (
     other_faults,
     other_memory,
     overhead_curve,
+    remarks,
     rounding,
     saturation,
     scoring,
@@ -42,6 +43,7 @@ PAPER: dict[str, Experiment[Any]] = {
     "table8": saturation.TABLE8,
     "table9": correction.TABLE9,
     "a7": linear_response.A7,
+    "remarks": remarks.REMARKS,
 }
 
 BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE, "other_memory": other_memory.OTHER_MEMORY}
