@@ -210,8 +210,8 @@ def test_rows_of_one_weight_are_stored():
         model, inputs = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 1)), torch.randn(32, 1)
     plan = Designer(model, inputs, fault=Uniform(0.01), decoders=VOTES, passes=4, rows=True).plan(20.0)
     read = qtaml.store(model, plan).model(seed=0, fault=Uniform(0))
-    ratio = read[0].weight / model[0].weight
-    assert torch.allclose(ratio, ratio.mean(), rtol=0.02)
+    largest = float(model[0].weight.abs().max())
+    assert torch.allclose(read[0].weight, model[0].weight, rtol=0.02, atol=0.02 * largest)
 
 
 def test_one_weight_is_its_scale():
