@@ -21,7 +21,8 @@ from qtaml.memory import load, read_manifest, store
 from qtaml.planning import Allocation, compensate, predict
 from qtaml.report import save_figure
 
-DEMO_CELLS = (0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.01, 1.02, 1.03, 1.05, 1.125, 1.25)
+DEMO_CELLS = (0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
+DEMO_PLAIN_CELLS = (1.0, 1.01, 1.02, 1.03, 1.05, 1.125, 1.25)
 DEMO_METHODS = (*storage.PAPERS, "design, table and majority", storage.EVERYTHING)
 
 EXIT_CODES = (
@@ -53,7 +54,9 @@ def demo_command(
 ) -> None:
     """Train a network on handwritten digits, store it in a leaking memory in many ways: a table and a picture."""
     laboratory = Laboratory(out, trials=trials, training_seeds=(seed,), seed=seed)
-    rows = storage.compute(laboratory, networks=("SmallCNN",), cells=DEMO_CELLS, methods=DEMO_METHODS, p=p)
+    rows = storage.compute(
+        laboratory, networks=("SmallCNN",), cells=DEMO_CELLS, plain_cells=DEMO_PLAIN_CELLS, methods=DEMO_METHODS, p=p
+    )
     manifest = laboratory.manifest()
     save_result(out / "storage.json", storage.STORAGE.title, rows, manifest)
     picture = save_figure(storage.draw(rows), out / "storage.png")

@@ -24,7 +24,9 @@ from qtaml.theory.rate_distortion import least_bits
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CELLS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1.0, 1.02, 1.05, 1.125, 1.25, 1.5)
+CELLS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1.0, 1.25, 1.5)
+PLAIN_CELLS = (1.0, 1.02, 1.05, 1.125, 1.25, 1.5)
+"""Budgets of methods that keep all eight bits, which begin at a plain memory."""
 SHARES = (0.95, 0.99)
 EVERYTHING, BY_ROW, SHANNON = "design, every decoder", "design, every decoder, by row", "Shannon limit"
 DESIGNS: dict[str, tuple[tuple[Decoding, ...], bool]] = {
@@ -45,7 +47,7 @@ class CurveRow:
 
     Attributes:
         network: its name.
-        method: its name. The paper's methods and repetition keep all eight bits: they begin at a plain memory.
+        method: its name. The paper's methods and repetition alone keep all eight bits.
         cells: budget, as a share of a plain memory.
         spent: what the plans take, mean over trainings.
         accuracy: mean over trainings and reads, with its interval.
@@ -100,6 +102,7 @@ def compute(
     *,
     networks: Sequence[str] = tuple(NETWORKS),
     cells: Sequence[float] = CELLS,
+    plain_cells: Sequence[float] = PLAIN_CELLS,
     methods: Sequence[str] = METHODS,
     p: float | None = None,
 ) -> tuple[Row, ...]:
@@ -111,7 +114,8 @@ def compute(
     Args:
         laboratory: where to measure.
         networks: keys of `qtaml.networks.NETWORKS`.
-        cells: budgets, ascending.
+        cells: budgets of the designs with fitted levels, ascending.
+        plain_cells: budgets of the other methods, at least 1, ascending.
         methods: of `METHODS`.
         p: flip probability; that at which the paper studies each network if not given.
 
@@ -125,8 +129,7 @@ def compute(
         (network, method, budget)
         for network in networks
         for method in methods
-        for budget in cells
-        if budget >= 1 or "table" in DESIGNS.get(method, ((),))[0]
+        for budget in (cells if "table" in DESIGNS.get(method, ((),))[0] else plain_cells)
     ]
     found = laboratory.measure([_case(*one, p) for one in asked], "storing at each budget")
     curves: dict[tuple[str, str], list[tuple[float, Measured]]] = {}
