@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from rich.table import Table
 
-from qtaml.evaluate import Estimate, trainings_interval
+from qtaml.evaluate import Estimate
 from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.fields import cell, columns, interval_fields
+from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
 from qtaml.experiments.laboratory import Case, Laboratory, Measured, Record
 from qtaml.experiments.overhead_curve import case as case_of_paper
 from qtaml.faults import Uniform
@@ -206,7 +206,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
     curves = [row for row in rows if isinstance(row, CurveRow)]
     covered = "trainings and reads" if curves[0].trainings > 1 else "reads and test samples"
     panels: list[Panel] = []
-    for network in dict.fromkeys(row.network for row in curves):
+    networks = list(dict.fromkeys(row.network for row in curves))
+    for network in networks:
         own = [row for row in curves if row.network == network]
         lines = []
         for method in dict.fromkeys(row.method for row in own):
@@ -219,7 +220,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
                 "cells, as a share of a plain memory of 8 bits a weight",
                 "test accuracy (%)",
                 reference=("95% of clean", 95 * own[0].clean),
-                legend="lower right" if panels else "outside",
+                legend="outside" if len(panels) == min(1, len(networks) - 1) else "none",
             )
         )
     return panels_figure(
@@ -281,5 +282,5 @@ def _limit(
 
 def _least_row(network: str, method: str, share: float, cells: Sequence[float | None], p: float) -> LeastRow:
     known = [one for one in cells if one is not None]
-    estimate: Estimate | None = trainings_interval(known) if len(known) == len(cells) else None
+    estimate: Estimate | None = positive_interval(known) if len(known) == len(cells) else None
     return LeastRow(network, method, share, **interval_fields(cells=estimate), p=p)

@@ -50,7 +50,8 @@ class Panel:
         log_x: logarithmic abscissa.
         log_y: limits of a logarithmic ordinate; linear if not given.
         limits: limits of a linear ordinate; those of the curves if not given.
-        legend: place of the legend, "outside" for right of the axes; one that suits the ordinate if not given.
+        legend: place of the legend, "outside" for right of the axes, "none" where another panel's serves; one that suits
+            the ordinate if not given.
         x_names: names of the abscissae 0, 1, 2, ..., in place of their numbers.
     """
 
@@ -62,7 +63,7 @@ class Panel:
     log_x: bool = False
     log_y: tuple[float, float] | None = None
     limits: tuple[float, float] | None = None
-    legend: Literal["best", "center", "upper left", "lower right", "outside"] | None = None
+    legend: Literal["best", "center", "upper left", "lower right", "outside", "none"] | None = None
     x_names: Sequence[str] = ()
 
 
@@ -171,7 +172,7 @@ def _draw(axes: "Axes", panel: Panel) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if panel.legend == "outside":
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    else:
+    elif panel.legend != "none":
         axes.legend(frameon=False, loc=panel.legend or ("lower right" if not panel.log_y else "best"))
 
 
