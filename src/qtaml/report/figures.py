@@ -50,8 +50,8 @@ class Panel:
         log_x: logarithmic abscissa.
         log_y: limits of a logarithmic ordinate; linear if not given.
         limits: limits of a linear ordinate; those of the curves if not given.
-        legend: place of the legend, "outside" for right of the axes, "none" where another panel's serves; one that suits
-            the ordinate if not given.
+        legend: place of the legend, "outside" for right of the axes, "none" where another panel's serves; one that
+            suits the ordinate if not given.
         x_names: names of the abscissae 0, 1, 2, ..., in place of their numbers.
     """
 
