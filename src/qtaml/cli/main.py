@@ -21,7 +21,7 @@ from qtaml.memory import load, read_manifest, store
 from qtaml.planning import Allocation, compensate, predict
 from qtaml.report import save_figure
 
-DEMO_CELLS = (0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
+DEMO_CELLS = (0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
 DEMO_PLAIN_CELLS = (1.0, 1.01, 1.02, 1.03, 1.05, 1.125, 1.25)
 DEMO_METHODS = (*storage.PAPERS, "design, table and majority", storage.EVERYTHING)
 

@@ -24,7 +24,7 @@ from qtaml.theory.rate_distortion import least_bits
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CELLS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.75, 1.0, 1.25, 1.5)
+CELLS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0, 1.5)
 PLAIN_CELLS = (1.0, 1.02, 1.05, 1.125, 1.25, 1.5)
 """Budgets of methods that keep all eight bits, which begin at a plain memory."""
 SHARES = (0.95, 0.99)

@@ -28,6 +28,8 @@ REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic",
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 _ROUNDS = 12
+_LONGEST_WORDS = (1.0, 2.5)
+"""Cells of the dearest words in the plans that are tried besides, in units of a plain one."""
 _ROUNDING = 1e-12
 
 
@@ -165,10 +167,22 @@ class Designer:
         cells = _checks.positive("cells", cells)
         by_tensor = list(self._by_tensor.values())
         best = self._within(by_tensor, cells)
-        mixed = self._mixed(cells * self.plain_cells)
-        if mixed == by_tensor or not _affordable(mixed, cells * self.plain_cells):
-            return best
-        return min(best, self._within(mixed, cells), key=lambda plan: plan.predicted_error or 0.0)
+        # The sum of squares that the allocator sees misses how errors add up, most of all where a tensor is left out
+        # altogether. Forward passes tell: other plans are kept where they predict less.
+        others = [self._mixed(cells * self.plain_cells)]
+        if self._fitted:
+            others += [
+                _limited(tensors, factor * self.bits, least)
+                for tensors in (by_tensor, *others)
+                for factor in _LONGEST_WORDS
+                for least in (0, 1)
+            ]
+        tried = [by_tensor]
+        for tensors in others:
+            if tensors not in tried and _affordable(tensors, cells * self.plain_cells):
+                tried.append(tensors)
+                best = min(best, self._within(tensors, cells), key=lambda plan: plan.predicted_error or 0.0)
+        return best
 
     def _within(self, tensors: Sequence[_Tensor], cells: float) -> Plan:
         """The best plan within a budget when each tensor has its granularity."""
@@ -249,6 +263,17 @@ class Designer:
         menu = improving(sorted(menu, key=lambda one: (priced[one], one.error)))
         cells = tuple(priced[one] for one in menu)
         return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu, cells)
+
+
+def _limited(tensors: Sequence[_Tensor], most_cells: float, least_bits: int) -> list[_Tensor]:
+    """Tensors whose words take no more than so many cells, and have at least so many bits."""
+    limited = []
+    for tensor in tensors:
+        pairs = zip(tensor.menu, tensor.cells, strict=True)
+        kept = [pair for pair in pairs if pair[0].format.cells <= most_cells and pair[0].format.bits >= least_bits]
+        menu, cells = zip(*kept, strict=True) if kept else (tensor.menu, tensor.cells)
+        limited.append(replace(tensor, menu=tuple(menu), cells=tuple(cells)))
+    return limited
 
 
 def _scale_cells(tensors: Sequence[_Tensor]) -> int:
