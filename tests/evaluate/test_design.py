@@ -199,10 +199,25 @@ def test_a_device_brings_its_larger_cells():
         ({"cells": -1.0}, "cells must be above 0, got -1"),
         ({"cells": float("nan")}, "cells must be finite, got nan"),
         ({"error": 0.0}, "error must be above 0, got 0"),
-        ({"cells": 1.0, "decoders": "table"}, "decoders must be one of .* got 't'"),
+        ({"cells": 1.0, "decoders": "table"}, "decoders must be several names .* got 'table'"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
     """Each names the argument and its value."""
     with pytest.raises(qtaml.ArgumentError, match=message):
         quick(CONVOLUTION.model(), CONVOLUTION.batch(), **arguments)
+
+
+def test_a_network_of_zeros_needs_next_to_nothing():
+    """The search of the least cells ends at once where the dearest plan costs nothing."""
+    model = nn.Linear(256, 256)
+    nn.init.zeros_(model.weight)
+    plan = qtaml.design(model, torch.randn(8, 256), p=0.1, error=0.1, passes=2)
+    assert plan.cells < 0.01
+
+
+@pytest.mark.parametrize("decoders", ["table", 5, iter(("none", "table"))])
+def test_decoders_are_several_names(decoders):
+    """Not one text, a number, or what is used up when it is looked at."""
+    with pytest.raises(qtaml.ArgumentError, match="decoders must be several names"):
+        qtaml.design(nn.Linear(4, 2), torch.randn(8, 4), p=0.1, cells=0.5, decoders=decoders)

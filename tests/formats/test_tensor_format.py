@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qtaml.errors import ArgumentError
-from qtaml.faults import PerBit, Uniform
+from qtaml.faults import PerBit, TensorVariation, Uniform
 from qtaml.formats import CORRECTIONS, ENCODINGS, GRIDS, STEPS, Format, Raw, Repetition, Section, TensorFormat
 from tests.reference.enumeration import enumerated_moments, protected_rates
 from tests.tolerances import EXACT_MATHS, ROUNDING
@@ -524,3 +524,23 @@ def test_fitted_levels_that_do_not_go_together_are_refused(change: dict[str, obj
     """Each names what is wrong."""
     with pytest.raises(ArgumentError, match=message):
         replace(mixed(), **change)
+
+
+def test_formats_of_one_tensor_share_its_place():
+    """A tensor has one rate under faults that differ from tensor to tensor, however many formats it is cut into."""
+    pair = [Section(2000, Format(1, table=(-1.0, 1.0))), Section(2000, Format(1, table=(1.0, -1.0)))]
+    stored = TensorFormat(tuple(pair))
+    words = torch.zeros(4000, dtype=torch.uint8)
+    clean = stored.decode(words, torch.tensor(1.0))
+    rates = []
+    for seed in range(40):
+        read = stored.read(words, torch.tensor(1.0), TensorVariation(0.1, 1.0), seed=seed, place="weight")
+        rates.append([float((read != clean)[half].double().mean()) for half in (slice(2000), slice(2000, None))])
+    assert np.corrcoef(np.array(rates).T)[0, 1] > 0.9
+
+
+def test_words_beyond_their_section_are_seen():
+    """Each section has its own labels."""
+    stored = TensorFormat((Section(1, Format(0, table=(0.0,))), Section(1, Format(1, table=(-1.0, 1.0)))))
+    assert stored.holds(torch.tensor([0, 1], dtype=torch.uint8))
+    assert not stored.holds(torch.tensor([1, 0], dtype=torch.uint8))

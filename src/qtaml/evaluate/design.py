@@ -104,6 +104,9 @@ def design(
         raise ArgumentError(f"give exactly one of p, fault and device, got p={p!r}, fault={fault!r} and device={name}")
     if device is not None:
         p = device.cell.flip_probability(device.window)
+    if error is not None:
+        error = _checks.positive("error", error)
+    measured = _measured(model, accuracy, metric, trials, seed) if accuracy is not None else None
     designer = Designer(
         model,
         calibration,
@@ -119,17 +122,17 @@ def design(
     )
     if cells is not None:
         return designer.plan(cells)
-    if error is not None:
-        wanted = _checks.positive("error", error)
-        return _least(designer, lambda plan: (plan.predicted_error or 0.0) <= wanted, f"an output error of {wanted:g}")
-    return _least(designer, _measured(model, accuracy, metric, trials, seed), f"a metric of {accuracy}")
+    if measured is not None:
+        return _least(designer, measured, f"a metric of {accuracy}")
+    wanted = float(error or 0.0)
+    return _least(designer, lambda plan: (plan.predicted_error or 0.0) <= wanted, f"an output error of {wanted:g}")
 
 
 def _measured(model: nn.Module, accuracy: Any, metric: Metric | None, trials: int, seed: int) -> Callable[[Plan], bool]:
     """Whether a plan is measured to reach an accuracy."""
     if metric is None:
         raise ArgumentError("metric must be given with accuracy, got None")
-    reached = _checks.real("accuracy", accuracy)
+    reached, trials = _checks.real("accuracy", accuracy), _checks.integer("trials", trials, 2)
     return lambda plan: evaluate(store(model, plan), metric, trials=trials, seed=seed).reads_low >= reached
 
 
@@ -144,6 +147,8 @@ def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Pl
     if not reaches(best):
         raise BudgetError(f"no design of at most {_MOST_CELLS:g} cells reaches {goal}", _MOST_CELLS - 1)
     low, high = _MOST_CELLS / 256, best.cells
+    if high <= low:
+        return best
     for _ in track(range(math.ceil(math.log2(math.log(high / low) / _RESOLUTION))), "searching the least cells"):
         middle = math.sqrt(low * high)
         try:

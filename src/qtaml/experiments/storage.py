@@ -1,6 +1,6 @@
 """What storing a network costs in cells: the paper's methods, the design search, and what Shannon allows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -39,6 +39,7 @@ DESIGNS: dict[str, tuple[tuple[Decoding, ...], bool]] = {
 }
 PAPERS = {"Uniform-MSP, ideal code": "Uniform-MSP", "TAC, ideal code": "TAC"}
 METHODS = (*PAPERS, *DESIGNS)
+_NO_ERROR = 1e-300
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,12 @@ class LeastRow:
 
     Attributes:
         network: its name.
-        method: its name; "Shannon limit" is what any code of any length needs at least for the output error at which
-            the design by every decoder gets there: Gaussian weights, first order, one rate for each tensor.
+        method: its name; "Shannon limit" is what Gaussian weights of these mean squares would need at least, in codes
+            of any length with one rate for each tensor, for the output error that the design by every decoder
+            predicts there. Real weights may need less.
         share: of the clean accuracy.
         cells: share of a plain memory, mean over trainings with its interval; None if a training does not get there.
+        at_most: a training gets there at the smallest budget already: the least may be less.
         p: flip probability.
     """
 
@@ -90,6 +93,7 @@ class LeastRow:
     cells: float | None
     cells_low: float | None
     cells_high: float | None
+    at_most: bool
     p: float
     part: Literal["least"] = field(default="least")
 
@@ -153,18 +157,20 @@ def compute(
     for (network, method), curve in curves.items():
         records = list(zip(*(measured.records for _, measured in curve), strict=True))
         for share in SHARES:
-            rows.append(_least_row(network, method, share, [_crossing(one, share) for one in records], _p(network, p)))
+            least = [_crossing(one, share) for one in records]
+            at_most = any(_first(one, share) == 0 for one in records)
+            rows.append(_least_row(network, method, share, least, at_most, _p(network, p)))
             if method == EVERYTHING:
                 pairs = zip(laboratory.training_seeds, records, strict=True)
                 limits = [_limit(laboratory, network, seed, one, share, _p(network, p)) for seed, one in pairs]
-                rows.append(_least_row(network, SHANNON, share, limits, _p(network, p)))
+                rows.append(_least_row(network, SHANNON, share, limits, at_most, _p(network, p)))
     return tuple(rows)
 
 
 def table(rows: Sequence[Row]) -> Table:
     """The least cells of each network and method."""
     least = [row for row in rows if isinstance(row, LeastRow)]
-    found = {(row.network, row.method, row.share): percent(row, "cells") for row in least}
+    found = {(row.network, row.method, row.share): "at most " * row.at_most + percent(row, "cells") for row in least}
     grid = Table(
         title="Least cells for a share of the clean accuracy, in per cent of a plain memory of 8 bits a weight",
         caption="mean [95% interval over trainings and reads]; the ideal code costs two cells for a protected bit",
@@ -255,32 +261,38 @@ def _first(records: Sequence[Record], share: float) -> int | None:
 
 
 def _crossing(records: Sequence[Record], share: float) -> float | None:
-    """Cells at which a straight line between budgets crosses the target."""
+    """Cells at which a straight line between budgets crosses the target; the smallest if it is reached there."""
+    return _at_crossing(records, share, lambda record: 1 + record.overhead)
+
+
+def _at_crossing(records: Sequence[Record], share: float, value: Callable[[Record], float]) -> float | None:
+    """A value of the plans on a straight line between budgets, where the accuracy crosses the target."""
     first = _first(records, share)
     if first is None or first == 0:
-        return None if first is None else 1 + records[0].overhead
+        return None if first is None else value(records[0])
     below, above = records[first - 1], records[first]
     low, high = (one.result.mean - share * one.clean for one in (below, above))
-    return 1 + below.overhead - low / (high - low) * (above.overhead - below.overhead)
+    return value(below) - low / (high - low) * (value(above) - value(below))
 
 
 def _limit(
     laboratory: Laboratory, network: str, training_seed: int, records: Sequence[Record], share: float, p: float
 ) -> float | None:
-    """Cells of Shannon's limit at the output error of the first design that reaches the target."""
-    first = _first(records, share)
-    if first is None:
-        return None
+    """Cells of Shannon's limit at the output errors of the designs, where they cross the target."""
     model, data = laboratory.network(network, training_seed)
     weights = stored_weights(model)
     gains = jacobian_gains(model, data.calibration, weights, seed=laboratory.seed)
     power = [gains[name].squared * float(weight.double().square().sum()) for name, weight in weights.items()]
     sizes = [weight.numel() for weight in weights.values()]
-    bits = least_bits(power, sizes, records[first].predicted_error or 0.0)
-    return bits / capacity(p, p) / (8 * sum(sizes))
+    cells = capacity(p, p) * 8 * sum(sizes)
+    return _at_crossing(
+        records, share, lambda record: least_bits(power, sizes, max(record.predicted_error or 0.0, _NO_ERROR)) / cells
+    )
 
 
-def _least_row(network: str, method: str, share: float, cells: Sequence[float | None], p: float) -> LeastRow:
+def _least_row(
+    network: str, method: str, share: float, cells: Sequence[float | None], at_most: bool, p: float
+) -> LeastRow:
     known = [one for one in cells if one is not None]
     estimate: Estimate | None = positive_interval(known) if len(known) == len(cells) else None
-    return LeastRow(network, method, share, **interval_fields(cells=estimate), p=p)
+    return LeastRow(network, method, share, **interval_fields(cells=estimate), at_most=at_most, p=p)

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from qtaml import _checks
-from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.format import Format, label_dtype
@@ -184,13 +183,9 @@ class TensorFormat:
         """Weights as read once from the memory, float64, of the shape of `words`; `place` names the tensor."""
         flat = words.reshape(-1)
         read = torch.empty_like(flat)
-        for number, (fmt, where) in enumerate(self._places(words.device)):
-            if self.fitted:
-                own = flat[where].to(label_dtype(fmt.bits))
-                part = fmt.corrupt(own, fault, seed=child_seed(seed, "format", number), place=f"{place}#{number}")
-            else:
-                # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
-                part = fmt.corrupt(flat, fault, seed=seed, place=place)[where]
+        for fmt, where in self._places(words.device):
+            # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
+            part = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)[where]
             read[where] = part.to(flat.dtype)
         return self.decode(read.reshape(words.shape), scale)
 
@@ -211,6 +206,11 @@ class TensorFormat:
             torch.bincount(flat[span], weights=squared_scale[span], minlength=2**section.format.bits).numpy()
             for span, section in self._spans()
         ]
+
+    def holds(self, words: torch.Tensor) -> bool:
+        """Whether every word of a tensor is a label of its format."""
+        flat = words.reshape(-1).int()
+        return all(int(flat[span].max()) < 2**section.format.bits for span, section in self._spans())
 
     def _by_label(self, words: torch.Tensor, table: Callable[[Format], NDArray[np.float64]]) -> torch.Tensor:
         """A value for each word, by its label and the table of its format."""

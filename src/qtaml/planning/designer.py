@@ -1,7 +1,7 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -119,6 +119,8 @@ class Designer:
         exclude: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
+        if isinstance(decoders, str) or not isinstance(decoders, Collection):
+            raise ArgumentError(f"decoders must be several names such as ('none', 'table'), got {decoders!r}")
         for decoder in decoders:
             _checks.one_of("decoders", decoder, (*REAL_DECODERS, "ideal"))
         _check_fault(fault)

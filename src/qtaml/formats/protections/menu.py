@@ -57,6 +57,8 @@ def protections(
     most = max(one.block[0] for one in everything) if bits is None else _checks.integer("bits", bits, 1)
     fitting = [one for one in everything if one.block[0] <= most]
     candidates = [one for one in fitting if one.decoder in allowed or isinstance(one, Raw)]
+    # A vote on a very asymmetric cell may be wrong more often than right about one of the two values.
+    candidates = [one for one in candidates if isinstance(one, Raw) or max(one.residual(*rates)) <= 0.5]
     found: list[AnyProtection] = []
     for one in sorted(candidates, key=lambda one: (one.cells, _mean_error(one, *rates))):
         if not found or _mean_error(one, *rates) < _mean_error(found[-1], *rates):
