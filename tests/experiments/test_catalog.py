@@ -8,7 +8,8 @@ import pytest
 
 from qtaml.experiments import storage
 from qtaml.experiments.catalog import CATALOG
-from qtaml.experiments.experiment import percent, save_result
+from qtaml.experiments.experiment import save_result
+from qtaml.experiments.fields import percent
 from qtaml.report import save_figure
 
 METHODS = ("TAC, ideal code", storage.EVERYTHING)

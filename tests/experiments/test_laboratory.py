@@ -3,7 +3,8 @@
 import pytest
 
 import qtaml
-from qtaml.experiments.laboratory import Case, Laboratory, Measured
+from qtaml.experiments.cases import Case
+from qtaml.experiments.laboratory import Laboratory, Measured
 
 CASES = [Case("SmallCNN", "uniform_msp", {"protected_bits": bits}) for bits in (0, 2)]
 

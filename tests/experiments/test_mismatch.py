@@ -3,7 +3,7 @@
 import pytest
 
 from qtaml.experiments import mismatch
-from qtaml.experiments.laboratory import Case
+from qtaml.experiments.cases import Case
 from qtaml.faults import Uniform
 
 

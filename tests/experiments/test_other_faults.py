@@ -3,7 +3,7 @@
 import pytest
 
 from qtaml.experiments import other_faults
-from qtaml.experiments.laboratory import Case
+from qtaml.experiments.cases import Case
 
 FAULTS = ("top bits more often", "low bits more often", "clusters of 4")
 

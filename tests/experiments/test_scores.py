@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qtaml.experiments.laboratory import Case
+from qtaml.experiments.cases import Case
 from qtaml.experiments.scores import network_scores, protected_bits
 from qtaml.model import stored_weights
 from qtaml.planning import predict

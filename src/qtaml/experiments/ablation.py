@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.laboratory import Case, Laboratory, Settings
+from qtaml.experiments.cases import Case, Settings
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table, percent
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import Uniform
-from qtaml.networks import NETWORKS
 
 NETWORK = "SmallCNN"
 OVERHEAD = 0.05
@@ -80,11 +81,9 @@ def compute(
 
 def table(rows: Sequence[Row]) -> Table:
     """A row for each part."""
-    grid = Table(
+    grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK}; clean {100 * rows[0].clean:.1f}",
         caption="[95% interval over trainings and reads]; gains over the row before, under common random numbers",
-        title_justify="left",
-        caption_justify="left",
     )
     for column in ("p", "correction", "part", "overhead", "accuracy", "gain"):
         grid.add_column(column, justify="left" if column in ("correction", "part") else "right", no_wrap=True)
@@ -101,7 +100,7 @@ TABLE3 = Experiment("What each part of TAC gains", compute, table)
 
 
 def _parts(p: float, way: str, overhead: float) -> tuple[tuple[str, Case], ...]:
-    fault = None if p == NETWORKS[NETWORK].p else Uniform(p)
+    fault = Uniform(p)
     return (
         ("none", Case(NETWORK, "uniform_msp", {"protected_bits": 0}, fault)),
         ("mean correction only", Case(NETWORK, "tac", {"overhead": 0.0, "always_correct": True} | WAYS[way], fault)),

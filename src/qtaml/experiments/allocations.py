@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from qtaml.experiments.cases import Case
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.fields import captioned_table, cell, columns, interval_fields, positive_interval
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.experiments.scores import network_scores, protected_bits, tensor_label
 from qtaml.report import Curve, Panel, panels_figure
 
@@ -84,11 +85,9 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
 
 def table(rows: Sequence[Row]) -> Table:
     """Scores, and protected bits by overhead."""
-    grid = Table(
+    grid = captioned_table(
         title=f"Tensors of {rows[0].network}: scores, and protected bits of a weight at each overhead",
         caption="mean over trainings, scores ± half a 95% interval",
-        title_justify="left",
-        caption_justify="left",
     )
     overheads = list(dict.fromkeys(row.overhead for row in rows))
     for heading in ("tensor", "weights", "gain²", "largest", "score", *(f"{one:.3g}" for one in overheads)):

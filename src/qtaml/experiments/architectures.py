@@ -1,7 +1,7 @@
 """The networks, and the least overhead at which each reaches 95% of its clean accuracy (tables 4, 5, figure 5)."""
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,12 @@ from rich.table import Table
 from torch import nn
 
 from qtaml.evaluate import Estimate, trainings_interval
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.laboratory import Case, Laboratory, Measured, Record
-from qtaml.experiments.overhead_curve import BITS, MIXED, TAC, UNIFORM_MSP, case
+from qtaml.experiments.cases import Case
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table, columns, percent
+from qtaml.experiments.laboratory import Laboratory, Measured
+from qtaml.experiments.least_overhead import OVERHEADS, RESOLUTION, TARGET, least_overheads
+from qtaml.experiments.overhead_curve import MIXED, TAC, UNIFORM_MSP, case
 from qtaml.model import residual_weights
 from qtaml.networks import NETWORKS
 from qtaml.planning import predict
@@ -23,13 +26,7 @@ if TYPE_CHECKING:
 
 CNNS = ("SmallCNN", "WideCNN", "DeepCNN", "ResCNN")
 NAMES = (*CNNS, "Transformer")
-TARGET = 0.95
-OVERHEADS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.125, 0.25, 0.5)
-RESOLUTION = 1.025
-"""Two neighbouring budgets are near enough for a straight line between them if their ratio is below this."""
-
 _ENDS = ("", "_low", "_high")
-_LEAST = OVERHEADS[0] / 64
 _KINDS: dict[type[nn.Module], str] = {
     nn.Embedding: "embedding",
     nn.Conv2d: "convolution",
@@ -38,7 +35,6 @@ _KINDS: dict[type[nn.Module], str] = {
     nn.BatchNorm2d: "BatchNorm",
     nn.LayerNorm: "LayerNorm",
 }
-_Search = Generator[Sequence[float], Sequence[Record], float]
 
 
 @dataclass(frozen=True)
@@ -172,14 +168,7 @@ def table5(
 ) -> tuple[BudgetRow, ...]:
     """Search the least overhead for 95% of clean accuracy, on the measured curve of each trained network.
 
-    The rule is the same for TAC and for Uniform-MSP with mixed k. On a coarse grid of overheads from 0.25% to 50%,
-    halving finds two neighbours between which the mean accuracy over the reads comes to the target or above; it is the
-    only such place if accuracy grows with the overhead, as figure 5 shows. They are the ends of a bracket, which is
-    halved on a logarithmic scale until its ends differ by about 2%; the answer lies on the straight line between them.
-    Should the first overhead of the grid reach the target already, it is halved until it does not; should the last not
-    reach it, the other end is the protection of all bits. Uniform-MSP at whole k needs no search: it takes the first
-    whole k that reaches the target. Overheads are those that the plans really take. The target of a search is that of
-    its own trained network, whose searches all see the same errors.
+    How they are searched says `least_overheads`.
 
     Args:
         laboratory: where to measure.
@@ -192,8 +181,7 @@ def table5(
     Source:
         paper, section 5.5 and table 5; rho* of theorem 4.6.
     """
-    keys = [(name, seed, method) for name in networks for seed in laboratory.training_seeds for method in _SEARCHES]
-    budgets = _advance(laboratory, {key: _SEARCHES[key[2]](resolution) for key in keys})
+    budgets = least_overheads(laboratory, networks, resolution)
     rows = []
     for name in networks:
         (measured,) = laboratory.measure([case(name, TAC, OVERHEADS[0])])
@@ -261,7 +249,7 @@ def figure5(
 
 def show_networks(rows: Sequence[NetworkRow]) -> Table:
     """A row for each network."""
-    grid = _grid("The networks", "[95% interval over trainings]; residual: tensors inside residual branches")
+    grid = captioned_table("The networks", "[95% interval over trainings]; residual: tensors inside residual branches")
     for column in (
         "network",
         "weights",
@@ -280,7 +268,7 @@ def show_networks(rows: Sequence[NetworkRow]) -> Table:
 
 def show_budgets(rows: Sequence[CurveRow | BudgetRow]) -> Table:
     """A row for each network: overheads, factors and rho*."""
-    grid = _grid(
+    grid = captioned_table(
         f"Least overhead (%) for {TARGET:.0%} of clean accuracy",
         "geometric mean [95% interval over trainings]; rho* holds from the overhead in its brackets on",
     )
@@ -315,10 +303,7 @@ def draw(rows: Sequence[CurveRow | BudgetRow]) -> "Figure":
     curves = [row for row in rows if isinstance(row, CurveRow)]
     panels = [_accuracy_panel([row for row in curves if row.network == one.network], one) for one in budgets]
     for name, reading in (("factor_whole", "whole k"), ("factor_mixed", "mixed k")):
-        factors = [
-            Curve(row.network, [row.saturation_ratio], *([getattr(row, f"{name}{end}")] for end in _ENDS))
-            for row in budgets
-        ]
+        factors = [Curve(row.network, [row.saturation_ratio], *columns([row], name)) for row in budgets]
         means = [getattr(row, name) for row in budgets]
         panels.append(
             Panel(
@@ -347,73 +332,6 @@ TABLE5 = Experiment("Least overhead for 95% of clean accuracy", table5, show_bud
 FIGURE5 = Experiment("Accuracy over overhead of each architecture", figure5, show_budgets, draw)
 
 
-def _advance(
-    laboratory: Laboratory, searches: Mapping[tuple[str, int, str], _Search]
-) -> dict[tuple[str, int, str], float]:
-    """Run searches side by side: what all of them ask next is measured in one go, in parallel."""
-    wanted = {key: next(search) for key, search in searches.items()}
-    found = {}
-    while wanted:
-        asked = [(key, budget) for key, budgets in wanted.items() for budget in budgets]
-        tasks = [laboratory.task(case(name, method, budget), seed) for (name, seed, method), budget in asked]
-        records = iter(laboratory.run(tasks, "searching the least overhead"))
-        answers = {key: [next(records) for _ in budgets] for key, budgets in wanted.items()}
-        wanted = {}
-        for key, answer in answers.items():
-            try:
-                wanted[key] = searches[key].send(answer)
-            except StopIteration as end:
-                found[key] = float(end.value)
-    return found
-
-
-def _search(resolution: float) -> _Search:
-    """Yields the budgets that it wants measured, and returns the overhead that reaches the target."""
-    budgets = [*OVERHEADS, 1.0]
-    found: dict[float, Record] = {}
-    first, last = -1, len(OVERHEADS)
-    while last - first > 1:
-        middle = (first + last) // 2
-        (found[budgets[middle]],) = yield [budgets[middle]]
-        first, last = (first, middle) if _above_target(found[budgets[middle]]) >= 0 else (middle, last)
-    high = budgets[last]
-    if high not in found:
-        (found[high],) = yield [high]
-    low = budgets[first] if first >= 0 else high / 2
-    while low not in found:
-        (found[low],) = yield [low]
-        if _above_target(found[low]) >= 0:
-            if low < _LEAST:
-                return found[low].overhead
-            low, high = low / 2, low
-    below, above = found[low], found[high]
-    while high / low > resolution:
-        between = math.sqrt(low * high)
-        (record,) = yield [between]
-        if _above_target(record) >= 0:
-            high, above = between, record
-        else:
-            low, below = between, record
-    step = -_above_target(below) / (_above_target(above) - _above_target(below))
-    return below.overhead + step * (above.overhead - below.overhead)
-
-
-def _first_whole(resolution: float) -> _Search:
-    """The first whole k that reaches the target: there is nothing to resolve."""
-    for bits in range(1, BITS):
-        (record,) = yield [bits / BITS]
-        if _above_target(record) >= 0:
-            return record.overhead
-    return 1.0
-
-
-_SEARCHES = {TAC: _search, MIXED: _search, UNIFORM_MSP: _first_whole}
-
-
-def _above_target(record: Record) -> float:
-    return record.result.mean - TARGET * record.clean
-
-
 def _saturation(laboratory: Laboratory, name: str) -> tuple[Estimate, float]:
     """The saturation ratio over trainings, and the mean overhead from which it holds."""
     ratios, starts = [], []
@@ -433,8 +351,7 @@ def _accuracy_panel(rows: Sequence[CurveRow], budget: BudgetRow) -> Panel:
     curves = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
-        columns = ([100 * getattr(row, f"accuracy{end}") for row in own] for end in _ENDS)
-        curves.append(Curve(method, [100 * row.overhead for row in own], *columns))
+        curves.append(Curve(method, [100 * row.overhead for row in own], *columns(own, "accuracy", 100)))
     return Panel(
         curves,
         f"{budget.network}, {100 * budget.p:g}% of the bits read wrong",
@@ -459,7 +376,3 @@ def _overhead(row: BudgetRow, name: str) -> str:
 def _factor(row: BudgetRow, name: str) -> str:
     mean, low, high = (f"{getattr(row, f'{name}{end}'):.1f}" for end in _ENDS)
     return f"{mean} [{low}, {high}]"
-
-
-def _grid(title: str, caption: str) -> Table:
-    return Table(title=title, caption=caption, title_justify="left", caption_justify="left")

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from qtaml.experiments.ablation import WAYS
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.cases import Case
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table, percent
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.networks import NETWORKS
 
 NAMES = ("SmallCNN", "WideCNN", "DeepCNN", "ResCNN", "Transformer")
@@ -81,11 +83,9 @@ def compute(
 
 def table(rows: Sequence[Row]) -> Table:
     """A row for each network, overhead and way; a column for each choice."""
-    grid = Table(
+    grid = captioned_table(
         title="Test accuracy (%) with the mean correction of all tensors, of none, and of those where it helps",
         caption="[95% interval over trainings and reads] of the difference under common random numbers",
-        title_justify="left",
-        caption_justify="left",
     )
     for column in ("network", "overhead", "correction", *CHOICES, "adaptive - always", "adaptive - never"):
         grid.add_column(column, justify="left" if column in ("network", "correction") else "right", no_wrap=True)

@@ -15,6 +15,7 @@ from qtaml._progress import track
 from qtaml._random import child_seed, torch_generator
 from qtaml.errors import ArgumentError
 from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table
 from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import Uniform, word_dtype
 from qtaml.formats import Format
@@ -117,11 +118,9 @@ def compute(laboratory: Laboratory, *, bits: int = 8, p: float = 0.10, draws: in
 
 def table(rows: Sequence[Row]) -> Table:
     """Up to five rows of each panel, and how many of all its intervals hold the theory."""
-    grid = Table(
+    grid = captioned_table(
         title=f"Error of a {rows[0].bits}-bit weight at p = {rows[0].p:g}: theory and {rows[0].draws} reads",
         caption="[95% interval: exact binomial for probabilities, jackknife over groups of reads for the others]",
-        title_justify="left",
-        caption_justify="left",
     )
     for column in ("quantity", "at", "theory", "Monte Carlo", "intervals that hold"):
         grid.add_column(column, justify="left" if column == "quantity" else "right")

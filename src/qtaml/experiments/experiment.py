@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pydantic
 from rich.table import Table
@@ -33,21 +33,6 @@ class Experiment(Generic[Row]):
     compute: Callable[[Laboratory], tuple[Row, ...]]
     table: Callable[[Sequence[Row]], Table]
     draw: "Callable[[Sequence[Row]], Figure] | None" = None
-
-
-def percent(row: Any, name: str, sign: Literal["", "+"] = "") -> str:
-    """An estimate of a row with its interval, in per cent; "-" if it has none.
-
-    Args:
-        row: has the fields `name`, `name`_low and `name`_high.
-        name: the estimate.
-        sign: "+" shows the sign of positive numbers too.
-    """
-    ends = [getattr(row, f"{name}{end}") for end in ("", "_low", "_high")]
-    if None in ends:
-        return "-"
-    mean, low, high = (f"{100 * end:{sign}.1f}" for end in ends)
-    return f"{mean} [{low}, {high}]"
 
 
 def result_json(title: str, rows: Sequence[Any], manifest: Manifest) -> str:

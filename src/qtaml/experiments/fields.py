@@ -1,7 +1,9 @@
 """Estimates in flat rows: `x` with `x_low` and `x_high` beside it, and how they are shown."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+from rich.table import Table
 
 from qtaml.evaluate import Estimate, trainings_interval
 
@@ -44,3 +46,27 @@ def cell(row: Any, name: str, form: str = ".3g", scale: float = 1.0) -> str:
         return "-"
     (mean,), (low,), (high,) = columns([row], name, scale)
     return f"{mean:{form}} ± {(high - low) / 2:{'.1g' if form.endswith('g') else form}}"
+
+
+def percent(row: Any, name: str, sign: Literal["", "+"] = "") -> str:
+    """An estimate of a row with its interval, in per cent; "-" if it has none.
+
+    Args:
+        row: has the fields `name`, `name`_low and `name`_high.
+        name: the estimate.
+        sign: "+" shows the sign of positive numbers too.
+    """
+    if getattr(row, name) is None:
+        return "-"
+    mean, low, high = (f"{end:{sign}.1f}" for (end,) in columns([row], name, 100))
+    return f"{mean} [{low}, {high}]"
+
+
+def covered(trainings: int) -> str:
+    """What the intervals of `Measured.estimate` are for."""
+    return "trainings and reads" if trainings > 1 else "reads and test samples"
+
+
+def captioned_table(title: str, caption: str) -> Table:
+    """A table without columns yet, its title and caption at the left."""
+    return Table(title=title, caption=caption, title_justify="left", caption_justify="left")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,71 +26,13 @@ from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import QtamlError
 from qtaml.evaluate import Accuracy, Estimate, OutputError, Result, evaluate, networks_interval
-from qtaml.faults import AnyFault, Uniform
+from qtaml.experiments import cases
+from qtaml.experiments.cases import METHODS, Case
 from qtaml.memory import store
 from qtaml.networks import NETWORKS, Data, trained
-from qtaml.planning import (
-    Decoding,
-    Designer,
-    Plan,
-    Setting,
-    compensate,
-    fixed_point,
-    magnitude_protection,
-    random_protection,
-    sensitivity_protection,
-    uniform_msp,
-    weight_scaling,
-)
+from qtaml.planning import Plan
 
-Settings = dict[str, Setting]
 _Call = Callable[[Callable[..., None], Sequence[tuple[Any, ...]], str], None]
-Method = Literal["uniform_msp", "tac", "magnitude", "sensitivity", "random", "fixed_point", "weight_scaling", "design"]
-
-
-@lru_cache(maxsize=4)
-def _designer(
-    model: nn.Module, data: Data, fault: AnyFault, seed: int, decoders: tuple[Decoding, ...], rows: bool
-) -> Designer:
-    return Designer(model, data.calibration, fault=fault, decoders=decoders, rows=rows, seed=seed)
-
-
-METHODS: dict[Method, Callable[[nn.Module, Data, AnyFault, int, dict[str, Any]], Plan]] = {
-    "uniform_msp": lambda model, data, fault, seed, given: uniform_msp(model, fault=fault, **given),
-    "tac": lambda model, data, fault, seed, given: compensate(model, data.calibration, fault=fault, seed=seed, **given),
-    "magnitude": lambda model, data, fault, seed, given: magnitude_protection(model, fault=fault, **given),
-    "sensitivity": lambda model, data, fault, seed, given: sensitivity_protection(
-        model, data.calibration, fault=fault, seed=seed, **given
-    ),
-    "random": lambda model, data, fault, seed, given: random_protection(model, fault=fault, seed=seed, **given),
-    "fixed_point": lambda model, data, fault, seed, given: fixed_point(model, fault=fault, **given),
-    "weight_scaling": lambda model, data, fault, seed, given: weight_scaling(model, fault=fault, **given),
-    "design": lambda model, data, fault, seed, given: _designer(
-        model, data, fault, seed, tuple(given["decoders"]), given["rows"]
-    ).plan(given["cells"]),
-}
-"""How each method plans the storage of a network; the settings are its keyword arguments."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One network, one way to store it, and one way in which the memory fails.
-
-    Attributes:
-        network: a key of `qtaml.networks.NETWORKS`.
-        method: a key of `METHODS`.
-        settings: its keyword arguments.
-        fault: what is planned for; the flip probability at which the paper studies the network if not given.
-        read_fault: how the memory really fails; as planned if not given.
-        metric: accuracy on the test samples, or squared output deviation on the calibration samples.
-    """
-
-    network: str
-    method: Method = "tac"
-    settings: Settings = field(default_factory=dict)
-    fault: AnyFault | None = None
-    read_fault: AnyFault | None = None
-    metric: Literal["accuracy", "output_error"] = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -365,8 +307,7 @@ def _trained(name: str, training_seed: int, folder: Path) -> tuple[nn.Module, Da
 def _plan(case_json: str, training_seed: int, seed: int, folder: Path) -> Plan:
     case = _files.from_json(Case, case_json, "a case")
     model, data = _trained(case.network, training_seed, folder)
-    fault = case.fault or Uniform(NETWORKS[case.network].p)
-    return METHODS[case.method](model, data, fault, child_seed(seed, "plan", training_seed), dict(case.settings))
+    return case.plan(model, data, child_seed(seed, "plan", training_seed))
 
 
 def _plan_key(task: Task) -> tuple[str, int, int]:
@@ -387,10 +328,12 @@ def _record_path(folder: Path, key: str) -> Path:
 
 @lru_cache(maxsize=1)
 def _source() -> str:
-    """SHA-256 of the sources that plan, read and measure: all but those that only show."""
+    """SHA-256 of the sources that plan, read and measure: all but those that only ask and show."""
     root = Path(qtaml.__file__).parent
+    measuring = (Path(__file__), Path(cases.__file__))
     shown = {"cli", "report", "experiments"}
-    files = sorted(path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in shown)
+    found = (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in shown or path in measuring)
+    files = sorted(found)
     texts = (f"{path.relative_to(root).as_posix()} {_files.sha256(path.read_bytes())}" for path in files)
     return _files.sha256("\n".join(texts).encode())
 

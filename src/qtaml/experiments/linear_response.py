@@ -14,9 +14,10 @@ from scipy import stats
 
 from qtaml._random import child_seed
 from qtaml.evaluate import trainings_interval
+from qtaml.experiments.cases import Case, Settings
 from qtaml.experiments.experiment import Experiment
 from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
-from qtaml.experiments.laboratory import Case, Laboratory, Record, Settings, one_thread
+from qtaml.experiments.laboratory import Laboratory, Record, one_thread
 from qtaml.experiments.scores import network_scores, tensor_label
 from qtaml.faults import Uniform
 from qtaml.model import stored_weights
@@ -156,10 +157,10 @@ def table(rows: Sequence[Row]) -> Table:
         title=f"Linear response: γ² of {gains[0].network} by changes of size ε over that by infinitesimal ones; "
         "measured over predicted output error",
         caption="mean ± half a 95% interval over trainings",
-        show_header=False,
-        box=None,
         title_justify="left",
         caption_justify="left",
+        show_header=False,
+        box=None,
     )
     grid.add_row(Group(first, second))
     return grid

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from qtaml.experiments.cases import Case
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.fields import captioned_table, cell, columns
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.networks import NETWORKS
 from qtaml.report import Curve, Panel, panels_figure
 
@@ -83,18 +85,19 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
 def table(rows: Sequence[Row]) -> Table:
     """Accuracies by method and overhead."""
     overheads = sorted({row.overhead for row in rows})
-    grid = Table(
+    grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK} at p = {rows[0].p:g}; clean {100 * rows[0].clean:.1f}",
         caption="mean over trainings and reads, ± half a 95% interval, on these test samples",
-        title_justify="left",
-        caption_justify="left",
     )
     grid.add_column("method")
     for overhead in overheads:
         grid.add_column(f"{overhead:.1%}", justify="right", no_wrap=True)
     for method in dict.fromkeys(row.method for row in rows):
         cells = {row.overhead: row for row in rows if row.method == method}
-        grid.add_row(method, *(_cell(cells[overhead]) if overhead in cells else "-" for overhead in overheads))
+        grid.add_row(
+            method,
+            *(cell(cells[overhead], "accuracy", ".1f", 100) if overhead in cells else "-" for overhead in overheads),
+        )
     return grid
 
 
@@ -106,8 +109,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         if label is None:
             continue
         own = [row for row in rows if row.method == method]
-        columns = ([100 * getattr(row, f"accuracy{end}") for row in own] for end in ("", "_low", "_high"))
-        curves.append(Curve(label, [100 * row.overhead for row in own], *columns))
+        curves.append(Curve(label, [100 * row.overhead for row in own], *columns(own, "accuracy", 100)))
     panel = Panel(
         curves,
         title=f"{NETWORK}, {100 * rows[0].p:g}% of the bits read wrong",
@@ -146,7 +148,3 @@ def _methods(overhead: float) -> dict[str, Case]:
     if bits >= 1 and bits.is_integer():
         methods["Uniform-MSP"] = Case(NETWORK, "uniform_msp", {"protected_bits": int(bits)})
     return methods
-
-
-def _cell(row: Row) -> str:
-    return f"{100 * row.accuracy:.1f} ± {50 * (row.accuracy_high - row.accuracy_low):.1f}"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.fields import cell, columns, interval_fields
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.cases import Case
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table, cell, columns, interval_fields, percent
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import Uniform
-from qtaml.networks import NETWORKS
 from qtaml.report import Curve, HeatMap, Panel, panels_figure
 
 if TYPE_CHECKING:
@@ -100,11 +100,9 @@ def table(rows: Sequence[Row]) -> Table:
     """A row for each flip probability planned for, and what is left of the worst."""
     deployed = tuple(dict.fromkeys(row.p_deployed for row in rows))
     worst = worst_calibration(rows)
-    grid = Table(
+    grid = captioned_table(
         title=f"{NETWORK}, TAC at {worst[0].overhead:.1%} overhead: accuracy (%); clean {100 * rows[0].clean:.1f}",
         caption="[95% interval over trainings and reads]; differences in points, paired",
-        title_justify="left",
-        caption_justify="left",
     )
     grid.add_column("planned for p")
     for p in deployed:
@@ -168,8 +166,7 @@ FIGURE4 = Experiment("A memory that fails more or less often than planned for", 
 def _case(calibrated: float | None, deployed: float, overhead: float) -> Case:
     """What is read as planned, or at the network's own p, is a case that other experiments share."""
     planned = deployed if calibrated is None else calibrated
-    fault = None if planned == NETWORKS[NETWORK].p else Uniform(planned)
-    read_fault = None if planned == deployed else Uniform(deployed)
+    faults = (Uniform(planned), Uniform(deployed))
     if calibrated is None:
-        return Case(NETWORK, "uniform_msp", {"protected_bits": 2}, fault, read_fault)
-    return Case(NETWORK, "tac", {"overhead": overhead}, fault, read_fault)
+        return Case(NETWORK, "uniform_msp", {"protected_bits": 2}, *faults)
+    return Case(NETWORK, "tac", {"overhead": overhead}, *faults)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.fields import columns, interval_fields
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.cases import Case
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table, columns, interval_fields, percent
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import AnyFault, Clustered, Ramp, StaticCells, TensorVariation, Uniform
 from qtaml.networks import NETWORKS
 from qtaml.report import Curve, Panel, panels_figure
@@ -115,12 +116,10 @@ def compute(
 def table(rows: Sequence[Row]) -> Table:
     """A row for each fault model."""
     methods = tuple(dict.fromkeys(row.method for row in rows))
-    grid = Table(
+    grid = captioned_table(
         title=f"{NETWORK}, planned for p = {rows[0].p:g} at {_of(rows, _TAC)[0].overhead:.1%} overhead: accuracy (%); "
         f"clean {100 * rows[0].clean:.1f}",
         caption="[95% interval over trainings and reads]; differences in points, paired",
-        title_justify="left",
-        caption_justify="left",
     )
     grid.add_column("faults")
     for column in ("mean rate", *methods, f"TAC - {_DEAREST}", "TAC - TAC as planned"):

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.fields import columns
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.cases import Case
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table, columns, percent
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.experiments.other_faults import FAULTS
 from qtaml.faults import AnyFault, Uniform
 from qtaml.networks import NETWORKS
@@ -92,11 +93,9 @@ def compute(laboratory: Laboratory, *, memories: Sequence[str] = tuple(MEMORIES)
 def table(rows: Sequence[Row]) -> Table:
     """A row for each memory, a column for each method."""
     found = {(row.memory, row.method): percent(row, "accuracy") for row in rows}
-    grid = Table(
+    grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK}, planned for {100 * P:g}% of the bits read wrong at random",
         caption="mean [95% interval over trainings and reads]",
-        title_justify="left",
-        caption_justify="left",
     )
     grid.add_column("memory")
     methods = list(dict.fromkeys(row.method for row in rows))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.cases import Case
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table, columns, covered, percent
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.faults import Uniform
 from qtaml.networks import NETWORKS
 from qtaml.report import Curve, Panel, panels_figure
@@ -102,13 +104,10 @@ def table(rows: Sequence[Row]) -> Table:
     """A row for each overhead, a column for each method."""
     shown = [row for row in rows if row.over == "overhead"]
     found = {(row.method, row.overhead): percent(row, "accuracy") for row in shown}
-    covered = "trainings and reads" if shown[0].trainings > 1 else "reads and test samples"
-    grid = Table(
+    grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
-        caption=f"mean [95% interval over {covered}]; between multiples of {1 / BITS:.1%}, Uniform-MSP protects one "
-        "bit more of a part of the weights (mixed k)",
-        title_justify="left",
-        caption_justify="left",
+        caption=f"mean [95% interval over {covered(shown[0].trainings)}]; between multiples of {1 / BITS:.1%}, "
+        "Uniform-MSP protects one bit more of a part of the weights (mixed k)",
     )
     # At whole k both readings of Uniform-MSP are the same: one column shows them all.
     methods = {UNCOMPENSATED: "uncompensated", MIXED: "Uniform-MSP", TAC: "TAC"}
@@ -125,11 +124,9 @@ def table_of_figure2(rows: Sequence[Row]) -> Table:
     shown = [row for row in rows if row.over == "p"]
     found = {(_label(row), row.p): percent(row, "accuracy") for row in shown}
     labels = tuple(dict.fromkeys(map(_label, shown)))
-    grid = Table(
+    grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK}; clean {100 * shown[0].clean:.1f}",
         caption="mean [95% interval]",
-        title_justify="left",
-        caption_justify="left",
     )
     grid.add_column("p", justify="right")
     for label in labels:
@@ -141,7 +138,6 @@ def table_of_figure2(rows: Sequence[Row]) -> Table:
 
 def draw(rows: Sequence[Row]) -> "Figure":
     """Accuracy over overhead, and over flip probability if there are such rows."""
-    covered = "trainings and reads" if rows[0].trainings > 1 else "reads and test samples"
     over_overhead, over_p = ([row for row in rows if row.over == over] for over in ("overhead", "p"))
     panels = [
         _panel(
@@ -158,7 +154,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         x = [100 * row.p for row in over_p]
         panels.append(_panel(over_p, labels, x, "At fixed overheads", "bits read wrong (%)", log_x=True))
         caption += " Right: how much worse a memory each of them bears."
-    return panels_figure(panels, caption=f"{caption} Bars: 95% over {covered}.")
+    return panels_figure(panels, caption=f"{caption} Bars: 95% over {covered(rows[0].trainings)}.")
 
 
 TABLE2 = Experiment("Accuracy over overhead: nothing, Uniform-MSP and TAC", over_overhead, table)
@@ -167,7 +163,7 @@ FIGURE2 = Experiment("Accuracy over overhead and over flip probability", figure2
 
 def case(network: str, method: str, overhead: float, p: float | None = None) -> Case:
     """How a method of this module stores a network; `p` is that of the paper if not given."""
-    fault = None if p in (None, NETWORKS[network].p) else Uniform(p)
+    fault = None if p is None else Uniform(p)
     if method == TAC:
         return Case(network, "tac", {"overhead": overhead}, fault)
     bits = BITS * overhead
@@ -200,8 +196,8 @@ def _panel(
     curves = []
     for label in dict.fromkeys(labels):
         chosen = [index for index, own in enumerate(labels) if own == label]
-        columns = ([100 * getattr(rows[i], f"accuracy{end}") for i in chosen] for end in ("", "_low", "_high"))
-        curves.append(Curve(label, [x[i] for i in chosen], *columns, points=label == UNIFORM_MSP))
+        estimates = columns([rows[i] for i in chosen], "accuracy", 100)
+        curves.append(Curve(label, [x[i] for i in chosen], *estimates, points=label == UNIFORM_MSP))
     clean = ("clean", 100 * rows[0].clean)
     return Panel(curves, title, x_label, "test accuracy (%)", reference=clean, log_x=log_x, legend="best")
 

@@ -12,9 +12,10 @@ from scipy import optimize
 
 from qtaml.device import Cell, Rectangular, default_threshold
 from qtaml.evaluate import Estimate, trainings_interval
+from qtaml.experiments.cases import Case
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import interval_fields, positive_interval
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.fields import captioned_table, interval_fields, positive_interval
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.experiments.scores import BITS, network_scores
 from qtaml.faults import Asymmetric, StaticCells, Uniform
 from qtaml.formats import (
@@ -126,11 +127,9 @@ def compute(
 
 def table(rows: Sequence[Row]) -> Table:
     """A row for each number."""
-    grid = Table(
+    grid = captioned_table(
         title="Where the paper errs or overclaims, in numbers",
         caption="mean [95% interval over trainings]; exact numbers have no interval",
-        title_justify="left",
-        caption_justify="left",
     )
     for heading in ("point", "quantity", "value", "unit", "network"):
         grid.add_column(heading, justify="right" if heading in ("point", "value") else "left")

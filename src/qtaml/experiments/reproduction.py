@@ -7,7 +7,7 @@ from pathlib import Path
 from qtaml import _files
 from qtaml.experiments import (
     allocations,
-    architectures,
+    least_overhead,
     linear_response,
     mismatch,
     other_faults,
@@ -32,7 +32,7 @@ CHOICES = (
     f"mismatch), {other_faults.OVERHEAD:.0%} (other fault models). Uniform-MSP beside it: 12.5% and 25%.",
     "Overheads of curves: " + ", ".join(f"{one:.2%}" for one in overhead_curve.OVERHEADS if one) + " (table 2), "
     + ", ".join(f"{one:.1%}" for one in allocations.OVERHEADS) + " (figure 3), "
-    + ", ".join(f"{one:.2%}" for one in architectures.OVERHEADS) + " (figure 5).",
+    + ", ".join(f"{one:.2%}" for one in least_overhead.OVERHEADS) + " (figure 5).",
     "Uniform-MSP exists at whole numbers of protected bits. Both readings are given: the first whole number that "
     "reaches the target, and mixed k, where part of the weights of each tensor has one bit more. The budget for 95% "
     "of clean accuracy is found by halving a bracket of the measured curve, for TAC and mixed k alike.",

@@ -7,6 +7,7 @@ from rich.table import Table
 from scipy import stats
 
 from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import captioned_table
 from qtaml.experiments.laboratory import Laboratory
 from qtaml.planning import ALLOCATIONS, rounding_table
 from qtaml.planning.rounding import PAPER_TENSORS
@@ -86,11 +87,9 @@ def compute(
 
 def table(rows: Sequence[Row]) -> Table:
     """Worst and mean cost by number of tensors."""
-    grid = Table(
+    grid = captioned_table(
         title=f"Error with whole protected bits over fractional ones; bound of a split tensor {rows[0].bound:.5f}",
         caption="worst (mean ± half a 95% interval); the more networks, the higher the worst",
-        title_justify="left",
-        caption_justify="left",
     )
     by_kind = {
         kind: {row.tensors: row for row in rows if (row.allocation, row.equal_sizes) == kind}

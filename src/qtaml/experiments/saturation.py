@@ -7,9 +7,10 @@ from itertools import product
 from rich.table import Table
 
 from qtaml.evaluate import Estimate
+from qtaml.experiments.cases import Case, Settings
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, interval_fields, positive_interval
-from qtaml.experiments.laboratory import Case, Laboratory, Measured, Settings
+from qtaml.experiments.fields import captioned_table, cell, interval_fields, positive_interval
+from qtaml.experiments.laboratory import Laboratory, Measured
 from qtaml.experiments.scores import BITS, network_scores
 from qtaml.faults import Uniform
 from qtaml.networks import NETWORKS
@@ -205,11 +206,9 @@ def _error_ratio(measured: _Measurements, network: str, overhead: float, p: floa
 
 
 def _table(title: str, rows: Sequence[Row], headings: dict[str, tuple[str, str]], shown: Sequence[str]) -> Table:
-    grid = Table(
+    grid = captioned_table(
         title=title,
         caption="mean over trainings ± half a 95% interval; rho* holds between the overheads named",
-        title_justify="left",
-        caption_justify="left",
     )
     for heading in ("network", "L", "holds", "overhead", "allocation", *headings):
         grid.add_column(heading, justify="left" if heading in ("network", "allocation") else "right", overflow="fold")

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.cases import Case
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.formats import Format
 from qtaml.model import stored_weights
 from qtaml.planning import Allocation, TensorPlan, rounding_cost

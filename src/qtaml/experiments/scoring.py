@@ -13,9 +13,10 @@ from rich.table import Table
 from torch import nn
 
 from qtaml._random import child_seed
+from qtaml.experiments.cases import Case, Method
 from qtaml.experiments.experiment import Experiment
-from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
-from qtaml.experiments.laboratory import Case, Laboratory, Method, one_thread
+from qtaml.experiments.fields import captioned_table, cell, columns, interval_fields, positive_interval
+from qtaml.experiments.laboratory import Laboratory, one_thread
 from qtaml.experiments.scores import tensor_label
 from qtaml.faults import Uniform
 from qtaml.model import stored_weights
@@ -212,10 +213,10 @@ def table(rows: Sequence[Row]) -> Table:
         title=f"Test accuracy (%) of {NETWORK} at p = {accuracies[0].p:g}, nothing corrected; "
         f"clean {100 * accuracies[0].clean:.1f}; scores relative to the largest",
         caption="mean ± half a 95% interval over trainings (and reads)",
-        show_header=False,
-        box=None,
         title_justify="left",
         caption_justify="left",
+        show_header=False,
+        box=None,
     )
     grid.add_row(Group(first, second))
     return grid
@@ -276,11 +277,9 @@ def draw(rows: Sequence[Row]) -> "Figure":
 
 def cost_table(rows: Sequence[CostRow]) -> Table:
     """Passes, time, error, and time at equal error."""
-    grid = Table(
+    grid = captioned_table(
         title=f"Cost to score the {rows[0].tensors} tensors of {NETWORK}",
         caption="one thread; mean ± half a 95% interval over trainings",
-        title_justify="left",
-        caption_justify="left",
     )
     for heading in ("scoring", "forward", "backward", "seconds", "standard error (%)"):
         grid.add_column(heading, justify="left" if heading == "scoring" else "right")

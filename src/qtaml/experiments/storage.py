@@ -8,9 +8,18 @@ import numpy as np
 from rich.table import Table
 
 from qtaml.evaluate import Estimate
-from qtaml.experiments.experiment import Experiment, percent
-from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
-from qtaml.experiments.laboratory import Case, Laboratory, Measured, Record
+from qtaml.experiments.cases import Case, Settings
+from qtaml.experiments.experiment import Experiment
+from qtaml.experiments.fields import (
+    captioned_table,
+    cell,
+    columns,
+    covered,
+    interval_fields,
+    percent,
+    positive_interval,
+)
+from qtaml.experiments.laboratory import Laboratory, Measured, Record
 from qtaml.experiments.overhead_curve import case as case_of_paper
 from qtaml.faults import Uniform
 from qtaml.model import stored_weights
@@ -171,11 +180,9 @@ def table(rows: Sequence[Row]) -> Table:
     """The least cells of each network and method."""
     least = [row for row in rows if isinstance(row, LeastRow)]
     found = {(row.network, row.method, row.share): "at most " * row.at_most + percent(row, "cells") for row in least}
-    grid = Table(
+    grid = captioned_table(
         title="Least cells for a share of the clean accuracy, in per cent of a plain memory of 8 bits a weight",
         caption="mean [95% interval over trainings and reads]; the ideal code costs two cells for a protected bit",
-        title_justify="left",
-        caption_justify="left",
     )
     grid.add_column("method")
     keys = list(dict.fromkeys((row.network, row.share) for row in least))
@@ -190,13 +197,10 @@ def table_over_cells(rows: Sequence[Row]) -> Table:
     """Accuracies of one network: a row for each budget, a column for each method."""
     shown = [row for row in rows if isinstance(row, CurveRow)]
     found = {(row.method, row.cells): cell(row, "accuracy", ".1f", 100) for row in shown}
-    covered = "trainings and reads" if shown[0].trainings > 1 else "reads and test samples"
-    grid = Table(
+    grid = captioned_table(
         title=f"Test accuracy (%) of {shown[0].network} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
-        caption=f"mean ± half a 95% interval over {covered}; cells as a share of a plain memory of 8 bits a weight; "
-        "the ideal code costs two cells for a protected bit, everything else what it really costs",
-        title_justify="left",
-        caption_justify="left",
+        caption=f"mean ± half a 95% interval over {covered(shown[0].trainings)}; cells as a share of a plain memory of "
+        "8 bits a weight; the ideal code costs two cells for a protected bit, everything else what it really costs",
     )
     grid.add_column("cells", justify="right")
     methods = list(dict.fromkeys(row.method for row in shown))
@@ -210,7 +214,6 @@ def table_over_cells(rows: Sequence[Row]) -> Table:
 def draw(rows: Sequence[Row]) -> "Figure":
     """Accuracy over cells, a panel for each network."""
     curves = [row for row in rows if isinstance(row, CurveRow)]
-    covered = "trainings and reads" if curves[0].trainings > 1 else "reads and test samples"
     panels: list[Panel] = []
     networks = list(dict.fromkeys(row.network for row in curves))
     for network in networks:
@@ -234,7 +237,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         columns=min(2, len(panels)),
         caption="A plain memory takes 1. The paper's methods start there and buy an ideal code; fitted levels, fewer "
         "bits and codes at their real price start from nothing. Tables and scales are counted. Bars: 95% over "
-        f"{covered}.",
+        f"{covered(curves[0].trainings)}.",
     )
 
 
@@ -245,8 +248,8 @@ def _case(network: str, method: str, cells: float, p: float | None) -> Case:
     if method in PAPERS:
         return case_of_paper(network, PAPERS[method], float(cells - 1), p)
     decoders, rows = DESIGNS[method]
-    fault = None if p in (None, NETWORKS[network].p) else Uniform(p)
-    return Case(network, "design", {"decoders": list(decoders), "rows": rows, "cells": cells}, fault)
+    settings: Settings = {"decoders": list(decoders), "rows": rows, "cells": cells}
+    return Case(network, "design", settings, Uniform(_p(network, p)))
 
 
 def _p(network: str, p: float | None) -> float:

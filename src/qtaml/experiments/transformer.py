@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Group
 from rich.table import Table
 
+from qtaml.experiments.cases import Case
 from qtaml.experiments.experiment import Experiment
 from qtaml.experiments.fields import cell, columns, interval_fields, positive_interval
-from qtaml.experiments.laboratory import Case, Laboratory
+from qtaml.experiments.laboratory import Laboratory
 from qtaml.experiments.scores import BITS, network_scores, protected_bits, tensor_label
 from qtaml.networks import NETWORKS
 from qtaml.planning import ALLOCATIONS
@@ -157,10 +158,10 @@ def table(rows: Sequence[Row]) -> Table:
     grid = Table(
         title=f"{NETWORK} at p = {accuracies[0].p:g}; clean {100 * accuracies[0].clean:.1f}",
         caption="mean ± half a 95% interval over trainings (and reads)",
-        show_header=False,
-        box=None,
         title_justify="left",
         caption_justify="left",
+        show_header=False,
+        box=None,
     )
     grid.add_row(Group(first, second, third))
     return grid
