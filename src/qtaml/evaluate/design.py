@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -15,7 +16,7 @@ from qtaml.faults import AnyFault, given
 from qtaml.formats import HardenedCell
 from qtaml.memory import store
 from qtaml.model import Batch
-from qtaml.planning import REAL_DECODERS, Decoding, Designer, Plan
+from qtaml.planning import REAL_DECODERS, Decoding, Designer, Plan, Setting
 
 _MOST_CELLS = 2.0
 _AREAS = (1.5, 2.0, 3.0, 4.0)
@@ -54,7 +55,7 @@ def design(
         model: the trained network; it is not changed.
         calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, or a dictionary of them.
         p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model that treats all bits alike; or
+        fault: a fault model; where it knows words of certain lengths only, words have those; or
         device: a preset such as `qtaml.device.preset_record(name)`, whose flip probability at its window counts, and
             whose cells may be larger.
         cells: budget, as a share of a plain memory; or
@@ -120,12 +121,17 @@ def design(
         exclude=exclude,
         seed=seed,
     )
+    asked: dict[str, Setting | None] = {"device": device.name if device is not None else None}
     if cells is not None:
-        return designer.plan(cells)
-    if measured is not None:
-        return _least(designer, measured, f"a metric of {accuracy}")
-    wanted = float(error or 0.0)
-    return _least(designer, lambda plan: (plan.predicted_error or 0.0) <= wanted, f"an output error of {wanted:g}")
+        plan = designer.plan(cells)
+    elif measured is not None:
+        asked |= {"accuracy": accuracy, "trials": trials}
+        plan = _least(designer, measured, f"a metric of {accuracy}")
+    else:
+        wanted = float(error or 0.0)
+        asked |= {"error": wanted}
+        plan = _least(designer, lambda plan: (plan.predicted_error or 0.0) <= wanted, f"an output error of {wanted:g}")
+    return replace(plan, settings=plan.settings | {name: value for name, value in asked.items() if value is not None})
 
 
 def _measured(model: nn.Module, accuracy: Any, metric: Metric | None, trials: int, seed: int) -> Callable[[Plan], bool]:

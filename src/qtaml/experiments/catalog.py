@@ -14,6 +14,7 @@ from qtaml.experiments import (
     other_faults,
     other_memory,
     overhead_curve,
+    real_codes,
     remarks,
     rounding,
     saturation,
@@ -46,6 +47,10 @@ PAPER: dict[str, Experiment[Any]] = {
     "remarks": remarks.REMARKS,
 }
 
-BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE, "other_memory": other_memory.OTHER_MEMORY}
+BEYOND: dict[str, Experiment[Any]] = {
+    "storage": storage.STORAGE,
+    "other_memory": other_memory.OTHER_MEMORY,
+    "real_codes": real_codes.REAL_CODES,
+}
 
 CATALOG = PAPER | BEYOND

@@ -1,7 +1,9 @@
 """What storing a network costs in cells: the paper's methods, the design search, and what Shannon allows."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -28,7 +30,7 @@ from qtaml.planning import REAL_DECODERS, Decoding
 from qtaml.report import Curve, Panel, panels_figure
 from qtaml.sensitivity import jacobian_gains
 from qtaml.theory.capacity import capacity
-from qtaml.theory.rate_distortion import least_bits
+from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +39,8 @@ CELLS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0, 1.5)
 PLAIN_CELLS = (1.0, 1.02, 1.05, 1.125, 1.25, 1.5)
 """Budgets of methods that keep all eight bits, which begin at a plain memory."""
 SHARES = (0.95, 0.99)
-EVERYTHING, BY_ROW, SHANNON = "design, every decoder", "design, every decoder, by row", "Shannon limit"
+EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
+GAUSSIAN_LIMIT, EMPIRICAL_LIMIT = "Shannon limit, Gaussian weights", "Shannon lower bound, these weights"
 DESIGNS: dict[str, tuple[tuple[Decoding, ...], bool]] = {
     "repetition only": (("none", "majority"), False),
     "design, table only": (("none", "table"), False),
@@ -48,7 +51,7 @@ DESIGNS: dict[str, tuple[tuple[Decoding, ...], bool]] = {
 }
 PAPERS = {"Uniform-MSP, ideal code": "Uniform-MSP", "TAC, ideal code": "TAC"}
 METHODS = (*PAPERS, *DESIGNS)
-_NO_ERROR = 1e-300
+_NO_ERROR = 1e-290
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,13 @@ class LeastRow:
 
     Attributes:
         network: its name.
-        method: its name; "Shannon limit" is what Gaussian weights of these mean squares would need at least, in codes
-            of any length with one rate for each tensor, for the output error that the design by every decoder
-            predicts there. Real weights may need less.
+        method: its name; a limit is the least that codes of any length need, with one rate for each tensor, for the
+            output error that the design by every decoder predicts there: if the weights were Gaussian, or by the
+            entropy of the tensors' own weights.
         share: of the clean accuracy.
         cells: share of a plain memory, mean over trainings with its interval; None if a training does not get there.
+        gap: output error that the plans predict there over the least that any code allows for Gaussian weights in as
+            many cells, in dB, mean over trainings; None where nothing is predicted.
         at_most: a training gets there at the smallest budget already: the least may be less.
         p: flip probability.
     """
@@ -102,6 +107,7 @@ class LeastRow:
     cells: float | None
     cells_low: float | None
     cells_high: float | None
+    gap: float | None
     at_most: bool
     p: float
     part: Literal["least"] = field(default="least")
@@ -168,29 +174,38 @@ def compute(
         for share in SHARES:
             least = [_crossing(one, share) for one in records]
             at_most = any(_first(one, share) == 0 for one in records)
-            rows.append(_least_row(network, method, share, least, at_most, _p(network, p)))
+            limits = [_Limits.of(laboratory, network, seed, _p(network, p)) for seed in laboratory.training_seeds]
+            pairs = list(zip(limits, records, strict=True))
+            gaps = [_at_crossing(one, share, limit.gap) for limit, one in pairs] if method in DESIGNS else [None]
+            rows.append(_least_row(network, method, share, least, gaps, at_most, _p(network, p)))
             if method == EVERYTHING:
-                pairs = zip(laboratory.training_seeds, records, strict=True)
-                limits = [_limit(laboratory, network, seed, one, share, _p(network, p)) for seed, one in pairs]
-                rows.append(_least_row(network, SHANNON, share, limits, at_most, _p(network, p)))
+                for name in (GAUSSIAN_LIMIT, EMPIRICAL_LIMIT):
+                    cells_of = [_at_crossing(one, share, partial(limit.cells, name)) for limit, one in pairs]
+                    rows.append(_least_row(network, name, share, cells_of, [None], at_most, _p(network, p)))
     return tuple(rows)
 
 
 def table(rows: Sequence[Row]) -> Table:
     """The least cells of each network and method."""
     least = [row for row in rows if isinstance(row, LeastRow)]
-    found = {(row.network, row.method, row.share): "at most " * row.at_most + percent(row, "cells") for row in least}
+    found = {(row.network, row.method, row.share): _least_text(row) for row in least}
     grid = captioned_table(
         title="Least cells for a share of the clean accuracy, in per cent of a plain memory of 8 bits a weight",
-        caption="mean [95% interval over trainings and reads]; the ideal code costs two cells for a protected bit",
+        caption="mean [95% interval over trainings and reads]; the ideal code costs two cells for a protected bit; dB: "
+        "predicted output error over Shannon's least for Gaussian weights in as many cells",
     )
     grid.add_column("method")
     keys = list(dict.fromkeys((row.network, row.share) for row in least))
     for network, share in keys:
-        grid.add_column(f"{network} {share:.0%}", justify="right")
+        grid.add_column(f"{network}, {share:.0%}", justify="right")
     for method in dict.fromkeys(row.method for row in least):
         grid.add_row(method, *(found.get((network, method, share), "-") for network, share in keys))
     return grid
+
+
+def _least_text(row: LeastRow) -> str:
+    gap = "" if row.gap is None else f", {row.gap:.1f} dB"
+    return "at most " * row.at_most + percent(row, "cells") + gap
 
 
 def table_over_cells(rows: Sequence[Row]) -> Table:
@@ -278,24 +293,59 @@ def _at_crossing(records: Sequence[Record], share: float, value: Callable[[Recor
     return value(below) - low / (high - low) * (value(above) - value(below))
 
 
-def _limit(
-    laboratory: Laboratory, network: str, training_seed: int, records: Sequence[Record], share: float, p: float
-) -> float | None:
-    """Cells of Shannon's limit at the output errors of the designs, where they cross the target."""
-    model, data = laboratory.network(network, training_seed)
-    weights = stored_weights(model)
-    gains = jacobian_gains(model, data.calibration, weights, seed=laboratory.seed)
-    power = [gains[name].squared * float(weight.double().square().sum()) for name, weight in weights.items()]
-    sizes = [weight.numel() for weight in weights.values()]
-    cells = capacity(p, p) * 8 * sum(sizes)
-    return _at_crossing(
-        records, share, lambda record: least_bits(power, sizes, max(record.predicted_error or 0.0, _NO_ERROR)) / cells
-    )
+@dataclass(frozen=True)
+class _Limits:
+    """What Shannon allows one trained network.
+
+    Attributes:
+        powers: by name of the limit, output error of each tensor if none of it is stored.
+        sizes: weights of each tensor.
+        bits: that the cells of a plain memory carry.
+    """
+
+    powers: dict[str, tuple[float, ...]]
+    sizes: tuple[int, ...]
+    bits: float
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def of(laboratory: Laboratory, network: str, training_seed: int, p: float) -> "_Limits":
+        """Of one trained network."""
+        model, data = laboratory.network(network, training_seed)
+        weights = stored_weights(model)
+        gains = jacobian_gains(model, data.calibration, weights, seed=laboratory.seed)
+        sizes = tuple(weight.numel() for weight in weights.values())
+        squares = {
+            GAUSSIAN_LIMIT: [float(weight.double().square().mean()) for weight in weights.values()],
+            EMPIRICAL_LIMIT: [entropy_power(weight.double().numpy(force=True)) for weight in weights.values()],
+        }
+        powers = {
+            limit: tuple(gains[name].squared * size * one for name, size, one in zip(weights, sizes, own, strict=True))
+            for limit, own in squares.items()
+        }
+        return _Limits(powers, sizes, capacity(p, p) * 8 * sum(sizes))
+
+    def cells(self, limit: str, record: Record) -> float:
+        """Least cells for the output error that the plan of a record predicts."""
+        return least_bits(self.powers[limit], self.sizes, max(record.predicted_error or 0.0, _NO_ERROR)) / self.bits
+
+    def gap(self, record: Record) -> float:
+        """Output error that the plan predicts over the least in its cells, in dB."""
+        least = least_error(self.powers[GAUSSIAN_LIMIT], self.sizes, self.bits * (1 + record.overhead))
+        return 10 * math.log10(max(record.predicted_error or 0.0, _NO_ERROR) / least)
 
 
 def _least_row(
-    network: str, method: str, share: float, cells: Sequence[float | None], at_most: bool, p: float
+    network: str,
+    method: str,
+    share: float,
+    cells: Sequence[float | None],
+    gaps: Sequence[float | None],
+    at_most: bool,
+    p: float,
 ) -> LeastRow:
     known = [one for one in cells if one is not None]
     estimate: Estimate | None = positive_interval(known) if len(known) == len(cells) else None
-    return LeastRow(network, method, share, **interval_fields(cells=estimate), at_most=at_most, p=p)
+    known_gaps = [one for one in gaps if one is not None]
+    gap = float(np.mean(known_gaps)) if len(known_gaps) == len(gaps) else None
+    return LeastRow(network, method, share, **interval_fields(cells=estimate), gap=gap, at_most=at_most, p=p)

@@ -95,6 +95,21 @@ class FaultModel(ABC):
         """Exact marginal error rates of each bit position of words of `bits` bits."""
         return self.law(bits).rates()
 
+    def holds(self, bits: int) -> bool:
+        """Whether words of `bits` bits can be stored in such a memory."""
+        return True
+
+    @property
+    def shortest_word(self) -> int:
+        """Bits of the shortest word that can be stored."""
+        return next(bits for bits in range(1, 17) if self.holds(bits))
+
+    @property
+    def mean_rates(self) -> tuple[float, float]:
+        """(p01, p10) of a cell, averaged over the bit positions of the shortest word."""
+        rates = self.rates(self.shortest_word)
+        return sum(rates.p01) / rates.bits, sum(rates.p10) / rates.bits
+
     @abstractmethod
     def behind(self, protections: Sequence[Residual]) -> "FaultModel":
         """The same faults as seen behind one protection for each bit position, bit 0 first."""

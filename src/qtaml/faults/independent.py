@@ -52,6 +52,10 @@ class PerBit(FaultModel):
         check_bits(bits, len(self.p01))
         return WordLaw.of_bits(self.p01, self.p10)
 
+    def holds(self, bits: int) -> bool:
+        """Whether words have so many bits: as many as there are probabilities."""
+        return bits == len(self.p01)
+
     def behind(self, protections: Sequence[Residual]) -> "PerBit":
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
         check_bits(len(protections), len(self.p01))

@@ -76,18 +76,27 @@ class MultiLevel(FaultModel):
         """Exact law of a word of `bits` bits."""
         return WordLaw(tuple(np.array(group) for group in self._for_bits(bits)))
 
-    def behind(self, protections: Sequence[Residual]) -> "MultiLevel":
-        """The same faults as seen behind one protection for each bit position: none, or one that leaves no errors.
+    def holds(self, bits: int) -> bool:
+        """Whether words of so many bits fill their cells."""
+        widths = [len(group).bit_length() - 1 for group in self.groups]
+        return bits == sum(widths) or (len(widths) == 1 and bits % widths[0] == 0)
 
-        Raises:
-            ArgumentError: for a protection in between, whose effect on bits that fail together its rates do not tell.
+    def behind(self, protections: Sequence[Residual]) -> "MultiLevel":
+        """The same faults as seen behind one protection for each bit position, bit 0 first.
+
+        A bit that is read from several cells fails by itself: its copies, or the bits of its code, lie in cells that
+        hold no other bit of the word.
         """
-        sure = [_is_sure(protection) for protection in protections]
+        rates = self.rates(len(protections))
+        raw = zip(rates.p01, rates.p10, protections, strict=True)
+        left = [
+            None if one.one_cell and one.residual(p01, p10) == (p01, p10) else one.residual(p01, p10)
+            for p01, p10, one in raw
+        ]
         groups, start = [], 0
         for group in self._for_bits(len(protections)):
             width = len(group).bit_length() - 1
-            mask = sum(1 << i for i in range(width) if sure[start + i])
-            groups.append(_with_sure_bits(group, mask))
+            groups.append(_with_protected_bits(group, left[start : start + width]))
             start += width
         return MultiLevel(tuple(groups))
 
@@ -106,11 +115,9 @@ class MultiLevel(FaultModel):
 
     def _for_bits(self, bits: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
         widths = [len(group).bit_length() - 1 for group in self.groups]
-        if len(self.groups) == 1 and bits % widths[0] == 0:
-            return self.groups * (bits // widths[0])
-        if sum(widths) != bits:
+        if not self.holds(bits):
             raise ArgumentError(f"bits must fill the cells of {widths} bits each, got {bits}")
-        return self.groups
+        return self.groups * (bits // sum(widths))
 
 
 def _read(words: torch.Tensor, groups: Sequence[torch.Tensor], generator: torch.Generator) -> torch.Tensor:
@@ -129,18 +136,18 @@ def _read(words: torch.Tensor, groups: Sequence[torch.Tensor], generator: torch.
     return result
 
 
-def _is_sure(protection: Residual) -> bool:
-    left = protection.residual(0.25, 0.25)
-    if left not in ((0.0, 0.0), (0.25, 0.25)):
-        raise ArgumentError(f"bits of multi-level cells take no protection or an ideal one, got {protection}")
-    return left == (0.0, 0.0)
-
-
-def _with_sure_bits(group: tuple[tuple[float, ...], ...], mask: int) -> tuple[tuple[float, ...], ...]:
-    """The matrix of a cell in which the bits of `mask` are always read as stored."""
+def _with_protected_bits(
+    group: tuple[tuple[float, ...], ...], left: Sequence[tuple[float, float] | None]
+) -> tuple[tuple[float, ...], ...]:
+    """The matrix of a cell of which some bits are protected: those fail by themselves at the rates that are left."""
+    mask = sum(1 << position for position, rates in enumerate(left) if rates is not None)
     rows = np.zeros((len(group), len(group)))
     for stored, row in enumerate(group):
         for read, p in enumerate(row):
             rows[stored, read & ~mask | stored & mask] += p
+    alone = np.eye(1)
+    for rates in left:
+        p01, p10 = rates or (0.0, 0.0)
+        alone = np.kron(np.array([[1 - p01, p01], [p10, 1 - p10]]), alone)
     # Sums of probabilities may exceed 1 by a rounding error.
-    return tuple(tuple(map(float, row)) for row in rows.clip(max=1.0))
+    return tuple(tuple(map(float, row)) for row in (rows @ alone).clip(max=1.0))

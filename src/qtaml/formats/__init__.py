@@ -1,6 +1,7 @@
 """Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
 
-from qtaml.formats.fitting import Fitted, assess, fit
+from qtaml.formats.even_levels import evenly_spaced, fit_even
+from qtaml.formats.fitting import Fitted, assess, fit, settle
 from qtaml.formats.format import Format, label_dtype, read_moments
 from qtaml.formats.histogram import Histogram
 from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, labels, levels
@@ -56,11 +57,14 @@ __all__ = [
     "assess",
     "central_moments",
     "error_moments",
+    "evenly_spaced",
     "fit",
+    "fit_even",
     "label_dtype",
     "labels",
     "levels",
     "protections",
     "read_moments",
+    "settle",
     "transition_matrix",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
+from qtaml.formats.even_levels import evenly_spaced
 from qtaml.formats.format import Format, label_dtype
 
 Granularity = Literal["tensor", "row"]
@@ -113,10 +114,17 @@ class TensorFormat:
         """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
 
-    @property
-    def table_values(self) -> int:
-        """Number of values in the tables of all its formats."""
-        return sum(len(fmt.table) for fmt in {section.format for section in self.sections})
+    def side_values(self, rows: int) -> int:
+        """Numbers that reading fitted levels needs beside the words; none for the evenly spaced levels of the paper.
+
+        A scale for each of its `rows`, the readout gain, the length and the format of each section, and the table of
+        each format, or first value and step where its values are evenly spaced.
+        """
+        if not self.fitted:
+            return 0
+        tables = {section.format.table for section in self.sections}
+        values = sum(2 if evenly_spaced(table) else len(table) for table in tables)
+        return (rows if self.granularity == "row" else 1) + 1 + 2 * len(self.sections) + values
 
     @property
     def protected_bits(self) -> int:
@@ -127,10 +135,17 @@ class TensorFormat:
         """Scale of the stored levels: float64, of shape () or, for each row, (rows, 1, ...).
 
         It is the largest magnitude, and with step="recompute" as much larger as the correction needs; for fitted levels
-        the root mean square; or `full_scale`.
+        the root mean square, rounded to bfloat16; or `full_scale`.
         """
         if self.fitted:
-            return self._over(weights.double(), lambda w, dims: w.square().mean(dims, keepdim=True).sqrt())
+            # Kept in 16 bits. Weights are stored relative to what is kept, so rounding it does no harm.
+            root_mean_square = self._over(weights.double(), lambda w, dims: w.square().mean(dims, keepdim=True).sqrt())
+            scale = root_mean_square.bfloat16().double()
+            if not bool(scale.isfinite().all()):
+                raise ArgumentError(
+                    f"weights must have a root mean square below 3e38, got {float(root_mean_square.max()):g}"
+                )
+            return scale
         low, high = self._extremes(weights.double())
         if self.full_scale is not None:
             return torch.full_like(high, self.full_scale)
@@ -170,7 +185,7 @@ class TensorFormat:
         dtype = label_dtype(self.bits)
         words = torch.empty(weights.shape, dtype=dtype, device=weights.device).reshape(-1)
         for fmt, where in self._places(relative.device):
-            words[where] = fmt.encode(relative[where], expecting=expecting).to(dtype)
+            _put(words, where, fmt.encode(relative[where], expecting=expecting))
         return words.reshape(weights.shape), scale
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -185,8 +200,8 @@ class TensorFormat:
         read = torch.empty_like(flat)
         for fmt, where in self._places(words.device):
             # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
-            part = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)[where]
-            read[where] = part.to(flat.dtype)
+            part = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
+            _put(read, where, part[where] if isinstance(where, slice) else part.int()[where])
         return self.decode(read.reshape(words.shape), scale)
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
@@ -251,6 +266,13 @@ class TensorFormat:
         if self.granularity == "tensor" or weights.ndim < 2:
             return statistic(weights, tuple(range(weights.ndim))).reshape(())
         return statistic(weights, tuple(range(1, weights.ndim)))
+
+
+def _put(words: torch.Tensor, where: slice | torch.Tensor, labels: torch.Tensor) -> None:
+    """Write labels at some places of a flat tensor of words."""
+    # torch has no assignment by index for words of 16 bits, but for their signed twins.
+    signed = words.view(torch.int16) if words.dtype == torch.uint16 else words
+    signed[where] = labels.to(words.dtype).view(signed.dtype)
 
 
 def _paper_factor(fault: FaultModel, bits: int) -> float:

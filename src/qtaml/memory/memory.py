@@ -41,7 +41,7 @@ class Memory:
         Args:
             seed: the same seed gives the same errors.
             fault: how the memory fails; the plan's own fault model if not given. `faults.Uniform(0)` reads without
-                errors.
+                errors, but for those of larger cells.
 
         Yields:
             Name of each tensor and what is read, in the dtype of the model.

@@ -5,18 +5,29 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
-from qtaml.faults import AllBitsAlike, AnyFault, FaultModel
-from qtaml.formats import Correction, Decoder, Granularity, HardenedCell, Protection, Section, TensorFormat, protections
+from qtaml.faults import AnyFault, FaultModel
+from qtaml.formats import (
+    Correction,
+    Decoder,
+    Format,
+    Granularity,
+    HardenedCell,
+    Protection,
+    Section,
+    TensorFormat,
+    protections,
+)
 from qtaml.model import Batch, aliases, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.menu import Candidate, fitted_menu, gaussian_menu, improving, normalised, plain_menu
-from qtaml.planning.plan import SIDE_CELLS, Plan, Setting, TensorPlan
+from qtaml.planning.menu import Candidate, fitted_menu, gaussian_menu, normalised, plain_menu, worthwhile
+from qtaml.planning.plan import Plan, Setting, TensorPlan, side_cells
 from qtaml.planning.readout import balance_readout
 from qtaml.sensitivity import jacobian_gains, row_gains
 
@@ -44,6 +55,7 @@ class _Tensor:
         importance: output error of each for a mean squared error of 1 in units of its squared scale.
         menu: formats, each dearer and better than the one before.
         cells: cells of a weight in each format, with its share of the table.
+        fixed: cells that the tensor takes besides, for scales and the like.
     """
 
     name: str
@@ -52,6 +64,7 @@ class _Tensor:
     importance: tuple[float, ...]
     menu: tuple[Candidate, ...]
     cells: tuple[float, ...]
+    fixed: float
 
     def options(self) -> list[Options]:
         """What each group of weights costs and leaves of output error."""
@@ -60,7 +73,7 @@ class _Tensor:
 
     def priced(self, price: float) -> float:
         """Least output error plus price of the cells, tables and scales included."""
-        best = price * SIDE_CELLS * len(self.sizes)
+        best = price * self.fixed
         for option in self.options():
             costs = [
                 error + price * option.weights * cells for error, cells in zip(option.errors, option.cells, strict=True)
@@ -88,7 +101,7 @@ class Designer:
     Args:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
-        fault: how the memory fails; it must treat all bits alike.
+        fault: how the memory fails; words have as many bits as it knows of.
         decoders: classes of decoders that may be used; raw and larger cells need none. "table" is the readout table of
             fitted levels; without it words have evenly spaced levels, of which the most significant bits are protected.
         hardened: further protections, such as larger cells.
@@ -136,6 +149,7 @@ class Designer:
         self._fitted = "table" in decoders
         self._candidates = gaussian_menu(allowed, fault, _MOST_CELLS * self.bits) if self._fitted else ()
         self._protections = allowed
+        self._side_cells = side_cells(fault)
         self._by_tensor = {
             name: self._tensor(name, "tensor", (self._gains[name].squared,))
             for name in track(self._weights, "fitting levels")
@@ -189,7 +203,7 @@ class Designer:
     def _within(self, tensors: Sequence[_Tensor], cells: float) -> Plan:
         """The best plan within a budget when each tensor has its granularity."""
         options = [option for tensor in tensors for option in tensor.options()]
-        most = cells * self.plain_cells - _scale_cells(tensors)
+        most = cells * self.plain_cells - sum(tensor.fixed for tensor in tensors)
         floor = sum(option.weights * option.cells[0] for option in options)
         cheapest = self._plan(tensors, [Choice(0, 0) for _ in options], cells)
         if cheapest.cells > cells * (1 + _ROUNDING):
@@ -245,7 +259,8 @@ class Designer:
         entries = [
             replace(
                 entry,
-                storage=replace(entry.storage, readout_gain=balanced.gains[entry.name]),
+                # As it is kept: in 16 bits.
+                storage=replace(entry.storage, readout_gain=float(np.float16(balanced.gains[entry.name]))),
                 gain=self._gains[entry.name],
                 predicted_error=balanced.gains[entry.name] ** 2 * variance[entry.name],
             )
@@ -255,16 +270,22 @@ class Designer:
 
     def _tensor(self, name: str, granularity: Granularity, gains: Sequence[float]) -> _Tensor:
         relative, scale = normalised(self._weights[name], granularity)
+        weights, size = relative.numel(), relative.numel() // len(gains)
+
+        def price(fmt: Format) -> float:
+            """Cells of a weight if all of the tensor are stored in this format."""
+            whole = TensorFormat((Section(weights, fmt),))
+            return fmt.cells + self._side_cells * (whole.side_values(1) - _least_side_values(1)) / weights
+
         if self._fitted:
-            menu = fitted_menu(relative, self._candidates, self.fault)
+            menu = worthwhile(fitted_menu(relative, self._candidates, self.fault), price)
         else:
             menu = plain_menu(self._weights[name], self._protections, self.fault, self.bits)
-        size = relative.numel() // len(gains)
         importance = [gain * size * one**2 for gain, one in zip(gains, scale.reshape(-1).tolist(), strict=True)]
-        priced = {one: one.format.cells + SIDE_CELLS * len(one.format.table) / relative.numel() for one in menu}
-        menu = improving(sorted(menu, key=lambda one: (priced[one], one.error)))
-        cells = tuple(priced[one] for one in menu)
-        return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu, cells)
+        cells = tuple(price(one.format) if self._fitted else one.format.cells for one in menu)
+        # What every choice of formats takes besides.
+        fixed = self._side_cells * _least_side_values(len(gains)) if self._fitted else 0.0
+        return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu, cells, fixed)
 
 
 def _limited(tensors: Sequence[_Tensor], most_cells: float, least_bits: int) -> list[_Tensor]:
@@ -278,32 +299,28 @@ def _limited(tensors: Sequence[_Tensor], most_cells: float, least_bits: int) -> 
     return limited
 
 
-def _scale_cells(tensors: Sequence[_Tensor]) -> int:
-    """Cells of the scales, which fitted levels keep in the memory."""
-    return SIDE_CELLS * sum(len(tensor.sizes) for tensor in tensors if tensor.menu[0].format.table)
+def _least_side_values(rows: int) -> int:
+    """Scales, a readout gain, and length and format of one section."""
+    return rows + 3
 
 
 def _affordable(tensors: Sequence[_Tensor], budget: float) -> bool:
     """Whether the cheapest formats and the scales fit a budget of cells."""
     floor = sum(option.weights * option.cells[0] for tensor in tensors for option in tensor.options())
-    return floor + _scale_cells(tensors) <= budget
+    return floor + sum(tensor.fixed for tensor in tensors) <= budget
 
 
 def _check_fault(fault: FaultModel) -> None:
-    if not isinstance(fault, AllBitsAlike):
-        raise ArgumentError(f"fault must treat all bits alike, as Uniform, Asymmetric and StaticCells do, got {fault}")
-    rates = fault.rates(1)
-    if rates.p01[0] + rates.p10[0] >= 1:
+    p01, p10 = fault.mean_rates
+    if p01 + p10 >= 1:
         raise ArgumentError(
-            f"fault must leave something of what is stored: p01 + p10 must be below 1, got {rates.p01[0]:g} + "
-            f"{rates.p10[0]:g}"
+            f"fault must leave something of what is stored: p01 + p10 must be below 1, got {p01:g} + {p10:g}"
         )
 
 
 def _protections(
     fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell], weights: int
 ) -> tuple[Protection, ...]:
-    rates = fault.rates(1)
     allowed: list[Decoder] = ["none", *(one for one in decoders if one != "table")]
     # A block of more bits than there are weights would be stored for the most part empty.
-    return protections(rates.p01[0], rates.p10[0], decoders=allowed, hardened=hardened, bits=weights)
+    return protections(*fault.mean_rates, decoders=allowed, hardened=hardened, bits=weights)

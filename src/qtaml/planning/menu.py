@@ -1,24 +1,39 @@
 """What a weight can be stored as: formats with fitted levels, from the cheapest to the best."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from qtaml.faults import FaultModel, WordLaw
-from qtaml.formats import Format, Granularity, Histogram, Protection, Section, TensorFormat, fit
+from qtaml.formats import (
+    Fitted,
+    Format,
+    Granularity,
+    Histogram,
+    Protection,
+    Section,
+    TensorFormat,
+    assess,
+    fit,
+    fit_even,
+    settle,
+)
 from qtaml.theory.capacity import capacity
 
-_POINTS = 1024
+_GAUSSIAN_POINTS, _POINTS = 1024, 4096
 _MOST_KINDS = 2
-_MIXED_BITS, _MOST_BITS = 6, 8
+_MIXED_BITS, _MOST_BITS = 6, 10
 """Longest word of two kinds of protection, and of one."""
-_NEAR = 0.15
-"""How far above the hull for Gaussian weights a format may lie, to be fitted to others, as a share of the error."""
+_NEAR, _ROUGHLY_NEAR = 0.15, 0.5
+"""How far above the hull a format may lie to be worth a thought, as a share of the error; and after a first look."""
+_LONG = 8
+"""Longer words are of no use where errors are more frequent than their finest levels are worth."""
 _GAIN = 4.0
 """By how much a protection must lower the error rate to be worth having beside a cheaper one."""
 
@@ -39,12 +54,15 @@ class Candidate:
     error: float
 
 
-def patterns(protections: Sequence[Protection], *, most_cells: float) -> tuple[Pattern, ...]:
-    """Words of 0 to 8 bits under one or two of the protections, the dearer one on the most significant bits.
+def patterns(
+    protections: Sequence[Protection], *, most_cells: float, mixed_bits: int = _MIXED_BITS
+) -> tuple[Pattern, ...]:
+    """Words of 0 to 10 bits under one or two of the protections, the dearer one on the most significant bits.
 
     Args:
         protections: what a bit can be protected by.
         most_cells: cells of the dearest word.
+        mixed_bits: bits of the longest word under two protections.
 
     Returns:
         The patterns, cheapest first.
@@ -59,7 +77,7 @@ def patterns(protections: Sequence[Protection], *, most_cells: float) -> tuple[P
     for kinds in combinations(range(len(ascending)), min(_MOST_KINDS, len(ascending))):
         for bits in range(1, _MOST_BITS + 1):
             for word in combinations_with_replacement([ascending[kind] for kind in kinds], bits):
-                if bits <= _MIXED_BITS or len(set(word)) == 1:
+                if bits <= mixed_bits or len(set(word)) == 1:
                     found.add(word)
     cheap = [word for word in found if _cells(word) <= most_cells]
     return tuple(sorted(cheap, key=lambda word: (_cells(word), [one.cells for one in word])))
@@ -91,9 +109,9 @@ def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Pro
         >>> [one.cells for one in efficient(protections(0.1, 0.1, decoders=("none", "majority")), Uniform(0.1))][:4]
         [1, 5, 9, 13]
     """
-    rates = {one: fault.behind((one,)).rates(1) for one in protections}
-    information = {one: capacity(rate.p01[0], rate.p10[0]) / one.cells for one, rate in rates.items()}
-    remains = {one: (rate.p01[0] + rate.p10[0]) / 2 for one, rate in rates.items()}
+    rates = {one: fault.behind((one,) * fault.shortest_word).mean_rates for one in protections}
+    information = {one: capacity(*rate) / one.cells for one, rate in rates.items()}
+    remains = {one: sum(rate) / 2 for one, rate in rates.items()}
     best = [
         one
         for index, one in enumerate(protections)
@@ -118,13 +136,18 @@ def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_c
     Returns:
         Candidates, each dearer and better than the one before.
     """
-    middles = special.ndtri((np.arange(_POINTS) + 0.5) / _POINTS)
-    gaussian = Histogram(middles / np.sqrt((middles**2).mean()), np.ones(_POINTS))
-    found = []
-    for word in patterns(efficient(protections, fault), most_cells=most_cells):
-        best = fit(gaussian, _law(word, fault), patience=0)
-        found.append(Candidate(Format(len(word), protections=word, table=tuple(best.table.tolist())), best.error))
-    return _near_hull(improving(_by_cells(found)), _NEAR)
+    middles = special.ndtri((np.arange(_GAUSSIAN_POINTS) + 0.5) / _GAUSSIAN_POINTS)
+    gaussian = Histogram(middles / np.sqrt((middles**2).mean()), np.ones(_GAUSSIAN_POINTS))
+    mixed_bits = max(_MIXED_BITS, fault.shortest_word)
+    words = [
+        word
+        for word in patterns(efficient(protections, fault), most_cells=most_cells, mixed_bits=mixed_bits)
+        if _useful(word, fault)
+    ]
+    rough = [_candidate(word, settle(gaussian, _law(word, fault))) for word in words]
+    promising = [one.format.protections for one in worthwhile(rough, _cells_of, near=_ROUGHLY_NEAR)]
+    found = [_candidate(word, fit(gaussian, _law(word, fault), patience=0)) for word in promising]
+    return worthwhile(found, _cells_of)
 
 
 def normalised(weight: torch.Tensor, granularity: Granularity) -> tuple[torch.Tensor, torch.Tensor]:
@@ -139,12 +162,13 @@ def normalised(weight: torch.Tensor, granularity: Granularity) -> tuple[torch.Te
         the scale is zero, and so are the relative ones.
     """
     values = weight.detach().double().reshape(len(weight) if granularity == "row" else 1, -1)
-    scale = values.square().mean(1, keepdim=True).sqrt()
+    # As it is kept.
+    scale = values.square().mean(1, keepdim=True).sqrt().bfloat16().double()
     return values / torch.where(scale > 0, scale, 1.0), scale
 
 
-def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: FaultModel) -> tuple[Candidate, ...]:
-    """Candidates fitted to some weights, those near the lower convex hull of error over cells.
+def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: FaultModel) -> list[Candidate]:
+    """Candidates fitted to some weights: each with a table of its own, and with evenly spaced levels.
 
     Args:
         relative: weights of root mean square 1, any shape.
@@ -152,15 +176,25 @@ def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: 
         fault: how the memory fails.
 
     Returns:
-        Candidates, each dearer and better than the one before.
+        Candidates, as given twice. The numbers in their tables are such as 16 bits hold.
     """
     weights = Histogram.of(relative, bins=_POINTS)
     found = []
     for candidate in candidates:
-        start, word = candidate.format, candidate.format.protections
-        best = fit(weights, _law(word, fault), patience=0, starts=[start.readout()])
-        found.append(Candidate(replace(start, table=tuple(best.table.tolist())), best.error))
-    return _near_hull(improving(_by_cells(found)), _NEAR)
+        law = _law(candidate.format.protections, fault)
+        tables = [_kept(fit(weights, law, patience=0, starts=[candidate.format.readout()]).table)]
+        if law.bits:
+            first, step = _kept(fit_even(weights, law))
+            tables.append(first + step * np.arange(2**law.bits))
+        for table in tables:
+            fmt = replace(candidate.format, table=tuple(table.tolist()))
+            found.append(Candidate(fmt, assess(weights, law, table).error))
+    return found
+
+
+def _kept(values: ArrayLike) -> NDArray[np.float64]:
+    """Values as they are kept: in 16 bits."""
+    return np.asarray(values, dtype=np.float16).astype(np.float64)
 
 
 def _law(word: Pattern, fault: FaultModel) -> WordLaw:
@@ -188,7 +222,8 @@ def plain_menu(
     (amount,) = storage.label_amounts(*storage.encode(weight, fault))
     energy = float(weight.double().square().sum()) or 1.0
     formats = {base.protect(count, by) for by in protections for count in range(bits + 1)}
-    return improving(_by_cells([Candidate(fmt, float(amount @ fmt.read_variance(fault)) / energy) for fmt in formats]))
+    found = [Candidate(fmt, float(amount @ fmt.read_variance(fault)) / energy) for fmt in formats]
+    return improving(sorted(found, key=lambda one: (one.format.cells, one.error)))
 
 
 def improving(ascending: Iterable[Candidate]) -> tuple[Candidate, ...]:
@@ -200,16 +235,38 @@ def improving(ascending: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(better)
 
 
-def _by_cells(found: Iterable[Candidate]) -> list[Candidate]:
-    return sorted(found, key=lambda one: (one.format.cells, one.error))
+def worthwhile(
+    found: Iterable[Candidate], price: Callable[[Format], float], *, near: float = _NEAR
+) -> tuple[Candidate, ...]:
+    """Candidates near the lower convex hull of error over price, each dearer and better than the one before.
 
-
-def _near_hull(better: Sequence[Candidate], tolerance: float) -> tuple[Candidate, ...]:
-    cells, errors = (np.array(column) for column in zip(*((c.format.cells, c.error) for c in better), strict=True))
+    Args:
+        found: candidates.
+        price: cells of a weight in a format.
+        near: how far above the hull a candidate may lie, as a share of the error.
+    """
+    priced = {one: price(one.format) for one in found}
+    better = improving(sorted(priced, key=lambda one: (priced[one], one.error)))
+    cells, errors = (np.array(column) for column in zip(*((priced[c], c.error) for c in better), strict=True))
     hull = [0]
     while hull[-1] < len(better) - 1:
         rest = np.arange(hull[-1] + 1, len(better))
         slopes = (errors[hull[-1]] - errors[rest]) / (cells[rest] - cells[hull[-1]])
         hull.append(int(rest[np.argmax(slopes)]))
     at_hull = np.interp(cells, cells[hull], errors[hull])
-    return tuple(one for one, least in zip(better, at_hull, strict=True) if one.error <= (1 + tolerance) * least)
+    return tuple(one for one, least in zip(better, at_hull, strict=True) if one.error <= (1 + near) * least)
+
+
+def _useful(word: Pattern, fault: FaultModel) -> bool:
+    """Whether the memory holds such a word, and its errors do not drown its finest levels."""
+    if word and not fault.holds(len(word)):
+        return False
+    return len(word) <= _LONG or max(word[0].residual(*fault.mean_rates)) <= 4.0**-_LONG
+
+
+def _candidate(word: Pattern, fitted: Fitted) -> Candidate:
+    return Candidate(Format(len(word), protections=word, table=tuple(fitted.table.tolist())), fitted.error)
+
+
+def _cells_of(fmt: Format) -> float:
+    return fmt.cells

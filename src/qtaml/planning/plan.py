@@ -13,13 +13,13 @@ from rich.table import Table
 
 from qtaml import _files
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault
+from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Format, Protection, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.sensitivity import Gain
+from qtaml.theory.capacity import capacity
 
-SIDE_CELLS = 32
-"""Cells of one value of a table or scale: 16 bits, each at the price of the paper's ideal code."""
+_SIDE_BITS, _CODE_EFFICIENCY = 16, 0.8
 
 Setting = bool | int | float | str | list[str] | dict[str, int]
 """What a method was asked: one argument of it."""
@@ -50,12 +50,9 @@ class TensorPlan:
     correction_test: CorrectionTest | None = None
 
     @property
-    def side_cells(self) -> int:
-        """Memory cells of the tables and scales of fitted levels."""
-        if not self.storage.fitted:
-            return 0
-        rows = self.shape[0] if self.storage.granularity == "row" and len(self.shape) > 1 else 1
-        return SIDE_CELLS * (rows + self.storage.table_values)
+    def side_values(self) -> int:
+        """Scales, tables and other numbers that reading fitted levels needs beside the words."""
+        return self.storage.side_values(self.shape[0] if len(self.shape) > 1 else 1)
 
     @staticmethod
     def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
@@ -118,7 +115,7 @@ class Plan:
 
     @property
     def cells(self) -> float:
-        """Memory cells, tables and scales included, as a share of a plain unprotected memory of so many weights."""
+        """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
         protected = Counter[Protection]()
         for tensor in self.tensors:
             for section in tensor.storage.sections:
@@ -126,7 +123,8 @@ class Plan:
                     protected[protection] += section.weights
         # Blocks of a code hold bits of any tensor.
         cells = sum(protection.cells_for(bits) for protection, bits in protected.items())
-        return (cells + sum(tensor.side_cells for tensor in self.tensors)) / (self.bits * self.weights)
+        cells += side_cells(self.fault) * sum(tensor.side_values for tensor in self.tensors)
+        return cells / (self.bits * self.weights)
 
     @property
     def overhead(self) -> float:
@@ -195,9 +193,23 @@ class Plan:
                 tensor.storage.correction,
                 f"{tensor.gain.squared:.3g} ± {tensor.gain.standard_error:.1g}" if tensor.gain else "-",
                 f"{share:.1%}" if share is not None else "-",
-                f"{tensor.storage.cells + tensor.side_cells:,.0f}",
+                f"{tensor.storage.cells + side_cells(self.fault) * tensor.side_values:,.0f}",
             )
         return table
+
+
+def side_cells(fault: FaultModel) -> float:
+    """Memory cells of one scale or table value: 16 bits behind a block code at 80% of the capacity of the cells.
+
+    Such codes exist (theory.md 5.3). They are decoded once, when the memory is switched on, so what may decode weights
+    does not matter.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> round(side_cells(Uniform(0.1)), 2), side_cells(Uniform(0.0))
+        (37.66, 20.0)
+    """
+    return _SIDE_BITS / (_CODE_EFFICIENCY * capacity(*fault.mean_rates))
 
 
 def _protected(storage: TensorFormat) -> str:

@@ -16,6 +16,8 @@ _SHARES = (1.0, 0.5, 0.25, 0.1)
 """Of the way to the solution of each round; a shorter one where the outputs are far from linear in the gains."""
 _LIMITS = (0.25, 4.0)
 _DAMPING = 0.01
+_MOST_OUTPUTS = 2**20
+"""Outputs of all samples together: one such array is held for each tensor."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,13 @@ def balance_readout(
     types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in expected}
     noise = np.array([variance[name] for name in expected])
 
-    def run(gains: np.ndarray) -> np.ndarray:
-        pairs = zip(gains, expected.items(), strict=True)
+    def run(gains: np.ndarray | None) -> np.ndarray:
+        pairs = zip(gains if gains is not None else (), expected.items(), strict=gains is not None)
         changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
-        return finite_outputs(model, batch, changed).double().cpu().numpy()
+        return _sampled(finite_outputs(model, batch, changed)).double().cpu().numpy()
 
     with evaluation_mode(model), torch.no_grad():
-        clean = finite_outputs(model, batch).double().cpu().numpy()
+        clean = run(None)
         gains = np.ones(len(expected))
         output = run(gains)
         for _ in range(_ROUNDS if adjust else 0):
@@ -95,6 +97,19 @@ def balance_readout(
                 break
             gains, output = tried, outcome
     return Balanced(dict(zip(expected, gains.tolist(), strict=True)), _bias(output, clean))
+
+
+def _sampled(outputs: torch.Tensor) -> torch.Tensor:
+    """Outputs of which no sample has more than some thousands: others are left out at random, always the same ones.
+
+    What is kept is stretched so that squared deviations keep their mean.
+    """
+    samples, size = outputs.shape
+    kept = max(1, _MOST_OUTPUTS // samples)
+    if size <= kept:
+        return outputs
+    chosen = torch.randperm(size, generator=torch.Generator().manual_seed(0))[:kept]
+    return torch.index_select(outputs, 1, chosen.to(outputs.device)).mul((size / kept) ** 0.5)
 
 
 def _least_squares(slopes: np.ndarray, missing: np.ndarray, gains: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from qtaml.theory.allocation import ROUNDING_BOUND, saturation_ratio, water_fill
 from qtaml.theory.bit_contributions import bit_weights, lyapunov_ratio, variance_shares
 from qtaml.theory.error_law import ErrorLaw
 from qtaml.theory.linear_response import output_error, predicted_error, tensor_scores, uniform_error
-from qtaml.theory.rate_distortion import least_bits
+from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
 from qtaml.theory.saturation import boundary_slopes, error_ratio, interior_range
 from qtaml.theory.weight_error import characteristic_function, error_distribution, excess_kurtosis, skewness
 
@@ -22,11 +22,13 @@ __all__ = [
     "characteristic_function",
     "closed_forms",
     "encoding_forms",
+    "entropy_power",
     "error_distribution",
     "error_ratio",
     "excess_kurtosis",
     "interior_range",
     "least_bits",
+    "least_error",
     "lyapunov_ratio",
     "output_error",
     "predicted_error",

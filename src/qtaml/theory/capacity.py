@@ -44,8 +44,11 @@ def capacity(p01: float, p10: float) -> float:
     """
     a, b = _checks.probability("p01", p01), _checks.probability("p10", p10)
     seen = 1 - a - b
-    if abs(seen) < 1e-9:  # the capacity is of second order in `seen`, below 1e-18
+    if seen == 0:
         return 0.0
+    spread = (1 + a - b) * (1 - a + b) / 4
+    if abs(seen) < 4e-3 * spread:  # below, the difference of entropies loses digits, and the next order is not felt
+        return seen**2 / (8 * float(np.log(2)) * spread)
     entropy_0, entropy_1 = float(binary_entropy(a)), float(binary_entropy(b))
     # At the best input D(read given 0 || read) = D(read given 1 || read) = C, two linear equations in -log2 of the law
     # of what is read: its two probabilities sum to 1.

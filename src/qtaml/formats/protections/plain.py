@@ -67,6 +67,8 @@ class Ideal(BitProtection):
 class HardenedCell(BitProtection):
     """A larger cell, or one with a thicker barrier, with error rates of its own.
 
+    They are those of the window for which it was made, whatever fault model the plain cells are read under.
+
     Attributes:
         area: in plain cells.
         p01: probability of reading 1 where 0 is stored.

@@ -1,0 +1,95 @@
+"""Evenly spaced levels fitted to the weights: a readout of two numbers, for tensors too small to pay for a table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from qtaml.errors import ArgumentError
+from qtaml.faults import WordLaw
+from qtaml.formats.decision import least_error_regions
+from qtaml.formats.histogram import Histogram
+from qtaml.formats.transitions import central_moments
+
+Floats = NDArray[np.float64]
+
+_COARSE, _FINE = 7, 0.1
+"""Steps that are tried first, and how near the reach of all of them is then found, in steps."""
+_ROUNDS = 3
+_EVEN = 1e-9
+
+
+def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
+    """The evenly spaced levels of the least mean squared error that the search finds.
+
+    Each weight is stored as the label of the least expected squared error when read; the mean of what is read follows
+    that of the weights; and the step is searched.
+
+    Args:
+        histogram: the weights.
+        law: law of the word read, of at least one bit.
+
+    Returns:
+        (first, step): label u is read as first + step x u.
+
+    Raises:
+        ArgumentError: if the law has no bits.
+
+    Source:
+        theory.md 6.1, with the table bound to a straight line.
+
+    Example:
+        >>> weights = Histogram(np.array([-1.0, 1.0]), np.array([1.0, 1.0]))
+        >>> first, step = fit_even(weights, WordLaw.of_bits((0.1,), (0.1,)))
+        >>> round(first, 2), round(step, 2)
+        (-0.8, 1.6)
+    """
+    if not law.bits:
+        raise ArgumentError("law must have at least one bit, got none")
+    labels = np.arange(2**law.bits, dtype=np.float64)
+    mean, variance, *_ = central_moments(labels, law)
+    lines = _Lines(histogram, mean, variance + mean**2)
+    deviation = histogram.variance**0.5
+    if deviation == 0:
+        return histogram.mean, 0.0
+    widest = max(float(np.abs(histogram.points - histogram.mean).max()), deviation)
+    steps = 2 / len(labels) * np.geomspace(deviation, 2 * widest, _COARSE)
+    place = int(np.argmin([lines.fitted(step)[0] for step in steps]))
+    low, high = np.log(steps[[max(place - 1, 0), min(place + 1, _COARSE - 1)]])
+    found = optimize.minimize_scalar(
+        lambda log: lines.fitted(np.exp(log))[0],
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": _FINE / len(labels)},
+    )
+    step = float(np.exp(found.x))
+    return lines.fitted(step)[1], step
+
+
+def evenly_spaced(table: Sequence[float]) -> bool:
+    """Whether neighbouring labels are read as values at equal distances, so that two numbers tell the whole table."""
+    return len(table) > 1 and bool(np.ptp(np.diff(table)) <= _EVEN * np.abs(table).max())
+
+
+class _Lines:
+    """Straight readouts of one law, and what they leave of the weights of a histogram."""
+
+    def __init__(self, histogram: Histogram, mean: Floats, square: Floats) -> None:
+        shares = histogram.counts / histogram.counts.sum()
+        self.points, self.center = histogram.points, histogram.mean
+        self.cumulated = np.pad(np.cumsum([shares, shares * self.points], axis=1), ((0, 0), (1, 0)))
+        self.mean, self.square = mean, square
+
+    def fitted(self, step: float) -> tuple[float, float]:
+        """(mean squared error but for a constant, first value) of the best readout with a step."""
+        first = self.center - step * (len(self.mean) - 1) / 2
+        for _ in range(_ROUNDS):
+            second = first**2 + 2 * first * step * self.mean + step**2 * self.square
+            regions, stored = least_error_regions(first + step * self.mean, second)
+            places = np.concatenate(([0], np.searchsorted(self.points, regions, side="right"), [len(self.points)]))
+            share, total = np.diff(self.cumulated[:, places], axis=1)
+            read = float(share @ self.mean[stored])
+            first = self.center - step * read
+        error = step**2 * float(share @ self.square[stored]) + 2 * first * step * read + first**2
+        return error - 2 * float(total @ (first + step * self.mean[stored])), first
