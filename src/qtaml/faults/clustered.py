@@ -9,6 +9,7 @@ import torch
 from qtaml import _checks
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw
 from qtaml.faults.independent import PerBit
+from qtaml.faults.sampler import check_words
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ class _Runs(FaultModel):
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
     ) -> torch.Tensor:
-        # Under one seed, words of zeros and of ones show which bits would rise and which would fall.
+        check_words(words, bits, in_place=in_place)
         zeros = torch.zeros(-(-words.numel() // self.size), dtype=words.dtype, device=words.device)
-        ones = torch.full_like(zeros, 2**bits - 1)
-        rising = self._spread(self.one.corrupt(zeros, bits=bits, seed=seed), words)
-        falling = self._spread(self.one.corrupt(ones, bits=bits, seed=seed) ^ ones, words)
-        mask = rising ^ ((rising ^ falling) & words)
+        mask = self._spread(self.one.corrupt(zeros, bits=bits, seed=seed), words)
+        if self.one.p01 != self.one.p10:
+            # Under one seed, words of zeros and of ones show which bits would rise and which would fall.
+            ones = torch.full_like(zeros, 2**bits - 1)
+            falling = self._spread(self.one.corrupt(ones, bits=bits, seed=seed) ^ ones, words)
+            mask ^= (mask ^ falling) & words
         return words.bitwise_xor_(mask) if in_place else words ^ mask
 
     def _spread(self, errors: torch.Tensor, words: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
-from qtaml.faults.sampler import flip, flip_asymmetric
+from qtaml.faults.sampler import flip_asymmetric
 
 _ALMOST_HALF = math.nextafter(0.5, 0.0)
 
@@ -66,8 +66,6 @@ class PerBit(FaultModel):
     ) -> torch.Tensor:
         """Words as read once; see `FaultModel.corrupt`."""
         check_bits(bits, len(self.p01))
-        if self.p01 == self.p10:
-            return flip(words, self.p01, seed=seed, in_place=in_place)
         return flip_asymmetric(words, self.p01, self.p10, seed=seed, in_place=in_place)
 
 
