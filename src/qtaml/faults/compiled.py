@@ -22,7 +22,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _ONE = np.uint64(1)
 _3, _11, _24, _27, _30, _31, _40 = (np.uint64(shift) for shift in (3, 11, 24, 27, 30, 31, 40))
-_16, _56, _TWO_BYTES, _GATHER = (np.uint64(n) for n in (16, 56, 0xFFFF, 0x0102040810204080))
+_8, _16, _56, _BYTE, _TWO_BYTES = (np.uint64(n) for n in (8, 16, 56, 0xFF, 0xFFFF))
+_GATHER = np.uint64(0x0102040810204080)
 _GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _SLOT_SHIFT = np.uint64(16 - (SLOTS.bit_length() - 1))
 
@@ -205,6 +206,7 @@ def static_blocks(
     chip: Lanes,
     ties: Lanes,
     element: int,
+    asymmetric: bool,
     whole: Bytes,
     rest: Floats,
 ) -> None:
@@ -216,7 +218,8 @@ def static_blocks(
     numbers, wrong = uniforms.view(np.uint8), np.empty(8 * LANES, np.uint8)
     tied = np.empty(8 * LANES, np.uint8)
     lanes_wrong, lanes_tied = wrong.view(np.uint64), tied.view(np.uint64)
-    table, ones = whole.reshape(-1), whole.size // 2
+    table, ones = whole.reshape(-1), np.uint64(whole.size // 2)
+    lanes_bounds = bounds.view(np.uint64)
     for block in range(first, last):
         _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
         _start_lanes(d, e, f, chip, block * STREAMS_OF_A_BLOCK)
@@ -228,17 +231,29 @@ def static_blocks(
                 classes[lane], d[lane], e[lane], f[lane] = _next(d[lane], e[lane], f[lane], counter)
             counter += _ONE
             for lane in range(before.size):
-                held, place = np.int64(before[lane]), lane % element << 11
-                cells, of_cells = kinds[8 * lane : 8 * lane + 8], bounds[8 * lane : 8 * lane + 8]
-                for bit in range(8):
-                    side = ones if held >> bit & 1 else 0
-                    of_cells[bit] = table[side + place + (bit << 8) + np.int64(cells[bit])]
+                # Unsigned, so that an index needs no check for being counted from the end.
+                place = np.uint64(lane & (element - 1)) << _11
+                kind, held, of_cells = classes[lane], np.uint64(before[lane]), np.uint64(0)
+                if asymmetric:
+                    for bit in range(8):
+                        shift = np.uint64(bit)
+                        side = ((held >> shift) & _ONE) * ones
+                        bound = table[side + place + (shift << _8) + (kind & _BYTE)]
+                        of_cells |= np.uint64(bound) << (_8 * shift)
+                        kind >>= _8
+                else:
+                    for bit in range(8):
+                        shift = np.uint64(bit)
+                        bound = table[place + (shift << _8) + (kind & _BYTE)]
+                        of_cells |= np.uint64(bound) << (_8 * shift)
+                        kind >>= _8
+                lanes_bounds[lane] = of_cells
             for cell in range(8 * LANES):
                 wrong[cell] = numbers[cell] < bounds[cell]
                 tied[cell] = numbers[cell] == bounds[cell]
             for lane in range(before.size):
                 if lanes_tied[lane]:
-                    _decide_ties(wrong, tied, 8 * lane, ties, start + lane, before[lane], lane % element, kinds, rest)
+                    _decide_ties(wrong, tied, 8 * lane, ties, start + lane, before[lane], lane & (element - 1), kinds, rest)
             for lane in range(before.size):
                 # The lowest bits of 8 bytes, side by side in the highest byte.
                 after[lane] = before[lane] ^ np.uint8(lanes_wrong[lane] * _GATHER >> _56)

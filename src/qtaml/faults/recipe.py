@@ -66,6 +66,7 @@ class StaticRecipe(NamedTuple):
     """
 
     element: int
+    asymmetric: bool
     whole: NDArray[np.uint8]
     rest: Floats
 
@@ -165,7 +166,7 @@ def static_recipe(p01: Sequence[Sequence[float]], p10: Sequence[Sequence[float]]
     scaled = np.zeros((2, 8 * element, 256))
     scaled[:, : rates.shape[1]] = 256 * np.repeat(rates, 256 // rates.shape[2], axis=2)
     whole = np.minimum(np.floor(scaled), 255)
-    return StaticRecipe(element, whole.astype(np.uint8), scaled - whole)
+    return StaticRecipe(element, not np.array_equal(p01, p10), whole.astype(np.uint8), scaled - whole)
 
 
 @lru_cache(maxsize=64)

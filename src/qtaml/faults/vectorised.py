@@ -103,6 +103,7 @@ def static_blocks(
     chip: Lanes,
     ties: Lanes,
     element: int,
+    asymmetric: bool,
     whole: Bytes,
     rest: Floats,
 ) -> None:
@@ -115,7 +116,8 @@ def static_blocks(
         for row in range(-(-min(span.stop - span.start, BLOCK) // LANES)):
             stored = words[:, row]
             place = planes + classes.next().view(np.uint8).reshape(len(blocks), LANES, 8)
-            place += np.unpackbits(stored[..., np.newaxis], axis=2, bitorder="little") * np.int64(whole[0].size)
+            if asymmetric:
+                place += np.unpackbits(stored[..., np.newaxis], axis=2, bitorder="little") * np.int64(whole[0].size)
             number, bound = numbers.next().view(np.uint8).reshape(place.shape), whole.reshape(-1)[place]
             wrong = number < bound
             block, lane, bit = np.nonzero(number == bound)
