@@ -25,7 +25,8 @@ _3, _11, _24, _27, _30, _31, _40 = (np.uint64(shift) for shift in (3, 11, 24, 27
 _8, _16, _56, _BYTE, _TWO_BYTES = (np.uint64(n) for n in (8, 16, 56, 0xFF, 0xFFFF))
 _GATHER = np.uint64(0x0102040810204080)
 _GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-_SLOT_SHIFT = np.uint64(16 - (SLOTS.bit_length() - 1))
+_SLOT_BITS, _SLOT_SHIFT = np.uint64(SLOTS.bit_length() - 1), np.uint64(17 - SLOTS.bit_length())
+_UNDECIDED = np.uint64(UNDECIDED)
 
 
 def _compiled(function: Function) -> Function:
@@ -276,28 +277,30 @@ def transition_blocks(
     """Blocks of `source`, of words of 8 or 16 bits, with the errors of a `TransitionRecipe`."""
     a, b, c = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
     draws = (shifts.size + 3) // 4
-    uniforms = np.empty((draws, LANES), np.uint64)
+    uniforms, table = np.empty(draws * LANES, np.uint64), slots.reshape(-1)
+    masks = ((1 << widths) - 1).astype(np.uint64)
     for block in range(first, last):
         _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
         counter = np.uint64(WARM_UP + 1)
         for start in range(block * BLOCK, min((block + 1) * BLOCK, source.size), LANES):
             for draw in range(draws):
+                drawn = uniforms[draw * LANES : (draw + 1) * LANES]
                 for lane in range(LANES):
-                    uniforms[draw, lane], a[lane], b[lane], c[lane] = _next(a[lane], b[lane], c[lane], counter)
+                    drawn[lane], a[lane], b[lane], c[lane] = _next(a[lane], b[lane], c[lane], counter)
                 counter += _ONE
-            for lane in range(min(LANES, source.size - start)):
-                word = np.int64(source[start + lane])
-                read = 0
+            before, after = source[start : start + LANES], target[start : start + LANES]
+            for lane in range(before.size):
+                word, read = np.uint64(before[lane]), np.uint64(0)
                 for cell in range(shifts.size):
-                    stored = word >> shifts[cell] & ((1 << widths[cell]) - 1)
-                    uniform = uniforms[cell // 4, lane] >> np.uint64(16 * (cell % 4)) & _TWO_BYTES
-                    slot = np.int64(uniform >> _SLOT_SHIFT)
-                    label = np.int64(slots[cell, stored, slot])
-                    if label == UNDECIDED:
+                    stored = (word >> np.uint64(shifts[cell])) & masks[cell]
+                    uniform = uniforms[(cell & ~3) * (LANES // 4) + lane] >> np.uint64(16 * (cell & 3)) & _TWO_BYTES
+                    slot = uniform >> _SLOT_SHIFT
+                    label = np.uint64(table[((np.uint64(16 * cell) + stored) << _SLOT_BITS) | slot])
+                    if label == _UNDECIDED:
                         inside = _uniform(ties, 16 * (start + lane) + cell)
                         place = 0
-                        while bounds[cell, stored, place] - slot <= inside:
+                        while bounds[cell, stored, place] - np.float64(slot) <= inside:
                             place += 1
-                        label = np.int64(labels[cell, stored, place])
-                    read |= label << shifts[cell]
-                target[start + lane] = read
+                        label = np.uint64(labels[cell, stored, place])
+                    read |= label << np.uint64(shifts[cell])
+                after[lane] = read
