@@ -32,7 +32,7 @@ class Clustered(AllBitsAlike):
 
     Example:
         >>> Clustered(0.3, size=3).corrupt(torch.zeros(8, dtype=torch.uint8), bits=4, seed=1)
-        tensor([ 5,  5,  5,  8,  8,  8, 10, 10], dtype=torch.uint8)
+        tensor([10, 10, 10, 12, 12, 12,  0,  0], dtype=torch.uint8)
     """
 
     p: float

@@ -6,7 +6,7 @@ state. It passes the usual batteries of tests.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from qtaml.faults.recipe import BLOCK, DIGITS, LANES, SLOTS, STREAMS_OF_A_BLOCK, UNDECIDED, WARM_UP, Floats
 
 Bytes = NDArray[np.uint8]
+Lane = np.uint64
 Lanes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint8] | NDArray[np.uint16]
@@ -32,20 +33,20 @@ _UNDECIDED = np.uint64(UNDECIDED)
 def _compiled(function: Function) -> Function:
     """Compile at the first call, and keep the result on disk where there is a place for it."""
     try:
-        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        return cast(Function, njit(nogil=True, cache=True)(function))
     except RuntimeError:  # no folder can be written to
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+        return cast(Function, njit(nogil=True)(function))
 
 
 @_compiled
-def _next(a, b, c, counter):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _next(a: Lane, b: Lane, c: Lane, counter: Lane) -> tuple[Lane, Lane, Lane, Lane]:
     """One step of SFC64: the number drawn, and the state after it."""
     drawn = a + b + counter
     return drawn, b ^ (b >> _11), c + (c << _3), ((c << _24) | (c >> _40)) + drawn
 
 
 @_compiled
-def _started(key, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _started(key: Lanes, number: int) -> tuple[Lane, Lane, Lane]:
     """State of a stream after its warm-up."""
     a, b, c, counter = key[0], key[1], np.uint64(number), _ONE
     for _ in range(WARM_UP):
@@ -66,7 +67,7 @@ def _start_lanes(a: Lanes, b: Lanes, c: Lanes, key: Lanes, first: int) -> None:
 
 
 @_compiled
-def _uniform(key, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _uniform(key: Lanes, index: int) -> np.float64:
     """A number in [0, 1) that belongs to an index: two rounds of SplitMix64. For the few draws that need more bits."""
     x = key[0] + np.uint64(index) * _GOLDEN
     for k in range(2):
@@ -79,7 +80,9 @@ def _uniform(key, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
 
 
 @_compiled
-def _draw_digits(error: Lanes, stored: Lanes, rows: int, key: Lanes, block: int, asymmetric: bool, digits: Lanes) -> None:
+def _draw_digits(
+    error: Lanes, stored: Lanes, rows: int, key: Lanes, block: int, asymmetric: bool, digits: Lanes
+) -> None:
     """Errors of probability m/256: from the last digit up, a one is `or` of a random bit and a zero is `and`."""
     a, b, c = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
     _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
@@ -134,7 +137,7 @@ def _draw_events(events: Bytes, element: int, key: Lanes, number: int, bit: int,
             drawn >>= _16
             before = events[place]
             events[place] = before | flag
-            missing -= np.int64(((before >> position) & 1) ^ 1)
+            missing -= int(before >> position & 1 ^ 1)
 
 
 @_compiled
@@ -187,7 +190,15 @@ def flip_blocks(
 
 @_compiled
 def _decide_ties(
-    wrong: Bytes, tied: Bytes, first: int, ties: Lanes, byte: int, held: int, plane: int, kinds: Bytes, rest: Floats
+    wrong: Bytes,
+    tied: Bytes,
+    first: int,
+    ties: Lanes,
+    byte: int,
+    held: np.uint8,
+    plane: int,
+    kinds: Bytes,
+    rest: Floats,
 ) -> None:
     """Cells of one byte of memory whose random byte equals the bound take another random number."""
     for bit in range(8):
@@ -254,7 +265,8 @@ def static_blocks(
                 tied[cell] = numbers[cell] == bounds[cell]
             for lane in range(before.size):
                 if lanes_tied[lane]:
-                    _decide_ties(wrong, tied, 8 * lane, ties, start + lane, before[lane], lane & (element - 1), kinds, rest)
+                    plane = lane & (element - 1)
+                    _decide_ties(wrong, tied, 8 * lane, ties, start + lane, before[lane], plane, kinds, rest)
             for lane in range(before.size):
                 # The lowest bits of 8 bytes, side by side in the highest byte.
                 after[lane] = before[lane] ^ np.uint8(lanes_wrong[lane] * _GATHER >> _56)

@@ -30,7 +30,7 @@ class PerBit(FaultModel):
     Example:
         >>> words = torch.zeros(3, dtype=torch.uint8)
         >>> PerBit((0.0, 0.25)).corrupt(words, bits=2, seed=1)
-        tensor([0, 0, 2], dtype=torch.uint8)
+        tensor([2, 0, 0], dtype=torch.uint8)
     """
 
     p01: tuple[float, ...]

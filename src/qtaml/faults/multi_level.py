@@ -110,9 +110,7 @@ class MultiLevel(FaultModel):
         return self.groups
 
 
-def _read_elsewhere(
-    words: torch.Tensor, groups: Sequence[tuple[tuple[float, ...], ...]], seed: int
-) -> torch.Tensor:
+def _read_elsewhere(words: torch.Tensor, groups: Sequence[tuple[tuple[float, ...], ...]], seed: int) -> torch.Tensor:
     """Words read on any device, with other bits of the same law: the label whose share holds a uniform number."""
     generator = torch_generator(seed, "multi-level", device=words.device)
     stored_words = words.int()

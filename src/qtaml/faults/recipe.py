@@ -149,7 +149,7 @@ def binomial_tails(trials: int, q: float) -> Floats:
         return np.empty(0)
     most = min(trials, int(trials * q + 14 * (trials * q) ** 0.5 + 60))
     count = np.arange(1, most + 1)
-    tails: Floats = special.betainc(count, trials - count + 1, q)
+    tails = np.asarray(special.betainc(count, trials - count + 1, q), dtype=np.float64)
     return tails[tails > _SMALLEST_TAIL]
 
 

@@ -1,8 +1,7 @@
-"""The kernels of the sampler in NumPy, for where Numba cannot be imported: the same bits as `compiled`, a few times slower."""
+"""The kernels of the sampler in NumPy, for where Numba cannot be imported: slower, but the same bits as `compiled`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,6 @@ Bytes = NDArray[np.uint8]
 Lanes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint8] | NDArray[np.uint16]
-AnyWords = TypeVar("AnyWords", NDArray[np.uint8], NDArray[np.uint16])
 
 _BLOCKS_AT_A_TIME = 128
 _GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
@@ -111,7 +109,7 @@ def static_blocks(
     # Place in the tables of each of the 8 cells of neighbouring bytes.
     planes = ((np.arange(LANES) % element * 8)[:, np.newaxis] + np.arange(8)) << 8
     for blocks, span in _batches(first, last, source.size):
-        words = _padded(source, blocks, span)
+        words = _padded(source, blocks, span).view(np.uint8)
         numbers, classes = _lanes(key, blocks), _lanes(chip, blocks)
         for row in range(-(-min(span.stop - span.start, BLOCK) // LANES)):
             stored = words[:, row]
@@ -169,9 +167,9 @@ def _batches(first: int, last: int, size: int) -> Iterator[tuple[Ints, slice]]:
         yield np.arange(start, stop), slice(start * BLOCK, min(stop * BLOCK, size))
 
 
-def _padded(source: AnyWords, blocks: Ints, span: slice) -> AnyWords:
+def _padded(source: Words, blocks: Ints, span: slice) -> Words:
     """Whole blocks of words, as many side by side as there are lanes."""
-    words = np.zeros(len(blocks) * BLOCK, source.dtype)
+    words: Words = np.zeros(len(blocks) * BLOCK, source.dtype)
     words[: span.stop - span.start] = source[span]
     return words.reshape(len(blocks), -1, LANES)
 
@@ -213,12 +211,12 @@ def _event_words(streams: Streams, words: int, kinds: Sequence[Floats], seen: ND
     counts = [np.searchsorted(-tails, -drawn, side="left") for tails, drawn in zip(kinds, uniform, strict=True)]
     places = np.empty((len(kinds), uniform.shape[1], 0), np.uint16)
     result = []
-    for kind, missing in enumerate(counts):
-        taken, found = np.zeros_like(missing), [np.empty(0, np.int64)]
+    for kind, count in enumerate(counts):
+        missing, taken, found = count, np.zeros_like(count), [np.empty(0, np.int64)]
         while missing.any():
             needed = taken + missing
             if needed.max() > places.shape[2]:
-                most = max(needed.max(), *(count.max() for count in counts)) + 8
+                most = max(needed.max(), *map(np.max, counts)) + 8
                 more = np.stack([streams.next() for _ in range(-(-(most - places.shape[2]) // 4))], axis=1)
                 places = np.concatenate([places, more.view(np.uint16).reshape(*uniform.shape, -1)], axis=2)
             columns = np.arange(needed.max())
@@ -244,4 +242,4 @@ def _uniform(key: Lanes, index: Ints) -> Floats:
         x ^= x >> np.uint64(31)
         if rounds == 0:
             x ^= key[1]
-    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.asarray((x >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
