@@ -5,6 +5,7 @@ seeds) although the law is right; what each would find is said in its docstring.
 """
 
 import itertools
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -304,16 +305,19 @@ def test_words_of_another_dtype_are_refused(bits: int, dtype: torch.dtype) -> No
         flip(torch.zeros(3, dtype=dtype), [0.1] * bits, seed=0)
 
 
+@pytest.mark.parametrize("kernels", [compiled, vectorised], ids=["compiled", "vectorised"])
 @pytest.mark.parametrize("bits", [3, 11])
-def test_words_wider_than_their_format_are_refused(bits: int) -> None:
-    """By every fault model, before anything is drawn or overwritten; the message says which word it is."""
-    words = torch.tensor([0, 2**bits, 1]).to(word_dtype(bits))
-    kept = words.clone()
+def test_bits_beyond_the_word_stay_as_stored(bits: int, kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under every fault model: a tensor of several formats is read as a whole under each of them."""
+    monkeypatch.setattr(sampler, "kernels", lambda: kernels)
+    words = torch.arange(2**16).to(torch.int32).bitwise_and(255 if bits <= 8 else 2**16 - 1).to(word_dtype(bits))
+    narrow = (words.int() & 2**bits - 1).to(words.dtype)
     faults = [Uniform(0.1), Asymmetric(0.1, 0.2), Clustered(0.1, 2), StaticCells((0.1, 0.2)), TensorVariation(0.1, 0.5)]
-    for fault in [*faults, MultiLevel((((0.9, 0.1), (0.1, 0.9)),))]:
-        with pytest.raises(ArgumentError, match=f"words must be below {2**bits}, .* got {2**bits}"):
-            fault.corrupt(words, bits=bits, seed=0, in_place=True)
-    assert torch.equal(words, kept)
+    for fault in [*faults, MultiLevel((((0.9, 0.1), (0.2, 0.8)),))]:
+        read = fault.corrupt(words, bits=bits, seed=0)
+        assert torch.equal(read.int() >> bits, words.int() >> bits)
+        assert torch.equal(read.int() & 2**bits - 1, fault.corrupt(narrow, bits=bits, seed=0).int())
+        assert not torch.equal(read, words)
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")

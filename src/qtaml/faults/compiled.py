@@ -291,6 +291,7 @@ def transition_blocks(
     draws = (shifts.size + 3) // 4
     uniforms, table = np.empty(draws * LANES, np.uint64), slots.reshape(-1)
     masks = ((1 << widths) - 1).astype(np.uint64)
+    beyond = ~np.uint64((1 << (shifts[-1] + widths[-1])) - 1)
     for block in range(first, last):
         _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
         counter = np.uint64(WARM_UP + 1)
@@ -302,7 +303,8 @@ def transition_blocks(
                 counter += _ONE
             before, after = source[start : start + LANES], target[start : start + LANES]
             for lane in range(before.size):
-                word, read = np.uint64(before[lane]), np.uint64(0)
+                word = np.uint64(before[lane])
+                read = word & beyond
                 for cell in range(shifts.size):
                     stored = (word >> np.uint64(shifts[cell])) & masks[cell]
                     uniform = uniforms[(cell & ~3) * (LANES // 4) + lane] >> np.uint64(16 * (cell & 3)) & _TWO_BYTES

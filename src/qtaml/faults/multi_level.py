@@ -125,7 +125,7 @@ def _read_elsewhere(words: torch.Tensor, groups: Sequence[tuple[tuple[float, ...
             label += uniform >= column[stored.long()]
         result |= label << start
         start += width
-    return result.to(words.dtype)
+    return (result | stored_words >> start << start).to(words.dtype)
 
 
 def _is_sure(protection: Residual) -> bool:

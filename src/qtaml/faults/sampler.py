@@ -84,7 +84,7 @@ def flip(words: torch.Tensor, probabilities: Sequence[float], *, seed: int, in_p
     """Words with independent bit errors, each bit position with its own probability.
 
     Args:
-        words: contiguous or not, of `word_dtype(len(probabilities))`.
+        words: contiguous or not, of `word_dtype(len(probabilities))`; bits beyond the probabilities stay as stored.
         probabilities: as for `error_mask`.
         seed: as for `error_mask`.
         in_place: overwrite `words` instead of returning new ones.
@@ -93,7 +93,7 @@ def flip(words: torch.Tensor, probabilities: Sequence[float], *, seed: int, in_p
         The words as read.
 
     Raises:
-        ArgumentError: if the words have another dtype or more bits, or overlap themselves and are to be overwritten; or
+        ArgumentError: if the words have another dtype, or overlap themselves and are to be overwritten; or
             as `error_mask`.
 
     Example:
@@ -161,17 +161,13 @@ def read_transitions(
 
 
 def check_words(words: torch.Tensor, bits: int, *, in_place: bool = False) -> None:
-    """Check that words are of `bits` bits, and may be overwritten if they are to be.
+    """Check that words can hold `bits` bits, and may be overwritten if they are to be; bits beyond stay as stored.
 
     Raises:
         ArgumentError: if not.
     """
     if words.dtype != word_dtype(bits):
         raise ArgumentError(f"words of {bits} bits must be {word_dtype(bits)}, got {words.dtype}")
-    if bits not in (8, 16) and words.numel():
-        largest = int(words.detach().cpu().numpy().max())
-        if largest >> bits:
-            raise ArgumentError(f"words must be below {2**bits}, as words of {bits} bits are, got {largest}")
     if in_place and any(stride == 0 and size > 1 for stride, size in zip(words.stride(), words.shape, strict=True)):
         raise ArgumentError("words must not share memory with each other to be overwritten; give a clone")
 

@@ -143,7 +143,8 @@ def transition_blocks(
         words = _padded(source, blocks, span)
         streams = _lanes(key, blocks)
         for row in range(-(-min(span.stop - span.start, BLOCK) // LANES)):
-            stored_words, read = words[:, row].astype(np.int64), np.zeros((len(blocks), LANES), np.int64)
+            stored_words = words[:, row].astype(np.int64)
+            read = stored_words & (-1 << int(shifts[-1] + widths[-1]))
             for cell, (shift, width) in enumerate(zip(shifts.tolist(), widths.tolist(), strict=True)):
                 if cell % 4 == 0:
                     drawn = streams.next().view(np.uint16).reshape(len(blocks), LANES, 4)
