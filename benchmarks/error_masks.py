@@ -1,49 +1,88 @@
-"""Time the error sampler against the plain reference and a copy, all in one run: python benchmarks/error_masks.py."""
+"""Errors in 10 million stored words: against the plain way in PyTorch, a copy, and one thread."""
 
-import time
+from functools import partial
+from unittest.mock import patch
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from qtaml.faults import error_mask
+from benchmarks.harness import Measurement, median_seconds, medians, threads
+from qtaml.faults import (
+    Asymmetric,
+    Clustered,
+    FaultModel,
+    MultiLevel,
+    Ramp,
+    StaticCells,
+    TensorVariation,
+    error_mask,
+    sampler,
+    vectorised,
+)
 
-WORDS = 10_000_000
+PROBABILITIES = (1e-9, 1e-6, 1e-3, 0.01, 0.015, 0.1, 0.5)
+TO_A_NEIGHBOUR = 0.05
 
 
-def plain_mask(p: float) -> torch.Tensor:
-    """The plain reference: one float32 uniform number for each bit."""
-    mask = torch.zeros(WORDS, dtype=torch.uint8)
+def plain_mask(words: int, p: float) -> torch.Tensor:
+    """The plain way: one float32 uniform number for each bit."""
+    mask = torch.zeros(words, dtype=torch.uint8)
     for bit in range(8):
-        mask |= (torch.rand(WORDS) < p).to(torch.uint8) << bit
+        mask |= (torch.rand(words) < p).to(torch.uint8) << bit
     return mask
 
 
-def seconds(work, repeats: int = 5) -> float:
-    """Least time of several runs, after one to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def neighbour_levels() -> MultiLevel:
+    """Cells of 16 levels, each read as either neighbour now and then."""
+    p = TO_A_NEIGHBOUR
+    rows = [[p * (abs(i - j) == 1) for j in range(16)] for i in range(16)]
+    for i, row in enumerate(rows):
+        row[i] = 1 - sum(row)
+    return MultiLevel((tuple(map(tuple, rows)),))
 
 
-def main() -> None:
-    """Print a table: one row for each flip probability."""
-    words = torch.zeros(WORDS, dtype=torch.uint8)
+def faults() -> dict[str, FaultModel]:
+    """The fault models timed, by name."""
+    return {
+        "one rate for each bit (ramp)": Ramp(0.1),
+        "asymmetric": Asymmetric(0.02, 0.2),
+        "clusters of 4": Clustered(0.1, 4),
+        "a rate for each tensor": TensorVariation(0.1, 0.5),
+        "static cells, 2 classes": StaticCells((0.0, 0.2)),
+        "static cells, 256 lognormal classes": StaticCells.lognormal(0.1, 1.0),
+        "multi-level, 4 bits a cell": neighbour_levels(),
+    }
+
+
+def measure(quick: bool = False) -> list[Measurement]:
+    """Masks at several probabilities, on two threads and in NumPy, and words read under each fault model."""
+    size, repetitions = (100_000, 1) if quick else (10_000_000, 5)
+    words = torch.randint(0, 256, (size,), dtype=torch.uint8)
     out = torch.empty_like(words)
-    copy = seconds(words.clone)
-    table = Table(title=f"error masks of {WORDS:,} words of 8 bits, {torch.get_num_threads()} thread(s)")
-    for column in ("p", "qtaml", "plain reference", "reference / qtaml", "qtaml / copy"):
-        table.add_column(column, justify="right")
-    for p in (1e-6, 1e-3, 0.01, 0.1, 0.3):
-        mine = seconds(lambda p=p: error_mask((WORDS,), [p] * 8, seed=0, out=out))
-        plain = seconds(lambda p=p: plain_mask(p), repeats=3)
-        table.add_row(f"{p:g}", f"{mine:.3f} s", f"{plain:.3f} s", f"{plain / mine:.1f}", f"{mine / copy:.0f}")
-    Console().print(table)
+    rows = []
 
+    def row(what: str, seconds: float, reference: str, reference_seconds: float, note: str = "") -> None:
+        rows.append(Measurement("error masks", what, size, "words", seconds, reference, reference_seconds, note))
 
-if __name__ == "__main__":
-    main()
+    def draw(p: float) -> torch.Tensor:
+        return error_mask((size,), [p] * 8, seed=0, out=out)
+
+    for p in PROBABILITIES:
+        one_draw = partial(draw, p)
+        with threads(1):
+            plain, copy, one = medians([partial(plain_mask, size, p), words.clone, one_draw], repetitions)
+            with patch.object(sampler, "kernels", lambda: vectorised):
+                numpy = median_seconds(one_draw, repetitions)
+        with threads(2):
+            two = median_seconds(one_draw, repetitions)
+        row(f"p = {p:g}", one, "plain PyTorch", plain, f"{one / copy:.1f} copies")
+        row(f"p = {p:g}, in NumPy", numpy, "plain PyTorch", plain)
+        row(f"p = {p:g}, 2 threads", two, "1 thread", one)
+    for name, fault in faults().items():
+        one_read = partial(fault.corrupt, words, seed=0, place="a")
+        with threads(1):
+            plain, copy, one = medians([partial(plain_mask, size, 0.1), words.clone, one_read], repetitions)
+        with threads(2):
+            two = median_seconds(one_read, repetitions)
+        row(name, one, "plain PyTorch, uniform", plain, f"{one / copy:.1f} copies")
+        row(f"{name}, 2 threads", two, "1 thread", one)
+    return rows

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -149,13 +150,24 @@ class AllBitsAlike(FaultModel):
 
     def behind(self, protections: Sequence[Residual]) -> FaultModel:
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
-        return self.for_bits(len(protections)).behind(protections)
+        return _behind(self, tuple(protections))
 
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
     ) -> torch.Tensor:
         """Words as read once; see `FaultModel.corrupt`."""
-        return self.for_bits(bits).corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
+        return _for_bits(self, bits).corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
+
+
+# A network is read thousands of times under one fault model and a few protections.
+@lru_cache(maxsize=64)
+def _for_bits(fault: AllBitsAlike, bits: int) -> FaultModel:
+    return fault.for_bits(bits)
+
+
+@lru_cache(maxsize=256)
+def _behind(fault: AllBitsAlike, protections: tuple[Residual, ...]) -> FaultModel:
+    return _for_bits(fault, len(protections)).behind(protections)
 
 
 def check_bits(bits: int, known: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
-from qtaml.faults.sampler import flip, flip_asymmetric
+from qtaml.faults.sampler import flip_asymmetric
 
 _ALMOST_HALF = math.nextafter(0.5, 0.0)
 
@@ -30,7 +30,7 @@ class PerBit(FaultModel):
     Example:
         >>> words = torch.zeros(3, dtype=torch.uint8)
         >>> PerBit((0.0, 0.25)).corrupt(words, bits=2, seed=1)
-        tensor([0, 0, 2], dtype=torch.uint8)
+        tensor([2, 0, 0], dtype=torch.uint8)
     """
 
     p01: tuple[float, ...]
@@ -70,8 +70,6 @@ class PerBit(FaultModel):
     ) -> torch.Tensor:
         """Words as read once; see `FaultModel.corrupt`."""
         check_bits(bits, len(self.p01))
-        if self.p01 == self.p10:
-            return flip(words, self.p01, seed=seed, in_place=in_place)
         return flip_asymmetric(words, self.p01, self.p10, seed=seed, in_place=in_place)
 
 

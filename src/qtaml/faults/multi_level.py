@@ -12,9 +12,8 @@ from qtaml._random import torch_generator
 from qtaml.device import MultiLevelCell
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel, Residual, WordLaw
-from qtaml.faults.sampler import word_dtype
-
-_WORDS_PER_DRAW = 1 << 20
+from qtaml.faults.recipe import transition_recipe
+from qtaml.faults.sampler import check_words, read_transitions
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,12 @@ class MultiLevel(FaultModel):
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
     ) -> torch.Tensor:
         """Words as read once; see `FaultModel.corrupt`."""
-        if words.dtype != word_dtype(bits):
-            raise ArgumentError(f"words of {bits} bits must be {word_dtype(bits)}, got {words.dtype}")
-        groups = [torch.tensor(group, dtype=torch.float64, device=words.device) for group in self._for_bits(bits)]
-        generator = torch_generator(seed, "multi-level", device=words.device)
-        flat = words.reshape(-1)
-        read = [_read(part.int(), groups, generator).to(words.dtype) for part in flat.split(_WORDS_PER_DRAW)]  # type: ignore[no-untyped-call]
-        result = torch.cat(read).reshape(words.shape) if read else words.clone()
-        return words.copy_(result) if in_place else result
+        check_words(words, bits, in_place=in_place)
+        groups = self._for_bits(bits)
+        if words.device.type == "cpu":
+            return read_transitions(words, transition_recipe(groups), seed=seed, in_place=in_place)
+        read = _read_elsewhere(words, groups, seed)
+        return words.copy_(read) if in_place else read
 
     def _for_bits(self, bits: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
         widths = [len(group).bit_length() - 1 for group in self.groups]
@@ -120,20 +117,22 @@ class MultiLevel(FaultModel):
         return self.groups * (bits // sum(widths))
 
 
-def _read(words: torch.Tensor, groups: Sequence[torch.Tensor], generator: torch.Generator) -> torch.Tensor:
-    """Every cell of every word read once: the label whose share of [0, 1) holds a uniform number."""
-    result, start = torch.zeros_like(words), 0
+def _read_elsewhere(words: torch.Tensor, groups: Sequence[tuple[tuple[float, ...], ...]], seed: int) -> torch.Tensor:
+    """Words read on any device, with other bits of the same law: the label whose share holds a uniform number."""
+    generator = torch_generator(seed, "multi-level", device=words.device)
+    stored_words = words.int()
+    result, start = torch.zeros_like(stored_words), 0
     for group in groups:
         width = len(group).bit_length() - 1
-        bounds = group.cumsum(1)[:, :-1]
-        stored = words >> start & len(group) - 1
+        bounds = torch.tensor(group, dtype=torch.float64, device=words.device).cumsum(1)[:, :-1]
+        stored = stored_words >> start & len(group) - 1
         uniform = torch.rand(words.shape, dtype=torch.float64, device=words.device, generator=generator)
-        label = torch.zeros_like(words)
+        label = torch.zeros_like(stored)
         for column in bounds.T:
             label += uniform >= column[stored.long()]
         result |= label << start
         start += width
-    return result
+    return (result | stored_words >> start << start).to(words.dtype)
 
 
 def _with_protected_bits(

@@ -1,26 +1,30 @@
-"""The one fast sampler of error masks: independent bit errors, exact in distribution, on CPU and CUDA.
+"""The one fast sampler of errors, exact in distribution, on CPU and CUDA.
 
-A bit is in error when a uniform number U in [0, 1) lies below its probability p. Only as many binary digits of U are
-drawn as the comparison needs: 64 bits of the memory advance together, one random digit each, until their digit differs
-from that of p. After a few digits almost all are decided, and only the lanes that still hold an undecided bit go on.
-A float has finitely many binary digits, so no probability is rounded at all; the errors are independent by
-construction; and the cost depends neither on p nor on whether the bit positions share it.
+On a CPU the words are cut into blocks with random numbers of their own, so that the bits do not depend on how many
+threads share the blocks. Two kernels draw the very same bits: one compiled by Numba, and one in NumPy for where Numba
+cannot be imported. Numba is imported when errors are first drawn. On other devices PyTorch draws other bits of the
+same law.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from qtaml import _checks
-from qtaml._random import child_seed, torch_generator
+from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
+from qtaml.faults.digits import draw_mask
+from qtaml.faults.recipe import BLOCK, StaticRecipe, TransitionRecipe, flip_recipe
 
-_LANE_BITS = 64
-_LANES_PER_CHUNK = 1 << 17
-_DIGITS_PER_PASS = 9
-
-_RandomLanes = Callable[[int], torch.Tensor]
+_FEWEST_BLOCKS_OF_A_THREAD = 8
 
 
 def word_dtype(bits: int) -> torch.dtype:
@@ -46,7 +50,8 @@ def error_mask(
     Args:
         shape: shape of the mask.
         probabilities: probability of an error for each bit position, bit 0 (least significant) first; 1 to 16 of them.
-        seed: the same seed gives the same bits on the same kind of device, whatever the number of threads.
+        seed: the same seed gives the same bits on the same kind of device, whatever the number of threads, and with
+            or without Numba. A mask of fewer words is the first part of a longer one.
         device: where the mask is made; ignored when `out` is given.
         out: a contiguous tensor of `word_dtype(len(probabilities))` and of the given shape to overwrite.
 
@@ -61,7 +66,7 @@ def error_mask(
         tensor([2, 2, 2, 2], dtype=torch.uint8)
     """
     dtype = word_dtype(len(probabilities))
-    rates = [_checks.probability(f"probabilities[{i}]", p) for i, p in enumerate(probabilities)]
+    rates = _rates(probabilities)
     if out is None:
         out = torch.empty(tuple(shape), dtype=dtype, device=device)
     elif out.dtype != dtype or out.shape != torch.Size(shape) or not out.is_contiguous():
@@ -69,21 +74,17 @@ def error_mask(
             f"out must be a contiguous {dtype} tensor of shape {tuple(shape)}, "
             f"got {out.dtype} of shape {tuple(out.shape)}"
         )
-    target = out.reshape(-1).view(torch.uint8)
-    bytes_per_chunk = _LANES_PER_CHUNK * _LANE_BITS // 8
-    for chunk, start in enumerate(range(0, target.numel(), bytes_per_chunk)):
-        part = target[start : start + bytes_per_chunk]
-        lanes = -(-part.numel() * 8 // _LANE_BITS)
-        mask = _chunk(lanes, rates, child_seed(seed, "error mask", chunk), out.device)
-        part.copy_(mask.view(torch.uint8)[: part.numel()])
-    return out
+    if out.device.type != "cpu":
+        draw_mask(out, rates, seed)
+        return out
+    return flip(out.zero_(), rates, seed=seed, in_place=True)
 
 
 def flip(words: torch.Tensor, probabilities: Sequence[float], *, seed: int, in_place: bool = False) -> torch.Tensor:
     """Words with independent bit errors, each bit position with its own probability.
 
     Args:
-        words: contiguous or not, of `word_dtype(len(probabilities))`.
+        words: contiguous or not, of `word_dtype(len(probabilities))`; bits beyond the probabilities stay as stored.
         probabilities: as for `error_mask`.
         seed: as for `error_mask`.
         in_place: overwrite `words` instead of returning new ones.
@@ -92,20 +93,14 @@ def flip(words: torch.Tensor, probabilities: Sequence[float], *, seed: int, in_p
         The words as read.
 
     Raises:
-        ArgumentError: if the words have another dtype, or as `error_mask`.
+        ArgumentError: if the words have another dtype, or overlap themselves and are to be overwritten; or
+            as `error_mask`.
 
     Example:
         >>> flip(torch.tensor([0, 3], dtype=torch.uint8), [1.0, 0.0], seed=0)
         tensor([1, 2], dtype=torch.uint8)
     """
-    if words.dtype != word_dtype(len(probabilities)):
-        raise ArgumentError(
-            f"words of {len(probabilities)} bits must be {word_dtype(len(probabilities))}, got {words.dtype}"
-        )
-    if not any(probabilities):
-        return words if in_place else words.clone()
-    mask = error_mask(words.shape, probabilities, seed=seed, device=words.device)
-    return words.bitwise_xor_(mask) if in_place else words ^ mask
+    return flip_asymmetric(words, probabilities, probabilities, seed=seed, in_place=in_place)
 
 
 def flip_asymmetric(
@@ -130,64 +125,101 @@ def flip_asymmetric(
         >>> flip_asymmetric(torch.tensor([0, 3], dtype=torch.uint8), [0.0, 0.0], [1.0, 0.0], seed=0)
         tensor([0, 2], dtype=torch.uint8)
     """
-    rising = flip(torch.zeros_like(words), p01, seed=child_seed(seed, "0 to 1"), in_place=True)
-    falling = flip(torch.zeros_like(words), p10, seed=child_seed(seed, "1 to 0"), in_place=True)
-    mask = rising ^ ((rising ^ falling) & words)
-    return words.bitwise_xor_(mask) if in_place else words ^ mask
+    check_words(words, len(p01), in_place=in_place)
+    rising, falling = _rates(p01), _rates(p10)
+    if not any((*rising, *falling)):
+        return words if in_place else words.clone()
+    if words.device.type != "cpu":
+        mask = _mask_elsewhere(words, rising, falling, seed)
+        return words.bitwise_xor_(mask) if in_place else words ^ mask
+    recipe = flip_recipe(rising, falling)
+    return _read(words, in_place, kernels().flip_blocks, _key(seed, "error mask"), *recipe)
 
 
-def _chunk(lanes: int, rates: list[float], seed: int, device: torch.device) -> torch.Tensor:
-    """Error mask of `lanes` 64-bit lanes."""
-    undecided = torch.full((lanes,), _lane([0 < p < 1 for p in rates]), dtype=torch.int64, device=device)
-    error = _decide(undecided, _binary_digits(rates), _random_lanes(seed, device))
-    certain = _lane([p == 1 for p in rates])
-    return error.bitwise_or_(certain) if certain else error
+def read_static(
+    words: torch.Tensor, recipe: StaticRecipe, *, seed: int, cells: int, in_place: bool = False
+) -> torch.Tensor:
+    """Words on a CPU as read from cells of several classes, checked words.
 
-
-def _decide(undecided: torch.Tensor, digits: Sequence[int], random: _RandomLanes) -> torch.Tensor:
-    """Errors among the undecided bits, given the digits of their probabilities from here on.
-
-    The random digit is drawn as 'differs from that of p', which is as likely as not whatever the digit of p. Where it
-    differs and that of p is one, U lies below p: an error.
+    Args:
+        words: contiguous or not.
+        recipe: the error rates of each class.
+        seed: the same seed gives the same errors.
+        cells: the same number gives the same classes to the same words.
+        in_place: overwrite `words` instead of returning new ones.
     """
-    error = torch.zeros_like(undecided)
-    for pattern in digits[:_DIGITS_PER_PASS]:
-        differs = random(len(undecided)).bitwise_and_(undecided)
-        undecided.bitwise_xor_(differs)
-        if pattern:
-            error.bitwise_or_(differs.bitwise_and_(pattern))
-    rest = digits[_DIGITS_PER_PASS:]
-    where = undecided.nonzero().squeeze(1) if rest else ()
-    if len(where):
-        error[where] |= _decide(undecided[where], rest, random)
-    return error
+    keys = _key(seed, "static cells"), _key(cells, "classes of cells"), _key(seed, "ties of static cells")
+    return _read(words, in_place, kernels().static_blocks, *keys, *recipe)
 
 
-def _binary_digits(rates: list[float]) -> list[int]:
-    """Lane patterns of the binary digits of all probabilities, most significant first: exact, for floats end."""
-    digits = []
-    left = [p if p < 1 else 0.0 for p in rates]
-    while any(left):
-        digits.append(_lane([x >= 0.5 for x in left]))
-        left = [2 * x - (x >= 0.5) for x in left]
-    return digits
+def read_transitions(
+    words: torch.Tensor, recipe: TransitionRecipe, *, seed: int, in_place: bool = False
+) -> torch.Tensor:
+    """Words on a CPU as read from cells of several bits each, checked words; arguments as for `read_static`."""
+    keys = _key(seed, "multi-level"), _key(seed, "ties of multi-level cells")
+    return _read(words, in_place, kernels().transition_blocks, *keys, *recipe, as_bytes=False)
 
 
-def _lane(positions: Sequence[bool]) -> int:
-    """64-bit pattern, as a signed integer, that repeats the given bits of one word in each word of the lane."""
-    word = sum(1 << i for i, is_set in enumerate(positions) if is_set)
-    width = 8 if len(positions) <= 8 else 16
-    unsigned = sum(word << start for start in range(0, _LANE_BITS, width))
-    return unsigned - (1 << _LANE_BITS) if unsigned >> (_LANE_BITS - 1) else unsigned
+def check_words(words: torch.Tensor, bits: int, *, in_place: bool = False) -> None:
+    """Check that words can hold `bits` bits, and may be overwritten if they are to be; bits beyond stay as stored.
+
+    Raises:
+        ArgumentError: if not.
+    """
+    if words.dtype != word_dtype(bits):
+        raise ArgumentError(f"words of {bits} bits must be {word_dtype(bits)}, got {words.dtype}")
+    if in_place and any(stride == 0 and size > 1 for stride, size in zip(words.stride(), words.shape, strict=True)):
+        raise ArgumentError("words must not share memory with each other to be overwritten; give a clone")
 
 
-def _random_lanes(seed: int, device: torch.device) -> _RandomLanes:
-    """A source of random 64-bit lanes on `device`."""
-    if device.type == "cpu":
-        # NumPy's SFC64 is twice as fast as torch's generator on a CPU.
-        host = np.random.Generator(np.random.SFC64(seed))
-        return lambda count: torch.from_numpy(host.integers(-(2**63), 2**63, count, dtype=np.int64))
-    generator = torch_generator(seed, device=device)
-    return lambda count: torch.empty(count, dtype=torch.int64, device=device).random_(
-        -(2**63), None, generator=generator
-    )
+@cache
+def kernels() -> ModuleType:
+    """The module of the kernels: compiled where Numba is there, else in NumPy. Both draw the same bits."""
+    try:
+        from qtaml.faults import compiled
+    except ImportError:
+        from qtaml.faults import vectorised
+
+        return vectorised
+    return compiled
+
+
+def _read(
+    words: torch.Tensor, in_place: bool, kernel: Callable[..., None], *arguments: Any, as_bytes: bool = True
+) -> torch.Tensor:
+    """Words as a kernel reads them, its blocks shared among as many threads as torch uses."""
+    source = words.contiguous()
+    target = source if in_place else torch.empty_like(source)
+    before, after = (part.reshape(-1).numpy() for part in (source, target))
+    if as_bytes:
+        before, after = before.view(np.uint8), after.view(np.uint8)
+    blocks = -(-before.size // BLOCK)
+    threads = min(torch.get_num_threads(), blocks // _FEWEST_BLOCKS_OF_A_THREAD)
+    if threads <= 1:
+        kernel(before, after, 0, blocks, *arguments)
+    else:
+        borders = [blocks * i // threads for i in range(threads + 1)]
+        with ThreadPoolExecutor(threads) as pool:
+            spans = [pool.submit(kernel, before, after, *span, *arguments) for span in pairwise(borders)]
+            for span in spans:
+                span.result()
+    return words.copy_(target) if in_place and target is not words else target
+
+
+def _mask_elsewhere(words: torch.Tensor, p01: Sequence[float], p10: Sequence[float], seed: int) -> torch.Tensor:
+    """Error mask of words on another device than the CPU."""
+    if p01 == p10:
+        return error_mask(words.shape, p01, seed=seed, device=words.device)
+    rising = error_mask(words.shape, p01, seed=child_seed(seed, "0 to 1"), device=words.device)
+    falling = error_mask(words.shape, p10, seed=child_seed(seed, "1 to 0"), device=words.device)
+    return rising ^ ((rising ^ falling) & words)
+
+
+def _rates(probabilities: Sequence[float]) -> tuple[float, ...]:
+    return tuple(_checks.probability(f"probabilities[{i}]", p) for i, p in enumerate(probabilities))
+
+
+def _key(seed: int, *labels: str) -> NDArray[np.uint64]:
+    """128 bits that name a seed and what it is for."""
+    text = repr((_checks.integer("seed", seed, 0), *labels))
+    return np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), dtype=np.uint64).copy()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from qtaml import _checks
-from qtaml._random import child_seed
+from qtaml._random import child_seed, torch_generator
 from qtaml.device import Cell
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
 from qtaml.faults.lognormal import lognormal_rates
-from qtaml.faults.sampler import error_mask, flip, flip_asymmetric
+from qtaml.faults.recipe import StaticRecipe, static_recipe
+from qtaml.faults.sampler import check_words, read_static
 
 Array = NDArray[np.float64]
 
@@ -188,20 +190,33 @@ class _ClassesOfCells(FaultModel):
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
     ) -> torch.Tensor:
-        stored = words.clone()
-        read = words if in_place else words.clone()
-        # One random bit plane halves the cells: k planes name 2**k classes of equally many cells.
-        planes = [self._plane(words, bits, seed, place, k) for k in range(len(self.rates_of_class).bit_length() - 1)]
-        for number, rates in enumerate(self.rates_of_class):
-            p01, p10 = ([pair[i] for pair in rates] for i in (0, 1))
-            own = child_seed(seed, "class of cells", number)
-            after = flip(stored, p01, seed=own) if p01 == p10 else flip_asymmetric(stored, p01, p10, seed=own)
-            wrong = after ^ stored
-            for k, plane in enumerate(planes):
-                wrong &= plane if number >> k & 1 else ~plane
-            read.bitwise_xor_(wrong)
-        return read
+        check_words(words, bits, in_place=in_place)
+        check_bits(bits, len(self.rates_of_class[0]))
+        cells = child_seed(child_seed(seed, "chip") if self.chip is None else self.chip, "cells", place)
+        if words.device.type == "cpu":
+            return read_static(words, self._recipe, seed=seed, cells=cells, in_place=in_place)
+        read = _read_elsewhere(words, self._by_position, seed, cells)
+        return words.copy_(read) if in_place else read
 
-    def _plane(self, words: torch.Tensor, bits: int, seed: int, place: str, k: int) -> torch.Tensor:
-        chip = child_seed(seed, "chip") if self.chip is None else self.chip
-        return error_mask(words.shape, (0.5,) * bits, seed=child_seed(chip, "cells", place, k), device=words.device)
+    @cached_property
+    def _by_position(self) -> Array:
+        """Rates of shape (2, bits, classes): p01, then p10."""
+        return np.array(self.rates_of_class).transpose(2, 1, 0)
+
+    @cached_property
+    def _recipe(self) -> StaticRecipe:
+        return static_recipe(*self._by_position)
+
+
+def _read_elsewhere(words: torch.Tensor, rates: Array, seed: int, cells: int) -> torch.Tensor:
+    """Words read on any device, with other bits of the same law: one uniform number and one class for each cell."""
+    table = torch.from_numpy(np.ascontiguousarray(rates)).to(words.device)
+    stored, mask = words.int(), torch.zeros(words.shape, dtype=torch.int32, device=words.device)
+    of_cells = torch_generator(cells, "classes of cells", device=words.device)
+    of_read = torch_generator(seed, "static cells", device=words.device)
+    for position in range(table.shape[1]):
+        kind = torch.randint(table.shape[2], words.shape, device=words.device, generator=of_cells)
+        rate = table[(stored >> position & 1).long(), position, kind]
+        uniform = torch.rand(words.shape, dtype=torch.float64, device=words.device, generator=of_read)
+        mask |= (uniform < rate).int() << position
+    return (stored ^ mask).to(words.dtype)

@@ -1,0 +1,246 @@
+"""The kernels of the sampler in NumPy, for where Numba cannot be imported: slower, but the same bits as `compiled`."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtaml.faults.recipe import BLOCK, DIGITS, LANES, SLOTS, STREAMS_OF_A_BLOCK, UNDECIDED, WARM_UP, Floats
+
+Bytes = NDArray[np.uint8]
+Lanes = NDArray[np.uint64]
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint8] | NDArray[np.uint16]
+
+_BLOCKS_AT_A_TIME = 128
+_GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+class Streams:
+    """Streams of SFC64 side by side, one for each number, under one key of 128 bits."""
+
+    def __init__(self, key: Lanes, numbers: NDArray[np.integer]) -> None:
+        self._c = numbers.astype(np.uint64)
+        self._a, self._b = np.full_like(self._c, key[0]), np.full_like(self._c, key[1])
+        self._spare = np.empty_like(self._c)
+        self._counter = 1
+        for _ in range(WARM_UP):
+            self.next()
+
+    def next(self) -> Lanes:
+        """The next number of each stream."""
+        a, b, c, spare = self._a, self._b, self._c, self._spare
+        drawn = a + b
+        drawn += np.uint64(self._counter)
+        np.right_shift(b, 11, out=a)
+        a ^= b
+        np.left_shift(c, 3, out=b)
+        b += c
+        np.left_shift(c, 24, out=spare)
+        c >>= np.uint64(40)
+        c |= spare
+        c += drawn
+        self._counter += 1
+        return drawn
+
+
+def flip_blocks(
+    source: Bytes,
+    target: Bytes,
+    first: int,
+    last: int,
+    key: Lanes,
+    element: int,
+    dense: bool,
+    asymmetric: bool,
+    digits: Lanes,
+    inverts: Lanes,
+    event_bits: Ints,
+    event_sides: Ints,
+    starts: Ints,
+    tails: Floats,
+) -> None:
+    """Blocks `first` to `last` of `source` with the errors of a `FlipRecipe`, into `target`."""
+    # One piece of memory for all batches: fresh pages cost more than what is done with them.
+    work = np.zeros((4, min(last - first, _BLOCKS_AT_A_TIME) * BLOCK), np.uint8)
+    seen = np.full(work.shape[1] // element if len(event_bits) else 0, -1, np.int32)
+    for blocks, span in _batches(first, last, source.size):
+        count = span.stop - span.start
+        held, error, rising, falling = (part.view(np.uint64).reshape(-1, BLOCK // 8)[: len(blocks)] for part in work)
+        if asymmetric:
+            work[0, :count] = source[span]
+        if dense:
+            rows = min(BLOCK // (8 * LANES), -(-count // (8 * LANES)))
+            _draw_digits(error, held, _lanes(key, blocks), rows, asymmetric, digits)
+        if len(event_bits):
+            numbers = (LANES + 16 * event_sides + event_bits)[:, np.newaxis] + blocks * STREAMS_OF_A_BLOCK
+            kinds = [tails[start:stop] for start, stop in pairwise(starts)]
+            words = _event_words(Streams(key, numbers.reshape(-1)), BLOCK // element, kinds, seen)
+            for own, side, bit in zip(words, event_sides.tolist(), event_bits.tolist(), strict=True):
+                work[2 + side, bit // 8 :: element][own] |= np.uint8(1 << bit % 8)
+        if asymmetric:
+            falling ^= rising
+            falling &= held
+            rising ^= falling
+        if dense:
+            rising |= error
+            rising ^= inverts[0]
+            if asymmetric:
+                rising ^= held & (inverts[0] ^ inverts[1])
+        np.bitwise_xor(source[span], work[2, :count], out=target[span])
+        work[2:] = 0
+
+
+def static_blocks(
+    source: Bytes,
+    target: Bytes,
+    first: int,
+    last: int,
+    key: Lanes,
+    chip: Lanes,
+    ties: Lanes,
+    element: int,
+    asymmetric: bool,
+    whole: Bytes,
+    rest: Floats,
+) -> None:
+    """Blocks of `source` with the errors of a `StaticRecipe`; classes of cells are drawn under the key `chip`."""
+    # Place in the tables of each of the 8 cells of neighbouring bytes.
+    planes = ((np.arange(LANES) % element * 8)[:, np.newaxis] + np.arange(8)) << 8
+    for blocks, span in _batches(first, last, source.size):
+        words = _padded(source, blocks, span).view(np.uint8)
+        numbers, classes = _lanes(key, blocks), _lanes(chip, blocks)
+        for row in range(-(-min(span.stop - span.start, BLOCK) // LANES)):
+            stored = words[:, row]
+            place = planes + classes.next().view(np.uint8).reshape(len(blocks), LANES, 8)
+            if asymmetric:
+                place += np.unpackbits(stored[..., np.newaxis], axis=2, bitorder="little") * np.int64(whole[0].size)
+            number, bound = numbers.next().view(np.uint8).reshape(place.shape), whole.reshape(-1)[place]
+            wrong = number < bound
+            block, lane, bit = np.nonzero(number == bound)
+            index = 8 * ((blocks[block] * BLOCK) + row * LANES + lane) + bit
+            wrong[block, lane, bit] = _uniform(ties, index) < rest.reshape(-1)[place[block, lane, bit]]
+            stored ^= np.packbits(wrong, axis=2, bitorder="little")[..., 0]
+        target[span] = words.reshape(-1)[: span.stop - span.start]
+
+
+def transition_blocks(
+    source: Words,
+    target: Words,
+    first: int,
+    last: int,
+    key: Lanes,
+    ties: Lanes,
+    shifts: Ints,
+    widths: Ints,
+    slots: Bytes,
+    labels: Bytes,
+    bounds: Floats,
+) -> None:
+    """Blocks of `source`, of words of 8 or 16 bits, with the errors of a `TransitionRecipe`."""
+    for blocks, span in _batches(first, last, source.size):
+        words = _padded(source, blocks, span)
+        streams = _lanes(key, blocks)
+        for row in range(-(-min(span.stop - span.start, BLOCK) // LANES)):
+            stored_words = words[:, row].astype(np.int64)
+            read = stored_words & (-1 << int(shifts[-1] + widths[-1]))
+            for cell, (shift, width) in enumerate(zip(shifts.tolist(), widths.tolist(), strict=True)):
+                if cell % 4 == 0:
+                    drawn = streams.next().view(np.uint16).reshape(len(blocks), LANES, 4)
+                stored, slot = stored_words >> shift & (1 << width) - 1, (drawn[..., cell % 4] // (2**16 // SLOTS))
+                label = slots[cell, stored, slot]
+                block, lane = np.nonzero(label == UNDECIDED)
+                if len(block):
+                    inside = _uniform(ties, 16 * (blocks[block] * BLOCK + row * LANES + lane) + cell)
+                    held, start = stored[block, lane], slot[block, lane]
+                    passed = bounds[cell, held, : 1 << width] - start[:, np.newaxis] <= inside[:, np.newaxis]
+                    label[block, lane] = labels[cell, held, passed.sum(axis=1)]
+                read |= label.astype(np.int64) << shift
+            words[:, row] = read
+        target[span] = words.reshape(-1)[: span.stop - span.start]
+
+
+def _batches(first: int, last: int, size: int) -> Iterator[tuple[Ints, slice]]:
+    """Numbers of the blocks, some at a time, and where their words lie."""
+    for start in range(first, last, _BLOCKS_AT_A_TIME):
+        stop = min(start + _BLOCKS_AT_A_TIME, last)
+        yield np.arange(start, stop), slice(start * BLOCK, min(stop * BLOCK, size))
+
+
+def _padded(source: Words, blocks: Ints, span: slice) -> Words:
+    """Whole blocks of words, as many side by side as there are lanes."""
+    words: Words = np.zeros(len(blocks) * BLOCK, source.dtype)
+    words[: span.stop - span.start] = source[span]
+    return words.reshape(len(blocks), -1, LANES)
+
+
+def _lanes(key: Lanes, blocks: Ints) -> Streams:
+    """The streams of some blocks that run side by side."""
+    return Streams(key, (blocks[:, np.newaxis] * STREAMS_OF_A_BLOCK + np.arange(LANES)).reshape(-1))
+
+
+def _draw_digits(error: Lanes, held: Lanes, streams: Streams, rows: int, asymmetric: bool, digits: Lanes) -> None:
+    """Errors of probability m/256: from the last digit up, a one is `or` of a random bit and a zero is `and`."""
+    zeros, ones = digits
+    active = np.bitwise_or.reduce(zeros)
+    for row in range(rows):
+        lanes = slice(row * LANES, (row + 1) * LANES)
+        result = np.zeros(held.shape[0] * LANES, np.uint64)
+        for place in range(DIGITS):
+            drawn = streams.next()
+            if asymmetric:
+                digit = zeros[place] ^ (held[:, lanes].reshape(-1) & (zeros[place] ^ ones[place]))
+                result = (drawn & (result | digit)) | (result & digit)
+            elif zeros[place] == active:
+                result |= drawn
+            elif zeros[place] == 0:
+                result &= drawn
+            else:
+                result = (drawn & (result | zeros[place])) | (result & zeros[place])
+        error[:, lanes] = (result if asymmetric else result & active).reshape(-1, LANES)
+
+
+def _event_words(streams: Streams, words: int, kinds: Sequence[Floats], seen: NDArray[np.int32]) -> list[Ints]:
+    """For each kind of event, as many different words of each block as the binomial law says, all equally likely.
+
+    The streams are those of each block for the first kind, then for the next. Words are counted over all blocks. `seen`
+    is -1 for every word, before and after.
+    """
+    high, low = streams.next().astype(np.float64), streams.next().astype(np.float64)
+    uniform = ((high + low * 2.0**-64) * 2.0**-64).reshape(len(kinds), -1)
+    counts = [np.searchsorted(-tails, -drawn, side="left") for tails, drawn in zip(kinds, uniform, strict=True)]
+    places = np.empty((len(kinds), uniform.shape[1], 0), np.uint16)
+    result = []
+    for kind, count in enumerate(counts):
+        missing, taken, found = count, np.zeros_like(count), [np.empty(0, np.int64)]
+        while missing.any():
+            needed = taken + missing
+            if needed.max() > places.shape[2]:
+                most = max(needed.max(), *map(np.max, counts)) + 8
+                more = np.stack([streams.next() for _ in range(-(-(most - places.shape[2]) // 4))], axis=1)
+                places = np.concatenate([places, more.view(np.uint16).reshape(*uniform.shape, -1)], axis=2)
+            columns = np.arange(needed.max())
+            block, column = np.nonzero((columns >= taken[:, np.newaxis]) & (columns < needed[:, np.newaxis]))
+            word = block * words + (places[kind, block, column] & words - 1)
+            word = word[seen[word] < 0]
+            order = np.arange(len(word), dtype=np.int32)
+            seen[word] = order
+            word = word[seen[word] == order]
+            found.append(word)
+            taken, missing = needed, missing - np.bincount(word // words, minlength=len(missing))
+        result.append(np.concatenate(found))
+        seen[result[-1]] = -1
+    return result
+
+
+def _uniform(key: Lanes, index: Ints) -> Floats:
+    """Numbers in [0, 1) that belong to indices: two rounds of SplitMix64."""
+    x = key[0] + index.astype(np.uint64) * _GOLDEN
+    for rounds in range(2):
+        x = (x ^ (x >> np.uint64(30))) * _FIRST
+        x = (x ^ (x >> np.uint64(27))) * _SECOND
+        x ^= x >> np.uint64(31)
+        if rounds == 0:
+            x ^= key[1]
+    return np.asarray((x >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
