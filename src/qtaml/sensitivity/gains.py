@@ -207,8 +207,9 @@ def _rows(weight: torch.Tensor) -> int:
 
 def _squared_norm(gradient: torch.Tensor) -> torch.Tensor:
     """Sum of squares, float64: single precision loses digits in large tensors, and half precision overflows."""
-    pieces = torch.split(gradient.reshape(-1), _PIECE)
-    return torch.stack([torch.linalg.vector_norm(piece.double()).square() for piece in pieces]).sum()
+    if gradient.numel() > _PIECE:
+        return torch.stack([_squared_norm(piece) for piece in torch.split(gradient.reshape(-1), _PIECE)]).sum()
+    return torch.linalg.vector_norm(gradient.double()).square()
 
 
 def _row_means(gradient: torch.Tensor) -> torch.Tensor:
