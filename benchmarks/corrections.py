@@ -34,7 +34,7 @@ def _decisions(tensors: int) -> Measurement:
     weights = stored_weights(model)
     # Every other tensor has its top bits protected, as allocations do to networks.
     stored = {
-        name: TensorFormat((Section(weight.numel(), Format().protect(number % 2 * 3)),), correction="exact")
+        name: TensorFormat((Section(weight.numel(), Format().protect(number % 2 * 3)),), correction="paper")
         for number, (name, weight) in enumerate(weights.items())
     }
     start = time.perf_counter()
