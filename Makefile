@@ -40,4 +40,4 @@ reproduce: setup  ## Compute all tables and figures of the paper anew, into resu
 	$(BIN)/qtaml reproduce --report docs/reproduction.md
 
 clean:  ## Remove .venv and everything made by these targets
-	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers out .pytest_cache .mypy_cache .ruff_cache .hypothesis
