@@ -209,7 +209,8 @@ def _squared_norm(gradient: torch.Tensor) -> torch.Tensor:
     """Sum of squares, float64: single precision loses digits in large tensors, and half precision overflows."""
     if gradient.numel() > _PIECE:
         return torch.stack([_squared_norm(piece) for piece in torch.split(gradient.reshape(-1), _PIECE)]).sum()
-    return torch.linalg.vector_norm(gradient.double()).square()
+    widened = gradient.double()
+    return (widened * widened).sum()
 
 
 def _row_means(gradient: torch.Tensor) -> torch.Tensor:
