@@ -40,17 +40,15 @@ def main() -> int:
     for name in arguments.names:
         unfinished(name).unlink(missing_ok=True)
     names = tuple(arguments.names) or MODULES
-    failed = [name for name in track(names, "benchmarks") if not finished(name)]
+    failed = [name for name in track(names, "benchmarks") if not (unfinished(name).exists() or run_apart(name))]
     publish(names)
     for name in failed:
         Console().print(f"[red]{name} failed[/red]: run it again with python -m benchmarks {name}")
     return int(bool(failed))
 
 
-def finished(name: str) -> bool:
-    """Run a module in a process of its own, unless an interrupted run has finished it; False if it fails."""
-    if unfinished(name).exists():
-        return True
+def run_apart(name: str) -> bool:
+    """Run a module in a process of its own, so that memory and threads do not mix; whether it succeeds."""
     command = [sys.executable, "-m", "benchmarks", name, "--inside"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
