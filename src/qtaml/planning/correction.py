@@ -12,6 +12,9 @@ from qtaml.formats import TensorFormat
 from qtaml.model import Batch
 from qtaml.sensitivity import gradient_statistics, output_deviations
 
+# Numbers widened to float64 at a time: they stay in the cache.
+_PIECE = 2**16
+
 
 @dataclass(frozen=True)
 class CorrectionTest:
@@ -122,8 +125,7 @@ def predict_corrections(
         return dict.fromkeys(weights)
 
     def deviations(name: str, gradient: torch.Tensor) -> torch.Tensor:
-        exact = gradient.double()
-        return torch.stack([(exact * b).sum().square() + (exact.square() * v).sum() for b, v in errors[name]])
+        return torch.stack([_deviation(gradient, mean, variance) for mean, variance in errors[name]])
 
     found = gradient_statistics(
         model,
@@ -154,6 +156,17 @@ def _read_errors(
     """Mean error and variance of each weight when read, float32."""
     mean = way.read_mean(words, scale, fault) - weight.detach().double()
     return mean.float(), way.read_variance(words, scale, fault).float()
+
+
+def _deviation(gradient: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    """(g . b)**2 + sum of g**2 v, float64."""
+    flat = (torch.split(tensor.reshape(-1), _PIECE) for tensor in (gradient, mean, variance))
+    parts = [
+        torch.stack((torch.dot(g, b), torch.dot(g.square(), v)))
+        for g, b, v in zip(*((part.double() for part in parts) for parts in flat), strict=True)
+    ]
+    sums = torch.stack(parts).sum(0)
+    return sums[0].square() + sums[1]
 
 
 def _test(without: torch.Tensor, corrected: torch.Tensor) -> CorrectionTest:

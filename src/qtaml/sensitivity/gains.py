@@ -12,7 +12,7 @@ from qtaml.model import Batch
 from qtaml.sensitivity.gradients import gradient_statistics
 
 # Numbers widened to float64 at a time: they stay in the cache.
-_PIECE = 2**20
+_PIECE = 2**16
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,8 @@ def _squared_norm(gradient: torch.Tensor) -> torch.Tensor:
     """Sum of squares, float64: single precision loses digits in large tensors, and half precision overflows."""
     if gradient.numel() > _PIECE:
         return torch.stack([_squared_norm(piece) for piece in torch.split(gradient.reshape(-1), _PIECE)]).sum()
-    widened = gradient.double()
-    return (widened * widened).sum()
+    widened = gradient.reshape(-1).double()
+    return torch.dot(widened, widened)
 
 
 def _row_means(gradient: torch.Tensor) -> torch.Tensor:
