@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,29 +33,37 @@ def main() -> int:
     """Run modules, each in a process of its own; keep what is finished; write results, picture and page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *MODULES], metavar="NAME", help=", ".join(MODULES))
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.inside:
-        run_here(arguments.names[0])
+    if arguments.into:
+        run_here(arguments.names[0], arguments.into)
         return 0
-    for name in arguments.names:
-        unfinished(name).unlink(missing_ok=True)
     names = tuple(arguments.names) or MODULES
-    failed = [name for name in track(names, "benchmarks") if not (unfinished(name).exists() or run_apart(name))]
-    publish(names)
+    finished = unfinished_run()
+    for name in arguments.names:
+        (finished / f"{name}.json").unlink(missing_ok=True)
+    paths = {name: finished / f"{name}.json" for name in names}
+    failed = [name for name, path in track(paths.items(), "benchmarks") if not (path.exists() or run_apart(name, path))]
+    publish({name: path for name, path in paths.items() if name not in failed})
     for name in failed:
         Console().print(f"[red]{name} failed[/red]: run it again with python -m benchmarks {name}")
     return int(bool(failed))
 
 
-def run_apart(name: str) -> bool:
+def unfinished_run() -> Path:
+    """Where the records of modules wait until the run is complete; another place when any source changes."""
+    sources = sorted(path for folder in ("src", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+    return UNFINISHED / _files.sha256(b"".join(path.read_bytes() for path in sources))[:16]
+
+
+def run_apart(name: str, path: Path) -> bool:
     """Run a module in a process of its own, so that memory and threads do not mix; whether it succeeds."""
-    command = [sys.executable, "-m", "benchmarks", name, "--inside"]
+    command = [sys.executable, "-m", "benchmarks", name, "--into", str(path)]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
-def run_here(name: str) -> None:
-    """Run one module in this process and write its record to where `publish` finds it."""
+def run_here(name: str, path: Path) -> None:
+    """Run one module in this process and write its record."""
     start = time.perf_counter()
     measurements = tuple(importlib.import_module(f"benchmarks.{name}").measure())
     record = Record(
@@ -67,18 +76,16 @@ def run_here(name: str) -> None:
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         measurements=measurements,
     )
-    _files.write_text(unfinished(name), _files.to_json(record))
+    _files.write_text(path, _files.to_json(record))
     Console(width=max(160, Console().width)).print(harness.terminal_table(name, measurements))
 
 
-def publish(names: tuple[str, ...]) -> None:
+def publish(paths: Mapping[str, Path]) -> None:
     """Put the records of finished modules into the results, the picture and the page."""
     records = {}
     if RESULTS.exists():
         records = _files.from_json(Results, RESULTS.read_bytes(), str(RESULTS)).records
-    fresh = [name for name in names if unfinished(name).exists()]
-    for name in fresh:
-        path = unfinished(name)
+    for name, path in paths.items():
         records[name] = _files.from_json(Record, path.read_bytes(), str(path))
     ordered = {name: records[name] for name in MODULES if name in records}
     _files.write_text(RESULTS, _files.to_json(Results(ordered)))
@@ -87,8 +94,8 @@ def publish(names: tuple[str, ...]) -> None:
         save_figure(panels_figure(panels, columns=2), PICTURE)
     if PAGE.exists():
         _files.write_text(PAGE, filled(PAGE.read_text(), ordered))
-    for name in fresh:
-        unfinished(name).unlink()
+    for path in paths.values():
+        path.unlink()
 
 
 def filled(page: str, records: dict[str, Record]) -> str:
@@ -104,13 +111,6 @@ def filled(page: str, records: dict[str, Record]) -> str:
             )
             page = f"{before}{mark}{made}\n\n{harness.markdown_table(record.measurements)}\n{end}{rest}"
     return page
-
-
-def unfinished(name: str) -> Path:
-    """Where the record of a module waits until the run is complete; another place when any source changes."""
-    sources = sorted(path for folder in ("src", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
-    digest = _files.sha256(b"".join(path.read_bytes() for path in sources))
-    return UNFINISHED / digest[:16] / f"{name}.json"
 
 
 if __name__ == "__main__":

@@ -47,12 +47,12 @@ def _decisions(tensors: int) -> Measurement:
     }
     end = time.perf_counter()
     backward = backward_passes(model, lambda: predict_corrections(model, batch, weights, stored, fault, passes=PASSES))
-    clear = {
-        name: test
+    clear = [
+        (test, predicted[name])
         for name, test in measured.items()
         if test and abs(test.corrected - test.without) > _SIGNIFICANT * test.standard_error
-    }
-    same = sum(predicted[name].helps == test.helps for name, test in clear.items())
+    ]
+    same = sum(guess is not None and guess.helps == test.helps for test, guess in clear)
     forward = tensors * (2 * TRIALS + 1)
     note = f"{backward} backward against {forward:,} forward passes; {same} of {len(clear)} significant ones agree"
     times = middle - start, end - middle

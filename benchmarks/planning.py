@@ -1,5 +1,6 @@
 """Planning: allocation to many groups of weights, and fitting formats to many weights."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -56,7 +57,7 @@ def _fitting(size: int) -> list[Measurement]:
     def fitted() -> object:
         return fit(Histogram.of(weights, bins=_BINS), law, patience=0, starts=[start])
 
-    calls = [fitted, weights.clone, partial(torch.histc, weights, _BINS)]
+    calls: list[Callable[[], object]] = [fitted, weights.clone, partial(torch.histc, weights, _BINS)]
     seconds, copy, equal_bins = medians(calls, 3)
     what = f"fitting {_LEVEL_BITS}-bit levels"
     note = f"{seconds / size * 1e9:.0f} ns for each weight"

@@ -94,11 +94,11 @@ def in_folder(tmp_path, monkeypatch):
         monkeypatch.setattr(runner, name, tmp_path / path)
     ran = []
 
-    def run(name):
+    def run(name, path):
         ran.append(name)
         if name == "reads":
             return False
-        _files.write_text(runner.unfinished(name), _files.to_json(record(name)))
+        _files.write_text(path, _files.to_json(record(name)))
         return True
 
     monkeypatch.setattr(runner, "run_apart", run)
@@ -109,20 +109,21 @@ def in_folder(tmp_path, monkeypatch):
 def test_what_an_interrupted_run_finished_is_kept(in_folder, monkeypatch):
     """A module that has a record from before does not run again; one that fails leaves the others published."""
     folder, ran = in_folder
-    _files.write_text(runner.unfinished("sensitivity"), _files.to_json(record()))
+    waiting = runner.unfinished_run() / "sensitivity.json"
+    _files.write_text(waiting, _files.to_json(record()))
     monkeypatch.setattr("sys.argv", ["benchmarks"])
     assert runner.main() == 1
     assert ran == ["reads", "planning"]
     results = _files.from_json(Results, (folder / "bench.json").read_bytes(), "results")
     assert list(results.records) == ["sensitivity", "planning"]
-    assert not runner.unfinished("sensitivity").exists()
+    assert not waiting.exists()
 
 
 def test_a_module_by_name_runs_anew(in_folder, monkeypatch):
     """And leaves the results of others alone."""
     folder, ran = in_folder
     _files.write_text(folder / "bench.json", _files.to_json(Results({"sensitivity": record()})))
-    _files.write_text(runner.unfinished("planning"), "left by an interrupted run")
+    _files.write_text(runner.unfinished_run() / "planning.json", "left by an interrupted run")
     monkeypatch.setattr("sys.argv", ["benchmarks", "planning"])
     assert runner.main() == 0
     assert ran == ["planning"]
