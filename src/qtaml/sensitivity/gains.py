@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from qtaml import _checks
-from qtaml.errors import ModelError
 from qtaml.model import Batch
-from qtaml.sensitivity.gradients import gradient_statistics
+from qtaml.sensitivity.gradients import check_finite, gradient_statistics
 
 # Numbers widened to float64 at a time: they stay in the cache.
 _PIECE = 2**16
@@ -133,8 +132,6 @@ def row_gains(
         samples_at_once=samples_at_once,
         enough=_within(relative_error),
     )
-    for name, value in squares.items():
-        _check_finite(name, value)
     return {name: value.mean(0).expand(_rows(weights[name])).clone() for name, value in squares.items()}
 
 
@@ -194,7 +191,6 @@ def weight_gains(
         enough=_within(relative_error),
     )
     for name, values in squares.items():
-        _check_finite(name, values)
         # The statistics are over the number of samples and one for each pass; the sums are over neither.
         if mean := float(values.mean()):
             sums[name].mul_(mean / float(sums[name].sum(dtype=torch.float64)))
@@ -239,12 +235,5 @@ def mean_gain(name: str, values: torch.Tensor) -> Gain:
     Raises:
         ModelError: if an estimate is NaN or infinite.
     """
-    _check_finite(name, values)
+    check_finite(name, values)
     return Gain(float(values.mean()), float(values.std() / len(values) ** 0.5))
-
-
-def _check_finite(name: str, values: torch.Tensor) -> None:
-    if not bool(torch.isfinite(values).all()):
-        raise ModelError(
-            f"the gain of tensor {name!r} is NaN or infinite: give the model in a wider dtype, such as float32"
-        )

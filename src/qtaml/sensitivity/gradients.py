@@ -50,8 +50,8 @@ def gradient_statistics(
 
     Raises:
         ArgumentError: if `passes` is below 2 or `samples_at_once` below 1.
-        ModelError: if the model fails on the batch, its output does not depend differentiably on any of the weights, or
-            it does not give one output for each sample of a part.
+        ModelError: if the model fails on the batch, its output does not depend differentiably on any of the weights, a
+            statistic is not finite, or there is not one output for each sample of a part.
 
     Source:
         theory.md 1.7.
@@ -70,7 +70,18 @@ def gradient_statistics(
                 found[name].append(values)
             if enough is not None and enough({name: torch.cat(values) for name, values in found.items()}):
                 break
-    return {name: torch.cat(values) for name, values in found.items()}
+    statistics = {name: torch.cat(values) for name, values in found.items()}
+    for name, values in statistics.items():
+        check_finite(name, values)
+    return statistics
+
+
+def check_finite(name: str, values: torch.Tensor) -> None:
+    """Raise `ModelError` if an estimate that belongs to a tensor is NaN or infinite."""
+    if not bool(torch.isfinite(values).all()):
+        raise ModelError(
+            f"the gain of tensor {name!r} is NaN or infinite: give the model in a wider dtype, such as float32"
+        )
 
 
 def _made(
