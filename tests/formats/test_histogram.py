@@ -57,7 +57,11 @@ def test_a_wrong_histogram_is_refused(points: list[float], counts: list[float], 
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [(torch.empty(0), "weights must hold at least one"), (torch.tensor([1.0, math.inf]), "weights must be finite")],
+    [
+        (torch.empty(0), "weights must hold at least one"),
+        (torch.tensor([1.0, math.inf]), "weights must be finite"),
+        (torch.tensor([math.nan, 1.0]), "weights must be finite"),
+    ],
 )
 def test_wrong_weights_are_refused(weights: torch.Tensor, message: str) -> None:
     """Before anything is fitted."""

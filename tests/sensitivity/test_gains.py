@@ -92,6 +92,9 @@ def test_bfloat16_is_close_to_float32():
     rounded = jacobian_gains(model, batch.bfloat16(), stored_weights(model))
     for name, gain in exact.items():
         assert abs(rounded[name].squared / gain.squared - 1) < 0.05
+    for name, gains in weight_gains(model, batch.bfloat16(), stored_weights(model)).items():
+        assert gains.dtype == torch.float32
+        assert float(gains.double().mean()) == pytest.approx(rounded[name].squared, rel=1e-5)
 
 
 def test_a_tensor_without_effect_has_no_gain():
