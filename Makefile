@@ -30,8 +30,8 @@ format: setup  ## Rewrite the code in the one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## Time the error sampler against a plain reference and a copy
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/error_masks.py
+bench: setup  ## Time everything that has to be fast next to references: results/bench.json, docs/performance.md
+	$(BIN)/python -m benchmarks
 
 bench-storage: setup  ## Compare the cells that a network needs, method by method
 	$(BIN)/qtaml reproduce storage
@@ -40,4 +40,4 @@ reproduce: setup  ## Compute all tables and figures of the paper anew, into resu
 	$(BIN)/qtaml reproduce --report docs/reproduction.md
 
 clean:  ## Remove .venv and everything made by these targets
-	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,6 +23,21 @@ def test_a_histogram_keeps_count_mean_and_power(dtype: torch.dtype, outlier: flo
     assert histogram.variance == pytest.approx(float(exact.var(correction=0)), rel=1e-9)
 
 
+def test_bins_are_of_equal_width_in_asinh() -> None:
+    """No two points share a bin, and each holds the mean of its weights; the weights stay as they are."""
+    weights = torch.randn(50_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    before = weights.clone()
+    histogram = Histogram.of(weights, bins=100)
+    assert torch.equal(weights, before)
+    stretched = torch.asinh(weights / weights.square().mean().sqrt())
+    width = (stretched.max() - stretched.min()) / 100
+    index = ((stretched - stretched.min()) / width).long().clamp(max=99)
+    counts = torch.bincount(index, minlength=100)
+    means = torch.bincount(index, weights, minlength=100) / counts
+    assert histogram.counts.tolist() == counts[counts > 0].tolist()
+    assert histogram.points == pytest.approx(means[counts > 0].numpy(), rel=1e-12, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("points", "counts", "message"),
     [
@@ -42,7 +57,11 @@ def test_a_wrong_histogram_is_refused(points: list[float], counts: list[float], 
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [(torch.empty(0), "weights must hold at least one"), (torch.tensor([1.0, math.inf]), "weights must be finite")],
+    [
+        (torch.empty(0), "weights must hold at least one"),
+        (torch.tensor([1.0, math.inf]), "weights must be finite"),
+        (torch.tensor([math.nan, 1.0]), "weights must be finite"),
+    ],
 )
 def test_wrong_weights_are_refused(weights: torch.Tensor, message: str) -> None:
     """Before anything is fitted."""

@@ -6,7 +6,7 @@ from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import stored_weights
-from qtaml.sensitivity import jacobian_gains, output_deviations, probe_gains, row_gains
+from qtaml.sensitivity import jacobian_gains, output_deviations, probe_gains, row_gains, weight_gains
 from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, assert_unchanged, snapshot
 
 
@@ -92,6 +92,9 @@ def test_bfloat16_is_close_to_float32():
     rounded = jacobian_gains(model, batch.bfloat16(), stored_weights(model))
     for name, gain in exact.items():
         assert abs(rounded[name].squared / gain.squared - 1) < 0.05
+    for name, gains in weight_gains(model, batch.bfloat16(), stored_weights(model)).items():
+        assert gains.dtype == torch.float32
+        assert float(gains.double().mean()) == pytest.approx(rounded[name].squared, rel=1e-5)
 
 
 def test_a_tensor_without_effect_has_no_gain():
@@ -197,3 +200,120 @@ def test_a_vector_is_one_row_and_what_does_not_act_has_no_gain():
     whole = jacobian_gains(model, torch.randn(5, 3), weights, passes=2)["used.bias"]
     assert gains["used.bias"].tolist() == [pytest.approx(whole.squared)]
     assert gains["unused.weight"].tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize("case", [RESIDUAL, TRANSFORMER], ids=lambda case: case.name)
+def test_parts_of_the_batch_have_the_gains_of_the_whole(case):
+    """Unbiased whatever goes through together: within 4.5 standard errors of the Jacobian; and with less spread."""
+    model, batch = case.model().double(), case.batch(samples=7)
+    batch = batch.double() if batch.is_floating_point() else batch
+    weights = stored_weights(model)
+    parts = jacobian_gains(model, batch, weights, passes=500, samples_at_once=3)
+    whole = jacobian_gains(model, batch, weights, passes=500)
+    for name, gain in parts.items():
+        assert abs(gain.squared - dense_gain(model, batch, name)) < 4.5 * gain.standard_error, name
+        assert gain.standard_error < whole[name].standard_error, name
+
+
+def test_one_part_is_the_whole_batch():
+    """As many samples at once as there are, or more, change nothing."""
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch(samples=8)
+    weights = stored_weights(model)
+    whole = jacobian_gains(model, batch, weights, passes=4)
+    assert jacobian_gains(model, batch, weights, passes=4, samples_at_once=8) == whole
+    assert jacobian_gains(model, batch, weights, passes=4, samples_at_once=100) == whole
+
+
+def test_named_and_several_inputs_are_cut_alike():
+    """Tensors as long as the first one are cut; others, and what is no tensor, go along whole."""
+
+    class Scaled(nn.Linear):
+        def forward(self, x, scale, table, flag=None):
+            assert table.shape == (2,)
+            assert flag is None or flag == "on"
+            return super().forward(x * scale) * table.sum()
+
+    model, x, scale, table = Scaled(3, 2).double(), torch.randn(6, 3).double(), torch.rand(6, 1).double(), torch.ones(2)
+    weights = stored_weights(model)
+    expected = jacobian_gains(model, (x, scale, table), weights, passes=8, samples_at_once=2)
+    named = {"x": x, "scale": scale, "table": table, "flag": "on"}
+    assert jacobian_gains(model, named, weights, passes=8, samples_at_once=2) == expected
+
+
+def test_samples_that_do_not_come_first_cannot_be_cut():
+    """A model that gives one output for a whole batch is refused in parts, not averaged wrongly."""
+
+    class Mean(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).mean(0, keepdim=True)
+
+    model = Mean(3, 2)
+    with pytest.raises(ModelError, match="gives 1 outputs for 2 samples of the batch: samples must come first"):
+        jacobian_gains(model, torch.randn(4, 3), stored_weights(model), samples_at_once=2)
+
+
+def test_passes_stop_at_the_relative_error():
+    """No standard error is above what was asked for, a small one takes more passes, and the seed decides all."""
+    model, batch = RESIDUAL.model(), RESIDUAL.batch()
+    weights = stored_weights(model)
+    fine, again = (jacobian_gains(model, batch, weights, passes=4000, relative_error=0.03) for _ in range(2))
+    rough = jacobian_gains(model, batch, weights, passes=4000, relative_error=0.3)
+    assert fine == again
+    assert all(gain.standard_error <= 0.03 * gain.squared for gain in fine.values())
+    assert any(gain.standard_error > 0.03 * gain.squared for gain in rough.values())
+    rows = row_gains(model, batch, weights, passes=4000, relative_error=0.3)
+    assert all(float(rows[name].mean()) == pytest.approx(gain.squared, rel=1e-6) for name, gain in rough.items())
+
+
+def test_passes_are_the_most_that_are_made():
+    """Where they do not suffice the gains are those of all passes, and their standard errors say so."""
+    model, batch = RESIDUAL.model(), RESIDUAL.batch()
+    weights = stored_weights(model)
+    stopped = jacobian_gains(model, batch, weights, passes=12, relative_error=1e-6)
+    for name, gain in jacobian_gains(model, batch, weights, passes=12).items():
+        assert stopped[name].squared == pytest.approx(gain.squared, rel=1e-6)
+        assert stopped[name].standard_error > 1e-6 * gain.squared
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_weight_gains_average_to_row_gains(case):
+    """From the same passes, but for single precision; on the shape of the tensor."""
+    model, batch = case.model(), case.batch(samples=8)
+    weights = stored_weights(model)
+    rows = row_gains(model, batch, weights, passes=4)
+    for name, gains in weight_gains(model, batch, weights, passes=4).items():
+        assert gains.shape == weights[name].shape
+        assert gains.dtype == torch.float32
+        assert torch.allclose(gains.reshape(len(rows[name]), -1).double().mean(1), rows[name], rtol=1e-4)
+
+
+def test_large_tensors_are_summed_a_piece_at_a_time():
+    """A tensor of more than one piece, whose gains are known."""
+    model = nn.Linear(1100, 1000, bias=False)
+    gains = jacobian_gains(model, torch.eye(1100)[:64], {"weight": model.weight}, passes=2)
+    # Each input is a unit vector: every weight of its column has the square 1.
+    assert gains["weight"].squared == pytest.approx(1 / 1100, rel=1e-12)
+    rows = row_gains(model, torch.eye(1100)[:64], {"weight": model.weight}, passes=2)["weight"]
+    assert torch.allclose(rows, torch.full((1000,), 1 / 1100, dtype=torch.float64), rtol=1e-12)
+
+
+def test_bad_sizes_are_refused():
+    """A relative error of zero, and no samples at once."""
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
+    weights = stored_weights(model)
+    with pytest.raises(ArgumentError, match=r"relative_error must be above 0, got 0\.0"):
+        jacobian_gains(model, batch, weights, relative_error=0.0)
+    with pytest.raises(ArgumentError, match="samples_at_once must be a whole number of at least 1, got 0"):
+        row_gains(model, batch, weights, samples_at_once=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_gains_on_cuda_are_those_of_the_cpu(case):
+    """The same signs on every device: equal but for rounding."""
+    model, batch = case.model(), case.batch(samples=8)
+    expected = jacobian_gains(model, batch, stored_weights(model), passes=8, samples_at_once=4)
+    moved = model.cuda()
+    found = jacobian_gains(moved, batch.cuda(), stored_weights(moved), passes=8, samples_at_once=4)
+    for name, gain in expected.items():
+        assert found[name].squared == pytest.approx(gain.squared, rel=1e-3)

@@ -208,6 +208,10 @@ class TensorFormat:
         """Exact expected weights when read, float64, of the shape of `words`."""
         return self._by_label(words, lambda fmt: fmt.read_mean(fault).copy()) * (scale * self.readout_gain)
 
+    def read_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
+        """Exact variance of what is read, given the stored words, float64, of their shape."""
+        return self._by_label(words, lambda fmt: fmt.read_variance(fault).copy()) * (scale * self.readout_gain).square()
+
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of what is read, summed over the weights, given the stored words."""
         amounts = zip(self.label_amounts(words, scale), self.sections, strict=True)

@@ -10,7 +10,7 @@ from qtaml.planning.baselines import (
     uniform_msp,
     weight_scaling,
 )
-from qtaml.planning.correction import CorrectionTest, measure_correction
+from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.designer import REAL_DECODERS, Decoding, Designer
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.prediction import Prediction, predict
@@ -41,6 +41,7 @@ __all__ = [
     "magnitude_protection",
     "measure_correction",
     "predict",
+    "predict_corrections",
     "protection_options",
     "random_protection",
     "rounding_cost",

@@ -1,7 +1,16 @@
 """What a weight error does to the output. Knows nothing of faults."""
 
 from qtaml.sensitivity.deviation import output_deviations
-from qtaml.sensitivity.gains import Gain, jacobian_gains, row_gains
+from qtaml.sensitivity.gains import Gain, jacobian_gains, row_gains, weight_gains
+from qtaml.sensitivity.gradients import gradient_statistics
 from qtaml.sensitivity.probes import probe_gains
 
-__all__ = ["Gain", "jacobian_gains", "output_deviations", "probe_gains", "row_gains"]
+__all__ = [
+    "Gain",
+    "gradient_statistics",
+    "jacobian_gains",
+    "output_deviations",
+    "probe_gains",
+    "row_gains",
+    "weight_gains",
+]

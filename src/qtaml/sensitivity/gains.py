@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from qtaml import _checks
-from qtaml._random import torch_generator
-from qtaml.errors import ModelError
-from qtaml.model import Batch, evaluation_mode, finite_outputs
+from qtaml.model import Batch
+from qtaml.sensitivity.gradients import check_finite, gradient_statistics
+
+# Numbers widened to float64 at a time: they stay in the cache.
+_PIECE = 2**16
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,14 @@ class Gain:
 
 
 def jacobian_gains(
-    model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], *, passes: int = 32, seed: int = 0
+    model: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    passes: int = 32,
+    seed: int = 0,
+    relative_error: float | None = None,
+    samples_at_once: int | None = None,
 ) -> dict[str, Gain]:
     """Gains of all tensors from a few backward passes, whatever the number of tensors.
 
@@ -40,14 +48,18 @@ def jacobian_gains(
         model: any module; BatchNorm and dropout are in evaluation mode; it is not changed.
         batch: calibration inputs.
         weights: name to tensor, as `stored_weights` gives them; tied weights act through all their uses.
-        passes: number of backward passes N, at least 2.
+        passes: number of backward passes N, at least 2; with `relative_error`, the largest number.
         seed: seed of the signs.
+        relative_error: stop as soon as the standard error of every gain is at most this share of it, looking every 8
+            passes. Where `passes` do not suffice, the standard errors say so.
+        samples_at_once: samples that go through the network together; all if not given. Fewer take less memory, and
+            fewer passes, as the squares of parts of the batch add up without the products between them.
 
     Returns:
         The gain of each tensor. A tensor that does not act on the output has gain 0.
 
     Raises:
-        ArgumentError: if `passes` is below 2.
+        ArgumentError: if `passes` is below 2, `relative_error` not above 0 or `samples_at_once` below 1.
         ModelError: if the model fails on the batch, its output does not depend differentiably on any of the weights, or
             a gain is not finite.
 
@@ -60,14 +72,28 @@ def jacobian_gains(
         >>> round(gains["weight"].squared, 2)  # the output moves by x dW: every x is a unit vector
         0.33
     """
-    squares = _squared_gradients(
-        model, batch, weights, passes, seed, lambda g: torch.linalg.vector_norm(g, dtype=torch.float64).square()
+    squares = gradient_statistics(
+        model,
+        batch,
+        weights,
+        lambda _, gradient: _squared_norm(gradient),
+        passes=passes,
+        seed=seed,
+        samples_at_once=samples_at_once,
+        enough=_within(relative_error),
     )
     return {name: mean_gain(name, value / weights[name].numel()) for name, value in squares.items()}
 
 
 def row_gains(
-    model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], *, passes: int = 32, seed: int = 0
+    model: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    passes: int = 32,
+    seed: int = 0,
+    relative_error: float | None = None,
+    samples_at_once: int | None = None,
 ) -> dict[str, torch.Tensor]:
     """Gains of each row (first dimension) of all tensors, from the same passes and at the price of `jacobian_gains`.
 
@@ -77,6 +103,8 @@ def row_gains(
         weights: as for `jacobian_gains`.
         passes: as for `jacobian_gains`.
         seed: as for `jacobian_gains`.
+        relative_error: as for `jacobian_gains`, of whole tensors.
+        samples_at_once: as for `jacobian_gains`.
 
     Returns:
         `Gain.squared` of the rows of each tensor, float64, shape (rows,). Their mean is that of the tensor.
@@ -94,50 +122,111 @@ def row_gains(
         >>> gains["weight"].round(decimals=2).tolist()
         [0.33, 0.33]
     """
-    squares = _squared_gradients(
-        model, batch, weights, passes, seed, lambda g: g.double().square().reshape(_rows(g), -1).mean(1)
+    squares = gradient_statistics(
+        model,
+        batch,
+        weights,
+        lambda _, gradient: _row_means(gradient),
+        passes=passes,
+        seed=seed,
+        samples_at_once=samples_at_once,
+        enough=_within(relative_error),
     )
-    for name, value in squares.items():
-        _check_finite(name, value)
     return {name: value.mean(0).expand(_rows(weights[name])).clone() for name, value in squares.items()}
+
+
+def weight_gains(
+    model: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    passes: int = 32,
+    seed: int = 0,
+    relative_error: float | None = None,
+    samples_at_once: int | None = None,
+) -> dict[str, torch.Tensor]:
+    """Gains of each single weight, from the same passes; takes the memory of one float32 number for each weight.
+
+    Args:
+        model: as for `jacobian_gains`.
+        batch: as for `jacobian_gains`.
+        weights: as for `jacobian_gains`.
+        passes: as for `jacobian_gains`.
+        seed: as for `jacobian_gains`.
+        relative_error: as for `jacobian_gains`, of whole tensors. That of one weight in one pass is up to sqrt(2).
+        samples_at_once: as for `jacobian_gains`.
+
+    Returns:
+        For each tensor, the mean squared output error for a unit of squared error in each weight, float32, of its shape
+        and on its device. Their mean is `Gain.squared`.
+
+    Raises:
+        ArgumentError: as `jacobian_gains`.
+        ModelError: as `jacobian_gains`.
+
+    Source:
+        theory.md 1.7.
+
+    Example:
+        >>> model = nn.Linear(2, 2, bias=False)
+        >>> inputs = torch.tensor([[1.0, 0.0], [0.0, 2.0]])  # one input for each column of weights
+        >>> weight_gains(model, inputs, {"weight": model.weight})["weight"].tolist()
+        [[0.5, 2.0], [0.5, 2.0]]
+    """
+    with torch.inference_mode(False):
+        sums = {name: torch.zeros_like(weight, dtype=torch.float32) for name, weight in weights.items()}
+
+    def add(name: str, gradient: torch.Tensor) -> torch.Tensor:
+        sums[name].addcmul_(gradient, gradient)
+        return _squared_norm(gradient)
+
+    squares = gradient_statistics(
+        model,
+        batch,
+        weights,
+        add,
+        passes=passes,
+        seed=seed,
+        samples_at_once=samples_at_once,
+        enough=_within(relative_error),
+    )
+    for name, values in squares.items():
+        # The statistics are over the number of samples and one for each pass; the sums are over neither.
+        if mean := float(values.mean()):
+            sums[name].mul_(mean / float(sums[name].sum(dtype=torch.float64)))
+    return sums
 
 
 def _rows(weight: torch.Tensor) -> int:
     return weight.shape[0] if weight.ndim > 1 else 1
 
 
-def _squared_gradients(
-    model: nn.Module,
-    batch: Batch,
-    weights: Mapping[str, torch.Tensor],
-    passes: int,
-    seed: int,
-    statistic: Callable[[torch.Tensor], torch.Tensor],
-) -> dict[str, torch.Tensor]:
-    """A statistic of the squared gradients of each tensor over the number of samples, shape (passes, ...)."""
-    passes = _checks.integer("passes", passes, 2)
-    with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
-        leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
-        output = finite_outputs(model, _usable(batch), leaves)
-        if not output.requires_grad:
-            raise ModelError(
-                "the output does not depend differentiably on any stored tensor: the forward pass may detach its "
-                "output or run under no_grad"
-            )
-        found: dict[str, list[torch.Tensor]] = {name: [] for name in leaves}
-        for number in range(passes):
-            gradients = torch.autograd.grad(
-                output,
-                list(leaves.values()),
-                _random_signs(output, seed, number),
-                retain_graph=number < passes - 1,
-                allow_unused=True,
-            )
-            for name, gradient in zip(leaves, gradients, strict=True):
-                # A tensor that does not act on the output has no gradient.
-                known = statistic(gradient).cpu() if gradient is not None else torch.zeros((), dtype=torch.float64)
-                found[name].append(known / len(output))
-    return {name: torch.stack(values) for name, values in found.items()}
+def _squared_norm(gradient: torch.Tensor) -> torch.Tensor:
+    """Sum of squares, float64: single precision loses digits in large tensors, and half precision overflows."""
+    if gradient.numel() > _PIECE:
+        return torch.stack([_squared_norm(piece) for piece in torch.split(gradient.reshape(-1), _PIECE)]).sum()
+    widened = gradient.reshape(-1).double()
+    return torch.dot(widened, widened)
+
+
+def _row_means(gradient: torch.Tensor) -> torch.Tensor:
+    """Mean square of each row, float64."""
+    matrix = gradient.reshape(_rows(gradient), -1)
+    pieces = torch.split(matrix, max(1, _PIECE // matrix.shape[1]))
+    return torch.cat([piece.double().square().mean(1) for piece in pieces])
+
+
+def _within(relative_error: float | None) -> Callable[[Mapping[str, torch.Tensor]], bool] | None:
+    """Whether the standard error of the sum of each statistic is at most a share of it."""
+    if relative_error is None:
+        return None
+    share = _checks.positive("relative_error", relative_error)
+
+    def within(found: Mapping[str, torch.Tensor]) -> bool:
+        totals = torch.stack([values.flatten(1).sum(1) if values.ndim > 1 else values for values in found.values()])
+        return bool((totals.std(1) / totals.shape[1] ** 0.5 <= share * totals.mean(1)).all())
+
+    return within
 
 
 def mean_gain(name: str, values: torch.Tensor) -> Gain:
@@ -146,28 +235,5 @@ def mean_gain(name: str, values: torch.Tensor) -> Gain:
     Raises:
         ModelError: if an estimate is NaN or infinite.
     """
-    _check_finite(name, values)
+    check_finite(name, values)
     return Gain(float(values.mean()), float(values.std() / len(values) ** 0.5))
-
-
-def _check_finite(name: str, values: torch.Tensor) -> None:
-    if not bool(torch.isfinite(values).all()):
-        raise ModelError(
-            f"the gain of tensor {name!r} is NaN or infinite: give the model in a wider dtype, such as float32"
-        )
-
-
-def _usable(value: Any) -> Any:
-    """A value, with copies of tensors that were made in inference mode, which autograd refuses."""
-    if isinstance(value, torch.Tensor):
-        return value.clone() if value.is_inference() else value
-    if isinstance(value, Mapping):
-        return {name: _usable(item) for name, item in value.items()}
-    return tuple(map(_usable, value)) if isinstance(value, tuple | list) else value
-
-
-def _random_signs(output: torch.Tensor, seed: int, number: int) -> torch.Tensor:
-    # Drawn on the CPU, so that every device sees the same signs.
-    generator = torch_generator(seed, "signs", number)
-    signs = torch.randint(0, 2, output.shape, generator=generator, dtype=torch.int8) * 2 - 1
-    return signs.to(output.device, output.dtype)

@@ -1,0 +1,170 @@
+"""Gradients of random-sign combinations of all outputs: the passes from which gains and bias effects are found."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from qtaml import _checks
+from qtaml._random import torch_generator
+from qtaml.errors import ModelError
+from qtaml.model import Batch, evaluation_mode, finite_outputs
+
+PASSES_AT_ONCE = 8
+"""Passes between two looks at whether they are enough; so many are always made."""
+
+
+def gradient_statistics(
+    model: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    statistic: Callable[[str, torch.Tensor], torch.Tensor],
+    *,
+    passes: int,
+    seed: int,
+    samples_at_once: int | None = None,
+    enough: Callable[[Mapping[str, torch.Tensor]], bool] | None = None,
+) -> dict[str, torch.Tensor]:
+    """Statistics of the gradients of all tensors, which must be quadratic, over random-sign passes.
+
+    With independent signs v the gradient g = J^T v has E[g g^T] = J^T J: any quadratic form of g is an unbiased
+    estimate of the same form of the Jacobian over all samples and outputs. Samples have signs of their own, so a batch
+    may be cut: the forms of its parts add up. That bounds the memory, and leaves out the products between samples of
+    different parts, which only add noise.
+
+    Args:
+        model: any module; BatchNorm and dropout are in evaluation mode; it is not changed.
+        batch: calibration inputs.
+        weights: name to tensor, as `stored_weights` gives them.
+        statistic: from the name of a tensor and its gradient: a quadratic form, or some, float64, of any shape.
+        passes: largest number of backward passes, at least 2.
+        seed: seed of the signs.
+        samples_at_once: samples that go through the network together; all if not given. The samples come first in
+            every tensor of the batch that is as long as the first one.
+        enough: whether the statistics so far, by name, shape (passes, ...), will do; asked every 8 passes.
+
+    Returns:
+        The statistic of each tensor over the number of samples, shape (passes, ...), on the CPU; zeros of shape
+        (passes,) for a tensor that does not act on the output.
+
+    Raises:
+        ArgumentError: if `passes` is below 2 or `samples_at_once` below 1.
+        ModelError: if the model fails on the batch, its output does not depend differentiably on any of the weights, a
+            statistic is not finite, or there is not one output for each sample of a part.
+
+    Source:
+        theory.md 1.7.
+    """
+    passes = _checks.integer("passes", passes, 2)
+    if samples_at_once is not None:
+        samples_at_once = _checks.integer("samples_at_once", samples_at_once, 1)
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in weights}
+    with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
+        leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
+        parts = list(_parts(_usable(batch), samples_at_once))
+        at_once = passes if enough is None else PASSES_AT_ONCE
+        for first in range(0, passes, at_once):
+            numbers = range(first, min(first + at_once, passes))
+            for name, values in _made(model, parts, leaves, statistic, numbers, seed).items():
+                found[name].append(values)
+            if enough is not None and enough({name: torch.cat(values) for name, values in found.items()}):
+                break
+    statistics = {name: torch.cat(values) for name, values in found.items()}
+    for name, values in statistics.items():
+        check_finite(name, values)
+    return statistics
+
+
+def check_finite(name: str, values: torch.Tensor) -> None:
+    """Raise `ModelError` if an estimate that belongs to a tensor is NaN or infinite."""
+    if not bool(torch.isfinite(values).all()):
+        raise ModelError(
+            f"the gain of tensor {name!r} is NaN or infinite: give the model in a wider dtype, such as float32"
+        )
+
+
+def _made(
+    model: nn.Module,
+    parts: Sequence[tuple[int, Batch]],
+    leaves: Mapping[str, torch.Tensor],
+    statistic: Callable[[str, torch.Tensor], torch.Tensor],
+    numbers: range,
+    seed: int,
+) -> dict[str, torch.Tensor]:
+    """The statistics of some passes, shape (passes, ...)."""
+    sums: dict[str, list[torch.Tensor | float]] = {name: [0.0] * len(numbers) for name in leaves}
+    samples = 0
+    for start, part in parts:
+        output = finite_outputs(model, part, leaves)
+        _check_output(output, part, parts)
+        for place, number in enumerate(numbers):
+            signs = _random_signs(output, seed, number, start)
+            keep = place < len(numbers) - 1
+            gradients = torch.autograd.grad(output, list(leaves.values()), signs, retain_graph=keep, allow_unused=True)
+            for (name, own), gradient in zip(sums.items(), gradients, strict=True):
+                # A tensor that does not act on the output has no gradient.
+                if gradient is not None:
+                    own[place] += statistic(name, gradient)
+        samples += len(output)
+        # The graph goes before the next part builds its own.
+        del output, gradients, gradient
+    return {
+        name: torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in values]).cpu() / samples
+        for name, values in sums.items()
+    }
+
+
+def _check_output(output: torch.Tensor, part: Batch, parts: Sequence[tuple[int, Batch]]) -> None:
+    if not output.requires_grad:
+        raise ModelError(
+            "the output does not depend differentiably on any stored tensor: the forward pass may detach its "
+            "output or run under no_grad"
+        )
+    if len(parts) > 1 and len(output) != _samples(part):
+        raise ModelError(
+            f"the model gives {len(output)} outputs for {_samples(part)} samples of the batch: samples must come first "
+            "in inputs and outputs if they are to go through it in parts"
+        )
+
+
+def _parts(batch: Any, size: int | None) -> Iterator[tuple[int, Any]]:
+    """Parts of a batch of at most `size` samples, with the place of the first one."""
+    samples = _samples(batch)
+    if size is None or samples is None:
+        yield 0, batch
+        return
+    for start in range(0, samples, size):
+        yield start, _cut(batch, samples, slice(start, start + size))
+
+
+def _samples(batch: Any) -> int | None:
+    """Length of the first tensor of a batch."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch) if batch.ndim else None
+    values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
+    return next((length for length in map(_samples, values) if length is not None), None)
+
+
+def _cut(value: Any, samples: int, span: slice) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value[span] if value.ndim and len(value) == samples else value
+    if isinstance(value, Mapping):
+        return {name: _cut(item, samples, span) for name, item in value.items()}
+    return tuple(_cut(item, samples, span) for item in value) if isinstance(value, tuple | list) else value
+
+
+def _usable(value: Any) -> Any:
+    """A value, with copies of tensors that were made in inference mode, which autograd refuses."""
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.is_inference() else value
+    if isinstance(value, Mapping):
+        return {name: _usable(item) for name, item in value.items()}
+    return tuple(map(_usable, value)) if isinstance(value, tuple | list) else value
+
+
+def _random_signs(output: torch.Tensor, seed: int, number: int, start: int) -> torch.Tensor:
+    # Drawn on the CPU, so that every device sees the same signs.
+    generator = torch_generator(seed, "signs", number, *([start] if start else []))
+    signs = torch.randint(0, 2, output.shape, generator=generator, dtype=torch.int8) * 2 - 1
+    return signs.to(output.device, output.dtype)
