@@ -481,7 +481,7 @@ def test_sections_of_different_bits_keep_to_their_formats(granularity: str, read
     assert stored.bits == 3
     assert stored.cells == 10 * (5 + 0 + 3 + 5)
     # Scales, the gain, length and format of each section, and tables: two sections share an even one, of two numbers.
-    assert stored.side_values(4) == (4 if granularity == "row" else 1) + 1 + 2 * 4 + 2 + 1 + 2
+    assert stored.side_values(4) == (4 if granularity == "row" else 1) + 2 + 2 * 4 + 2 + 1 + 2
 
 
 def test_what_is_read_of_fitted_levels_has_the_stated_moments() -> None:

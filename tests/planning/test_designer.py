@@ -75,7 +75,7 @@ def cells_by_hand(plan):
             tables = {section.format.table for section in tensor.storage.sections}
             even = {table for table in tables if len(table) > 1 and np.allclose(np.diff(table, 2), 0, atol=1e-9)}
             scales = tensor.shape[0] if tensor.storage.granularity == "row" else 1
-            side += scales + 1 + 2 * len(tensor.storage.sections) + sum(map(len, tables - even)) + 2 * len(even)
+            side += scales + 2 + 2 * len(tensor.storage.sections) + sum(map(len, tables - even)) + 2 * len(even)
     cells = side * 16 / (0.8 * (1 - float(binary_entropy(0.1))))
     for protection, bits in bits_of.items():
         data_bits, block = protection.block
@@ -224,13 +224,13 @@ def test_rows_of_one_weight_are_stored():
 
 
 def test_one_weight_is_its_scale():
-    """Five numbers of 16 bits against a plain memory of 8 cells: dear, and the error names the price."""
+    """Six numbers of 16 bits against a plain memory of 8 cells: dear, and the error names the price."""
     model, inputs = nn.Linear(1, 1), torch.randn(8, 1)
     tiny = Designer(model, inputs, fault=Uniform(0.1), decoders=VOTES, passes=2, rows=True)
-    with pytest.raises(qtaml.BudgetError, match=r"cells must be at least 23\.5403 for the cheapest formats, got 1"):
+    with pytest.raises(qtaml.BudgetError, match=r"cells must be at least 28\.2484 for the cheapest formats, got 1"):
         tiny.plan(1.0)
-    plan = tiny.plan(24.0)
-    assert plan.cells == pytest.approx(5 * 16 / (0.8 * 0.531004) / 8, rel=1e-5)
+    plan = tiny.plan(29.0)
+    assert plan.cells == pytest.approx(6 * 16 / (0.8 * 0.531004) / 8, rel=1e-5)
     assert qtaml.store(model, plan).model(seed=0).weight.item() == pytest.approx(model.weight.item(), rel=1e-3)
 
 
@@ -254,16 +254,21 @@ def test_words_have_the_lengths_that_the_memory_holds(fault, lengths, decoders):
 @pytest.mark.parametrize("p", [0.0, 1e-12])
 @pytest.mark.parametrize("change", [lambda weight: weight, lambda weight: weight.sinh() ** 5], ids=["even", "tails"])
 def test_without_errors_a_design_is_at_least_as_good_as_plain_words(change, p, bits):
-    """At the cells of an even grid and six numbers for each tensor, by the output error that is measured."""
+    """At the cells of an even grid and seven numbers for each tensor: by squared errors of the weights times gains.
+
+    To one in a hundred, for steps and scales are kept in 16 bits.
+    """
     model, inputs = network(change)
     plain = qtaml.uniform_msp(model, p=p, protected_bits=0, bits=bits)
-    cells = (bits * plain.weights + len(plain.tensors) * 6 * side_cells(plain.fault)) / (8 * plain.weights)
+    cells = (bits * plain.weights + len(plain.tensors) * 7 * side_cells(plain.fault)) / (8 * plain.weights)
     plan = Designer(model, inputs, fault=Uniform(p), passes=8).plan(cells)
 
-    def error(plan):
-        return qtaml.evaluate(qtaml.store(model, plan), OutputError(model, inputs), trials=2).mean
+    def error(stored):
+        read = dict(qtaml.store(model, stored).read(seed=0))
+        gains = {tensor.name: tensor.gain.squared for tensor in plan.tensors}
+        return sum(gains[name] * float((read[name] - model.get_parameter(name)).square().sum()) for name in read)
 
-    assert error(plan) <= error(plain)
+    assert error(plan) <= 1.01 * error(plain)
 
 
 @pytest.mark.parametrize("fault", [Asymmetric(0.0, 0.1), StaticCells((0.0, 0.0, 0.1, 0.3))], ids=["asymmetric", "weak"])

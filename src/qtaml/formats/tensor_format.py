@@ -115,16 +115,16 @@ class TensorFormat:
         return sum(section.weights * section.format.cells for section in self.sections)
 
     def side_values(self, rows: int) -> int:
-        """Numbers that reading fitted levels needs beside the words; none for the evenly spaced levels of the paper.
+        """Numbers of 16 bits that reading fitted levels needs beside the words; none for the levels of the paper.
 
-        A scale for each of its `rows`, the readout gain, the length and the format of each section, and the table of
-        each format, or first value and step where its values are evenly spaced.
+        A scale for each of its `rows`, two for the readout gain, the length and the format of each section, and the
+        table of each format, or first value and step where its values are evenly spaced.
         """
         if not self.fitted:
             return 0
         tables = {section.format.table for section in self.sections}
         values = sum(2 if evenly_spaced(table) else len(table) for table in tables)
-        return (rows if self.granularity == "row" else 1) + 1 + 2 * len(self.sections) + values
+        return (rows if self.granularity == "row" else 1) + 2 + 2 * len(self.sections) + values
 
     @property
     def protected_bits(self) -> int:

@@ -41,7 +41,8 @@ _MOST_CELLS = 10.0
 _ROUNDS = 12
 _LONGEST_WORDS = (1.0, 2.5)
 """Cells of the dearest words in the plans that are tried besides, in units of a plain one."""
-_ROUNDING = 1e-12
+_ROUNDING, _SLACK = 1e-12, 1e-9
+"""What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
 
 
 @dataclass(frozen=True)
@@ -213,13 +214,13 @@ class Designer:
             )
         best, error = cheapest, sum(option.errors[0] for option in options)
         # What whole tables and code blocks take is known only when the formats are chosen.
-        low, high, spent = min(floor, most), most, most
+        low, high, spent = min(floor, most), most, most * (1 + _SLACK)
         for _ in range(_ROUNDS):
             choices = allocate(options, max(spent, floor), "split")
             plan = self._plan(tensors, choices, cells)
             if plan.cells <= cells * (1 + _ROUNDING):
                 best, error, low = plan, sum(map(allocated_error, options, choices)), spent
-                if spent == most:
+                if spent >= most:
                     break
             else:
                 high = spent
@@ -259,8 +260,8 @@ class Designer:
         entries = [
             replace(
                 entry,
-                # As it is kept: in 16 bits.
-                storage=replace(entry.storage, readout_gain=float(np.float16(balanced.gains[entry.name]))),
+                # As it is kept: in 32 bits.
+                storage=replace(entry.storage, readout_gain=float(np.float32(balanced.gains[entry.name]))),
                 gain=self._gains[entry.name],
                 predicted_error=balanced.gains[entry.name] ** 2 * variance[entry.name],
             )
@@ -300,8 +301,8 @@ def _limited(tensors: Sequence[_Tensor], most_cells: float, least_bits: int) -> 
 
 
 def _least_side_values(rows: int) -> int:
-    """Scales, a readout gain, and length and format of one section."""
-    return rows + 3
+    """Scales, two for a readout gain, and length and format of one section."""
+    return rows + 4
 
 
 def _affordable(tensors: Sequence[_Tensor], budget: float) -> bool:
