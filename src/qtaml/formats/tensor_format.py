@@ -263,10 +263,10 @@ class TensorFormat:
             if factor.ndim == 0:
                 of_label = (of_label * factor).to(out.dtype)
             for where in chunks(spans, words.device):
-                value = of_label[take(flat, where).int()]
-                values[where] = (
-                    value if factor.ndim == 0 else (value * of_each(factor, where, words.shape)).to(out.dtype)
-                )
+                value = torch.index_select(of_label, 0, take(flat, where).int())
+                if factor.ndim:
+                    value *= of_each(factor, where, words.shape)
+                values[where] = value.to(out.dtype)
         return out
 
     @cached_property
