@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-CHUNK = 1 << 18
+CHUNK = 1 << 20
 """Weights that are worked on at once. Even, so that what lies just between two levels goes up and down in turn."""
 
 Places = slice | torch.Tensor
