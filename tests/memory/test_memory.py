@@ -367,3 +367,12 @@ def test_what_is_loaded_does_not_depend_on_the_file(saved, tmp_path):
         file.truncate(0)
     for name, words in before.items():
         assert torch.equal(memory.tensors[name].words, words)
+
+
+def test_reading_leaves_the_plan_as_it_was():
+    """What reading keeps for later reads does not show in the plan's JSON, nor in comparisons."""
+    model, memory = stored(CONVOLUTION)
+    before = memory.plan.to_json()
+    memory.model(seed=0)
+    assert memory.plan.to_json() == before
+    assert qtaml.Plan.from_json(before) == memory.plan

@@ -1,6 +1,6 @@
 """How one tensor is stored: its sections with their formats, its scales, and its mean correction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -179,7 +179,7 @@ class TensorFormat:
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
         """Weights that given words stand for; arguments as for `read`."""
-        return self._by_label(words, scale * self.readout_gain, lambda fmt: fmt.readout(), out)
+        return self._by_label(words, scale * self.readout_gain, self._readouts, out)
 
     def read(
         self,
@@ -218,7 +218,8 @@ class TensorFormat:
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact expected weights when read, float64, of the shape of `words`."""
-        return self._by_label(words, scale * self.readout_gain, lambda fmt: fmt.read_mean(fault).copy())
+        means = [fmt.read_mean(fault).copy() for fmt, _ in self._spans_of_formats]
+        return self._by_label(words, scale * self.readout_gain, means)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of what is read, summed over the weights, given the stored words."""
@@ -251,15 +252,15 @@ class TensorFormat:
         self,
         words: torch.Tensor,
         factor: torch.Tensor,
-        table: Callable[[Format], NDArray[np.float64]],
+        tables: Sequence[NDArray[np.float64]],
         out: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """A value for each word, by its label and the table of its format, times the factor of the tensor or row."""
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
-        for fmt, spans in self._spans_of_formats:
-            of_label = torch.from_numpy(table(fmt)).to(words.device)
+        for (_, spans), table in zip(self._spans_of_formats, tables, strict=True):
+            of_label = torch.from_numpy(table).to(words.device)
             if factor.ndim == 0:
                 of_label = (of_label * factor).to(out.dtype)
             for where in chunks(spans, words.device):
@@ -268,6 +269,10 @@ class TensorFormat:
                     value *= of_each(factor, where, words.shape)
                 values[where] = value.to(out.dtype)
         return out
+
+    @cached_property
+    def _readouts(self) -> list[NDArray[np.float64]]:
+        return [fmt.readout() for fmt, _ in self._spans_of_formats]
 
     @cached_property
     def _spans_of_formats(self) -> list[tuple[Format, list[slice]]]:
