@@ -371,7 +371,7 @@ def test_what_is_loaded_does_not_depend_on_the_file(saved, tmp_path):
 
 def test_reading_leaves_the_plan_as_it_was():
     """What reading keeps for later reads does not show in the plan's JSON, nor in comparisons."""
-    model, memory = stored(CONVOLUTION)
+    _, memory = stored(CONVOLUTION)
     before = memory.plan.to_json()
     memory.model(seed=0)
     assert memory.plan.to_json() == before

@@ -36,7 +36,7 @@ class Accuracy:
         batches: the inputs, cut so.
 
     Raises:
-        ArgumentError: if inputs and labels are not of the same number of samples.
+        ArgumentError: if inputs and labels are not of the same number of samples, or labels hold no data.
 
     Example:
         >>> metric = Accuracy(torch.eye(2), torch.tensor([0, 0]))
