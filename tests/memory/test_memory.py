@@ -333,3 +333,46 @@ def test_content_that_does_not_fit_the_plan_is_refused(saved, tmp_path, case):
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(qtaml.StoredFileError, match=f"does not fit its plan.*{message}"):
         qtaml.load(copy, CONVOLUTION.model())
+
+
+def test_reading_into_other_layouts_and_dtypes_is_the_same():
+    """Weights that are not contiguous, or that the user converted, get the values of `read`."""
+    model = CONVOLUTION.model()
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    expected = dict(memory.read(seed=4))
+    for change in (lambda m: m, lambda m: m.to(memory_format=torch.channels_last), lambda m: m.double()):
+        into = change(memory.copy_of_model())
+        memory.read_into(into, seed=4)
+        for name, tensor in expected.items():
+            assert torch.equal(into.state_dict()[name].to(tensor.dtype), tensor)
+
+
+def test_a_model_without_data_is_refused(saved):
+    """Nothing can be read into tensors on the device meta."""
+    with pytest.raises(qtaml.ModelError, match=r"tensor 'conv\.weight' of the model is on device meta"):
+        qtaml.load(saved, CONVOLUTION.model().to("meta"))
+    model = CONVOLUTION.model()
+    plan = qtaml.uniform_msp(model, p=0.1, protected_bits=1)
+    with pytest.raises(qtaml.ModelError, match=r"tensor 'conv\.weight' has no data yet"):
+        qtaml.store(model.to("meta"), plan)
+
+
+def test_what_is_loaded_does_not_depend_on_the_file(saved, tmp_path):
+    """A file that changes after it was loaded changes nothing."""
+    copy = tmp_path / "deployed"
+    shutil.copytree(saved, copy)
+    memory = qtaml.load(copy, CONVOLUTION.model())
+    before = {name: tensor.words.clone() for name, tensor in memory.tensors.items()}
+    with (copy / "words.safetensors").open("r+b") as file:
+        file.truncate(0)
+    for name, words in before.items():
+        assert torch.equal(memory.tensors[name].words, words)
+
+
+def test_reading_leaves_the_plan_as_it_was():
+    """What reading keeps for later reads does not show in the plan's JSON, nor in comparisons."""
+    _, memory = stored(CONVOLUTION)
+    before = memory.plan.to_json()
+    memory.model(seed=0)
+    assert memory.plan.to_json() == before
+    assert qtaml.Plan.from_json(before) == memory.plan

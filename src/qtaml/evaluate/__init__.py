@@ -2,8 +2,8 @@
 
 from qtaml.evaluate.design import design
 from qtaml.evaluate.intervals import Estimate, networks_interval, trainings_interval
-from qtaml.evaluate.metrics import Accuracy, SampleMetric
-from qtaml.evaluate.monte_carlo import Metric, Result, evaluate
+from qtaml.evaluate.metrics import Accuracy, Metric, SampleMetric
+from qtaml.evaluate.monte_carlo import Result, evaluate
 from qtaml.evaluate.output_error import OutputError, PredictionCheck, check_prediction
 
 __all__ = [

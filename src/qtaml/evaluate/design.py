@@ -11,7 +11,8 @@ from qtaml import _checks
 from qtaml._progress import track
 from qtaml.device import Preset, larger_cells
 from qtaml.errors import ArgumentError, BudgetError
-from qtaml.evaluate.monte_carlo import Metric, evaluate
+from qtaml.evaluate.metrics import Metric
+from qtaml.evaluate.monte_carlo import evaluate
 from qtaml.faults import AnyFault, given
 from qtaml.formats import HardenedCell
 from qtaml.memory import store

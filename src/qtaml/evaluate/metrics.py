@@ -1,6 +1,6 @@
 """Metrics of a network on test data that say how each sample came out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -20,6 +20,10 @@ class SampleMetric(Protocol):
         ...
 
 
+Metric = Callable[[nn.Module], float] | SampleMetric
+"""What is measured of a network as read: a number, or a score for each sample."""
+
+
 class Accuracy:
     """Share of test samples whose largest output is the right one.
 
@@ -28,8 +32,11 @@ class Accuracy:
         labels: right class of each sample, whole numbers, shape (samples,).
         batch_size: samples that go through the model at once; all if not given.
 
+    Attributes:
+        batches: the inputs, cut so.
+
     Raises:
-        ArgumentError: if inputs and labels are not of the same number of samples.
+        ArgumentError: if inputs and labels are not of the same number of samples, or labels hold no data.
 
     Example:
         >>> metric = Accuracy(torch.eye(2), torch.tensor([0, 0]))
@@ -44,21 +51,33 @@ class Accuracy:
                 f"labels must be whole numbers of shape (samples,), at least 2, got shape {tuple(labels.shape)} "
                 f"{labels.dtype}"
             )
-        for tensor in _tensors(inputs):
+        if labels.is_meta:
+            raise ArgumentError("labels must hold data, got a tensor on device meta")
+        for tensor in tensors_of(inputs):
             if len(tensor) != len(labels):
                 raise ArgumentError(f"inputs and labels must be as many, got {len(tensor)} and {len(labels)}")
-        self._labels = labels
-        self._batches = batches_of(inputs, batch_size)
+        self._labels = labels.cpu()
+        self.batches = batches_of(inputs, batch_size)
 
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Whether each sample is classified right, bool, shape (samples,)."""
         with evaluation_mode(model), torch.no_grad():
-            logits = torch.cat([outputs(model, batch).cpu() for batch in self._batches])
-        if logits.shape[1] < 2:
+            return self.of_outputs(torch.cat([outputs(model, batch) for batch in self.batches]))
+
+    def of_outputs(self, logits: torch.Tensor) -> torch.Tensor:
+        """Whether each sample is classified right, bool, shape (..., samples).
+
+        Args:
+            logits: outputs of one network, shape (samples, classes), or of several, shape (networks, samples, classes).
+
+        Raises:
+            ModelError: if there are not two classes.
+        """
+        if logits.shape[-1] < 2:
             raise ModelError(
                 "accuracy needs one output for each of at least 2 classes, got 1; use a metric of your own"
             )
-        return logits.argmax(1) == self._labels.cpu()
+        return logits.argmax(-1).cpu() == self._labels
 
     def __call__(self, model: nn.Module) -> float:
         """Share of samples classified right."""
@@ -74,13 +93,14 @@ def batches_of(inputs: Batch, batch_size: int | None) -> list[Batch]:
     if batch_size is None:
         return [inputs]
     _checks.integer("batch_size", batch_size, 1)
-    tensors = _tensors(inputs)
+    tensors = tensors_of(inputs)
     if not tensors:
         raise ArgumentError(f"inputs must hold a tensor with samples first to be cut, got {type(inputs).__name__}")
     return [_part(inputs, slice(start, start + batch_size)) for start in range(0, len(tensors[0]), batch_size)]
 
 
-def _tensors(inputs: Batch) -> list[torch.Tensor]:
+def tensors_of(inputs: Batch) -> list[torch.Tensor]:
+    """The tensors among the inputs of a batch."""
     if isinstance(inputs, torch.Tensor):
         return [inputs]
     values = inputs.values() if isinstance(inputs, Mapping) else inputs

@@ -13,6 +13,7 @@ from qtaml.faults import BitErrorRates, FaultModel, WordLaw, word_dtype
 from qtaml.formats import levels as _levels
 from qtaml.formats.decision import least_error_regions
 from qtaml.formats.protections import Ideal, Protection, Raw
+from qtaml.formats.search import intervals
 from qtaml.formats.transitions import LARGEST_MATRIX_BITS, central_moments, transition_matrix
 
 
@@ -136,15 +137,14 @@ class Format:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
         """
         boundaries, labels = _decision(self, expecting)
-        values, boundaries = weights.double().contiguous(), boundaries.to(weights.device)
-        index = torch.bucketize(values, boundaries)
+        values, boundaries = weights.double().reshape(-1).contiguous(), boundaries.to(weights.device)
+        index = intervals(values, boundaries)
         # Weights just between two levels, such as the zeros of a sparse tensor on the half-step grid, go up and down in
         # turn: all to one side they would add up in the output.
-        if len(boundaries):
-            between = values == boundaries[index.clamp(max=len(boundaries) - 1)]
-            odd = torch.arange(values.numel(), device=values.device).reshape(values.shape) % 2
-            index += between & odd.bool() & (index < len(boundaries))
-        return labels.to(weights.device)[index].to(label_dtype(self.bits))
+        above = torch.nn.functional.pad(boundaries, (0, 1), value=torch.nan)
+        between = (values == torch.index_select(above, 0, index)).nonzero().squeeze(1)
+        index[between] += (between % 2).int()
+        return torch.index_select(labels.to(weights.device), 0, index).to(label_dtype(self.bits)).reshape(weights.shape)
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:
         """Values of words as read, float64, in units of the full scale."""

@@ -1,7 +1,8 @@
 """How one tensor is stored: its sections with their formats, its scales, and its mean correction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
+from qtaml.formats.chunks import CHUNK, chunks, of_each, put, take
 from qtaml.formats.even_levels import evenly_spaced
 from qtaml.formats.format import Format, label_dtype
 
@@ -139,14 +141,14 @@ class TensorFormat:
         """
         if self.fitted:
             # Kept in 16 bits. Weights are stored relative to what is kept, so rounding it does no harm.
-            root_mean_square = self._over(weights.double(), lambda w, dims: w.square().mean(dims, keepdim=True).sqrt())
+            root_mean_square = self._mean_square(weights).sqrt()
             scale = root_mean_square.bfloat16().double()
             if not bool(scale.isfinite().all()):
                 raise ArgumentError(
                     f"weights must have a root mean square below 3e38, got {float(root_mean_square.max()):g}"
                 )
             return scale
-        low, high = self._extremes(weights.double())
+        low, high = self._extremes(weights)
         if self.full_scale is not None:
             return torch.full_like(high, self.full_scale)
         if self.step == "keep" or self.correction == "none":
@@ -178,39 +180,66 @@ class TensorFormat:
             raise ArgumentError(f"weights must have {self.weights} elements, got shape {tuple(weights.shape)}")
         scale = self.scale(weights, fault)
         # An all-zero tensor or row has scale 0: any label reads back as 0.
-        relative = (weights.double() / torch.where(scale > 0, scale, 1.0)).reshape(-1)
-        if self.correction == "paper":
-            relative = relative * _paper_factor(fault, self.bits)
+        divisor = torch.where(scale > 0, scale, 1.0)
         expecting = fault if self.correction == "exact" or self.fitted else None
-        dtype = label_dtype(self.bits)
-        words = torch.empty(weights.shape, dtype=dtype, device=weights.device).reshape(-1)
-        for fmt, where in self._places(relative.device):
-            _put(words, where, fmt.encode(relative[where], expecting=expecting))
+        flat = weights.reshape(-1)
+        words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
+        for fmt, spans in self._spans_of_formats:
+            for where in chunks(spans, flat.device):
+                relative = flat[where].double() / of_each(divisor, where, weights.shape)
+                if self.correction == "paper":
+                    relative *= _paper_factor(fault, self.bits)
+                put(words, where, fmt.encode(relative, expecting=expecting))
         return words.reshape(weights.shape), scale
 
-    def decode(self, words: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """Weights that given words stand for, float64."""
-        return self._by_label(words, lambda fmt: fmt.readout()) * (scale * self.readout_gain)
+    def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Weights that given words stand for; arguments as for `read`."""
+        return self._by_label(words, scale * self.readout_gain, self._readouts, out)
 
     def read(
-        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, seed: int, place: str = ""
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        fault: FaultModel,
+        *,
+        seed: int,
+        place: str = "",
+        out: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Weights as read once from the memory, float64, of the shape of `words`; `place` names the tensor."""
+        """Weights as read once from the memory.
+
+        Args:
+            words: what `encode` returned.
+            scale: what `encode` returned.
+            fault: how the memory fails.
+            seed: the same seed gives the same errors.
+            place: name of the tensor; see `FaultModel.corrupt`.
+            out: a contiguous floating tensor of the shape of `words`, on their device, to overwrite.
+
+        Returns:
+            `out`, or a new float64 tensor.
+        """
         flat = words.reshape(-1)
-        read = torch.empty_like(flat)
-        for fmt, where in self._places(words.device):
+        read = torch.empty_like(flat) if len(self._spans_of_formats) > 1 else flat
+        for fmt, spans in self._spans_of_formats:
             # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
-            part = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
-            _put(read, where, part[where] if isinstance(where, slice) else part.int()[where])
-        return self.decode(read.reshape(words.shape), scale)
+            whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
+            if read is flat:
+                read = whole
+                break
+            for where in chunks(spans, flat.device):
+                put(read, where, take(whole, where))
+        return self.decode(read.reshape(words.shape), scale, out=out)
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact expected weights when read, float64, of the shape of `words`."""
-        return self._by_label(words, lambda fmt: fmt.read_mean(fault).copy()) * (scale * self.readout_gain)
+        means = [fmt.read_mean(fault).copy() for fmt, _ in self._spans_of_formats]
+        return self._by_label(words, scale * self.readout_gain, means)
 
     def read_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact variance of what is read, given the stored words, float64, of their shape."""
-        return self._by_label(words, lambda fmt: fmt.read_variance(fault).copy()) * (scale * self.readout_gain).square()
+        variances = [fmt.read_variance(fault).copy() for fmt, _ in self._spans_of_formats]
+        return self._by_label(words, (scale * self.readout_gain).square(), variances)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of what is read, summed over the weights, given the stored words."""
@@ -219,35 +248,59 @@ class TensorFormat:
 
     def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
         """For each section, the summed squared scale of the weights that carry each label, shape (2**bits,)."""
-        squared_scale = (scale * self.readout_gain).square().expand(words.shape).reshape(-1).cpu()
-        flat = words.reshape(-1).cpu().long()
-        return [
-            torch.bincount(flat[span], weights=squared_scale[span], minlength=2**section.format.bits).numpy()
-            for span, section in self._spans()
-        ]
+        squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
+        amounts = []
+        for span, section in self._spans():
+            amount = np.zeros(2**section.format.bits)
+            for where in chunks([span], words.device):
+                labels = flat[where].cpu().int()
+                weights = of_each(squared_scale, where, words.shape).cpu().expand(labels.shape)
+                amount += torch.bincount(labels, weights=weights, minlength=len(amount)).numpy()
+            amounts.append(amount)
+        return amounts
 
     def holds(self, words: torch.Tensor) -> bool:
         """Whether every word of a tensor is a label of its format."""
-        flat = words.reshape(-1).int()
-        return all(int(flat[span].max()) < 2**section.format.bits for span, section in self._spans())
-
-    def _by_label(self, words: torch.Tensor, table: Callable[[Format], NDArray[np.float64]]) -> torch.Tensor:
-        """A value for each word, by its label and the table of its format."""
         flat = words.reshape(-1)
-        values = torch.empty(flat.shape, dtype=torch.float64, device=words.device)
-        for fmt, where in self._places(words.device):
-            values[where] = torch.from_numpy(table(fmt)).to(words.device)[flat[where].long()]
-        return values.reshape(words.shape)
+        return all(
+            int(flat[where].int().max()) < 2**section.format.bits
+            for span, section in self._spans()
+            for where in chunks([span], words.device)
+        )
 
-    def _places(self, device: torch.device) -> list[tuple[Format, slice | torch.Tensor]]:
-        """Each format once, in order of appearance, with the places of its weights in the flattened tensor."""
+    def _by_label(
+        self,
+        words: torch.Tensor,
+        factor: torch.Tensor,
+        tables: Sequence[NDArray[np.float64]],
+        out: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """A value for each word, by its label and the table of its format, times the factor of the tensor or row."""
+        if out is None:
+            out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
+        flat, values = words.reshape(-1), out.view(-1)
+        for (_, spans), table in zip(self._spans_of_formats, tables, strict=True):
+            of_label = torch.from_numpy(table).to(words.device)
+            if factor.ndim == 0:
+                of_label = (of_label * factor).to(out.dtype)
+            for where in chunks(spans, words.device):
+                value = torch.index_select(of_label, 0, take(flat, where).int())
+                if factor.ndim:
+                    value *= of_each(factor, where, words.shape)
+                values[where] = value.to(out.dtype)
+        return out
+
+    @cached_property
+    def _readouts(self) -> list[NDArray[np.float64]]:
+        return [fmt.readout() for fmt, _ in self._spans_of_formats]
+
+    @cached_property
+    def _spans_of_formats(self) -> list[tuple[Format, list[slice]]]:
+        """Each format once, in order of appearance, with the runs of its weights in the flattened tensor."""
         spans: dict[Format, list[slice]] = {}
         for span, section in self._spans():
             spans.setdefault(section.format, []).append(span)
-        return [
-            (fmt, own[0] if len(own) == 1 else torch.cat([torch.arange(s.start, s.stop, device=device) for s in own]))
-            for fmt, own in spans.items()
-        ]
+        return list(spans.items())
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:
         start = 0
@@ -256,27 +309,26 @@ class TensorFormat:
             start += section.weights
 
     def _extremes(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        low, high = (
-            self._over(weights, lambda w, dims: w.amin(dims, keepdim=True)),
-            self._over(weights, lambda w, dims: w.amax(dims, keepdim=True)),
-        )
-        return low, high
+        by_row = self._by_row(weights)
+        dims, shape = tuple(range(by_row, weights.ndim)), _scale_shape(weights, by_row)
+        return weights.amin(dims).double().reshape(shape), weights.amax(dims).double().reshape(shape)
 
-    def _over(
-        self, weights: torch.Tensor, statistic: Callable[[torch.Tensor, tuple[int, ...]], torch.Tensor]
-    ) -> torch.Tensor:
-        """A statistic of the tensor, shape (), or of each row, shape (rows, 1, ...)."""
+    def _mean_square(self, weights: torch.Tensor) -> torch.Tensor:
+        by_row = self._by_row(weights)
+        rows = weights.reshape(len(weights) if by_row else 1, -1)
+        sums = [
+            torch.stack([part.double().square().sum(1) for part in torch.split(some, CHUNK, 1)]).sum(0)
+            for some in torch.split(rows, max(CHUNK // rows.shape[1], 1))
+        ]
+        return (torch.cat(sums) / rows.shape[1]).reshape(_scale_shape(weights, by_row))
+
+    def _by_row(self, weights: torch.Tensor) -> bool:
         # A vector (a bias kept in the same memory) has no rows of more than one weight: it gets one scale.
-        if self.granularity == "tensor" or weights.ndim < 2:
-            return statistic(weights, tuple(range(weights.ndim))).reshape(())
-        return statistic(weights, tuple(range(1, weights.ndim)))
+        return self.granularity == "row" and weights.ndim > 1
 
 
-def _put(words: torch.Tensor, where: slice | torch.Tensor, labels: torch.Tensor) -> None:
-    """Write labels at some places of a flat tensor of words."""
-    # torch has no assignment by index for words of 16 bits, but for their signed twins.
-    signed = words.view(torch.int16) if words.dtype == torch.uint16 else words
-    signed[where] = labels.to(words.dtype).view(signed.dtype)
+def _scale_shape(weights: torch.Tensor, by_row: bool) -> tuple[int, ...]:
+    return (len(weights), *(1,) * (weights.ndim - 1)) if by_row else ()
 
 
 def _paper_factor(fault: FaultModel, bits: int) -> float:

@@ -1,5 +1,6 @@
 """A memory on disk: words, scales and the rest of the network as safetensors, the plan as JSON, a checksum for each."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from qtaml.planning import Plan, TensorPlan
 
 MANIFEST = "manifest.json"
 _PLAN, _WORDS, _SCALES, _REST = "plan.json", "words.safetensors", "scales.safetensors", "rest.safetensors"
+_FILES = (_PLAN, _WORDS, _SCALES, _REST)
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,18 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "") ->
     Raises:
         StoredFileError: if the directory holds something else, or cannot be written.
     """
-    stored = artifact.tensors
-    files = {
-        _WORDS: safetensors.torch.save({name: tensor.words.cpu() for name, tensor in stored.items()}),
-        _SCALES: safetensors.torch.save({name: tensor.scale.cpu() for name, tensor in stored.items()}),
-        _REST: safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in artifact.rest.items()}),
-        _PLAN: artifact.plan.to_json().encode(),
-    }
-    manifest = Manifest({name: _files.sha256(data) for name, data in files.items()}, source)
+    stored = artifact.tensors.items()
+    plan = artifact.plan.to_json()
     with _files.new_directory(path, MANIFEST) as directory:
-        for name, data in files.items():
-            (directory / name).write_bytes(data)
+        for file, tensors in (
+            (_WORDS, {name: tensor.words for name, tensor in stored}),
+            (_SCALES, {name: tensor.scale for name, tensor in stored}),
+            (_REST, artifact.rest),
+        ):
+            dense = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+            safetensors.torch.save_file(dense, directory / file)
+        (directory / _PLAN).write_text(plan, encoding="utf-8")
+        manifest = Manifest({name: _sha256(directory / name) for name in _FILES}, source)
         (directory / MANIFEST).write_text(_files.to_json(manifest), encoding="utf-8")
 
 
@@ -97,9 +100,10 @@ def read_artifact(path: str | Path) -> Artifact:
     """
     path = Path(path)
     manifest = read_manifest(path)
-    files = {name: _verified(path / name, manifest) for name in (_PLAN, _WORDS, _SCALES, _REST)}
-    plan = Plan.from_json(files[_PLAN].decode(errors="replace"), str(path / _PLAN))
-    words, scales, rest = (_tensors(path / name, files[name]) for name in (_WORDS, _SCALES, _REST))
+    for name in _FILES:
+        _verify(path / name, manifest)
+    plan = Plan.from_json(_files.read_bytes(path / _PLAN).decode(errors="replace"), str(path / _PLAN))
+    words, scales, rest = (_tensors(path / name) for name in (_WORDS, _SCALES, _REST))
     for kind, found in (("words", words), ("scales", scales)):
         if different := sorted({entry.name for entry in plan.tensors} ^ found.keys()):
             raise StoredFileError(f"{path} does not fit its plan: {kind} of {different[0]!r} in only one of the two")
@@ -119,12 +123,18 @@ def read_manifest(path: Path) -> Manifest:
     return _files.from_json(Manifest, data, str(path / MANIFEST))
 
 
-def _verified(path: Path, manifest: Manifest) -> bytes:
-    data = _files.read_bytes(path)
-    expected, found = manifest.sha256.get(path.name, "none"), _files.sha256(data)
+def _verify(path: Path, manifest: Manifest) -> None:
+    try:
+        expected, found = manifest.sha256.get(path.name, "none"), _sha256(path)
+    except OSError as error:
+        raise StoredFileError(f"cannot read {path}: {error.strerror}") from error
     if found != expected:
         raise StoredFileError(f"{path} is damaged: its SHA-256 is {found}, the manifest says {expected}")
-    return data
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_content(path: Path, entry: TensorPlan, words: torch.Tensor, scale: torch.Tensor) -> None:
@@ -151,8 +161,9 @@ def _check_content(path: Path, entry: TensorPlan, words: torch.Tensor, scale: to
             raise StoredFileError(f"{path} does not fit its plan: {entry.name!r}: {what}")
 
 
-def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
-        return safetensors.torch.load(data)
-    except SafetensorError as error:
+        # Copies, since the file that they would otherwise be a view of may change.
+        return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
+    except (SafetensorError, OSError) as error:
         raise StoredFileError(f"{path} is not a safetensors file: {error}") from error

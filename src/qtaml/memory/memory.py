@@ -13,7 +13,7 @@ from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.model import check_storable, named_tensors
-from qtaml.planning import Plan
+from qtaml.planning import Plan, TensorPlan
 
 
 class Memory:
@@ -47,15 +47,8 @@ class Memory:
             Name of each tensor and what is read, in the dtype of the model.
         """
         for entry in self.plan.tensors:
-            stored = self.tensors[entry.name]
-            values = entry.storage.read(
-                stored.words,
-                stored.scale,
-                fault or self.plan.fault,
-                seed=child_seed(seed, "read", entry.name),
-                place=entry.name,
-            )
-            yield entry.name, values.to(getattr(torch, entry.dtype))
+            new = torch.empty(entry.shape, dtype=_dtype(entry), device=self.tensors[entry.name].words.device)
+            yield entry.name, self._read(entry, new, seed, fault)
 
     def state_dict(self, *, seed: int, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
         """State dict of the network as read once, in the order of the model; arguments as for `read`."""
@@ -96,12 +89,25 @@ class Memory:
         with torch.no_grad():
             for name, tensor in self.rest.items():
                 targets[name].copy_(tensor)
-            for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
-                # Tied weights need one copy, but the pattern of a loaded memory may not tie them.
-                for other in (name, *entry.aliases):
-                    targets[other].copy_(tensor)
+            for entry in self.plan.tensors:
+                target, device = targets[entry.name], self.tensors[entry.name].words.device
+                if target.is_contiguous() and (target.dtype, target.device) == (_dtype(entry), device):
+                    self._read(entry, target, seed, fault)
+                else:
+                    new = torch.empty(entry.shape, dtype=_dtype(entry), device=device)
+                    target.copy_(self._read(entry, new, seed, fault))
+                # The pattern of a loaded memory may not tie what was tied when it was stored.
+                for name in entry.aliases:
+                    if targets[name] is not target:
+                        targets[name].copy_(target)
         for module in model.modules():
             module.training = False
+
+    def _read(self, entry: TensorPlan, out: torch.Tensor, seed: int, fault: FaultModel | None) -> torch.Tensor:
+        stored, own_seed = self.tensors[entry.name], child_seed(seed, "read", entry.name)
+        return entry.storage.read(
+            stored.words, stored.scale, fault or self.plan.fault, seed=own_seed, place=entry.name, out=out
+        )
 
     def save(self, path: str | Path, *, source: str = "") -> None:
         """Write the memory to a directory, all at once; `qtaml.load` reads it.
@@ -162,8 +168,11 @@ def load(path: str | Path, model: nn.Module) -> Memory:
 
     Raises:
         StoredFileError: if a file is missing, damaged, or not of a qtaml memory.
-        ModelError: if the model has other tensors than the one stored.
+        ModelError: if the model has other tensors than the one stored, or is on the device "meta".
     """
+    for name, tensor in named_tensors(model).items():
+        if tensor.is_meta:
+            raise ModelError(f"tensor {name!r} of the model is on device meta, where nothing can be read into it")
     artifact = read_artifact(path)
     _check_fits(artifact.plan, model)
     _check_rest(artifact, model)
@@ -174,6 +183,11 @@ def load(path: str | Path, model: nn.Module) -> Memory:
     }
     rest = {name: tensor.to(device[name]) for name, tensor in artifact.rest.items()}
     return Memory(Artifact(artifact.plan, tensors, rest), model)
+
+
+def _dtype(entry: TensorPlan) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, entry.dtype)
+    return dtype
 
 
 def _rest_names(plan: Plan, model: nn.Module) -> list[str]:

@@ -90,6 +90,8 @@ def arguments(batch: Batch, model: nn.Module) -> tuple[tuple[Any, ...], dict[str
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
 
     def move(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.is_meta and device.type != "meta":
+            raise ArgumentError(f"a batch must hold data, got a tensor of {describe(value)} on device meta")
         return value.to(device) if isinstance(value, torch.Tensor) else value
 
     if isinstance(batch, torch.Tensor):
