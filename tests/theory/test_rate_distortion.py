@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, stats
 
 from qtaml.errors import ArgumentError
-from qtaml.theory import least_bits
+from qtaml.theory import entropy_power, least_bits, least_error
 from tests.tolerances import EXACT_MATHS, LINE_SEARCH
 
 
@@ -65,3 +65,47 @@ def test_bad_numbers_are_refused(arguments, message):
     """Each names the argument."""
     with pytest.raises(ArgumentError, match=message):
         least_bits(*arguments)
+
+
+@pytest.mark.parametrize("bits", [0.5, 30.0, 400.0])
+def test_the_least_error_is_the_inverse(bits):
+    """The bits that it needs are those that were given; more bits leave less."""
+    importances, sizes = [10.0, 3.0, 0.2], [10, 100, 20]
+    error = least_error(importances, sizes, bits)
+    assert least_bits(importances, sizes, error) == pytest.approx(bits, rel=1e-9)
+    assert least_error(importances, sizes, bits + 1) < error
+
+
+def test_without_bits_or_without_importance_nothing_can_be_lowered():
+    """The error is that of storing nothing."""
+    assert least_error([2.0, 3.0], [4, 5], 0.0) == 5.0
+    assert least_error([0.0, 0.0], [4, 5], 7.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("law", "power"),
+    [
+        (stats.norm(), 1.0),
+        (stats.uniform(-1, 2), 4 / (2 * np.pi * np.e)),
+        (stats.laplace(), (2 * np.e) ** 2 / (2 * np.pi * np.e)),
+    ],
+    ids=["gaussian", "uniform", "laplace"],
+)
+def test_the_entropy_power_is_that_of_the_law(law, power):
+    """Of a fine sample of known laws, within a fiftieth."""
+    sample = law.ppf((np.arange(50_000) + 0.5) / 50_000)
+    assert entropy_power(sample) == pytest.approx(power, rel=0.02)
+
+
+def test_few_weights_give_a_bound_that_is_too_low_never_too_high():
+    """100 Gaussian weights, averaged over 200 draws; and never above their own mean square."""
+    random = np.random.default_rng(0)
+    found = [entropy_power(random.normal(size=100)) for _ in range(200)]
+    assert 0.7 < np.mean(found) < 1.0
+
+
+def test_equal_weights_have_no_entropy():
+    """They need no bits."""
+    assert entropy_power(np.zeros(50)) == 0.0
+    with pytest.raises(ArgumentError, match="weights must be at least 4 finite values, got 3"):
+        entropy_power([1.0, 2.0, 3.0])

@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 _COARSE, _FINE = 7, 0.1
 """Steps that are tried first, and how near the reach of all of them is then found, in steps."""
+_SIMPLEX = np.array([(0.0, 0.0), (-0.2, 0.0), (0.0, 0.05)])
+_EVALUATIONS = 80
 _ROUNDS = 3
 _EVEN = 1e-9
 
@@ -23,8 +25,7 @@ _EVEN = 1e-9
 def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
     """The evenly spaced levels of the least mean squared error that the search finds.
 
-    Each weight is stored as the label of the least expected squared error when read; the mean of what is read follows
-    that of the weights; and the step is searched.
+    Each weight is stored as the label of the least expected squared error when read; first value and step are searched.
 
     Args:
         histogram: the weights.
@@ -55,16 +56,26 @@ def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
         return histogram.mean, 0.0
     widest = max(float(np.abs(histogram.points - histogram.mean).max()), deviation)
     steps = 2 / len(labels) * np.geomspace(deviation, 2 * widest, _COARSE)
-    place = int(np.argmin([lines.fitted(step)[0] for step in steps]))
-    low, high = np.log(steps[[max(place - 1, 0), min(place + 1, _COARSE - 1)]])
-    found = optimize.minimize_scalar(
-        lambda log: lines.fitted(np.exp(log))[0],
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": _FINE / len(labels)},
+    step = min(steps, key=lambda step: lines.centered(step)[0])
+    first = lines.centered(step)[1]
+    # Reach and middle of the levels, in units of which a thousandth matters however many levels there are.
+    reach, middle = step * len(labels), first + step * labels.mean()
+
+    def line(change: Floats) -> tuple[float, float]:
+        wider = float(reach * np.exp(change[0]) / len(labels))
+        return float(middle + reach * change[1] - wider * labels.mean()), wider
+
+    found, *_ = optimize.fmin(
+        lambda change: lines.error(*line(change)),
+        np.zeros(2),
+        xtol=_FINE / len(labels),
+        ftol=np.inf,
+        maxfun=_EVALUATIONS,
+        full_output=True,
+        disp=False,
+        initial_simplex=_SIMPLEX,
     )
-    step = float(np.exp(found.x))
-    return lines.fitted(step)[1], step
+    return line(found)
 
 
 def evenly_spaced(table: Sequence[float]) -> bool:
@@ -81,15 +92,25 @@ class _Lines:
         self.cumulated = np.pad(np.cumsum([shares, shares * self.points], axis=1), ((0, 0), (1, 0)))
         self.mean, self.square = mean, square
 
-    def fitted(self, step: float) -> tuple[float, float]:
-        """(mean squared error but for a constant, first value) of the best readout with a step."""
+    def centered(self, step: float) -> tuple[float, float]:
+        """(error, first value) of a readout with a step, whose mean is brought near that of the weights."""
         first = self.center - step * (len(self.mean) - 1) / 2
         for _ in range(_ROUNDS):
-            second = first**2 + 2 * first * step * self.mean + step**2 * self.square
-            regions, stored = least_error_regions(first + step * self.mean, second)
-            places = np.concatenate(([0], np.searchsorted(self.points, regions, side="right"), [len(self.points)]))
-            share, total = np.diff(self.cumulated[:, places], axis=1)
-            read = float(share @ self.mean[stored])
-            first = self.center - step * read
-        error = step**2 * float(share @ self.square[stored]) + 2 * first * step * read + first**2
-        return error - 2 * float(total @ (first + step * self.mean[stored])), first
+            share, _, stored = self._stored(first, step)
+            first = self.center - step * float(share @ self.mean[stored])
+        return self.error(first, step), first
+
+    def error(self, first: float, step: float) -> float:
+        """Mean squared error of a readout, but for a constant."""
+        share, total, stored = self._stored(first, step)
+        read, square = self.mean[stored], self.square[stored]
+        squared = first**2 + 2 * first * step * read + step**2 * square
+        return float(share @ squared - 2 * total @ (first + step * read))
+
+    def _stored(self, first: float, step: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """Share and sum of the weights of each region, and its label."""
+        square = first**2 + 2 * first * step * self.mean + step**2 * self.square
+        regions, stored = least_error_regions(first + step * self.mean, square)
+        places = np.concatenate(([0], np.searchsorted(self.points, regions, side="right"), [len(self.points)]))
+        share, total = np.diff(self.cumulated[:, places], axis=1)
+        return share, total, stored
