@@ -164,7 +164,10 @@ def built_in(name: str, training_seed: int, folder: Path) -> tuple[nn.Module, Da
 
 @lru_cache(maxsize=2)
 def _loaded(own: OwnNetwork, folder: Path, load: Loader) -> tuple[nn.Module, Samples]:
-    return load(own, folder)
+    # A factory may draw the weights that it comes with: the same ones in every process.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return load(own, folder)
 
 
 def planned(case: Case, training_seed: int, seed: int, place: Place) -> Plan:
