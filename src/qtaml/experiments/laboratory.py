@@ -235,8 +235,9 @@ class Laboratory:
                     yield task, error
                 there = self._there()
                 missing = {key: task for key, task in missing.items() if key not in there}
-        if missing:
-            raise QtamlError(f"{self.folder} must be seen by all workers under this path: it lacks what they measured")
+                if not missing:
+                    return
+        raise QtamlError(f"{self.folder} must be seen by all workers under this path: it lacks what they measured")
 
     def _pass(
         self, call: Call, missing: dict[str, Task], wait: bool, description: str

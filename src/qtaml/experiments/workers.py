@@ -33,9 +33,6 @@ _OBJECT_STORE = 80 * 2**20
 class LostError(QtamlError):
     """The process that did a job died, again and again."""
 
-    def __init__(self, reason: str = f"its worker process died {ATTEMPTS} times, perhaps for lack of memory") -> None:
-        super().__init__(reason)
-
 
 def workers(count: int | None, ray: str | None, jobs: int) -> AbstractContextManager[Call]:
     """Processes that do jobs.
@@ -83,7 +80,7 @@ class _Process:
             except BrokenProcessPool:
                 self.stop()
                 self._pool = self._start()
-        return LostError()
+        return LostError(f"its worker process died {ATTEMPTS} times, perhaps for lack of memory")
 
     def stop(self) -> None:
         """End the process."""
@@ -153,7 +150,6 @@ def _ray_cluster(address: str, count: int) -> Iterator[Call]:
             "include_dashboard": False,
             "object_store_memory": _OBJECT_STORE,
             "_temp_dir": folder,
-            "_node_ip_address": "127.0.0.1",
         }
         try:
             ray.init(address, **quiet, **(own if address == "local" else {}))
