@@ -127,7 +127,7 @@ def test_networks_are_whole(tmp_path, entry, message):
 
 def test_files_that_are_none(tmp_path):
     """A missing file, and one that is no text."""
-    with pytest.raises(qtaml.StoredFileError, match="cannot read .*nothing.toml: No such file"):
+    with pytest.raises(qtaml.StoredFileError, match=r"cannot read .*nothing\.toml: No such file"):
         read_sweep(tmp_path / "nothing.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(qtaml.ArgumentError, match="must be a TOML file: 'utf-8' codec"):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import qtaml
-from qtaml.experiments.workers import ATTEMPTS, LostError, workers
+from qtaml.experiments.workers import LostError, workers
 from tests import processes
 
 JOBS = [(2, exponent) for exponent in range(5)]
@@ -41,7 +41,7 @@ def test_dead_processes(ray, tmp_path, monkeypatch):
         assert isinstance(result, LostError)
         assert ray or "its worker process died 2 times" in str(result)
         assert dict(call(pow, JOBS)) == {job: pow(*job) for job in JOBS}
-        with pytest.raises(qtaml.BudgetError, match="^too little$") as caught:
+        with pytest.raises(qtaml.BudgetError, match=r"^too little$") as caught:
             list(call(processes.miss_the_budget, [()]))
         assert caught.value.least_overhead == -0.25
         with pytest.raises(ZeroDivisionError):
@@ -57,7 +57,7 @@ def test_the_missing_extra_is_named(monkeypatch):
 
 def test_a_cluster_says_itself_how_many_workers_it_has():
     """A number and an address contradict each other."""
-    with pytest.raises(qtaml.ArgumentError, match="workers must not be given with the Ray cluster 10.0.0.1:6379"):
+    with pytest.raises(qtaml.ArgumentError, match=r"workers must not be given with the Ray cluster 10\.0\.0\.1:6379"):
         workers(2, "10.0.0.1:6379", 2)
 
 
@@ -65,6 +65,6 @@ def test_a_cluster_says_itself_how_many_workers_it_has():
 def test_an_address_without_a_cluster_is_refused(address):
     """The error names it."""
     pytest.importorskip("ray")
-    with pytest.raises(qtaml.ArgumentError, match=f"ray must be the address of a running cluster.*{address}"):
-        with workers(None, address, 2):
-            pass
+    message = f"ray must be the address of a running cluster.*{address}"
+    with pytest.raises(qtaml.ArgumentError, match=message), workers(None, address, 2):
+        pass

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -143,16 +143,10 @@ def _ray_cluster(address: str, count: int) -> Iterator[Call]:
     except ImportError as error:
         raise ArgumentError("a Ray cluster needs Ray, which is an extra: pip install 'qtaml[ray]'") from error
     quiet = {"log_to_driver": False, "logging_level": "error"}
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        own = {
-            "num_cpus": count,
-            "num_gpus": 0,
-            "include_dashboard": False,
-            "object_store_memory": _OBJECT_STORE,
-            "_temp_dir": folder,
-        }
+    options: AbstractContextManager[dict[str, Any]] = _own_cluster(count) if address == "local" else nullcontext({})
+    with options as own:
         try:
-            ray.init(address, **quiet, **(own if address == "local" else {}))
+            ray.init(address, **quiet, **own)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ArgumentError(
                 f"ray must be the address of a running cluster or 'local', got {address!r}: {error}"
@@ -175,6 +169,19 @@ def _ray_cluster(address: str, count: int) -> Iterator[Call]:
             yield call
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _own_cluster(count: int) -> Iterator[dict[str, Any]]:
+    """How Ray starts a cluster of this many processes on this machine."""
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        yield {
+            "num_cpus": count,
+            "num_gpus": 0,
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE,
+            "_temp_dir": folder,
+        }
 
 
 def _in_ray(path: Sequence[str], function: Function, job: Job) -> Any:
