@@ -167,12 +167,12 @@ def assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_killed_processes_of_this_machine(start, command, described, tmp_path):
-    """Three workers, one of them killed, then the driver, whose workers end with it."""
+    """Two workers, one of them killed, then the driver, whose workers end with it."""
 
     def workers(driver):
         return [pid for pid, command in children(driver.pid).items() if "spawn_main" in command]
 
-    assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, ("--workers", 3), workers)
+    assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, ("--workers", 2), workers)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
@@ -205,3 +205,36 @@ def test_two_drivers_on_one_folder(start, command, described, environment, tmp_p
     ended, _, err = command("sweep", file, "--out", tmp_path / "whole", "--workers", 1)
     assert ended == 0, err
     assert rows == json.loads((tmp_path / "whole" / "sweep.json").read_text())["rows"]
+
+
+def test_the_table_on_demand_and_as_json(command, described, tmp_path):
+    """`--collect` measures nothing; standard output is the table that is kept; refused tasks end with code 2."""
+    file, out = described(SMALL.replace('["uniform_msp", "magnitude"]', '["uniform_msp"]')), tmp_path / "out"
+    ended, shown, err = command("sweep", file, "--out", out, "--collect")
+    assert (ended, count(out)) == (0, 0), err
+    assert "numbers:" in shown
+    assert "0 of 20 tasks" in shown
+    ended, shown, err = command("sweep", file, "--out", out, "--workers", 1, "--json")
+    assert ended == 0, err
+    assert json.loads(shown) == json.loads((out / "sweep.json").read_text())
+    assert len(json.loads(shown)["rows"]) == 20
+    file.write_text(file.read_text().replace("0.0, 0.5", "-0.5, 0.5"))
+    ended, _, err = command("sweep", file, "--out", out, "--workers", 1)
+    assert ended == 2
+    assert "20 tasks, 10 measured already" in err
+    assert "10 of 20 tasks were refused" in err
+    assert "tiny by uniform_msp: protected_bits must be a number from 0 to 8, got -4" in err.replace("\n", " ")
+
+
+def test_errors_before_anything_is_measured(command, described, tmp_path, monkeypatch):
+    """A mistake in the file, a folder that is none, an extra that is missing."""
+    file = described(SMALL)
+    (tmp_path / "taken").write_text("")
+    ended, _, err = command("sweep", file, "--out", tmp_path / "taken")
+    assert (ended, "cannot write" in err) == (4, True)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ended, _, err = command("sweep", file, "--out", tmp_path / "out", "--ray", "local")
+    assert (ended, "pip install 'qtaml[ray]'" in err) == (2, True)
+    file.write_text(file.read_text().replace("trials = 2", "trials = 0"))
+    ended, _, err = command("sweep", file, "--out", tmp_path / "out")
+    assert (ended, "sweep.toml, line 7: trials: Input should be" in err) == (2, True)

@@ -1,5 +1,7 @@
 """The file that describes a sweep, and the place that errors in it name."""
 
+from pathlib import Path
+
 import pytest
 
 import qtaml
@@ -26,6 +28,9 @@ overheads = [0, 0.125]
 training_seeds = [0, 1]
 trials = 3
 """
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "sweeps.md"
 
 
 def written(tmp_path, text):
@@ -132,3 +137,12 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(qtaml.ArgumentError, match="must be a TOML file: 'utf-8' codec"):
         read_sweep(tmp_path / "bytes.toml")
+
+
+def test_the_documented_file_is_one(tmp_path):
+    """All that docs/sweeps.md shows."""
+    text = DOCUMENT.read_text().split("```toml\n")[1].split("```")[0]
+    sweep = read_sweep(written(tmp_path, text))
+    assert [entry.name for entry in sweep.file.networks] == ["SmallCNN", "mine"]
+    assert len(sweep.faults) == 4
+    assert len(sweep.storages) == 3 * 3 + 1

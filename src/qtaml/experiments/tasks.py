@@ -15,7 +15,7 @@ from torch import nn
 import qtaml
 from qtaml import _files
 from qtaml._random import child_seed
-from qtaml.errors import QtamlError
+from qtaml.errors import QtamlError, StoredFileError
 from qtaml.evaluate import Accuracy, OutputError, Result, evaluate
 from qtaml.experiments import cases
 from qtaml.experiments.cases import Case, OwnNetwork, Samples
@@ -222,13 +222,20 @@ def claimed(folder: Path, name: str, wait: bool) -> Iterator[bool]:
 
     Yields:
         Whether this process has it.
+
+    Raises:
+        StoredFileError: if nothing can be written into the folder.
     """
     if sys.platform == "win32":
         yield True
         return
-    folder.mkdir(parents=True, exist_ok=True)
     # One byte of one file for each piece of work: the system drops the lock with the process, and no files pile up.
-    with open(folder / ".claims", "a") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = open(folder / ".claims", "a")  # noqa: SIM115
+    except OSError as error:
+        raise StoredFileError(f"cannot write {folder}: {error.strerror}") from error
+    with opened as file:
         try:
             flags = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
             fcntl.lockf(file, flags, 1, child_seed(0, name) % _PLACES)
