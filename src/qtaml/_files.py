@@ -5,8 +5,9 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ import pydantic
 from qtaml.errors import StoredFileError
 
 T = TypeVar("T")
+
+_adapter: Callable[[Any], pydantic.TypeAdapter[Any]] = lru_cache(maxsize=32)(pydantic.TypeAdapter)
 
 
 def versions() -> dict[str, str]:
@@ -31,7 +34,7 @@ def versions() -> dict[str, str]:
 
 def to_json(record: Any) -> str:
     """A frozen record as indented JSON."""
-    return pydantic.TypeAdapter[Any](type(record)).dump_json(record, indent=2).decode() + "\n"
+    return _adapter(type(record)).dump_json(record, indent=2).decode() + "\n"
 
 
 def from_json(kind: type[T], text: str | bytes, source: str) -> T:
@@ -41,7 +44,8 @@ def from_json(kind: type[T], text: str | bytes, source: str) -> T:
         StoredFileError: if the text is not JSON of this kind of record.
     """
     try:
-        return pydantic.TypeAdapter(kind).validate_json(text)
+        record: T = _adapter(kind).validate_json(text)
+        return record
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"

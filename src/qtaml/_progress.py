@@ -44,6 +44,11 @@ def track(items: Collection[T], description: str, order: Iterable[T] | None = No
         _active.reset(token)
 
 
+def be_silent() -> None:
+    """Show nothing from now on: for a worker process, whose parent shows the progress of the whole."""
+    _active.set(Progress(disable=True))
+
+
 def _new_progress() -> Progress:
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -28,6 +28,9 @@ class BudgetError(QtamlError, ValueError):
         super().__init__(message)
         self.least_overhead = least_overhead
 
+    def __reduce__(self) -> tuple[type["BudgetError"], tuple[str, float]]:
+        return type(self), (str(self), self.least_overhead)
+
 
 class StoredFileError(QtamlError, ValueError):
     """A saved plan, result or memory is missing, damaged, foreign, or does not fit the model it is loaded into."""

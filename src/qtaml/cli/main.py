@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qtaml.cli import design, device, reproduce
+from qtaml.cli import design, device, reproduce, sweep
 from qtaml.cli.inputs import first_samples, load_data, load_labelled, load_model, parse_floor, stored_model
 from qtaml.cli.options import JsonOption, SeedOption
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
@@ -40,6 +40,7 @@ app = typer.Typer(
 
 app.add_typer(device.app, name="device")
 app.command("reproduce")(reproduce.reproduce_command)
+app.command("sweep")(sweep.sweep_command)
 
 
 @app.command("demo")

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from qtaml import _checks
-from qtaml.cli.options import JsonOption, SeedOption
+from qtaml.cli.options import JsonOption, RayOption, SeedOption
 from qtaml.experiments.catalog import CATALOG, PAPER
 from qtaml.experiments.experiment import result_json, save_result
 from qtaml.experiments.laboratory import Laboratory
@@ -26,6 +26,7 @@ def reproduce_command(
     workers: Annotated[
         int | None, typer.Option(help="Parallel processes; one for each processor if not given.")
     ] = None,
+    ray: RayOption = None,
     seed: SeedOption = 0,
     report: Annotated[
         Path | None, typer.Option(help="Page on the paper's claims, written from all results in the folder.")
@@ -40,7 +41,9 @@ def reproduce_command(
     console = Console()
     for name in names or PAPER:
         experiment = CATALOG[_checks.one_of("name", name, CATALOG)]
-        laboratory = Laboratory(work, trials=trials, training_seeds=range(trainings), seed=seed, workers=workers)
+        laboratory = Laboratory(
+            work, trials=trials, training_seeds=range(trainings), seed=seed, workers=workers, ray=ray
+        )
         rows = experiment.compute(laboratory)
         manifest = laboratory.manifest()
         save_result(out / f"{name}.json", experiment.title, rows, manifest)

@@ -1,15 +1,21 @@
 """What can be asked of a laboratory: a network, a way to store it, and a way in which the memory fails."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
+import torch
 from torch import nn
 
+from qtaml import _checks
+from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, Uniform
-from qtaml.networks import NETWORKS, Data
+from qtaml.model import Batch
+from qtaml.networks import NETWORKS, Data, Recipe
 from qtaml.planning import (
+    REAL_DECODERS,
     Decoding,
     Designer,
     Plan,
@@ -27,26 +33,69 @@ Settings = dict[str, Setting]
 Method = Literal["uniform_msp", "tac", "magnitude", "sensitivity", "random", "fixed_point", "weight_scaling", "design"]
 
 
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples of a network's task.
+
+    Attributes:
+        calibration: unlabelled inputs, samples first.
+        test_inputs: test inputs, samples first.
+        test_labels: right class of each, shape (samples,).
+    """
+
+    calibration: Batch
+    test_inputs: Batch
+    test_labels: torch.Tensor
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A network that is not built in, named by the content of its files.
+
+    Attributes:
+        model: "package.module:factory", or the name of a `.pt2` file.
+        code: SHA-256 of the module's source; empty for a file.
+        weights: name of the file of the state dict; None for the weights that the model comes with.
+        calibration: name of the file of calibration inputs.
+        test: name of the file of test inputs and labels.
+    """
+
+    model: str
+    code: str
+    weights: str | None
+    calibration: str
+    test: str
+
+
 @lru_cache(maxsize=4)
 def _designer(
-    model: nn.Module, data: Data, fault: AnyFault, seed: int, decoders: tuple[Decoding, ...], rows: bool
+    model: nn.Module, data: Data | Samples, fault: AnyFault, seed: int, decoders: tuple[Decoding, ...], rows: bool
 ) -> Designer:
     return Designer(model, data.calibration, fault=fault, decoders=decoders, rows=rows, seed=seed)
 
 
-METHODS: dict[Method, Callable[[nn.Module, Data, AnyFault, int, dict[str, Any]], Plan]] = {
-    "uniform_msp": lambda model, data, fault, seed, given: uniform_msp(model, fault=fault, **given),
-    "tac": lambda model, data, fault, seed, given: compensate(model, data.calibration, fault=fault, seed=seed, **given),
-    "magnitude": lambda model, data, fault, seed, given: magnitude_protection(model, fault=fault, **given),
-    "sensitivity": lambda model, data, fault, seed, given: sensitivity_protection(
-        model, data.calibration, fault=fault, seed=seed, **given
-    ),
-    "random": lambda model, data, fault, seed, given: random_protection(model, fault=fault, seed=seed, **given),
-    "fixed_point": lambda model, data, fault, seed, given: fixed_point(model, fault=fault, **given),
-    "weight_scaling": lambda model, data, fault, seed, given: weight_scaling(model, fault=fault, **given),
-    "design": lambda model, data, fault, seed, given: _designer(
-        model, data, fault, seed, tuple(given["decoders"]), given["rows"]
-    ).plan(given["cells"]),
+def _design(
+    model: nn.Module,
+    data: Data | Samples,
+    *,
+    fault: AnyFault,
+    cells: float,
+    decoders: Sequence[Decoding] = REAL_DECODERS,
+    rows: bool = False,
+    seed: int = 0,
+) -> Plan:
+    return _designer(model, data, fault, seed, tuple(decoders), rows).plan(cells)
+
+
+METHODS: dict[Method, Callable[..., Plan]] = {
+    "uniform_msp": uniform_msp,
+    "tac": compensate,
+    "magnitude": magnitude_protection,
+    "sensitivity": sensitivity_protection,
+    "random": random_protection,
+    "fixed_point": fixed_point,
+    "weight_scaling": weight_scaling,
+    "design": _design,
 }
 """How each method plans the storage of a network; the settings are its keyword arguments."""
 
@@ -58,12 +107,13 @@ class Case:
     Faults that go without saying are None, however they were given: cases that are the same are one measurement.
 
     Attributes:
-        network: a key of `qtaml.networks.NETWORKS`.
+        network: a key of `qtaml.networks.NETWORKS`; any name for a network of one's own.
         method: a key of `METHODS`.
         settings: its keyword arguments.
         fault: what is planned for; None for the flip probability at which the paper studies the network.
         read_fault: how the memory really fails; None for as planned.
         metric: accuracy on the test samples, or squared output deviation on the calibration samples.
+        own: the network if it is not built in; it needs a fault.
     """
 
     network: str
@@ -72,21 +122,41 @@ class Case:
     fault: AnyFault | None = None
     read_fault: AnyFault | None = None
     metric: Literal["accuracy", "output_error"] = "accuracy"
+    own: OwnNetwork | None = None
 
     def __post_init__(self) -> None:
-        if self.network in NETWORKS and self.fault == Uniform(NETWORKS[self.network].p):
+        known = self._known
+        if known and self.fault == Uniform(known.p):
             object.__setattr__(self, "fault", None)
         if self.read_fault is not None and self.read_fault == self.planned_fault:
             object.__setattr__(self, "read_fault", None)
 
     @property
+    def _known(self) -> Recipe | None:
+        return None if self.own else NETWORKS.get(self.network)
+
+    @property
     def planned_fault(self) -> AnyFault | None:
         """What is planned for; None if the network is unknown."""
-        known = NETWORKS.get(self.network)
+        known = self._known
         return self.fault or (Uniform(known.p) if known else None)
 
-    def plan(self, model: nn.Module, data: Data, seed: int) -> Plan:
+    def check(self) -> None:
+        """Refuse a network or a method that does not exist.
+
+        Raises:
+            ArgumentError: naming it, and those that exist.
+        """
+        if self.own is None:
+            _checks.one_of("network", self.network, NETWORKS)
+        elif self.fault is None:
+            raise ArgumentError(f"fault must be given for {self.network!r}, which is not built in")
+        _checks.one_of("method", self.method, METHODS)
+
+    def plan(self, model: nn.Module, data: Data | Samples, seed: int) -> Plan:
         """How the case stores a trained network of its kind."""
-        return METHODS[self.method](
-            model, data, self.fault or Uniform(NETWORKS[self.network].p), seed, dict(self.settings)
-        )
+        method = METHODS[self.method]
+        offered = {"calibration": data.calibration, "data": data, "seed": seed}
+        wanted = inspect.signature(method).parameters
+        given = {name: value for name, value in offered.items() if name in wanted}
+        return method(model, **given, fault=self.planned_fault, **self.settings)

