@@ -2,7 +2,7 @@
 
 from qtaml.evaluate.design import design
 from qtaml.evaluate.intervals import Estimate, networks_interval, trainings_interval
-from qtaml.evaluate.language import NegativeLogLikelihood, as_perplexity
+from qtaml.evaluate.language import NegativeLogLikelihood, as_perplexity, check_causal, perplexity
 from qtaml.evaluate.metrics import Accuracy, SampleMetric
 from qtaml.evaluate.monte_carlo import Metric, Result, evaluate
 from qtaml.evaluate.output_error import OutputError, PredictionCheck, check_prediction
@@ -21,9 +21,11 @@ __all__ = [
     "Result",
     "SampleMetric",
     "as_perplexity",
+    "check_causal",
     "check_prediction",
     "design",
     "evaluate",
     "networks_interval",
+    "perplexity",
     "trainings_interval",
 ]

@@ -68,6 +68,24 @@ class NegativeLogLikelihood:
         return loss.mean(1)
 
 
+def check_causal(model: nn.Module, tokens: torch.Tensor) -> None:
+    """Check that a model predicts each token from those before it alone, without which a perplexity means nothing.
+
+    Args:
+        model: the network; it is not changed.
+        tokens: at least one sample, shape (samples, length).
+
+    Raises:
+        ModelError: if another last token changes an output before it.
+    """
+    other = tokens[:1].clone()
+    other[0, -1] = tokens.min() if tokens[0, -1] != tokens.min() else tokens.max()
+    with evaluation_mode(model), torch.no_grad():
+        before, after = (output_tensor(model, one)[:, : tokens.shape[1] - 1] for one in (tokens[:1], other))
+    if not torch.allclose(before, after, rtol=1e-3, atol=1e-3 * float(before.abs().max())):
+        raise ModelError("perplexity needs a model that sees earlier tokens only, got one that sees later ones")
+
+
 def as_perplexity(result: Result) -> Result:
     """The perplexity, from a result for `NegativeLogLikelihood`: exp of its mean, its intervals, and its values.
 
@@ -85,14 +103,20 @@ def as_perplexity(result: Result) -> Result:
     """
     return replace(
         result,
-        mean=_exp(result.mean),
-        low=_exp(result.low),
-        high=_exp(result.high),
-        reads_low=_exp(result.reads_low),
-        reads_high=_exp(result.reads_high),
-        values=tuple(map(_exp, result.values)),
+        mean=perplexity(result.mean),
+        low=perplexity(result.low),
+        high=perplexity(result.high),
+        reads_low=perplexity(result.reads_low),
+        reads_high=perplexity(result.reads_high),
+        values=tuple(map(perplexity, result.values)),
     )
 
 
-def _exp(nats: float) -> float:
+def perplexity(nats: float) -> float:
+    """Perplexity of a mean negative log-likelihood.
+
+    Example:
+        >>> round(perplexity(math.log(256)), 6)
+        256.0
+    """
     return math.exp(min(nats, _MOST_NATS))

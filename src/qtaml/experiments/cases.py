@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import nn
 
 from qtaml.faults import AnyFault, Uniform
-from qtaml.networks import NETWORKS, Data
+from qtaml.networks import RECIPES, Data
 from qtaml.planning import (
     Decoding,
     Designer,
@@ -58,12 +58,13 @@ class Case:
     Faults that go without saying are None, however they were given: cases that are the same are one measurement.
 
     Attributes:
-        network: a key of `qtaml.networks.NETWORKS`.
+        network: a key of `qtaml.networks.RECIPES`.
         method: a key of `METHODS`.
         settings: its keyword arguments.
-        fault: what is planned for; None for the flip probability at which the paper studies the network.
+        fault: what is planned for; None for the flip probability at which the network is studied.
         read_fault: how the memory really fails; None for as planned.
-        metric: accuracy on the test samples, or squared output deviation on the calibration samples.
+        metric: accuracy on the test samples, squared output deviation on the calibration samples, or negative
+            log-likelihood of the test texts.
     """
 
     network: str
@@ -71,10 +72,10 @@ class Case:
     settings: Settings = field(default_factory=dict)
     fault: AnyFault | None = None
     read_fault: AnyFault | None = None
-    metric: Literal["accuracy", "output_error"] = "accuracy"
+    metric: Literal["accuracy", "output_error", "log_likelihood"] = "accuracy"
 
     def __post_init__(self) -> None:
-        if self.network in NETWORKS and self.fault == Uniform(NETWORKS[self.network].p):
+        if self.network in RECIPES and self.fault == Uniform(RECIPES[self.network].p):
             object.__setattr__(self, "fault", None)
         if self.read_fault is not None and self.read_fault == self.planned_fault:
             object.__setattr__(self, "read_fault", None)
@@ -82,11 +83,11 @@ class Case:
     @property
     def planned_fault(self) -> AnyFault | None:
         """What is planned for; None if the network is unknown."""
-        known = NETWORKS.get(self.network)
+        known = RECIPES.get(self.network)
         return self.fault or (Uniform(known.p) if known else None)
 
     def plan(self, model: nn.Module, data: Data, seed: int) -> Plan:
         """How the case stores a trained network of its kind."""
         return METHODS[self.method](
-            model, data, self.fault or Uniform(NETWORKS[self.network].p), seed, dict(self.settings)
+            model, data, self.fault or Uniform(RECIPES[self.network].p), seed, dict(self.settings)
         )

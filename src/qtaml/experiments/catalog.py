@@ -8,6 +8,7 @@ from qtaml.experiments import (
     architectures,
     correction,
     error_law,
+    language_model,
     linear_response,
     methods,
     mismatch,
@@ -46,6 +47,10 @@ PAPER: dict[str, Experiment[Any]] = {
     "remarks": remarks.REMARKS,
 }
 
-BEYOND: dict[str, Experiment[Any]] = {"storage": storage.STORAGE, "other_memory": other_memory.OTHER_MEMORY}
+BEYOND: dict[str, Experiment[Any]] = {
+    "storage": storage.STORAGE,
+    "other_memory": other_memory.OTHER_MEMORY,
+    "language_model": language_model.LANGUAGE_MODEL,
+}
 
 CATALOG = PAPER | BEYOND

@@ -25,11 +25,20 @@ from qtaml import _checks, _files
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import QtamlError
-from qtaml.evaluate import Accuracy, Estimate, OutputError, Result, evaluate, networks_interval
+from qtaml.evaluate import (
+    Accuracy,
+    Estimate,
+    NegativeLogLikelihood,
+    OutputError,
+    Result,
+    SampleMetric,
+    evaluate,
+    networks_interval,
+)
 from qtaml.experiments import cases
 from qtaml.experiments.cases import METHODS, Case
 from qtaml.memory import store
-from qtaml.networks import NETWORKS, Data, trained
+from qtaml.networks import RECIPES, Data, trained
 from qtaml.planning import Plan
 
 _Call = Callable[[Callable[..., None], Sequence[tuple[Any, ...]], str], None]
@@ -60,7 +69,7 @@ class Record:
         task: the task.
         overhead: overhead that the plan takes.
         predicted_error: output error that the plan predicts; None if it does not.
-        clean: accuracy of the network outside the leaking memory.
+        clean: accuracy (of texts, negative log-likelihood) of the network outside the leaking memory.
         result: the metric over the reads.
         seconds: how long the measurement took.
     """
@@ -214,7 +223,7 @@ class Laboratory:
     def run(self, tasks: Sequence[Task], description: str = "measuring") -> list[Record]:
         """Measure tasks; those already in the folder are read from it. Arguments and errors as for `measure`."""
         for task in tasks:
-            _checks.one_of("network", task.case.network, NETWORKS)
+            _checks.one_of("network", task.case.network, RECIPES)
             _checks.one_of("method", task.case.method, METHODS)
         paths = [_record_path(self.folder, _key(task)) for task in tasks]
         missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
@@ -284,8 +293,7 @@ def _measure(tasks: Sequence[Task], folder: Path) -> None:
             start, case = time.monotonic(), task.case
             model, data = _trained(case.network, task.training_seed, folder)
             plan = _plan(_plan_key(task)[0], task.training_seed, task.seed, folder)
-            accuracy = Accuracy(data.test_inputs, data.test_labels)
-            metric = accuracy if case.metric == "accuracy" else OutputError(model, data.calibration)
+            metric, clean = _metrics(case, model, data)
             result = evaluate(
                 store(model, plan),
                 metric,
@@ -294,8 +302,17 @@ def _measure(tasks: Sequence[Task], folder: Path) -> None:
                 seed=child_seed(task.seed, "reads", task.training_seed),
             )
             seconds = round(time.monotonic() - start, 3)
-            record = Record(task, plan.overhead, plan.predicted_error, accuracy(model), result, seconds)
+            record = Record(task, plan.overhead, plan.predicted_error, clean(model), result, seconds)
             _files.write_text(_record_path(folder, _key(task)), _files.to_json(record))
+
+
+def _metrics(case: Case, model: nn.Module, data: Data) -> tuple[SampleMetric, Callable[[nn.Module], float]]:
+    """What to measure of reads, and of the clean network."""
+    if case.metric == "log_likelihood":
+        likelihood = NegativeLogLikelihood(data.test_inputs)
+        return likelihood, likelihood
+    accuracy = Accuracy(data.test_inputs, data.test_labels)
+    return (accuracy if case.metric == "accuracy" else OutputError(model, data.calibration)), accuracy
 
 
 @lru_cache(maxsize=32)

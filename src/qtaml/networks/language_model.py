@@ -9,18 +9,18 @@ from torch import nn
 from qtaml._random import torch_generator
 
 BYTES, LENGTH = 256, 128
-_WIDTH, _BLOCKS, _HEADS = 192, 4, 4
+_HEADS = 4
 _TRAIN_WINDOWS, _TEST_WINDOWS, _TEST_SHARE = 9_600, 64, 12
 
 
 class _Block(nn.Module):
     """Attention to earlier bytes, the less the farther away they are, and a feed-forward layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.before_attention, self.before_feed_forward = nn.LayerNorm(_WIDTH), nn.LayerNorm(_WIDTH)
-        self.projections, self.joined = nn.Linear(_WIDTH, 3 * _WIDTH), nn.Linear(_WIDTH, _WIDTH)
-        self.feed_forward = nn.Sequential(nn.Linear(_WIDTH, 4 * _WIDTH), nn.GELU(), nn.Linear(4 * _WIDTH, _WIDTH))
+        self.before_attention, self.before_feed_forward = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.projections, self.joined = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         samples, length, _ = hidden.shape
@@ -35,8 +35,12 @@ class _Block(nn.Module):
 class LanguageModel(nn.Module):
     """A decoder-only transformer of bytes: 1,818,624 weights, of which the head is the embedding again.
 
-    Four blocks of width 192 with LayerNorm first, 4 heads, feed-forward width 768. Places count by their distance
-    (ALiBi: Press, Smith, Lewis 2022), with which so small a model learns from little text.
+    Blocks with LayerNorm first, 4 heads and a feed-forward layer of four times the width. Places count by their
+    distance (ALiBi: Press, Smith, Lewis 2022), with which so small a model learns from little text.
+
+    Args:
+        width: of what goes from block to block, a multiple of 4.
+        blocks: number of blocks.
 
     Example:
         >>> model = LanguageModel()
@@ -46,12 +50,12 @@ class LanguageModel(nn.Module):
         1818624
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 192, blocks: int = 4) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(BYTES, _WIDTH)
-        self.blocks = nn.ModuleList(_Block() for _ in range(_BLOCKS))
-        self.norm = nn.LayerNorm(_WIDTH)
-        self.head = nn.Linear(_WIDTH, BYTES, bias=False)
+        self.embedding = nn.Embedding(BYTES, width)
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, BYTES, bias=False)
         # Small, because the head is the same tensor: its logits then start near 0.
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.head.weight = self.embedding.weight

@@ -19,6 +19,8 @@ from qtaml.networks.training import train_classifier
 from qtaml.networks.transformer import TransformerClassifier, sum_of_ends
 
 CALIBRATION_SAMPLES = 64
+_CALIBRATION_TEXTS = 16
+"""Of 128 bytes: each gives as many outputs as 2048 images would."""
 _TRANSFORMER_SAMPLES, _TRANSFORMER_TEST = 5000, 1000
 
 
@@ -30,11 +32,12 @@ class Data:
     train_labels: torch.Tensor
     test_inputs: torch.Tensor
     test_labels: torch.Tensor
+    calibration_samples: int = CALIBRATION_SAMPLES
 
     @property
     def calibration(self) -> torch.Tensor:
-        """The unlabelled batch of algorithm 1: the first 64 training inputs."""
-        return self.train_inputs[:CALIBRATION_SAMPLES]
+        """The unlabelled batch of algorithm 1: the first training inputs."""
+        return self.train_inputs[: self.calibration_samples]
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def _sequences() -> Data:
 
 def _text() -> Data:
     train, test = python_sources()
-    return Data(train[:, :-1], train[:, 1:], test[:, :-1], test[:, 1:])
+    return Data(train[:, :-1], train[:, 1:], test[:, :-1], test[:, 1:], _CALIBRATION_TEXTS)
 
 
 NETWORKS = {
@@ -112,7 +115,7 @@ def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tup
     path = None if cache is None else Path(cache) / f"{name}-{seed}.safetensors"
     if path is not None and path.exists():
         model = recipe.build()
-        model.load_state_dict(_read(path))
+        model.load_state_dict(_read(path), strict=False)
         return model.eval(), data
     model = train_classifier(
         recipe.build,
@@ -124,7 +127,8 @@ def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tup
         seed=seed,
     )
     if path is not None:
-        weights = safetensors.torch.save(model.state_dict())
+        # Tied weights once: loaded under one name, they are there under all.
+        weights = safetensors.torch.save(dict(model.named_parameters()) | dict(model.named_buffers()))
         # The checksum first: who sees the weights, in another process, finds it there.
         _files.write_text(path.with_suffix(".sha256"), _files.sha256(weights) + "\n")
         _files.write_bytes(path, weights)
