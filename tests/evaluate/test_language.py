@@ -30,8 +30,7 @@ def test_it_is_the_mean_of_minus_the_log_of_each_next_token():
     model = Bigram()
     logs = model.weight.detach().double().log_softmax(1)
     expected = [
-        -sum(float(logs[now, after]) for now, after in itertools.pairwise(text)) / 3
-        for text in TOKENS.tolist()
+        -sum(float(logs[now, after]) for now, after in itertools.pairwise(text)) / 3 for text in TOKENS.tolist()
     ]
     assert NegativeLogLikelihood(TOKENS).scores(model).tolist() == pytest.approx(expected, rel=1e-12)
     assert NegativeLogLikelihood(TOKENS, batch_size=2).scores(model).tolist() == pytest.approx(expected, rel=1e-12)
