@@ -96,7 +96,10 @@ def _config(path: Path) -> dict[str, Any]:
 def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
     transformers = _installed("transformers", f"the network in {path}")
     name = config["architectures"][0]
-    architecture = getattr(transformers, str(name), None)
+    try:
+        architecture = getattr(transformers, str(name), None)
+    except ImportError as error:
+        raise QtamlError(f"transformers cannot import the {name} of {path}: {error.__cause__ or error}") from error
     if not (isinstance(architecture, type) and issubclass(architecture, transformers.PreTrainedModel)):
         raise ModelError(f"{path} holds a {name}, which transformers {transformers.__version__} does not have")
     transformers.utils.logging.set_verbosity_error()
@@ -145,8 +148,8 @@ def _installed(package: str, wanted: str) -> Any:
     """
     try:
         return importlib.import_module(package)
-    except ImportError as error:
-        raise QtamlError(f"{wanted} needs {package} ({error}): pip install 'qtaml[{package}]'") from error
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
+        raise QtamlError(f"{wanted} needs {package} ({_first_line(error)}): pip install 'qtaml[{package}]'") from error
 
 
 def _first_line(error: Exception) -> str:
