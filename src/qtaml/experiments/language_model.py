@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NETWORK = "LanguageModel"
-CELLS = (0.3, 0.4, 0.5, 0.75, 1.0)
-PLAIN_CELLS = (1.0, 1.05, 1.125, 1.25, 1.5)
+CELLS = (0.3, 0.5, 1.0)
+PLAIN_CELLS = (1.0, 1.05, 1.125, 1.25)
 """Budgets of the paper's methods, which keep all eight bits and begin at a plain memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 DESIGNS: dict[str, tuple[Decoding, ...]] = {
