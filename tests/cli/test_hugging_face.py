@@ -196,6 +196,11 @@ def spoil_config(path):
     (path / "config.json").write_text("{")
 
 
+def spoil_list(path):
+    """No list of names."""
+    (path / "config.json").write_text('{"architectures": {"name": "GPT2LMHeadModel"}}')
+
+
 def spoil_architecture(path):
     """A class that is no network."""
     (path / "config.json").write_text('{"architectures": ["AutoTokenizer"], "model_type": "gpt2"}')
@@ -228,6 +233,7 @@ def pickled_only(path):
     [
         (spoil_config, 4, "config.json is not JSON"),
         (spoil_kind, 4, "names no architecture"),
+        (spoil_list, 4, "names no architecture"),
         (spoil_architecture, 2, "holds a AutoTokenizer, which transformers"),
         (spoil_weights, 4, "cannot load the network in"),
         (spoil_shape, 2, "do not fit the model; of another shape: transformer"),

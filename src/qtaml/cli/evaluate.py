@@ -92,4 +92,7 @@ def _check_clean(network: nn.Module, memory: Memory) -> None:
     words = ((tensor.words, again.tensors[name].words) for name, tensor in memory.tensors.items())
     rest = ((tensor, again.rest[name]) for name, tensor in memory.rest.items())
     if not all(torch.equal(one, other) for pairs in (words, rest) for one, other in pairs):
-        raise ModelError("the network has other weights than the stored one, which it must be compared with: give them")
+        raise ModelError(
+            "the network has other weights than the stored one, with which reads are compared: name the right one with "
+            "--model and --weights"
+        )

@@ -33,7 +33,7 @@ def load_directory(path: Path) -> nn.Module:
         for pickled in sorted(entry for entry in path.iterdir() if entry.suffix in PICKLED):
             check_not_pickled(pickled)
         raise StoredFileError(f"{path} holds no weights: it needs {_WEIGHTS[0]}")
-    return _transformers_network(path, config) if "architectures" in config else _timm_network(path, config)
+    return _transformers_network(path, config) if config.get("architectures") else _timm_network(path, config)
 
 
 def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Tensor:
@@ -88,16 +88,17 @@ def _config(path: Path) -> dict[str, Any]:
         config = json.loads(_files.read_bytes(path / _CONFIG))
     except ValueError as error:
         raise StoredFileError(f"{path / _CONFIG} is not JSON: {error}") from error
-    if not isinstance(config, dict) or not (config.get("architectures") or config.get("architecture")):
+    names = config.get("architectures") or [config.get("architecture")] if isinstance(config, dict) else None
+    if not isinstance(names, list) or not isinstance(names[0], str):
         raise StoredFileError(f"{path / _CONFIG} names no architecture, as those of transformers and timm do")
     return config
 
 
 def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
     transformers = _installed("transformers", f"the network in {path}")
-    name = config["architectures"][0]
+    name: str = config["architectures"][0]
     try:
-        architecture = getattr(transformers, str(name), None)
+        architecture = getattr(transformers, name, None)
     except ImportError as error:
         raise QtamlError(f"transformers cannot import the {name} of {path}: {error.__cause__ or error}") from error
     if not (isinstance(architecture, type) and issubclass(architecture, transformers.PreTrainedModel)):
