@@ -91,7 +91,7 @@ def _config(path: Path) -> dict[str, Any]:
     names = config.get("architectures") or [config.get("architecture")] if isinstance(config, dict) else None
     if not isinstance(names, list) or not isinstance(names[0], str):
         raise StoredFileError(f"{path / _CONFIG} names no architecture, as those of transformers and timm do")
-    return config
+    return cast(dict[str, Any], config)
 
 
 def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
