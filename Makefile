@@ -13,6 +13,8 @@ setup: .venv/ready  ## Make .venv and install qtaml with pinned dependencies
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# Alone: the torchvision that it asks for has no CPU build on PyPI, and breaks transformers beside a CPU torch.
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt timm
 	touch $@
 
 demo: setup  ## Train a network, store it in a leaking memory, compensate it: table and picture

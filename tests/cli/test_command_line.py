@@ -112,7 +112,11 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(folder):
         ),
         (("compensate", "missing.pt2", *COMPENSATE), 4, "cannot read missing.pt2"),
         (("compensate", "damaged.pt2", *COMPENSATE), 4, "cannot read damaged.pt2"),
-        (("compensate", "network.onnx", *COMPENSATE), 2, "MODEL must be a .pt2 file or package.module:factory"),
+        (
+            ("compensate", "network.onnx", *COMPENSATE),
+            2,
+            "MODEL must be a .pt2 file, a Hugging Face directory, or package.module",
+        ),
         (("compensate", "user_network:missing", *COMPENSATE), 2, "cannot be imported"),
         (("compensate", "no_such_module:network", *COMPENSATE), 2, "No module named 'no_such_module'"),
         (("compensate", "user_network:nothing", *COMPENSATE), 2, "must return a torch.nn.Module, got int"),

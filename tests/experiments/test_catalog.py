@@ -38,6 +38,11 @@ TINY = {
         "cells": (0.4, 1.0, 1.25),
         "methods": ("TAC, ideal code", storage.EVERYTHING),
     },
+    "language_model": {
+        "cells": (1.0,),
+        "plain_cells": (1.125,),
+        "methods": ("Uniform-MSP, ideal code", "TAC, ideal code", "design, table and majority"),
+    },
     "a7": {"epsilons": (0.001, 0.1), "probes": 2, "networks": ("SmallCNN",), "probabilities": (0.01,)},
     "remarks": {"overheads": (0.05,), "tensors": (2,), "random_networks": 3, "chips": 2},
 }

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.model import evaluation_mode, finite_outputs, outputs
+from qtaml.model import evaluation_mode, finite_outputs, one_batch, outputs
+from qtaml.model.calls import MOST_OUTPUTS
 from tests.cases import CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 
 
@@ -125,3 +126,49 @@ def test_torchs_random_state_is_left_alone():
     with evaluation_mode(model):
         outputs(model, torch.zeros(1, 2))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_batches_of_an_iterable_are_joined():
+    """Tensors, tuples and dictionaries of a list or a generator become one batch; a single batch stays as it is."""
+    parts = [torch.arange(6).reshape(3, 2), torch.arange(4).reshape(2, 2)]
+    whole = torch.cat(parts)
+    assert torch.equal(one_batch(iter(parts)), whole)
+    named = one_batch([{"x": part, "flag": True} for part in parts])
+    assert torch.equal(named["x"], whole)
+    assert named["flag"] is True
+    left, nothing = one_batch([(part, None) for part in parts])
+    assert torch.equal(left, whole)
+    assert nothing is None
+    assert one_batch(parts) is parts  # several inputs of one batch
+    assert one_batch(whole) is whole
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (iter([]), "must hold at least one batch"),
+        ("images.png", "or an iterable of such batches, got str"),
+        (iter([torch.zeros(2, 3), torch.zeros(2, 4)]), r"\(2, 3\) float32, shape \(2, 4\) float32; pad them to one"),
+        (iter([{"x": torch.zeros(1)}, {"y": torch.zeros(1)}]), "must all hold the same inputs"),
+        (iter([(torch.zeros(1), 1), (torch.zeros(1), 2)]), "agree in what is no tensor, got 1 and others"),
+        (iter([(torch.zeros(1), None), (torch.zeros(1), torch.zeros(1))]), "got NoneType, Tensor in the same place"),
+        (3, "got int"),
+    ],
+)
+def test_batches_that_cannot_be_joined(batches, message):
+    """The error says what was given."""
+    with pytest.raises(ArgumentError, match=message):
+        one_batch(batches)
+
+
+def test_many_outputs_are_sampled_without_bias():
+    """Squared deviations of 200,000 outputs from 32,768 of them: the same ones each time, right within 4 errors."""
+    model = nn.Flatten()
+    batch = torch.linspace(0, 5, 2 * 200_000).sin().reshape(2, 400, 500)
+    output = finite_outputs(model, batch)
+    assert output.shape == (2, MOST_OUTPUTS)
+    assert torch.equal(output, finite_outputs(model, batch))
+    squares = batch.flatten(1).double().square()
+    error = squares.std(1) * 200_000 / MOST_OUTPUTS**0.5
+    assert ((output.double().square().sum(1) - squares.sum(1)).abs() < 4 * error).all()
+    assert outputs(model, batch).shape == (2, 200_000)

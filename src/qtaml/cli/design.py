@@ -5,21 +5,30 @@ from typing import Annotated, cast
 
 import typer
 
-from qtaml.cli.inputs import first_samples, load_data, load_labelled, load_model
-from qtaml.cli.options import JsonOption, SeedOption
+from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
+from qtaml.cli.options import (
+    CalibrationOption,
+    ExcludeOption,
+    IncludeOption,
+    JsonOption,
+    LengthOption,
+    ModelArgument,
+    OutOption,
+    SamplesOption,
+    SeedOption,
+    WeightsOption,
+)
+from qtaml.cli.stored import store_and_show
 from qtaml.device import preset_record
 from qtaml.errors import ArgumentError
 from qtaml.evaluate import Accuracy, design
-from qtaml.memory import store
 from qtaml.planning import REAL_DECODERS, Decoding
 
 
 def design_command(
-    model: Annotated[str, typer.Argument(help="A torch.export program (.pt2), or package.module:factory.")],
-    calibration: Annotated[
-        Path, typer.Option(help="Inputs, unlabelled, as .npz or .safetensors; a few dozen samples are enough.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the stored network.")],
+    model: ModelArgument,
+    calibration: CalibrationOption,
+    out: OutOption,
     p: Annotated[float | None, typer.Option("--p", help="Flip probability of a cell, in [0, 0.5).")] = None,
     device: Annotated[
         str | None, typer.Option(help="A preset of `qtaml device list` instead of --p; its cells may be larger.")
@@ -33,15 +42,12 @@ def design_command(
         str, typer.Option(help="What may be needed to read: none, table, majority, algebraic, iterative, ideal.")
     ] = ",".join(REAL_DECODERS),
     rows: Annotated[bool, typer.Option("--rows", help="Allow a scale and a format for each row of a tensor.")] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="State dict of the network, as .safetensors (for a factory).")
-    ] = None,
-    samples: Annotated[int, typer.Option(help="Use the first so many calibration samples.", min=1)] = 64,
+    weights: WeightsOption = None,
+    samples: SamplesOption = 64,
+    length: LengthOption = 128,
     bits: Annotated[int, typer.Option(help="Bits of a plain word, in which cells are counted, 2 to 16.")] = 8,
-    include: Annotated[
-        list[str] | None, typer.Option(help="Pattern of further tensors to store, such as '*.bias'; repeatable.")
-    ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Pattern of tensors not to store; repeatable.")] = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,16 +58,15 @@ def design_command(
     if (accuracy is None) != (test is None):
         raise ArgumentError(f"--accuracy and --test must be given together, got {accuracy} and {test}")
     network = load_model(model, weights)
-    inputs, _ = load_data(calibration)
     plan = design(
         network,
-        first_samples(inputs, samples),
+        calibration_batch(calibration, model, samples, length),
         p=p,
         device=None if device is None else preset_record(device),
         cells=cells,
         error=error,
         accuracy=accuracy,
-        metric=None if test is None else Accuracy(*load_labelled(test)),
+        metric=None if test is None else Accuracy(*load_labelled(test, model, length)),
         trials=trials,
         # Its names are checked by `design`.
         decoders=cast(list[Decoding], [name.strip() for name in decoders.split(",")]),
@@ -71,9 +76,4 @@ def design_command(
         exclude=exclude or (),
         seed=seed,
     )
-    source = str(Path(model).resolve()) if model.endswith(".pt2") else model
-    store(network, plan).save(out, source=source)
-    if as_json:
-        typer.echo(plan.to_json(), nl=False)
-        return
-    typer.echo(f"{plan}\nstored network: {out}")
+    store_and_show(network, plan, model, out, as_json=as_json)

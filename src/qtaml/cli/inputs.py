@@ -15,6 +15,9 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.export.pt2_archive.constants import CUSTOM_OBJ_FILENAME_PREFIX, OPAQUE_OBJ_FILENAME_PREFIX
 
+from qtaml import _files
+from qtaml.cli.hugging_face import load_directory, tokens_of_text
+from qtaml.cli.weights import check_not_pickled, load_weights
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.model import Batch
 
@@ -25,59 +28,80 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
     """The network that a command line names.
 
     Args:
-        spec: path of a `torch.export` program (`.pt2`), or "package.module:factory", a function without arguments that
-            returns the network; the current folder is searched too.
+        spec: path of a `torch.export` program (`.pt2`), a Hugging Face directory, or "package.module:factory", a
+            function without arguments that returns the network; the current folder is searched too.
         weights: a `.safetensors` file with its state dict.
 
     Returns:
         The network.
 
     Raises:
-        ArgumentError: if `spec` is neither.
+        ArgumentError: if `spec` is none of these.
         StoredFileError: if a file cannot be read, is damaged, or holds pickled objects.
         ModelError: if the factory gives no module, or the weights do not fit it.
+        QtamlError: if the package that a Hugging Face directory needs is not installed.
     """
-    if spec.endswith(".pt2"):
-        model = _load_program(Path(spec))
+    path = Path(spec)
+    if path.is_dir():
+        model = load_directory(path)
+    elif spec.endswith(".pt2"):
+        model = _load_program(path)
     elif spec.count(":") == 1:
         model = _call_factory(spec)
     else:
-        raise ArgumentError(f"MODEL must be a .pt2 file or package.module:factory, got {spec!r}")
+        check_not_pickled(path)
+        raise ArgumentError(
+            f"MODEL must be a .pt2 file, a Hugging Face directory, or package.module:factory, got {spec!r}"
+        )
     if weights is not None:
-        _load_weights(model, weights)
+        load_weights(model, weights)
     return model
 
 
-def stored_model(spec: str | None, source: str) -> nn.Module:
-    """The network of a stored one: as named on the command line, or where the stored network says it was.
+def source_of(spec: str) -> str:
+    """What a stored network keeps of where its network came from: paths in full."""
+    return str(Path(spec).resolve()) if _is_on_disk(spec) else spec
+
+
+def stored_spec(spec: str | None, source: str) -> str:
+    """What to load as the network of a stored one: as named, or where the stored network says that it was.
 
     Args:
         spec: as for `load_model`; None if not named.
-        source: what the stored network says. Only a program is loaded on its word, never code.
+        source: what the stored network says. Only a program or a directory is loaded on its word, never code.
 
     Raises:
         ArgumentError: if the network must be named.
-        StoredFileError: as `load_model`.
     """
-    if spec is None and not source.endswith(".pt2"):
+    if spec is None and not _is_on_disk(source):
         where = f"was made from {source}" if source else "does not say where its network is"
         raise ArgumentError(f"the stored network {where}: name the network with --model")
-    return load_model(spec or source)
+    return spec or source
 
 
-def load_data(path: Path) -> tuple[Batch, torch.Tensor | None]:
-    """Inputs and labels from an `.npz` or `.safetensors` file.
+def _is_on_disk(spec: str) -> bool:
+    return spec.endswith(".pt2") or (bool(spec) and Path(spec).is_dir())
+
+
+def load_data(path: Path, model: str = "", length: int = 128) -> tuple[Batch, torch.Tensor | None]:
+    """Inputs and labels from an `.npz` or `.safetensors` file, or the tokens of a text.
 
     Args:
         path: a file of arrays, samples first. The array named "labels" holds the right classes. Another single array is
-            the input; several are inputs by their names.
+            the input; several are inputs by their names. Any other file is a text in UTF-8.
+        model: the Hugging Face directory whose tokenizer a text needs.
+        length: tokens of a sample of a text.
 
     Returns:
         (inputs, labels); labels are None if there are none.
 
     Raises:
         StoredFileError: if the file cannot be read, or holds pickled objects or no inputs.
+        ArgumentError: if a text is too short, or `model` has no tokenizer.
+        QtamlError: if a text needs transformers, which is not installed.
     """
+    if path.suffix not in (".npz", ".safetensors"):
+        return tokens_of_text(_read_text(path), path, model, length), None
     arrays = _read_arrays(path)
     labels = arrays.pop(LABELS, None)
     if not arrays:
@@ -88,14 +112,14 @@ def load_data(path: Path) -> tuple[Batch, torch.Tensor | None]:
     return inputs, None if labels is None else labels.long()
 
 
-def load_labelled(path: Path) -> tuple[Batch, torch.Tensor]:
+def load_labelled(path: Path, model: str = "", length: int = 128) -> tuple[Batch, torch.Tensor]:
     """Inputs and labels, as `load_data`, from a file that must have both.
 
     Raises:
         ArgumentError: if there are no labels.
         StoredFileError: as `load_data`.
     """
-    inputs, labels = load_data(path)
+    inputs, labels = load_data(path, model, length)
     if labels is None:
         raise ArgumentError(f"{path} must hold an array named {LABELS!r}")
     return inputs, labels
@@ -117,8 +141,9 @@ def parse_floor(text: str) -> tuple[str, int]:
     return pattern, int(bits)
 
 
-def first_samples(inputs: Batch, count: int) -> Batch:
-    """The first samples of a batch that `load_data` returned."""
+def calibration_batch(path: Path, model: str, count: int, length: int) -> Batch:
+    """The first samples of what `load_data` returns; arguments and errors as there."""
+    inputs, _ = load_data(path, model, length)
     if isinstance(inputs, torch.Tensor):
         return inputs[:count]
     assert isinstance(inputs, dict)
@@ -130,16 +155,21 @@ def _read_arrays(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: torch.from_numpy(file[name]) for name in file.files}
-        elif path.suffix == ".safetensors":
-            arrays = safetensors.torch.load_file(path)
         else:
-            raise StoredFileError(f"data must be an .npz or .safetensors file, got {path}")
+            arrays = safetensors.torch.load_file(path)
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
         raise StoredFileError(f"cannot read {path}: {error}") from error
     for name, array in arrays.items():
         if array.ndim == 0:
             raise StoredFileError(f"{path} must hold arrays with samples first, got a single number under {name!r}")
     return arrays
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return _files.read_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise StoredFileError(f"data must be an .npz or .safetensors file, or text in UTF-8, got {path}") from None
 
 
 def _load_program(path: Path) -> nn.Module:
@@ -186,12 +216,3 @@ def _call_factory(spec: str) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ModelError(f"MODEL {spec!r} must return a torch.nn.Module, got {type(model).__name__}")
     return model
-
-
-def _load_weights(model: nn.Module, path: Path) -> None:
-    try:
-        safetensors.torch.load_model(model, path)
-    except (OSError, SafetensorError) as error:
-        raise StoredFileError(f"cannot read {path}: {error}") from error
-    except RuntimeError as error:
-        raise ModelError(f"the weights in {path} do not fit the model: {error}") from error

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from torch import nn
 
-from qtaml.cli.inputs import first_samples, load_data, load_labelled, load_model
+from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
 from qtaml.cli.options import JsonOption, RayOption
 from qtaml.errors import QtamlError
 from qtaml.experiments.cases import OwnNetwork, Samples
@@ -74,5 +74,5 @@ def load_own(own: OwnNetwork, folder: Path) -> tuple[nn.Module, Samples]:
     inputs = inputs_folder(folder)
     model = str(inputs / own.model) if own.model.endswith(".pt2") else own.model
     network = load_model(model, None if own.weights is None else inputs / own.weights)
-    calibration, _ = load_data(inputs / own.calibration)
-    return network, Samples(first_samples(calibration, CALIBRATION_SAMPLES), *load_labelled(inputs / own.test))
+    calibration = calibration_batch(inputs / own.calibration, own.model, CALIBRATION_SAMPLES, 0)
+    return network, Samples(calibration, *load_labelled(inputs / own.test))

@@ -16,7 +16,7 @@ from qtaml.evaluate.monte_carlo import evaluate
 from qtaml.faults import AnyFault, given
 from qtaml.formats import HardenedCell
 from qtaml.memory import store
-from qtaml.model import Batch
+from qtaml.model import Batches
 from qtaml.planning import REAL_DECODERS, Decoding, Designer, Plan, Setting
 
 _MOST_CELLS = 2.0
@@ -28,7 +28,7 @@ _RESOLUTION = 0.01
 
 def design(
     model: nn.Module,
-    calibration: Batch,
+    calibration: Batches,
     *,
     p: float | None = None,
     fault: AnyFault | None = None,
@@ -54,7 +54,8 @@ def design(
 
     Args:
         model: the trained network; it is not changed.
-        calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, or a dictionary of them.
+        calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, a dictionary of
+            them, or an iterable of such batches, such as a DataLoader.
         p: flip probability of a cell, in [0, 0.5); or
         fault: a fault model; where it knows words of certain lengths only, words have those; or
         device: a preset such as `qtaml.device.preset_record(name)`, whose flip probability at its window counts, and

@@ -13,7 +13,7 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, Uniform
 from qtaml.model import Batch
-from qtaml.networks import NETWORKS, Data, Recipe
+from qtaml.networks import RECIPES, Data, Recipe
 from qtaml.planning import (
     REAL_DECODERS,
     Decoding,
@@ -107,12 +107,13 @@ class Case:
     Faults that go without saying are None, however they were given: cases that are the same are one measurement.
 
     Attributes:
-        network: a key of `qtaml.networks.NETWORKS`; any name for a network of one's own.
+        network: a key of `qtaml.networks.RECIPES`; any name for a network of one's own.
         method: a key of `METHODS`.
         settings: its keyword arguments.
-        fault: what is planned for; None for the flip probability at which the paper studies the network.
+        fault: what is planned for; None for the flip probability at which the network is studied.
         read_fault: how the memory really fails; None for as planned.
-        metric: accuracy on the test samples, or squared output deviation on the calibration samples.
+        metric: accuracy on the test samples, squared output deviation on the calibration samples, or negative
+            log-likelihood of the test texts.
         own: the network if it is not built in; it needs a fault.
     """
 
@@ -121,7 +122,7 @@ class Case:
     settings: Settings = field(default_factory=dict)
     fault: AnyFault | None = None
     read_fault: AnyFault | None = None
-    metric: Literal["accuracy", "output_error"] = "accuracy"
+    metric: Literal["accuracy", "output_error", "log_likelihood"] = "accuracy"
     own: OwnNetwork | None = None
 
     def __post_init__(self) -> None:
@@ -133,7 +134,7 @@ class Case:
 
     @property
     def _known(self) -> Recipe | None:
-        return None if self.own else NETWORKS.get(self.network)
+        return None if self.own else RECIPES.get(self.network)
 
     @property
     def planned_fault(self) -> AnyFault | None:
@@ -148,7 +149,7 @@ class Case:
             ArgumentError: naming it, and those that exist.
         """
         if self.own is None:
-            _checks.one_of("network", self.network, NETWORKS)
+            _checks.one_of("network", self.network, RECIPES)
         elif self.fault is None:
             raise ArgumentError(f"fault must be given for {self.network!r}, which is not built in")
         _checks.one_of("method", self.method, METHODS)

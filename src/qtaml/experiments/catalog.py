@@ -8,6 +8,7 @@ from qtaml.experiments import (
     architectures,
     correction,
     error_law,
+    language_model,
     linear_response,
     methods,
     mismatch,
@@ -51,6 +52,7 @@ BEYOND: dict[str, Experiment[Any]] = {
     "storage": storage.STORAGE,
     "other_memory": other_memory.OTHER_MEMORY,
     "real_codes": real_codes.REAL_CODES,
+    "language_model": language_model.LANGUAGE_MODEL,
 }
 
 CATALOG = PAPER | BEYOND

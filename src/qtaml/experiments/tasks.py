@@ -16,7 +16,7 @@ import qtaml
 from qtaml import _files
 from qtaml._random import child_seed
 from qtaml.errors import QtamlError, StoredFileError
-from qtaml.evaluate import Accuracy, OutputError, Result, evaluate
+from qtaml.evaluate import Accuracy, NegativeLogLikelihood, OutputError, Result, SampleMetric, evaluate
 from qtaml.experiments import cases
 from qtaml.experiments.cases import Case, OwnNetwork, Samples
 from qtaml.memory import store
@@ -57,7 +57,7 @@ class Record:
         task: the task.
         overhead: overhead that the plan takes.
         predicted_error: output error that the plan predicts; None if it does not.
-        clean: accuracy of the network outside the leaking memory.
+        clean: accuracy (of texts, negative log-likelihood) of the network outside the leaking memory.
         result: the metric over the reads.
         seconds: how long the measurement took.
     """
@@ -144,16 +144,25 @@ def _measure(task: Task, place: Place) -> Record:
     start, case = time.monotonic(), task.case
     model, data = place.network(case, task.training_seed)
     plan = planned(case, task.training_seed, task.seed, place)
-    accuracy = Accuracy(data.test_inputs, data.test_labels)
+    metric, clean = _metrics(case, model, data)
     result = evaluate(
         store(model, plan),
-        accuracy if case.metric == "accuracy" else OutputError(model, data.calibration),
+        metric,
         trials=task.trials,
         fault=case.read_fault,
         seed=child_seed(task.seed, "reads", task.training_seed),
     )
     seconds = round(time.monotonic() - start, 3)
-    return Record(task, plan.overhead, plan.predicted_error, accuracy(model), result, seconds)
+    return Record(task, plan.overhead, plan.predicted_error, clean(model), result, seconds)
+
+
+def _metrics(case: Case, model: nn.Module, data: Data | Samples) -> tuple[SampleMetric, Callable[[nn.Module], float]]:
+    """What to measure of reads, and of the clean network."""
+    if case.metric == "log_likelihood" and isinstance(data.test_inputs, torch.Tensor):
+        likelihood = NegativeLogLikelihood(data.test_inputs)
+        return likelihood, likelihood
+    accuracy = Accuracy(data.test_inputs, data.test_labels)
+    return (accuracy if case.metric == "accuracy" else OutputError(model, data.calibration)), accuracy
 
 
 @lru_cache(maxsize=8)

@@ -1,17 +1,25 @@
 """Running a network on a batch, with other weights where wanted, without changing it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model.weights import aliases
 
 Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 """Inputs of a model: a tensor, a tuple of positional inputs, or a dictionary of named ones. Samples come first."""
+
+Batches = Batch | Iterable[Batch]
+"""A batch, or an iterable of them such as a DataLoader. A list of tensors is one batch of several inputs."""
+
+MOST_OUTPUTS = 2**15
+"""Outputs of a sample above which deviations are measured on a sample of them."""
 
 
 @contextmanager
@@ -32,7 +40,17 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
-    """Outputs of the model for each sample of a batch, as a matrix.
+    """Outputs of the model for each sample of a batch, as a matrix; arguments and errors as for `output_tensor`.
+
+    Returns:
+        Floating matrix of shape (samples, outputs).
+    """
+    tensor = output_tensor(model, batch, tensors)
+    return tensor.reshape(len(tensor), -1)
+
+
+def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+    """The output of the model for a batch.
 
     Args:
         model: in evaluation mode; neither parameters nor buffers are changed.
@@ -40,8 +58,8 @@ def outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] 
         tensors: tensors that replace those of the same name (and all tied to them) for this call.
 
     Returns:
-        Floating matrix of shape (samples, outputs): a tensor output as it is, otherwise the output named "logits", or
-        the first of a tuple.
+        Floating tensor, samples first: a tensor output as it is, otherwise the output named "logits", or the first of
+        a tuple or of a record such as those of transformers.
 
     Raises:
         ModelError: if the model fails on the batch, or its output has no such tensor.
@@ -57,12 +75,12 @@ def outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] 
         output = torch.func.functional_call(model, buffers | _with_aliases(model, tensors or {}), args, kwargs)
     except Exception as error:
         raise ModelError(f"the model failed on inputs of {describe(batch)}: {error}") from error
-    tensor = _output_tensor(output)
+    tensor = first_tensor(output)
     if not tensor.numel():
         raise ModelError(
             f"the model gives no outputs on inputs of {describe(batch)}; a batch needs at least one sample"
         )
-    return tensor.reshape(len(tensor), -1)
+    return tensor
 
 
 def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -74,7 +92,10 @@ def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict
 
 
 def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
-    """`outputs`, where NaN or infinity would make what is measured from them meaningless.
+    """`outputs` for measuring deviations: finite, and not more than can be handled.
+
+    Of more than 32,768 outputs for each sample (the logits of a large vocabulary at each place), so many are drawn, the
+    same ones on every call, and scaled so that squared deviations are unbiased estimates of those of all outputs.
 
     Raises:
         ModelError: if an output is NaN or infinite, or as `outputs`.
@@ -82,7 +103,69 @@ def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.T
     output = outputs(model, batch, tensors)
     if not bool(torch.isfinite(output.detach()).all()):
         raise ModelError(f"the model gives NaN or infinite outputs on inputs of {describe(batch)}")
-    return output
+    count = output.shape[1]
+    if count <= MOST_OUTPUTS:
+        return output
+    drawn: torch.Tensor = output[:, _drawn(count).to(output.device)] * (count / MOST_OUTPUTS) ** 0.5
+    return drawn
+
+
+@lru_cache(maxsize=4)
+def _drawn(count: int) -> torch.Tensor:
+    return torch.randint(count, (MOST_OUTPUTS,), generator=torch_generator(0, "outputs", count))
+
+
+def one_batch(batches: Batches) -> Batch:
+    """A batch as it is; the batches of an iterable joined, so that means over samples stay means over all of them.
+
+    Args:
+        batches: a tensor, a tuple or list of tensors, a dictionary; or batches, without labels, in a list or another
+            iterable such as a DataLoader.
+
+    Raises:
+        ArgumentError: if it is none of these, is empty, or its batches cannot be joined.
+
+    Example:
+        >>> one_batch(torch.ones(2, 3) * number for number in range(4)).shape
+        torch.Size([8, 3])
+    """
+    listed = isinstance(batches, list) and all(isinstance(one, Mapping | tuple | list) for one in batches)
+    if isinstance(batches, torch.Tensor | Mapping | tuple) or (isinstance(batches, list) and not listed):
+        return batches
+    parts = list(batches) if isinstance(batches, Iterable) else [batches]
+    if wrong := [part for part in parts if not isinstance(part, torch.Tensor | Mapping | tuple | list)]:
+        raise ArgumentError(
+            "a batch must be a tensor, a tuple of inputs or a dictionary of them, or an iterable of such batches, got "
+            f"{type(wrong[0]).__name__}"
+        )
+    if not parts:
+        raise ArgumentError("calibration must hold at least one batch, got none")
+    return cast(Batch, parts[0] if len(parts) == 1 else _joined(parts))
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Values of the same place in several batches as one: tensors one after the other, everything else must agree."""
+    first = parts[0]
+    if isinstance(first, Mapping) and all(isinstance(one, Mapping) and one.keys() == first.keys() for one in parts):
+        return {name: _joined([one[name] for one in parts]) for name in first}
+    if isinstance(first, tuple | list) and all(
+        isinstance(one, tuple | list) and len(one) == len(first) for one in parts
+    ):
+        return tuple(_joined(list(values)) for values in zip(*parts, strict=True))
+    if all(isinstance(one, torch.Tensor) for one in parts):
+        try:
+            return torch.cat(parts)
+        except RuntimeError as error:
+            shapes = ", ".join(dict.fromkeys(describe(one) for one in parts))
+            raise ArgumentError(
+                f"batches must differ in their number of samples only, got {shapes}; pad them to one length"
+            ) from error
+    if any(type(one) is not type(first) or isinstance(one, torch.Tensor | Mapping | tuple | list) for one in parts):
+        kinds = ", ".join(dict.fromkeys(type(one).__name__ for one in parts))
+        raise ArgumentError(f"batches must all hold the same inputs, got {kinds} in the same place")
+    if any(one != first for one in parts):
+        raise ArgumentError(f"batches must agree in what is no tensor, got {first!r} and others")
+    return first
 
 
 def arguments(batch: Batch, model: nn.Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -119,7 +202,12 @@ def describe(batch: Batch) -> str:
     return ", ".join(describe(value) for value in batch) if isinstance(batch, tuple | list) else repr(batch)
 
 
-def _output_tensor(output: Any) -> torch.Tensor:
+def first_tensor(output: Any) -> torch.Tensor:
+    """What counts of what a model returned; see `output_tensor`.
+
+    Raises:
+        ModelError: if there is no such tensor.
+    """
     if isinstance(output, Mapping):
         output = output["logits"] if "logits" in output else next(iter(output.values()), None)
     elif isinstance(output, tuple | list) and output:

@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 
 from qtaml.errors import ModelError
-from qtaml.model.calls import Batch, arguments, evaluation_mode
+from qtaml.model.calls import Batch, arguments, evaluation_mode, first_tensor
 from qtaml.model.weights import named_tensors, same_tensors
 
 _ADDITIONS = {operator.add, operator.iadd, torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor}
@@ -36,10 +36,21 @@ def residual_weights(model: nn.Module, batch: Batch) -> set[str]:
     Source:
         paper, algorithm 1, step 2.1.
     """
-    program = _export(model, batch)
-    first = {name: tied[0] for tied in same_tensors(named_tensors(model)) for name in tied}
+    program = _export(_TensorOnly(model), batch)
+    first = {f"model.{name}": tied[0] for tied in same_tensors(named_tensors(model)) for name in tied}
     names = {node: first[name] for node, name in program.graph_signature.inputs_to_parameters.items()}
     return _inside_branches(program.graph, names, {str(name) for name in program.graph_signature.user_inputs})
+
+
+class _TensorOnly(nn.Module):
+    """A model that returns one tensor: caches and other records of what it computed cannot be traced."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return first_tensor(self.model(*args, **kwargs))
 
 
 def _export(model: nn.Module, batch: Batch) -> torch.export.ExportedProgram:

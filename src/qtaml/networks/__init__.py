@@ -1,24 +1,28 @@
-"""The paper's networks and their data."""
+"""The paper's networks, a language model, and their data."""
 
 from qtaml.networks.deep_cnn import DeepCNN
 from qtaml.networks.digits import Digits, load_digits
+from qtaml.networks.language_model import LanguageModel, python_sources
 from qtaml.networks.res_cnn import ResCNN
 from qtaml.networks.small_cnn import SmallCNN, WideCNN
-from qtaml.networks.trained import NETWORKS, Data, Recipe, trained
+from qtaml.networks.trained import NETWORKS, RECIPES, Data, Recipe, trained
 from qtaml.networks.training import train_classifier
 from qtaml.networks.transformer import TransformerClassifier, sum_of_ends
 
 __all__ = [
     "NETWORKS",
+    "RECIPES",
     "Data",
     "DeepCNN",
     "Digits",
+    "LanguageModel",
     "Recipe",
     "ResCNN",
     "SmallCNN",
     "TransformerClassifier",
     "WideCNN",
     "load_digits",
+    "python_sources",
     "sum_of_ends",
     "train_classifier",
     "trained",

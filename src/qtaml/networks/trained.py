@@ -1,4 +1,4 @@
-"""The paper's five networks, trained, by name."""
+"""The paper's five networks and a language model, trained, by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,15 @@ from qtaml import _checks, _files
 from qtaml.errors import StoredFileError
 from qtaml.networks.deep_cnn import DeepCNN
 from qtaml.networks.digits import load_digits
+from qtaml.networks.language_model import LanguageModel, python_sources
 from qtaml.networks.res_cnn import ResCNN
 from qtaml.networks.small_cnn import SmallCNN, WideCNN
 from qtaml.networks.training import train_classifier
 from qtaml.networks.transformer import TransformerClassifier, sum_of_ends
 
 CALIBRATION_SAMPLES = 64
+_CALIBRATION_TEXTS = 16
+"""Of 128 bytes: each gives as many outputs as 2048 images would."""
 _TRANSFORMER_SAMPLES, _TRANSFORMER_TEST = 5000, 1000
 
 
@@ -29,28 +32,33 @@ class Data:
     train_labels: torch.Tensor
     test_inputs: torch.Tensor
     test_labels: torch.Tensor
+    calibration_samples: int = CALIBRATION_SAMPLES
 
     @property
     def calibration(self) -> torch.Tensor:
-        """The unlabelled batch of algorithm 1: the first 64 training inputs."""
-        return self.train_inputs[:CALIBRATION_SAMPLES]
+        """The unlabelled batch of algorithm 1: the first training inputs."""
+        return self.train_inputs[: self.calibration_samples]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network of the paper is made.
+    """How a network is made.
 
     Attributes:
         build: makes the untrained network.
         data: makes its data.
-        p: flip probability at which the paper studies it.
+        p: flip probability at which it is studied; the paper's for its networks.
         learning_rate: of the first step.
+        epochs: passes over the training data.
+        batch_size: samples for each step.
     """
 
     build: Callable[[], nn.Module]
     data: Callable[[], Data]
     p: float
     learning_rate: float = 3e-3
+    epochs: int = 30
+    batch_size: int = 64
 
 
 def _digits() -> Data:
@@ -65,6 +73,11 @@ def _sequences() -> Data:
     return Data(tokens[train], labels[train], tokens[test], labels[test])
 
 
+def _text() -> Data:
+    train, test = python_sources()
+    return Data(train[:, :-1], train[:, 1:], test[:, :-1], test[:, 1:], _CALIBRATION_TEXTS)
+
+
 NETWORKS = {
     "SmallCNN": Recipe(SmallCNN, _digits, p=0.10),
     "WideCNN": Recipe(WideCNN, _digits, p=0.10),
@@ -72,13 +85,18 @@ NETWORKS = {
     "ResCNN": Recipe(ResCNN, _digits, p=0.10),
     "Transformer": Recipe(TransformerClassifier, _sequences, p=0.05, learning_rate=2e-3),
 }
+"""Those of the paper."""
+
+RECIPES = NETWORKS | {
+    "LanguageModel": Recipe(LanguageModel, _text, p=0.05, learning_rate=2e-3, epochs=1, batch_size=16)
+}
 
 
 def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tuple[nn.Module, Data]:
-    """A trained network of the paper, and its data.
+    """A trained network, and its data.
 
     Args:
-        name: a key of `NETWORKS`.
+        name: a key of `RECIPES`.
         seed: seed of the training.
         cache: folder that keeps trained weights with their checksum; trained anew if not given or not there.
 
@@ -92,18 +110,25 @@ def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tup
     Source:
         paper, section 5 and B.2.
     """
-    recipe = NETWORKS[_checks.one_of("name", name, NETWORKS)]
+    recipe = RECIPES[_checks.one_of("name", name, RECIPES)]
     data = recipe.data()
     path = None if cache is None else Path(cache) / f"{name}-{seed}.safetensors"
     if path is not None and path.exists():
         model = recipe.build()
-        model.load_state_dict(_read(path))
+        model.load_state_dict(_read(path), strict=False)
         return model.eval(), data
     model = train_classifier(
-        recipe.build, data.train_inputs, data.train_labels, learning_rate=recipe.learning_rate, seed=seed
+        recipe.build,
+        data.train_inputs,
+        data.train_labels,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        seed=seed,
     )
     if path is not None:
-        weights = safetensors.torch.save(model.state_dict())
+        # Tied weights once: loaded under one name, they are there under all.
+        weights = safetensors.torch.save(dict(model.named_parameters()) | dict(model.named_buffers()))
         # The checksum first: who sees the weights, in another process, finds it there.
         _files.write_text(path.with_suffix(".sha256"), _files.sha256(weights) + "\n")
         _files.write_bytes(path, weights)

@@ -25,7 +25,7 @@ def train_classifier(
     Args:
         build: makes the untrained network.
         inputs: training inputs, samples first.
-        labels: their classes.
+        labels: their classes; of a sequence, the class of each place.
         epochs: passes over the data.
         batch_size: samples for each step.
         learning_rate: of the first step.
@@ -50,7 +50,11 @@ def train_classifier(
         for start in range(0, len(labels), batch_size):
             batch = shuffled[start : start + batch_size]
             optimizer.zero_grad()
-            torch.autograd.backward(nn.functional.cross_entropy(model(inputs[batch]), labels[batch]))
+            torch.autograd.backward(_loss(model(inputs[batch]), labels[batch]))
             optimizer.step()
             schedule.step()
     return model.eval()
+
+
+def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())

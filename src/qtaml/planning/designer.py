@@ -24,7 +24,7 @@ from qtaml.formats import (
     TensorFormat,
     protections,
 )
-from qtaml.model import Batch, aliases, stored_weights
+from qtaml.model import Batches, aliases, one_batch, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
 from qtaml.planning.menu import Candidate, fitted_menu, gaussian_menu, normalised, plain_menu, worthwhile
 from qtaml.planning.plan import Plan, Setting, TensorPlan, side_cells
@@ -121,7 +121,7 @@ class Designer:
     def __init__(
         self,
         model: nn.Module,
-        calibration: Batch,
+        calibration: Batches,
         *,
         fault: AnyFault,
         decoders: Sequence[Decoding] = REAL_DECODERS,
@@ -141,9 +141,10 @@ class Designer:
         if rows and "table" not in decoders:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
         self.fault, self.bits, self.seed = fault, _checks.integer("bits", bits, 2, 16), seed
-        self._model, self._calibration, self._rows = model, calibration, rows
+        batch = one_batch(calibration)
+        self._model, self._calibration, self._rows = model, batch, rows
         self._weights = stored_weights(model, include=include, exclude=exclude)
-        self._gains = jacobian_gains(model, calibration, self._weights, passes=passes, seed=seed)
+        self._gains = jacobian_gains(model, batch, self._weights, passes=passes, seed=seed)
         self._settings: dict[str, Setting] = {"decoders": list(decoders), "rows": rows, "passes": passes, "seed": seed}
         self._settings |= {"include": list(include), "exclude": list(exclude)}
         allowed = _protections(fault, decoders, hardened, sum(weight.numel() for weight in self._weights.values()))
@@ -157,7 +158,7 @@ class Designer:
         }
         self._by_row: dict[str, _Tensor] = {}
         if rows:
-            of_rows = row_gains(model, calibration, self._weights, passes=passes, seed=seed)
+            of_rows = row_gains(model, batch, self._weights, passes=passes, seed=seed)
             self._by_row = {
                 name: self._tensor(name, "row", of_rows[name].tolist())
                 for name in track([n for n, w in self._weights.items() if w.ndim > 1], "fitting levels of rows")

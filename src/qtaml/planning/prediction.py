@@ -8,7 +8,7 @@ from torch import nn
 from qtaml import _checks, _files
 from qtaml.faults import AnyFault, given
 from qtaml.formats import Encoding, Format, Grid, Section, TensorFormat
-from qtaml.model import Batch, stored_weights
+from qtaml.model import Batches, one_batch, stored_weights
 from qtaml.planning.allocation import Options, error_bound
 from qtaml.planning.protection import protection_options
 from qtaml.sensitivity import jacobian_gains
@@ -105,7 +105,7 @@ class Prediction:
 
 def predict(
     model: nn.Module,
-    calibration: Batch,
+    calibration: Batches,
     *,
     p: float | None = None,
     fault: AnyFault | None = None,
@@ -145,10 +145,10 @@ def predict(
         >>> 0 < prediction.saturation_ratio <= 1
         True
     """
-    faults = given(p, fault)
+    batch, faults = one_batch(calibration), given(p, fault)
     base = Format(bits=bits, encoding=encoding, grid=grid)
     weights = stored_weights(model)
-    gains = jacobian_gains(model, calibration, weights, passes=passes, seed=seed)
+    gains = jacobian_gains(model, batch, weights, passes=passes, seed=seed)
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}
     options = [protection_options(w, raw[name], gains[name], faults, 0) for name, w in weights.items()]
     scores = tensor_scores(

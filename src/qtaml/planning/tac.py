@@ -23,7 +23,7 @@ from qtaml.formats import (
     Step,
     TensorFormat,
 )
-from qtaml.model import Batch, aliases, residual_weights, stored_weights
+from qtaml.model import Batch, Batches, aliases, one_batch, residual_weights, stored_weights
 from qtaml.planning.allocation import ALLOCATIONS, Allocation
 from qtaml.planning.correction import measure_correction
 from qtaml.planning.plan import Plan, Setting, TensorPlan
@@ -33,7 +33,7 @@ from qtaml.sensitivity import jacobian_gains
 
 def compensate(
     model: nn.Module,
-    calibration: Batch,
+    calibration: Batches,
     *,
     p: float | None = None,
     fault: AnyFault | None = None,
@@ -62,7 +62,8 @@ def compensate(
 
     Args:
         model: the trained network; it is not changed.
-        calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, or a dictionary of them.
+        calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, a dictionary of
+            them, or an iterable of such batches, such as a DataLoader.
         p: flip probability of a cell, in [0, 0.5); or
         fault: a fault model.
         overhead: cells spent beyond a plain memory, as a share of it: 0 for none, 1 for every bit protected.
@@ -100,7 +101,7 @@ def compensate(
         >>> round(plan.overhead, 2)
         0.05
     """
-    faults = given(p, fault)
+    batch, faults = one_batch(calibration), given(p, fault)
     overhead = check_overhead(overhead)
     _checks.one_of("allocation", allocation, ALLOCATIONS)
     _checks.one_of("correction", correction, CORRECTIONS)
@@ -111,9 +112,9 @@ def compensate(
     faults.rates(bits)
     weights = stored_weights(model, include=include, exclude=exclude)
     stored = {name: TensorFormat((Section(w.numel(), base),), granularity) for name, w in weights.items()}
-    least = _floors(model, calibration, weights, floors or {}, residual_floor, bits)
+    least = _floors(model, batch, weights, floors or {}, residual_floor, bits)
 
-    gains = jacobian_gains(model, calibration, weights, passes=passes, seed=seed)
+    gains = jacobian_gains(model, batch, weights, passes=passes, seed=seed)
     protected = spread_protection(
         weights, stored, gains, faults, overhead=overhead, allocation=allocation, floors=least
     )
@@ -123,7 +124,7 @@ def compensate(
         tried = replace(protected.storages[name], correction=correction, step=step)
         test = None
         if not always_correct:
-            test = measure_correction(model, calibration, name, weight, tried, faults, trials=trials, seed=seed)
+            test = measure_correction(model, batch, name, weight, tried, faults, trials=trials, seed=seed)
         helps = always_correct or (test is not None and test.helps)
         storage = tried if helps else replace(tried, correction="none")
         entry = TensorPlan.of(name, shared_names[name], weight, storage)

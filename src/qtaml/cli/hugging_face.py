@@ -1,0 +1,157 @@
+"""Networks and tokenizers of Hugging Face directories: from this disk only, and never from pickles."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from qtaml import _files
+from qtaml.cli.weights import PICKLED, check_names, check_not_pickled, listing, load_weights
+from qtaml.errors import ArgumentError, ModelError, QtamlError, StoredFileError
+from qtaml.memory import MANIFEST
+
+_CONFIG, _WEIGHTS = "config.json", ("model.safetensors", "model.safetensors.index.json")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+
+
+def load_directory(path: Path) -> nn.Module:
+    """The network of a directory as transformers or timm save it, in float32.
+
+    Args:
+        path: with `config.json` and `model.safetensors` (or its index and shards).
+
+    Raises:
+        StoredFileError: if the directory is something else, or its weights are missing, damaged or pickled.
+        ModelError: if the weights are those of another architecture; the message shows the difference.
+        QtamlError: if the package that it needs is not installed.
+    """
+    config = _config(path)
+    if not any((path / name).is_file() for name in _WEIGHTS):
+        for pickled in sorted(entry for entry in path.iterdir() if entry.suffix in PICKLED):
+            check_not_pickled(pickled)
+        raise StoredFileError(f"{path} holds no weights: it needs {_WEIGHTS[0]}")
+    return _transformers_network(path, config) if config.get("architectures") else _timm_network(path, config)
+
+
+def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Tensor:
+    """A text as samples of so many tokens; what is left at its end is dropped.
+
+    Args:
+        text: the text.
+        source: where it is from, for messages.
+        model: the Hugging Face directory whose tokenizer to use.
+        length: tokens of a sample.
+
+    Returns:
+        int64, shape (samples, length).
+
+    Raises:
+        ArgumentError: if `model` is no such directory, or the text or the model's context is too short.
+        StoredFileError: if the tokenizer is missing or damaged.
+        QtamlError: if transformers is not installed.
+    """
+    path = Path(model)
+    if not path.is_dir():
+        raise ArgumentError(
+            f"{source} is a text, which needs the tokenizer of a Hugging Face directory as the model, got {model!r}; "
+            "give token numbers as .npz or .safetensors instead"
+        )
+    config = _config(path)
+    longest = config.get("max_position_embeddings") or config.get("n_positions") or length
+    if length > longest:
+        raise ArgumentError(f"--length must be at most {longest} for the model in {path}, got {length}")
+    if not any((path / name).is_file() for name in _TOKENIZERS):
+        raise StoredFileError(f"{path} has no tokenizer, which a text needs: copy its {_TOKENIZERS[0]} there")
+    transformers = _installed("transformers", f"the tokenizer in {path}")
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        tokens = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
+    except Exception as error:
+        raise StoredFileError(f"cannot use the tokenizer in {path}: {_first_line(error)}") from error
+    if len(tokens) < 2 * length:
+        raise ArgumentError(
+            f"{source} must be long enough for at least 2 samples of {length} tokens, got {len(tokens)} tokens; "
+            "give a longer text, or a smaller --length"
+        )
+    return tokens[: len(tokens) // length * length].reshape(-1, length)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    if (path / MANIFEST).is_file():
+        raise StoredFileError(f"{path} is a stored network of qtaml; name the directory of the network that it is of")
+    if not (path / _CONFIG).is_file():
+        raise StoredFileError(f"{path} is not a Hugging Face directory: it has no {_CONFIG}")
+    try:
+        config = json.loads(_files.read_bytes(path / _CONFIG))
+    except ValueError as error:
+        raise StoredFileError(f"{path / _CONFIG} is not JSON: {error}") from error
+    names = config.get("architectures") or [config.get("architecture")] if isinstance(config, dict) else None
+    if not isinstance(names, list) or not isinstance(names[0], str):
+        raise StoredFileError(f"{path / _CONFIG} names no architecture, as those of transformers and timm do")
+    return cast(dict[str, Any], config)
+
+
+def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
+    transformers = _installed("transformers", f"the network in {path}")
+    name: str = config["architectures"][0]
+    try:
+        architecture = getattr(transformers, name, None)
+    except ImportError as error:
+        raise QtamlError(f"transformers cannot import the {name} of {path}: {error.__cause__ or error}") from error
+    if not (isinstance(architecture, type) and issubclass(architecture, transformers.PreTrainedModel)):
+        raise ModelError(f"{path} holds a {name}, which transformers {transformers.__version__} does not have")
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        model, found = cast(Any, architecture).from_pretrained(
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise StoredFileError(f"cannot load the network in {path}: {_first_line(error)}") from error
+    # Tensors that the model leaves unused are no harm, unless others are missing.
+    if found["missing_keys"]:
+        check_names(path, found["missing_keys"], found["unexpected_keys"])
+    if other := found["mismatched_keys"]:
+        raise ModelError(
+            f"the weights in {path} do not fit the model; of another shape: {listing([n for n, *_ in other])}"
+        )
+    network: nn.Module = model
+    return network
+
+
+def _timm_network(path: Path, config: dict[str, Any]) -> nn.Module:
+    timm = _installed("timm", f"the network in {path}")
+    settings = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
+    try:
+        model: nn.Module = timm.create_model(
+            config["architecture"], pretrained=False, **settings, **config.get("model_args", {})
+        )
+    except Exception as error:
+        raise ModelError(f"timm cannot make the network in {path}: {_first_line(error)}") from error
+    load_weights(model, path / _WEIGHTS[0])
+    return model
+
+
+def _installed(package: str, wanted: str) -> Any:
+    """A package that comes with the optional extra of its name.
+
+    Raises:
+        QtamlError: if it cannot be imported; the message names the extra.
+    """
+    try:
+        return importlib.import_module(package)
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
+        raise QtamlError(f"{wanted} needs {package} ({_first_line(error)}): pip install 'qtaml[{package}]'") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

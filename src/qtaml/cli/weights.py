@@ -1,0 +1,81 @@
+"""Weights from a file into a network: safetensors only, with the difference shown where they do not fit."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import nn
+
+from qtaml.errors import ModelError, StoredFileError
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+_PICKLED_STARTS = (b"PK\x03\x04", b"\x80")
+"""A zip archive, as torch.save writes, and a pickle of any later protocol."""
+_SHOWN = 3
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a state dict into a model.
+
+    Args:
+        model: it is changed.
+        path: a `.safetensors` file.
+
+    Raises:
+        StoredFileError: if the file cannot be read, is damaged, or is pickled.
+        ModelError: if the weights do not fit the model; the message shows the difference.
+    """
+    try:
+        check_not_pickled(path)
+        missing, unexpected = safetensors.torch.load_model(model, path, strict=False)
+    except (OSError, SafetensorError) as error:
+        raise StoredFileError(f"cannot read {path}: {error}") from error
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+        raise ModelError(f"the weights in {path} do not fit the model; {listing(lines)}") from error
+    check_names(path, missing, unexpected)
+
+
+def check_names(path: Path, missing: Collection[str], unexpected: Collection[str]) -> None:
+    """Check that weights have the names of a model's tensors.
+
+    Raises:
+        ModelError: if a name is missing or unexpected; the message shows some of each.
+    """
+    different = {"missing": missing, "unexpected": unexpected}
+    if shown := [f"{word}: {listing(names)}" for word, names in different.items() if names]:
+        raise ModelError(f"the weights in {path} do not fit the model; {'; '.join(shown)}")
+
+
+def check_not_pickled(path: Path) -> None:
+    """Check that a file is no pickle, by its name, or by the first bytes of what should be safetensors.
+
+    Raises:
+        StoredFileError: if it is; the message says how to convert it.
+    """
+    if path.suffix in PICKLED or (path.suffix == ".safetensors" and _starts_as_pickle(path)):
+        raise StoredFileError(
+            f"{path} is a pickled checkpoint, which is not loaded: it can run code. Convert it where you trust it: "
+            "model.load_state_dict(torch.load(PATH, weights_only=True)), then "
+            "safetensors.torch.save_model(model, 'model.safetensors')"
+        )
+
+
+def _starts_as_pickle(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith(_PICKLED_STARTS)
+    except OSError:
+        return False  # who loads it says so
+
+
+def listing(names: Collection[str]) -> str:
+    """The first few names, and how many more there are.
+
+    Example:
+        >>> listing(["a", "b", "c", "d", "e"])
+        'a, b, c and 2 more'
+    """
+    shown = ", ".join(sorted(names)[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
