@@ -275,10 +275,10 @@ def test_floors_match_any_name_of_a_tied_tensor():
     assert min(section.format.protected_bits for section in embed.storage.sections) >= 3
 
 
-def test_always_correct_takes_every_tensor_unmeasured():
+def test_always_takes_every_tensor_unmeasured():
     """Each tensor of the plan is corrected, with the same protection as when it is measured; the setting is kept."""
     model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
-    always = qtaml.compensate(model, batch, p=0.1, overhead=0.1, correction="paper", always_correct=True)
+    always = qtaml.compensate(model, batch, p=0.1, overhead=0.1, correction="paper", decision="always")
     measured = qtaml.compensate(model, batch, p=0.1, overhead=0.1, correction="paper")
     assert {tensor.storage.correction for tensor in always.tensors} == {"paper"}
     assert {tensor.correction_test for tensor in always.tensors} == {None}
@@ -286,4 +286,25 @@ def test_always_correct_takes_every_tensor_unmeasured():
     assert [t.storage.sections for t in always.tensors] == [t.storage.sections for t in measured.tensors]
     read = qtaml.Plan.from_json(always.to_json())
     assert read == always
-    assert read.settings["always_correct"] is True
+    assert read.settings["decision"] == "always"
+
+
+def test_predicted_decisions_are_those_that_reads_would_find():
+    """On every tensor where the paper's test of 64 reads is clear, from a few backward passes for all of them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(16, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 4))
+        batch = torch.randn(64, 16)
+    settings = {"p": 0.02, "overhead": 0.05, "bits": 4}
+    measured = qtaml.compensate(model, batch, **settings, trials=64)
+    predicted = qtaml.compensate(model, batch, **settings, decision="predicted")
+    clear = 0
+    for one, other in zip(measured.tensors, predicted.tensors, strict=True):
+        test = one.correction_test
+        if test and abs(test.corrected - test.without) > 4 * test.standard_error:
+            assert other.storage.correction == one.storage.correction
+            clear += 1
+    assert clear
+    assert predicted.settings["decision"] == "predicted"
+    with pytest.raises(qtaml.ArgumentError, match="decision must be one of 'measured', .* 'always', got 'no'"):
+        qtaml.compensate(model, batch, **settings, decision="no")

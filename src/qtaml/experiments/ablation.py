@@ -103,7 +103,7 @@ def _parts(p: float, way: str, overhead: float) -> tuple[tuple[str, Case], ...]:
     fault = Uniform(p)
     return (
         ("none", Case(NETWORK, "uniform_msp", {"protected_bits": 0}, fault)),
-        ("mean correction only", Case(NETWORK, "tac", {"overhead": 0.0, "always_correct": True} | WAYS[way], fault)),
+        ("mean correction only", Case(NETWORK, "tac", WAYS[way] | {"overhead": 0.0, "decision": "always"}, fault)),
         ("bits only", Case(NETWORK, "tac", {"overhead": overhead, "correction": "none"}, fault)),
         ("both (TAC)", Case(NETWORK, "tac", {"overhead": overhead} | _unless_default(way), fault)),
     )

@@ -104,6 +104,6 @@ def _case(network: str, overhead: float, way: str, choice: str) -> Case:
     if choice == "never":
         return Case(network, "tac", {"overhead": overhead, "correction": "none"})
     if choice == "always":
-        return Case(network, "tac", {"overhead": overhead, "always_correct": True} | WAYS[way])
+        return Case(network, "tac", WAYS[way] | {"overhead": overhead, "decision": "always"})
     # The exact correction is the default: spelt so, it is the measurement that other experiments share.
     return Case(network, "tac", {"overhead": overhead} | ({} if way == "exact" else WAYS[way]))

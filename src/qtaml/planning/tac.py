@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from torch import nn
@@ -25,10 +26,13 @@ from qtaml.formats import (
 )
 from qtaml.model import Batch, Batches, aliases, one_batch, residual_weights, stored_weights
 from qtaml.planning.allocation import ALLOCATIONS, Allocation
-from qtaml.planning.correction import measure_correction
+from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
 from qtaml.sensitivity import jacobian_gains
+
+Decision = Literal["measured", "predicted", "always"]
+DECISIONS: tuple[Decision, ...] = ("measured", "predicted", "always")
 
 
 def compensate(
@@ -45,7 +49,7 @@ def compensate(
     allocation: Allocation = "split",
     correction: Correction = "exact",
     step: Step = "keep",
-    always_correct: bool = False,
+    decision: Decision = "measured",
     floors: Mapping[str, int] | None = None,
     residual_floor: int = 0,
     passes: int = 32,
@@ -75,7 +79,8 @@ def compensate(
             "greedy".
         correction: "exact" (theory.md 1.4), the paper's factor ("paper"), or "none".
         step: "keep" the quantisation step under correction, or "recompute" it.
-        always_correct: correct every tensor, without the measurement of step 3.
+        decision: what decides about the correction of a tensor: "measured" reads (step 3), "predicted" to first order
+            from `passes` backward passes for all tensors together, where there are many, or "always" correct.
         floors: least protected bits by pattern of tensor names, such as {"block*": 1}.
         residual_floor: least protected bits of tensors inside residual branches, found in the traced graph.
         passes: backward passes of step 1.
@@ -106,6 +111,7 @@ def compensate(
     _checks.one_of("allocation", allocation, ALLOCATIONS)
     _checks.one_of("correction", correction, CORRECTIONS)
     _checks.one_of("step", step, STEPS)
+    _checks.one_of("decision", decision, DECISIONS)
     trials, passes = _checks.integer("trials", trials, 2), _checks.integer("passes", passes, 2)
     seed = _checks.integer("seed", seed, 0)
     base = Format(bits=bits, encoding=encoding, grid=grid)
@@ -119,14 +125,18 @@ def compensate(
         weights, stored, gains, faults, overhead=overhead, allocation=allocation, floors=least
     )
     shared_names = aliases(model, list(weights))
+    tried = {name: replace(one, correction=correction, step=step) for name, one in protected.storages.items()}
+    tests: dict[str, CorrectionTest | None] = {}
+    if decision == "measured":
+        for name, weight in track(weights.items(), "measuring mean corrections"):
+            tests[name] = measure_correction(model, batch, name, weight, tried[name], faults, trials=trials, seed=seed)
+    elif decision == "predicted":
+        tests = predict_corrections(model, batch, weights, tried, faults, passes=passes, seed=seed)
     tensors = []
-    for name, weight in track(weights.items(), "measuring mean corrections"):
-        tried = replace(protected.storages[name], correction=correction, step=step)
-        test = None
-        if not always_correct:
-            test = measure_correction(model, batch, name, weight, tried, faults, trials=trials, seed=seed)
-        helps = always_correct or (test is not None and test.helps)
-        storage = tried if helps else replace(tried, correction="none")
+    for name, weight in weights.items():
+        test = tests.get(name)
+        helps = decision == "always" or (test is not None and test.helps)
+        storage = tried[name] if helps else replace(tried[name], correction="none")
         entry = TensorPlan.of(name, shared_names[name], weight, storage)
         error = gains[name].squared * storage.summed_variance(*storage.encode(weight, faults), faults)
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
@@ -136,7 +146,7 @@ def compensate(
         "allocation": allocation,
         "correction": correction,
         "step": step,
-        "always_correct": always_correct,
+        "decision": decision,
     }
     settings |= {"floors": used, "residual_floor": residual_floor, "passes": passes, "trials": trials, "seed": seed}
     settings |= {"include": list(include), "exclude": list(exclude)}
