@@ -93,7 +93,7 @@ def compensate(step: Steps, **sizes: int) -> int:
     """Plan by TAC with a few calibration samples."""
     model = step("build", lambda: Encoder(**sizes).eval())
     batch = tokens(4, sizes["vocabulary"])
-    step("plan (TAC)", lambda: qtaml.compensate(model, batch, p=P, overhead=0.125, passes=4, trials=2))
+    step("plan (TAC)", lambda: qtaml.compensate(model, batch, p=P, overhead=0.125, passes=4, decision="predicted"))
     step("copy", lambda: copy.deepcopy(model))
     return sum(weight.numel() for weight in stored_weights(model).values())
 

@@ -295,7 +295,7 @@ def test_predicted_decisions_are_those_that_reads_would_find():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(16, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 4))
         batch = torch.randn(64, 16)
-    settings = {"p": 0.02, "overhead": 0.05, "bits": 4}
+    settings = {"p": 0.1, "overhead": 0.05}
     measured = qtaml.compensate(model, batch, **settings, trials=64)
     predicted = qtaml.compensate(model, batch, **settings, decision="predicted")
     clear = 0
@@ -306,5 +306,5 @@ def test_predicted_decisions_are_those_that_reads_would_find():
             clear += 1
     assert clear
     assert predicted.settings["decision"] == "predicted"
-    with pytest.raises(qtaml.ArgumentError, match="decision must be one of 'measured', .* 'always', got 'no'"):
+    with pytest.raises(qtaml.ArgumentError, match=r"decision must be one of 'measured', .* got 'no'"):
         qtaml.compensate(model, batch, **settings, decision="no")
