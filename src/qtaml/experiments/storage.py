@@ -194,12 +194,15 @@ def table(rows: Sequence[Row]) -> Table:
         caption="mean [95% interval over trainings and reads]; the ideal code costs two cells for a protected bit; dB: "
         "predicted output error over Shannon's least for Gaussian weights in as many cells",
     )
-    grid.add_column("method")
-    keys = list(dict.fromkeys((row.network, row.share) for row in least))
-    for network, share in keys:
-        grid.add_column(f"{network}, {share:.0%}", justify="right")
-    for method in dict.fromkeys(row.method for row in least):
-        grid.add_row(method, *(found.get((network, method, share), "-") for network, share in keys))
+    shares = list(dict.fromkeys(row.share for row in least))
+    for column in ("network", "method", *(f"{share:.0%} of clean" for share in shares)):
+        grid.add_column(column)
+    methods = list(dict.fromkeys(row.method for row in least))
+    for network in dict.fromkeys(row.network for row in least):
+        for method in methods:
+            texts = [found.get((network, method, share), "-") for share in shares]
+            grid.add_row(network if method == methods[0] else "", method, *texts)
+        grid.add_section()
     return grid
 
 
