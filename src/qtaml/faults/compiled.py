@@ -183,8 +183,11 @@ def flip_blocks(
         if dense:
             for i in range(rows * LANES):
                 rising[i] = (rising[i] | error[i]) ^ invert ^ (stored[i] & differ)
+        # By way of a buffer: source and target may be one, and such a loop would not become vector instructions.
         for i in range(before.size):
-            after[i] = before[i] ^ error_bytes[i]
+            error_bytes[i] ^= before[i]
+        for i in range(before.size):
+            after[i] = error_bytes[i]
         rising[:] = 0
 
 

@@ -77,7 +77,9 @@ def error_mask(
     if out.device.type != "cpu":
         draw_mask(out, rates, seed)
         return out
-    return flip(out.zero_(), rates, seed=seed, in_place=True)
+    # Not by torch, whose threads stay busy for a while after they are done, beside those of the kernel.
+    out.numpy().fill(0)
+    return flip(out, rates, seed=seed, in_place=True)
 
 
 def flip(words: torch.Tensor, probabilities: Sequence[float], *, seed: int, in_place: bool = False) -> torch.Tensor:
