@@ -179,11 +179,11 @@ def test_no_traceback_reaches_the_user(folder):
 def test_a_damaged_stored_network_has_its_own_code(here, tmp_path):
     """Exit code 4 for a file whose checksum differs."""
     here("compensate", "network.pt2", *COMPENSATE, "--out", tmp_path / "stored")
-    words = tmp_path / "stored" / "words.safetensors"
+    words = tmp_path / "stored" / "planes.safetensors"
     words.write_bytes(words.read_bytes()[:-1] + b"!")
     ended, _, err = here("evaluate", tmp_path / "stored", "--test", "test.npz")
     assert ended == 4
-    assert "words.safetensors is damaged" in err
+    assert "planes.safetensors is damaged" in err
 
 
 def test_a_moved_network_can_be_named_again(here, folder, tmp_path):

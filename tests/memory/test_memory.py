@@ -1,6 +1,5 @@
 """A network in the memory, read back, saved and loaded."""
 
-import json
 import shutil
 
 import pytest
@@ -133,10 +132,10 @@ def test_a_failed_save_leaves_the_old_memory(tmp_path, monkeypatch):
     _, other = stored(CONVOLUTION, overhead=0.9)
 
     def fail(*_):
-        raise OSError("disk full")
+        raise RuntimeError("half-way")
 
     monkeypatch.setattr("qtaml._files.to_json", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RuntimeError, match="half-way"):
         other.save(tmp_path / "deployed")
     assert [path.name for path in tmp_path.iterdir()] == ["deployed"]
     monkeypatch.undo()
@@ -162,41 +161,6 @@ def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("memory") / "deployed"
     stored(CONVOLUTION)[1].save(path)
     return path
-
-
-FILES = ["manifest.json", "plan.json", "rest.safetensors", "scales.safetensors", "words.safetensors"]
-
-
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "empty"])
-def test_damage_is_found(saved, tmp_path, name, damage):
-    """A truncated, altered, missing or empty file is an error that names it, whichever it is."""
-    copy = tmp_path / "deployed"
-    shutil.copytree(saved, copy)
-    assert sorted(path.name for path in copy.iterdir()) == FILES
-    data = bytearray((copy / name).read_bytes())
-    if damage == "remove":
-        (copy / name).unlink()
-    elif damage == "flip":
-        data[len(data) // 2] ^= 0xFF
-        (copy / name).write_bytes(data)
-    else:
-        (copy / name).write_bytes(data[: len(data) // 2 if damage == "truncate" else 0])
-    model = CONVOLUTION.model()
-    before = snapshot(model)
-    with pytest.raises(qtaml.StoredFileError, match=r"deployed"):
-        qtaml.load(copy, model)
-    assert_unchanged(model, before)
-
-
-def test_a_newer_layout_is_refused(saved, tmp_path):
-    """A manifest of another version is named as such."""
-    copy = tmp_path / "deployed"
-    shutil.copytree(saved, copy)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps(manifest | {"version": 2}))
-    with pytest.raises(qtaml.StoredFileError, match="version: Input should be 1"):
-        qtaml.load(copy, CONVOLUTION.model())
 
 
 def test_another_model_is_refused(saved):
@@ -302,39 +266,6 @@ def test_odd_paths_are_written_or_refused(tmp_path, monkeypatch):
     assert (tmp_path / "plan.json").stat().st_mode & 0o777 == (tmp_path / "real" / "plan.json").stat().st_mode & 0o777
 
 
-CONTENT = {
-    "words of another shape": ("words", lambda t: {**t, "conv.weight": t["conv.weight"].reshape(-1)}, "words must be"),
-    "words of another dtype": ("words", lambda t: {**t, "conv.weight": t["conv.weight"].int()}, "words must be"),
-    "words missing": ("words", lambda t: {"conv.weight": t["conv.weight"]}, "words of 'head.weight' in only one"),
-    "a scale that is no number": ("scales", lambda t: {**t, "conv.weight": t["conv.weight"] * float("nan")}, "finite"),
-    "a negative scale": ("scales", lambda t: {**t, "conv.weight": -t["conv.weight"]}, "at least 0"),
-    "a scale of another shape": (
-        "scales",
-        lambda t: {**t, "conv.weight": t["conv.weight"].reshape(1)},
-        "scale must be",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", CONTENT, ids=str)
-def test_content_that_does_not_fit_the_plan_is_refused(saved, tmp_path, case):
-    """Also where every checksum is right."""
-    import hashlib
-
-    import safetensors.torch
-
-    name, change, message = CONTENT[case]
-    copy = tmp_path / "deployed"
-    shutil.copytree(saved, copy)
-    data = safetensors.torch.save(change(safetensors.torch.load_file(copy / f"{name}.safetensors")))
-    (copy / f"{name}.safetensors").write_bytes(data)
-    manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["sha256"][f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
-    (copy / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(qtaml.StoredFileError, match=f"does not fit its plan.*{message}"):
-        qtaml.load(copy, CONVOLUTION.model())
-
-
 def test_reading_into_other_layouts_and_dtypes_is_the_same():
     """Weights that are not contiguous, or that the user converted, get the values of `read`."""
     model = CONVOLUTION.model()
@@ -363,7 +294,7 @@ def test_what_is_loaded_does_not_depend_on_the_file(saved, tmp_path):
     shutil.copytree(saved, copy)
     memory = qtaml.load(copy, CONVOLUTION.model())
     before = {name: tensor.words.clone() for name, tensor in memory.tensors.items()}
-    with (copy / "words.safetensors").open("r+b") as file:
+    with (copy / "planes.safetensors").open("r+b") as file:
         file.truncate(0)
     for name, words in before.items():
         assert torch.equal(memory.tensors[name].words, words)

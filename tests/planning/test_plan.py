@@ -58,16 +58,22 @@ def spoiled(change):
     return json.dumps(record)
 
 
+def sections(record):
+    """The sections of the first tensor in the record of a plan."""
+    return record["tensors"][0]["storage"]["sections"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "the text is not a valid Plan"),
         ("[1, 2]", "the text is not a valid Plan"),
         (spoiled(lambda r: r.pop("tensors")), "tensors: Field required"),
-        (spoiled(lambda r: r.update(version=2)), "version: Input should be 1"),
+        (spoiled(lambda r: r.update(version=1)), "version: Input should be 2"),
         (spoiled(lambda r: r["fault"].update(p=0.7)), r"p must be a flip probability in \[0, 0.5\), got 0.7"),
         (spoiled(lambda r: r["fault"].update(kind="magic")), "fault: Input tag 'magic'"),
-        (spoiled(lambda r: r["tensors"][0]["storage"].update(sections=[])), "sections must hold at least one weight"),
+        (spoiled(lambda r: sections(r).update(sections=[])), "sections must hold at least one weight"),
+        (spoiled(lambda r: sections(r).update(formats=[])), "a section must name one of 0 formats by its place"),
         (spoiled(lambda r: r.update(tensors=[])), "tensors must be at least one, each name once"),
         (spoiled(lambda r: r["tensors"].append(r["tensors"][0])), "tensors must be at least one, each name once"),
         (spoiled(lambda r: r["tensors"][0].update(shape=[3, 3])), "must hold its 9 weights, got 36"),

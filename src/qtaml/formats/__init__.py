@@ -1,5 +1,6 @@
 """Ways to store a weight: levels and labels, protections, and their exact laws under errors."""
 
+from qtaml.formats.chunks import CHUNK, words_at
 from qtaml.formats.even_levels import evenly_spaced, fit_even
 from qtaml.formats.fitting import Fitted, assess, fit, settle
 from qtaml.formats.format import Format, label_dtype, read_moments
@@ -30,6 +31,7 @@ from qtaml.formats.tensor_format import (
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 
 __all__ = [
+    "CHUNK",
     "CORRECTIONS",
     "ENCODINGS",
     "GRANULARITIES",
@@ -67,4 +69,5 @@ __all__ = [
     "read_moments",
     "settle",
     "transition_matrix",
+    "words_at",
 ]

@@ -63,6 +63,16 @@ def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int]) -> torch.T
     return scale.reshape(-1)[where // math.prod(shape[1:])]
 
 
+def words_at(words: torch.Tensor, spans: Sequence[slice]) -> torch.Tensor:
+    """The words of some runs of a flattened tensor, one run after the other; a view where it is one run.
+
+    Example:
+        >>> words_at(torch.tensor([5, 6, 7], dtype=torch.uint8), [slice(0, 1), slice(2, 3)]).tolist()
+        [5, 7]
+    """
+    return words[spans[0]] if len(spans) == 1 else torch.cat([words[span] for span in spans])
+
+
 def take(words: torch.Tensor, where: Places) -> torch.Tensor:
     """The words at some places of a flattened tensor."""
     return _indexable(words)[where].view(words.dtype)

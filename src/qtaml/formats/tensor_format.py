@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import GetCoreSchemaHandler, GetPydanticSchema
+from pydantic_core import CoreSchema, core_schema
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
@@ -36,6 +38,34 @@ class Section:
 
     weights: int
     format: Format
+
+
+@dataclass(frozen=True)
+class _Once:
+    """Sections in JSON: each format once, for rows by the thousand share a few."""
+
+    formats: tuple[Format, ...]
+    sections: tuple[tuple[int, int], ...]
+
+
+def _once(sections: tuple[Section, ...]) -> _Once:
+    place = {fmt: i for i, fmt in enumerate(dict.fromkeys(section.format for section in sections))}
+    return _Once(tuple(place), tuple((section.weights, place[section.format]) for section in sections))
+
+
+def _from_once(once: _Once) -> tuple[Section, ...]:
+    if not all(0 <= place < len(once.formats) for _, place in once.sections):
+        raise ValueError(f"a section must name one of {len(once.formats)} formats by its place, from 0")
+    return tuple(Section(weights, once.formats[place]) for weights, place in once.sections)
+
+
+def _as_once(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
+    to_json = core_schema.plain_serializer_function_ser_schema(_once, return_schema=schema_of(_Once))
+    return core_schema.no_info_after_validator_function(_from_once, schema_of(_Once), serialization=to_json)
+
+
+Sections = Annotated[tuple[Section, ...], GetPydanticSchema(_as_once)]
+"""The sections of a tensor, first weights first."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +102,7 @@ class TensorFormat:
         [0.5, -0.5]
     """
 
-    sections: tuple[Section, ...]
+    sections: Sections
     granularity: Granularity = "tensor"
     correction: Correction = "none"
     step: Step = "keep"
@@ -110,6 +140,14 @@ class TensorFormat:
     def bits(self) -> int:
         """Bits of a word, of the widest section."""
         return max(section.format.bits for section in self.sections)
+
+    @cached_property
+    def spans_of_formats(self) -> list[tuple[Format, list[slice]]]:
+        """Each format once, in order of appearance, with the runs of its weights in the flattened tensor."""
+        spans: dict[Format, list[slice]] = {}
+        for span, section in self._spans():
+            spans.setdefault(section.format, []).append(span)
+        return list(spans.items())
 
     @property
     def cells(self) -> float:
@@ -184,7 +222,7 @@ class TensorFormat:
         expecting = fault if self.correction == "exact" or self.fitted else None
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
-        for fmt, spans in self._spans_of_formats:
+        for fmt, spans in self.spans_of_formats:
             for where in chunks(spans, flat.device):
                 relative = flat[where].double() / of_each(divisor, where, weights.shape)
                 if self.correction == "paper":
@@ -220,8 +258,8 @@ class TensorFormat:
             `out`, or a new float64 tensor.
         """
         flat = words.reshape(-1)
-        read = torch.empty_like(flat) if len(self._spans_of_formats) > 1 else flat
-        for fmt, spans in self._spans_of_formats:
+        read = torch.empty_like(flat) if len(self.spans_of_formats) > 1 else flat
+        for fmt, spans in self.spans_of_formats:
             # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
             whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
             if read is flat:
@@ -233,12 +271,12 @@ class TensorFormat:
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact expected weights when read, float64, of the shape of `words`."""
-        means = [fmt.read_mean(fault).copy() for fmt, _ in self._spans_of_formats]
+        means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, scale * self.readout_gain, means)
 
     def read_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact variance of what is read, given the stored words, float64, of their shape."""
-        variances = [fmt.read_variance(fault).copy() for fmt, _ in self._spans_of_formats]
+        variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, (scale * self.readout_gain).square(), variances)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
@@ -279,7 +317,7 @@ class TensorFormat:
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
-        for (_, spans), table in zip(self._spans_of_formats, tables, strict=True):
+        for (_, spans), table in zip(self.spans_of_formats, tables, strict=True):
             of_label = torch.from_numpy(table).to(words.device)
             if factor.ndim == 0:
                 of_label = (of_label * factor).to(out.dtype)
@@ -292,15 +330,7 @@ class TensorFormat:
 
     @cached_property
     def _readouts(self) -> list[NDArray[np.float64]]:
-        return [fmt.readout() for fmt, _ in self._spans_of_formats]
-
-    @cached_property
-    def _spans_of_formats(self) -> list[tuple[Format, list[slice]]]:
-        """Each format once, in order of appearance, with the runs of its weights in the flattened tensor."""
-        spans: dict[Format, list[slice]] = {}
-        for span, section in self._spans():
-            spans.setdefault(section.format, []).append(span)
-        return list(spans.items())
+        return [fmt.readout() for fmt, _ in self.spans_of_formats]
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:
         start = 0

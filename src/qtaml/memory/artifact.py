@@ -1,6 +1,7 @@
-"""A memory on disk: words, scales and the rest of the network as safetensors, the plan as JSON, a checksum for each."""
+"""A memory on disk: bit planes, scales, readout tables and the rest as safetensors, plan and map as JSON, checksums."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,12 +12,17 @@ from safetensors import SafetensorError
 
 from qtaml import _files
 from qtaml.errors import StoredFileError
-from qtaml.formats import label_dtype
-from qtaml.planning import Plan, TensorPlan
+from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
+from qtaml.memory.protection_map import formats_of, protection_map
+from qtaml.planning import Plan, Setting, TensorPlan
 
-MANIFEST = "manifest.json"
-_PLAN, _WORDS, _SCALES, _REST = "plan.json", "words.safetensors", "scales.safetensors", "rest.safetensors"
-_FILES = (_PLAN, _WORDS, _SCALES, _REST)
+MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
+_PLAN, _MAP = "plan.json", "map.json"
+_PLANES, _SCALES, _READOUTS, _REST = (f"{name}.safetensors" for name in ("planes", "scales", "readouts", "rest"))
+_FILES = (_PLAN, _MAP, _PLANES, _SCALES, _READOUTS, _REST)
+_FORMAT, _VERSION = "qtaml-memory", 2
+
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Manifest:
 
     Attributes:
         sha256: checksum of every other file, by its name.
+        method: what made the plan.
+        settings: what it was asked, seed included.
         source: how the command line got the network, so that it can evaluate the memory again; empty otherwise.
         versions: versions of what wrote it.
         format: says that this is a qtaml memory.
@@ -60,10 +68,20 @@ class Manifest:
     """
 
     sha256: dict[str, str]
+    method: str
+    settings: dict[str, Setting]
     source: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     format: Literal["qtaml-memory"] = "qtaml-memory"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What every version of the manifest says first."""
+
+    format: str = ""
+    version: int = 0
 
 
 def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "") -> None:
@@ -77,19 +95,24 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "") ->
     Raises:
         StoredFileError: if the directory holds something else, or cannot be written.
     """
-    stored = artifact.tensors.items()
-    plan = artifact.plan.to_json()
+    plan = artifact.plan
+    packed = {
+        entry.name: torch.from_numpy(pack(entry.storage, artifact.tensors[entry.name].words)) for entry in plan.tensors
+    }
     with _files.new_directory(path, MANIFEST) as directory:
-        for file, tensors in (
-            (_WORDS, {name: tensor.words for name, tensor in stored}),
-            (_SCALES, {name: tensor.scale for name, tensor in stored}),
+        for name, tensors in (
+            (_PLANES, packed),
+            (_SCALES, {name: tensor.scale for name, tensor in artifact.tensors.items()}),
+            (_READOUTS, _readouts(plan)),
             (_REST, artifact.rest),
         ):
-            dense = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-            safetensors.torch.save_file(dense, directory / file)
-        (directory / _PLAN).write_text(plan, encoding="utf-8")
-        manifest = Manifest({name: _sha256(directory / name) for name in _FILES}, source)
+            _write_tensors(directory / name, tensors)
+        (directory / _PLAN).write_text(plan.to_json(), encoding="utf-8")
+        (directory / _MAP).write_text(_files.to_json(protection_map(plan)), encoding="utf-8")
+        checksums = {name: _sha256(directory / name) for name in _FILES}
+        manifest = Manifest(checksums, plan.method, plan.settings, source)
         (directory / MANIFEST).write_text(_files.to_json(manifest), encoding="utf-8")
+        (directory / MANIFEST_CHECKSUM).write_text(_checksum_line(directory), encoding="utf-8")
 
 
 def read_artifact(path: str | Path) -> Artifact:
@@ -101,15 +124,19 @@ def read_artifact(path: str | Path) -> Artifact:
     path = Path(path)
     manifest = read_manifest(path)
     for name in _FILES:
-        _verify(path / name, manifest)
+        if (found := _sha256(path / name)) != (expected := manifest.sha256.get(name, "none")):
+            raise StoredFileError(f"{path / name} is damaged: its SHA-256 is {found}, the manifest says {expected}")
     plan = Plan.from_json(_files.read_bytes(path / _PLAN).decode(errors="replace"), str(path / _PLAN))
-    words, scales, rest = (_tensors(path / name) for name in (_WORDS, _SCALES, _REST))
-    for kind, found in (("words", words), ("scales", scales)):
-        if different := sorted({entry.name for entry in plan.tensors} ^ found.keys()):
-            raise StoredFileError(f"{path} does not fit its plan: {kind} of {different[0]!r} in only one of the two")
-    for entry in plan.tensors:
-        _check_content(path, entry, words[entry.name], scales[entry.name])
-    tensors = {entry.name: StoredTensor(words[entry.name], scales[entry.name]) for entry in plan.tensors}
+    if _files.read_bytes(path / _MAP) != _files.to_json(protection_map(plan)).encode():
+        raise StoredFileError(f"{path} does not fit its plan: {_MAP} is not the map of this plan")
+    packed, scales, readouts, rest = (_tensors(path / name) for name in (_PLANES, _SCALES, _READOUTS, _REST))
+    _check_content(path, plan, packed, scales, readouts)
+    tensors = {
+        entry.name: StoredTensor(
+            unpack(entry.storage, packed[entry.name].numpy()).reshape(entry.shape), scales[entry.name]
+        )
+        for entry in plan.tensors
+    }
     return Artifact(plan, tensors, rest)
 
 
@@ -117,51 +144,78 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest of a stored network.
 
     Raises:
-        StoredFileError: if the directory has none, or it is not one of qtaml's.
+        StoredFileError: if the directory has none, or it is damaged, of another version, or not one of qtaml's.
     """
     data = _files.read_bytes(path / MANIFEST)
+    kind = _files.from_json(_Kind, data, str(path / MANIFEST))
+    if kind.format != _FORMAT:
+        raise StoredFileError(f"{path} holds {kind.format!r}, not a {_FORMAT}")
+    if kind.version != _VERSION:
+        remedy = "update qtaml" if kind.version > _VERSION else "store the network again"
+        raise StoredFileError(
+            f"{path} has version {kind.version} of the layout, and this qtaml reads version {_VERSION}: {remedy}"
+        )
+    if _files.read_bytes(path / MANIFEST_CHECKSUM) != _checksum_line(path).encode():
+        raise StoredFileError(f"{path} is damaged: {MANIFEST} and {MANIFEST_CHECKSUM} do not fit each other")
     return _files.from_json(Manifest, data, str(path / MANIFEST))
 
 
-def _verify(path: Path, manifest: Manifest) -> None:
-    try:
-        expected, found = manifest.sha256.get(path.name, "none"), _sha256(path)
-    except OSError as error:
-        raise StoredFileError(f"cannot read {path}: {error.strerror}") from error
-    if found != expected:
-        raise StoredFileError(f"{path} is damaged: its SHA-256 is {found}, the manifest says {expected}")
+def _checksum_line(directory: Path) -> str:
+    """As `sha256sum` writes and checks it."""
+    return f"{_sha256(directory / MANIFEST)}  {MANIFEST}\n"
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StoredFileError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _check_content(path: Path, entry: TensorPlan, words: torch.Tensor, scale: torch.Tensor) -> None:
-    bits = entry.storage.bits
-    per_row = entry.storage.granularity == "row" and len(entry.shape) > 1
+def _readouts(plan: Plan) -> Tensors:
+    return {str(number): torch.from_numpy(fmt.readout()) for fmt, number in formats_of(plan).items()}
+
+
+def _check_content(path: Path, plan: Plan, packed: Tensors, scales: Tensors, readouts: Tensors) -> None:
+    """Check that tensors fit the plan of a directory, whose checksums are right."""
+    for kind, found in (("planes", packed), ("scales", scales)):
+        if different := sorted({entry.name for entry in plan.tensors} ^ found.keys()):
+            raise StoredFileError(f"{path} does not fit its plan: {kind} of {different[0]!r} in only one of the two")
+    if not _same(readouts, _readouts(plan)):
+        raise StoredFileError(f"{path} does not fit its plan: {_READOUTS} holds other readout tables")
+    for entry in plan.tensors:
+        for problem in _problems(entry, packed[entry.name], scales[entry.name]):
+            raise StoredFileError(f"{path} does not fit its plan: {entry.name!r}: {problem}")
+
+
+def _same(first: Tensors, second: Tensors) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> Iterator[str]:
+    storage = entry.storage
+    size = regions(storage)[-1].stop
+    if (packed.dtype, tuple(packed.shape)) != (torch.uint8, (size,)):
+        yield f"planes must be uint8 of shape {(size,)}, got {packed.dtype} of shape {tuple(packed.shape)}"
+    if not filled_up_with_zeros(storage, packed.numpy()):
+        yield "planes must be filled up with zeros"
+    per_row = storage.granularity == "row" and len(entry.shape) > 1
     scale_shape = (entry.shape[0], *(1,) * (len(entry.shape) - 1)) if per_row else ()
-    same = (words.dtype, tuple(words.shape)) == (label_dtype(bits), entry.shape)
-    for what, holds in (
-        (
-            f"words must be {label_dtype(bits)} of shape {entry.shape}",
-            same,
-        ),
-        ("words must be labels of their formats", not same or entry.storage.holds(words)),
-        (
-            f"scale must be float64 of shape {scale_shape}",
-            (scale.dtype, tuple(scale.shape)) == (torch.float64, scale_shape),
-        ),
-        (
-            "scale must be finite and at least 0",
-            scale.dtype != torch.float64 or bool((scale.isfinite() & (scale >= 0)).all()),
-        ),
-    ):
-        if not holds:
-            raise StoredFileError(f"{path} does not fit its plan: {entry.name!r}: {what}")
+    if (scale.dtype, tuple(scale.shape)) != (torch.float64, scale_shape):
+        yield f"scale must be float64 of shape {scale_shape}, got {scale.dtype} of shape {tuple(scale.shape)}"
+    if not bool((scale.isfinite() & (scale >= 0)).all()):
+        yield "scale must be finite and at least 0"
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
+def _write_tensors(path: Path, tensors: Tensors) -> None:
+    try:
+        safetensors.torch.save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # how the library tells of a full disk
+        raise OSError(str(error)) from error
+
+
+def _tensors(path: Path) -> Tensors:
     try:
         # Copies, since the file that they would otherwise be a view of may change.
         return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}

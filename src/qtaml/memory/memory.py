@@ -2,14 +2,14 @@
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from qtaml._random import child_seed
-from qtaml.errors import ModelError
+from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.model import check_storable, named_tensors
@@ -35,13 +35,12 @@ class Memory:
         self._artifact = artifact
         self._pattern = model
 
-    def read(self, *, seed: int, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
-        """Read every stored tensor once, with errors.
+    def read(self, *, seed: int | None, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
+        """Read every stored tensor once.
 
         Args:
-            seed: the same seed gives the same errors.
-            fault: how the memory fails; the plan's own fault model if not given. `faults.Uniform(0)` reads without
-                errors, but for those of larger cells.
+            seed: the same seed gives the same errors; None reads without any, what the stored words stand for.
+            fault: how the memory fails; the plan's own fault model if not given.
 
         Yields:
             Name of each tensor and what is read, in the dtype of the model.
@@ -50,14 +49,14 @@ class Memory:
             new = torch.empty(entry.shape, dtype=_dtype(entry), device=self.tensors[entry.name].words.device)
             yield entry.name, self._read(entry, new, seed, fault)
 
-    def state_dict(self, *, seed: int, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
+    def state_dict(self, *, seed: int | None, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
         """State dict of the network as read once, in the order of the model; arguments as for `read`."""
         state = {name: tensor.clone() for name, tensor in self.rest.items()}
         for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
             state.update(dict.fromkeys((name, *entry.aliases), tensor))
         return {name: state[name] for name in named_tensors(self._pattern)}
 
-    def model(self, *, seed: int, fault: FaultModel | None = None) -> nn.Module:
+    def model(self, *, seed: int | None, fault: FaultModel | None = None) -> nn.Module:
         """The network as read once, in evaluation mode; arguments as for `read`."""
         model = self.copy_of_model()
         self.read_into(model, seed=seed, fault=fault)
@@ -77,7 +76,7 @@ class Memory:
         except Exception as error:
             raise ModelError(f"the model cannot be copied to read into it: {error}") from error
 
-    def read_into(self, model: nn.Module, *, seed: int, fault: FaultModel | None = None) -> None:
+    def read_into(self, model: nn.Module, *, seed: int | None, fault: FaultModel | None = None) -> None:
         """Overwrite a copy of the model with the network as read once, and set it to evaluation mode.
 
         Args:
@@ -103,8 +102,33 @@ class Memory:
         for module in model.modules():
             module.training = False
 
-    def _read(self, entry: TensorPlan, out: torch.Tensor, seed: int, fault: FaultModel | None) -> torch.Tensor:
-        stored, own_seed = self.tensors[entry.name], child_seed(seed, "read", entry.name)
+    def with_words(self, words: Mapping[str, torch.Tensor]) -> "Memory":
+        """This memory with other stored words, such as those that a piece of hardware has given back.
+
+        Args:
+            words: for each tensor of the plan, words of the same shape and dtype, each a label of its format.
+
+        Raises:
+            ArgumentError: if a tensor is missing, or its words do not fit.
+        """
+        tensors = {}
+        for entry in self.plan.tensors:
+            before, new = self.tensors[entry.name], words.get(entry.name)
+            if new is None or (new.shape, new.dtype) != (before.words.shape, before.words.dtype):
+                got = "none" if new is None else f"{new.dtype} of shape {tuple(new.shape)}"
+                raise ArgumentError(
+                    f"words of {entry.name!r} must be {before.words.dtype} of shape {entry.shape}, got {got}"
+                )
+            if not entry.storage.holds(new):
+                raise ArgumentError(f"words of {entry.name!r} must be labels of their formats")
+            tensors[entry.name] = StoredTensor(new.to(before.words.device), before.scale)
+        return Memory(Artifact(self.plan, tensors, self.rest), self._pattern)
+
+    def _read(self, entry: TensorPlan, out: torch.Tensor, seed: int | None, fault: FaultModel | None) -> torch.Tensor:
+        stored = self.tensors[entry.name]
+        if seed is None:
+            return entry.storage.decode(stored.words, stored.scale, out=out)
+        own_seed = child_seed(seed, "read", entry.name)
         return entry.storage.read(
             stored.words, stored.scale, fault or self.plan.fault, seed=own_seed, place=entry.name, out=out
         )

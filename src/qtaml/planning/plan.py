@@ -95,7 +95,7 @@ class Plan:
     predicted_bias: float | None = None
     bits: int = 8
     versions: dict[str, str] = field(default_factory=_files.versions)
-    version: Literal[1] = 1
+    version: Literal[2] = 2
 
     def __post_init__(self) -> None:
         names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]

@@ -1,0 +1,122 @@
+"""How the stored bits of a tensor lie in a file: packed, one bit plane after the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qtaml.formats import CHUNK, Format, TensorFormat, label_dtype, words_at
+
+Packed = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Region:
+    """The weights of a tensor that share a format: their bits are stored plane by plane, most significant first.
+
+    Attributes:
+        format: the format.
+        spans: the runs of these weights in the flattened tensor, in their order.
+        weights: number of weights, and of bits of a plane. Bit i of a plane is bit i % 8 (0 the least significant) of
+            its byte i // 8; the last byte is filled up with zeros.
+        offset: the first byte of the region among the bytes of the tensor.
+    """
+
+    format: Format
+    spans: tuple[slice, ...]
+    weights: int
+    offset: int
+
+    @property
+    def bits(self) -> range:
+        """The bit positions, in the order of their planes."""
+        return range(self.format.bits - 1, -1, -1)
+
+    def plane(self, bit: int) -> slice:
+        """The bytes of a bit position among the bytes of the tensor."""
+        size = -(-self.weights // 8)
+        start = self.offset + (self.format.bits - 1 - bit) * size
+        return slice(start, start + size)
+
+    @property
+    def stop(self) -> int:
+        """Where the next region begins."""
+        return self.plane(0).stop if self.format.bits else self.offset
+
+
+def regions(storage: TensorFormat) -> list[Region]:
+    """The regions of a tensor, in the order in which they are packed.
+
+    Example:
+        >>> from qtaml.formats import Section
+        >>> (region,) = regions(TensorFormat((Section(9, Format(bits=2).protect(1)),)))
+        >>> [(bit, region.format.protections[bit].kind, region.plane(bit)) for bit in region.bits]
+        [(1, 'ideal', slice(0, 2, None)), (0, 'raw', slice(2, 4, None))]
+    """
+    found: list[Region] = []
+    for fmt, spans in storage.spans_of_formats:
+        weights = sum(span.stop - span.start for span in spans)
+        found.append(Region(fmt, tuple(spans), weights, found[-1].stop if found else 0))
+    return found
+
+
+def pack(storage: TensorFormat, words: torch.Tensor) -> Packed:
+    """The words of a tensor as bit planes, shape (bytes,).
+
+    Args:
+        storage: how the tensor is stored.
+        words: its words, of any shape, on any device.
+
+    Example:
+        >>> from qtaml.formats import Section
+        >>> storage = TensorFormat((Section(3, Format(bits=2)),))
+        >>> pack(storage, torch.tensor([1, 2, 3], dtype=torch.uint8)).tolist()
+        [6, 5]
+    """
+    flat, found = words.detach().cpu().reshape(-1), regions(storage)
+    packed = np.zeros(found[-1].stop, np.uint8)
+    for region in found:
+        labels = words_at(flat, region.spans).numpy()
+        for bit in region.bits:
+            plane = packed[region.plane(bit)]
+            for some, where in _parts(region.weights):
+                plane[where] = np.packbits((labels[some] >> bit & 1).astype(np.uint8), bitorder="little")
+    return packed
+
+
+def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
+    """The words that bit planes hold, shape (weights,), on the CPU; the inverse of `pack`.
+
+    Example:
+        >>> from qtaml.formats import Section
+        >>> unpack(TensorFormat((Section(3, Format(bits=2)),)), np.array([6, 5], dtype=np.uint8)).tolist()
+        [1, 2, 3]
+    """
+    words = torch.zeros(storage.weights, dtype=label_dtype(storage.bits))
+    for region in regions(storage):
+        labels = np.zeros(region.weights, words.numpy().dtype)
+        for bit in region.bits:
+            plane = packed[region.plane(bit)]
+            for some, where in _parts(region.weights):
+                part = labels[some]
+                part |= np.unpackbits(plane[where], count=len(part), bitorder="little").astype(labels.dtype) << bit
+        start = 0
+        for span in region.spans:
+            words.numpy()[span] = labels[start : start + span.stop - span.start]
+            start += span.stop - span.start
+    return words
+
+
+def filled_up_with_zeros(storage: TensorFormat, packed: Packed) -> bool:
+    """Whether the bits that fill up the last byte of each plane are 0."""
+    last = ((packed[region.plane(bit).stop - 1], region.weights) for region in regions(storage) for bit in region.bits)
+    return not any(int(byte) >> (weights - 1) % 8 + 1 for byte, weights in last)
+
+
+def _parts(weights: int) -> Iterator[tuple[slice, slice]]:
+    """Some weights at a time, and the bytes of a plane that hold their bits."""
+    for start in range(0, weights, CHUNK):
+        stop = min(start + CHUNK, weights)
+        yield slice(start, stop), slice(start // 8, -(-stop // 8))

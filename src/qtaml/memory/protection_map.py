@@ -1,0 +1,138 @@
+"""Which bits lie where and what protects them: with it, weights can be read from the stored bits without qtaml."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qtaml.formats import Decoder, Format, Protection
+from qtaml.memory.planes import regions
+from qtaml.planning import Plan, TensorPlan
+
+
+@dataclass(frozen=True)
+class MappedProtection:
+    """A protection and its price: `data_bits` bits are stored together in `cells` cells, read by a kind of decoder."""
+
+    protection: Protection
+    data_bits: int
+    cells: float
+    decoder: Decoder
+
+
+@dataclass(frozen=True)
+class MappedPlane:
+    """A bit position (0 the least significant), and the number of its protection."""
+
+    bit: int
+    protection: int
+
+
+@dataclass(frozen=True)
+class MappedFormat:
+    """A format: its planes in the order in which they are packed. Its number names its readout table."""
+
+    bits: int
+    planes: tuple[MappedPlane, ...]
+
+
+@dataclass(frozen=True)
+class MappedRegion:
+    """Weights of a tensor that share a format, packed together.
+
+    Attributes:
+        format: number of the format.
+        weights: number of weights; a plane takes a bit for each, filled up to whole bytes.
+        offset: first byte of the region in the packed bytes of its tensor.
+        runs: where the weights are in the flattened tensor: first and one after the last of each run, in order.
+    """
+
+    format: int
+    weights: int
+    offset: int
+    runs: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class MappedTensor:
+    """A stored tensor: a read weight is the readout of its label x the scale of the tensor or row x the gain.
+
+    Attributes:
+        name: its name in the network, also that of its packed bits and its scale.
+        aliases: other names of the same tensor.
+        shape: its shape.
+        dtype: to what weights are rounded, to the nearest; float16 and bfloat16 by way of float32.
+        readout_gain: the gain.
+        regions: its weights, format by format.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    readout_gain: float
+    regions: tuple[MappedRegion, ...]
+
+
+@dataclass(frozen=True)
+class ProtectionMap:
+    """Where each stored bit lies, and what protects it.
+
+    Attributes:
+        protections: each protection once.
+        formats: each format once.
+        tensors: the stored tensors.
+    """
+
+    protections: tuple[MappedProtection, ...]
+    formats: tuple[MappedFormat, ...]
+    tensors: tuple[MappedTensor, ...]
+
+
+def formats_of(plan: Plan) -> dict[Format, int]:
+    """The formats of a plan and their numbers, in the order in which they first appear."""
+    found = (fmt for tensor in plan.tensors for fmt, _ in tensor.storage.spans_of_formats)
+    return {fmt: number for number, fmt in enumerate(dict.fromkeys(found))}
+
+
+def protection_map(plan: Plan) -> ProtectionMap:
+    """The protection map of a plan.
+
+    Example:
+        >>> import torch
+        >>> from qtaml.planning import uniform_msp
+        >>> found = protection_map(uniform_msp(torch.nn.Linear(3, 2), p=0.1, protected_bits=1))
+        >>> [found.protections[plane.protection].protection.kind for plane in found.formats[0].planes][:3]
+        ['ideal', 'raw', 'raw']
+        >>> found.tensors[0].regions
+        (MappedRegion(format=0, weights=6, offset=0, runs=((0, 6),)),)
+    """
+    formats = formats_of(plan)
+    protections = {
+        one: i for i, one in enumerate(dict.fromkeys(p for fmt in formats for p in reversed(fmt.protections)))
+    }
+    return ProtectionMap(
+        tuple(MappedProtection(one, *one.block, one.decoder) for one in protections),
+        tuple(
+            MappedFormat(
+                fmt.bits,
+                tuple(MappedPlane(bit, protections[fmt.protections[bit]]) for bit in reversed(range(fmt.bits))),
+            )
+            for fmt in formats
+        ),
+        tuple(
+            MappedTensor(
+                entry.name,
+                entry.aliases,
+                entry.shape,
+                entry.dtype,
+                entry.storage.readout_gain,
+                tuple(_mapped_regions(entry, formats)),
+            )
+            for entry in plan.tensors
+        ),
+    )
+
+
+def _mapped_regions(entry: TensorPlan, formats: dict[Format, int]) -> Iterator[MappedRegion]:
+    for region in regions(entry.storage):
+        runs = tuple((span.start, span.stop) for span in region.spans)
+        yield MappedRegion(formats[region.format], region.weights, region.offset, runs)
