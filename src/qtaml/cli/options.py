@@ -34,3 +34,10 @@ RayOption = Annotated[
         help="Measure on this Ray cluster, whose machines all see the folder; 'local' starts one. Needs qtaml[ray].",
     ),
 ]
+StoredArgument = Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` or `qtaml design` wrote.")]
+StoredModelOption = Annotated[
+    str | None, typer.Option("--model", help="The network: needed if it came from a factory, or was moved.")
+]
+WordBitsOption = Annotated[
+    int, typer.Option("--word-bits", help="Width of a word of a memory image, in bits, a multiple of 8.", min=8)
+]

@@ -1,13 +1,31 @@
-"""The end of every command that plans: the network is stored, and the plan is shown."""
+"""Stored networks: written at the end of every command that plans, read at the start of every one that uses them."""
 
 from pathlib import Path
 
 import typer
 from torch import nn
 
-from qtaml.cli.inputs import source_of
-from qtaml.memory import store
+from qtaml.cli.inputs import load_model, source_of, stored_spec
+from qtaml.memory import Memory, load, read_manifest, store
 from qtaml.planning import Plan
+
+
+def load_stored(stored: Path, model: str | None, weights: Path | None) -> tuple[Memory, nn.Module, str]:
+    """A stored network, the network that it was made from, and how the command line names that.
+
+    Args:
+        stored: the folder of the stored network.
+        model: the network, if it is named.
+        weights: a `.safetensors` file with its state dict, or None.
+
+    Raises:
+        StoredFileError: if a file is missing, damaged or foreign.
+        ArgumentError: if the network must be named.
+        ModelError: if it is not the one stored.
+    """
+    spec = stored_spec(model, read_manifest(stored).source)
+    network = load_model(spec, weights)
+    return load(stored, network), network, spec
 
 
 def store_and_show(network: nn.Module, plan: Plan, spec: str, out: Path, *, as_json: bool) -> None:

@@ -86,6 +86,27 @@ def trainings_interval(values: Sequence[float], confidence: float = 0.95) -> Est
     return Estimate(mean, *reads_interval(array, confidence))
 
 
+def samples_interval(scores: NDArray[np.float64], confidence: float, *, proportion: bool) -> Estimate:
+    """Interval of the mean over test samples of one network: what other samples would give.
+
+    Args:
+        scores: score of each sample, shape (samples,), at least two.
+        confidence: coverage, such as 0.95.
+        proportion: the scores are 0 or 1; the interval is then Clopper and Pearson's.
+
+    Returns:
+        Mean and interval, else by Student's t.
+
+    Example:
+        >>> [round(end, 3) for end in samples_interval(np.ones(100), 0.95, proportion=True)]
+        [1.0, 0.964, 1.0]
+    """
+    mean = float(scores.mean())
+    if proportion:
+        return Estimate(mean, *binomial_interval(mean, len(scores), confidence))
+    return Estimate(mean, *reads_interval(scores, confidence))
+
+
 def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proportion: bool) -> Interval:
     """Interval of the mean over reads and test samples: what other reads of other samples would give.
 
@@ -125,17 +146,27 @@ def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proporti
     effective = mean * (1 - mean) / variance if variance > 0 else float(samples)
     tail = 0.5 + confidence / 2
     few_degrees = float(stats.norm.ppf(tail) / stats.t.ppf(tail, freedom)) ** 2
-    return _binomial_interval(mean, effective * few_degrees, confidence)
+    return binomial_interval(mean, effective * few_degrees, confidence)
+
+
+def binomial_interval(mean: float, trials: float, confidence: float) -> Interval:
+    """Clopper and Pearson's interval of a proportion.
+
+    Args:
+        mean: the proportion found, in [0, 1].
+        trials: among how many, above 0; the number need not be whole.
+        confidence: coverage, such as 0.95.
+
+    Example:
+        >>> [round(end, 4) for end in binomial_interval(0.1, 100, 0.95)]
+        [0.049, 0.1762]
+    """
+    tail, hits = (1 - confidence) / 2, mean * trials
+    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    return low, high
 
 
 def _t_interval(mean: float, error: float, freedom: float, confidence: float) -> Interval:
     half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
     return mean - half, mean + half
-
-
-def _binomial_interval(mean: float, trials: float, confidence: float) -> Interval:
-    """Clopper-Pearson, for a number of trials that need not be whole."""
-    tail, hits = (1 - confidence) / 2, mean * trials
-    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
-    return low, high

@@ -7,12 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from qtaml import _checks, _files
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
-from qtaml.evaluate.intervals import crossed_interval, reads_interval
+from qtaml.evaluate.intervals import Estimate, crossed_interval, reads_interval, samples_interval
 from qtaml.evaluate.metrics import Metric, SampleMetric
 from qtaml.evaluate.reads import scores_of_reads
 from qtaml.faults import AnyFault, given
@@ -161,6 +162,28 @@ def evaluate(
         trials_asked=trials,
         stop_width=stop_width,
     )
+
+
+def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95) -> Estimate:
+    """Measure a metric of one network, with the interval over test samples.
+
+    Args:
+        model: the network; it is not changed.
+        metric: gives a score for each sample, such as `qtaml.Accuracy`.
+        confidence: coverage of the interval, in (0, 1).
+
+    Raises:
+        ArgumentError: if the metric gives no finite numbers, or fewer than two.
+
+    Example:
+        >>> from qtaml.evaluate.metrics import Accuracy
+        >>> round(measure(nn.Identity(), Accuracy(torch.eye(2), torch.tensor([0, 1]))).low, 3)
+        0.158
+    """
+    scores, proportion = _checked(metric, metric.scores(model), 0)
+    if len(scores) < 2:
+        raise ArgumentError(f"metric must score at least 2 samples, got {len(scores)}")
+    return samples_interval(scores, confidence, proportion=proportion)
 
 
 def _checked(metric: Metric, value: Any, trial: int) -> tuple[NDArray[np.float64], bool]:

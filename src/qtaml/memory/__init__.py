@@ -1,16 +1,20 @@
 """A model stored under a plan; reading it with errors; saving and loading."""
 
 from qtaml.memory.artifact import MANIFEST, Artifact, Manifest, StoredTensor, read_artifact, read_manifest
-from qtaml.memory.memory import Memory, load, store
+from qtaml.memory.memory import Memory, check_words, load, store
 from qtaml.memory.planes import Region, pack, regions, unpack
+from qtaml.memory.verify import Difference, differences
 
 __all__ = [
     "MANIFEST",
     "Artifact",
+    "Difference",
     "Manifest",
     "Memory",
     "Region",
     "StoredTensor",
+    "check_words",
+    "differences",
     "load",
     "pack",
     "read_artifact",

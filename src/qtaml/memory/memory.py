@@ -11,6 +11,7 @@ from torch import nn
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
+from qtaml.formats import label_dtype
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.model import check_storable, named_tensors
 from qtaml.planning import Plan, TensorPlan
@@ -26,13 +27,14 @@ class Memory:
         plan: how it is stored.
         tensors: the stored words of each tensor of the plan.
         rest: the parameters and buffers that are not in the leaking memory.
+        artifact: these three, without the model.
     """
 
     def __init__(self, artifact: Artifact, model: nn.Module) -> None:
         self.plan = artifact.plan
         self.tensors = artifact.tensors
         self.rest = artifact.rest
-        self._artifact = artifact
+        self.artifact = artifact
         self._pattern = model
 
     def read(self, *, seed: int | None, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
@@ -113,14 +115,8 @@ class Memory:
         """
         tensors = {}
         for entry in self.plan.tensors:
-            before, new = self.tensors[entry.name], words.get(entry.name)
-            if new is None or (new.shape, new.dtype) != (before.words.shape, before.words.dtype):
-                got = "none" if new is None else f"{new.dtype} of shape {tuple(new.shape)}"
-                raise ArgumentError(
-                    f"words of {entry.name!r} must be {before.words.dtype} of shape {entry.shape}, got {got}"
-                )
-            if not entry.storage.holds(new):
-                raise ArgumentError(f"words of {entry.name!r} must be labels of their formats")
+            before = self.tensors[entry.name]
+            new = check_words(entry, words.get(entry.name))
             tensors[entry.name] = StoredTensor(new.to(before.words.device), before.scale)
         return Memory(Artifact(self.plan, tensors, self.rest), self._pattern)
 
@@ -143,7 +139,7 @@ class Memory:
         Raises:
             StoredFileError: if the directory holds something else, or cannot be written.
         """
-        write_artifact(path, self._artifact, source=source)
+        write_artifact(path, self.artifact, source=source)
 
 
 def store(model: nn.Module, plan: Plan) -> Memory:
@@ -207,6 +203,21 @@ def load(path: str | Path, model: nn.Module) -> Memory:
     }
     rest = {name: tensor.to(device[name]) for name, tensor in artifact.rest.items()}
     return Memory(Artifact(artifact.plan, tensors, rest), model)
+
+
+def check_words(entry: TensorPlan, words: torch.Tensor | None) -> torch.Tensor:
+    """Check that words are there and fit a tensor of a plan.
+
+    Raises:
+        ArgumentError: if not.
+    """
+    expected = label_dtype(entry.storage.bits)
+    if words is None or (words.shape, words.dtype) != (entry.shape, expected):
+        got = "none" if words is None else f"{words.dtype} of shape {tuple(words.shape)}"
+        raise ArgumentError(f"words of {entry.name!r} must be {expected} of shape {entry.shape}, got {got}")
+    if not entry.storage.holds(words):
+        raise ArgumentError(f"words of {entry.name!r} must be labels of their formats")
+    return words
 
 
 def _dtype(entry: TensorPlan) -> torch.dtype:

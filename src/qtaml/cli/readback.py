@@ -1,0 +1,95 @@
+"""`qtaml readback`: what a hardware memory gave back, its errors, and the network that it holds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from qtaml.cli.metrics import TEST_HELP, BatchSizeOption, MetricName, MetricOption, TestData, chosen_metric
+from qtaml.cli.options import JsonOption, LengthOption, StoredArgument, StoredModelOption, WeightsOption, WordBitsOption
+from qtaml.cli.stored import load_stored
+from qtaml.evaluate import Estimate, ObservedRate, measure, observed_errors, perplexity
+from qtaml.export import read_binary, read_verilog
+from qtaml.memory import read_artifact
+from qtaml.planning import Plan
+
+_FALSE_ALARM = 0.05
+
+
+def readback_command(
+    stored: StoredArgument,
+    dump: Annotated[
+        Path, typer.Argument(help="What the memory gave back: .bin, or text of $writememh (.mem, .hex, .txt).")
+    ],
+    word_bits: WordBitsOption = 32,
+    test: Annotated[Path | None, typer.Option(help=TEST_HELP + " Without them only bits are compared.")] = None,
+    metric: MetricOption = "accuracy",
+    model: StoredModelOption = None,
+    weights: WeightsOption = None,
+    length: LengthOption = 128,
+    batch_size: BatchSizeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a memory dump with the stored network: error rates of each bit position, and the network it holds."""
+    artifact = read_artifact(stored)
+    words = _read(dump, artifact.plan, word_bits)
+    rows = observed_errors(artifact, words)
+    estimate = None
+    if test is not None:
+        memory, network, spec = load_stored(stored, model, weights)
+        chosen = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
+        estimate = measure(memory.with_words(words).model(seed=None), chosen)
+        if metric == "perplexity":
+            estimate = Estimate(*map(perplexity, estimate))
+    if as_json:
+        typer.echo(_as_json(rows, metric, estimate))
+        return
+    Console().print(_table(rows, str(artifact.plan.fault)))
+    if estimate is not None:
+        typer.echo(f"{metric} {estimate.mean:.4g} [{estimate.low:.4g}, {estimate.high:.4g}] (95% over test samples)")
+
+
+def _read(dump: Path, plan: Plan, word_bits: int) -> dict[str, torch.Tensor]:
+    return read_binary(dump, plan, word_bits=word_bits) if dump.suffix == ".bin" else read_verilog(dump, plan)
+
+
+def _departs(row: ObservedRate, rows: Sequence[ObservedRate]) -> bool:
+    """Whether a rate is not the one assumed; among all rows the false alarm rate is 5%."""
+    return row.p_value < _FALSE_ALARM / len(rows)
+
+
+def _table(rows: Sequence[ObservedRate], fault: str) -> Table:
+    departing = sum(_departs(row, rows) for row in rows)
+    verdict = f"{departing} of {len(rows)} rates are not as assumed" if departing else "all rates are as assumed"
+    table = Table(
+        title=f"bits read back, against {fault}",
+        caption=f"[95% interval]; {verdict} (5% false alarms among all rows; errors taken as independent)",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for column in ("bit", "protection", "stored", "bits", "wrong", "observed rate", "assumed", ""):
+        table.add_column(column, justify="left" if column in ("protection", "") else "right")
+    for row in rows:
+        table.add_row(
+            f"{row.bit} of {row.word_bits}",
+            str(row.protection),
+            str(row.stored),
+            f"{row.of:,}",
+            f"{row.wrong:,}",
+            f"{row.rate:.3g} [{row.low:.3g}, {row.high:.3g}]",
+            f"{'at most ' if row.at_most else ''}{row.assumed:.3g}",
+            "departs" if _departs(row, rows) else "",
+        )
+    return table
+
+
+def _as_json(rows: Sequence[ObservedRate], metric: MetricName, estimate: Estimate | None) -> str:
+    observed = [asdict(row) | {"rate": row.rate, "departs": _departs(row, rows)} for row in rows]
+    measured = None if estimate is None else {"metric": metric, **estimate._asdict()}
+    return json.dumps({"bits": observed, "network": measured}, indent=2)

@@ -1,0 +1,201 @@
+"""Memory images: the stored bits as a hardware memory is filled with them, and as it gives them back."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qtaml import _checks, _files
+from qtaml.errors import ArgumentError, StoredFileError
+from qtaml.formats import Protection
+from qtaml.memory import Artifact, pack, regions, unpack
+from qtaml.planning import Plan
+
+_WIDEST = 4096
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ImagePlane:
+    """Where a bit plane lies in a memory.
+
+    Attributes:
+        tensor: name of the tensor.
+        region: number of the region in the tensor; its weights are in the protection map.
+        bit: bit position, 0 for the least significant.
+        protection: what protects these bits. Memory words hold the data bits; a code's other cells are the memory's.
+        address: the first memory word.
+        words: number of memory words. Bit i of the plane is bit i % word_bits of word i // word_bits.
+        bits: number of bits; what fills up the last word is 0.
+    """
+
+    tensor: str
+    region: int
+    bit: int
+    protection: Protection
+    address: int
+    words: int
+    bits: int
+
+
+def image_planes(plan: Plan, word_bits: int = 32) -> list[ImagePlane]:
+    """Where the bit planes of a plan lie in a memory: one after the other, each from a new memory word.
+
+    Args:
+        plan: how the network is stored.
+        word_bits: width of a memory word, a multiple of 8 up to 4096.
+
+    Raises:
+        ArgumentError: if the width is another.
+
+    Example:
+        >>> from qtaml.planning import uniform_msp
+        >>> plan = uniform_msp(torch.nn.Linear(10, 4), p=0.1, protected_bits=1)
+        >>> [(plane.bit, plane.protection.kind, plane.address, plane.words) for plane in image_planes(plan)][:3]
+        [(7, 'ideal', 0, 2), (6, 'raw', 2, 2), (5, 'raw', 4, 2)]
+    """
+    _check_width(word_bits)
+    found, address = [], 0
+    for entry in plan.tensors:
+        for number, region in enumerate(regions(entry.storage)):
+            words = -(-region.weights // word_bits)
+            for bit in region.bits:
+                protection = region.format.protections[bit]
+                found.append(ImagePlane(entry.name, number, bit, protection, address, words, region.weights))
+                address += words
+    return found
+
+
+def write_binary(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -> None:
+    """Write the stored bits as a raw binary image, memory words little-endian, all at once.
+
+    Args:
+        artifact: the stored network.
+        path: the file; an older one is replaced.
+        word_bits: width of a memory word, a multiple of 8 up to 4096.
+
+    Raises:
+        ArgumentError: if the width is another.
+        StoredFileError: if the file cannot be written.
+    """
+    with _files.new_file(path) as new, new.open("wb") as file:
+        for _, content in _planes_with_content(artifact, word_bits):
+            file.write(content.tobytes())
+
+
+def write_verilog(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -> None:
+    """Write the stored bits as text for Verilog's `$readmemh`, one memory word a line; arguments as `write_binary`."""
+    with _files.new_file(path) as new, new.open("w", encoding="ascii", errors="backslashreplace") as file:
+        for plane, content in _planes_with_content(artifact, word_bits):
+            name = plane.tensor.replace("\n", " ")
+            file.write(
+                f"// {name}, region {plane.region}, bit {plane.bit}, {plane.protection.kind}\n@{plane.address:x}\n"
+            )
+            # A number is written from its highest byte down.
+            words = content.reshape(plane.words, word_bits // 8)[:, ::-1]
+            digits = words.tobytes().hex()
+            width = word_bits // 4
+            file.writelines(f"{digits[start : start + width]}\n" for start in range(0, len(digits), width))
+
+
+def read_binary(path: str | Path, plan: Plan, *, word_bits: int = 32) -> dict[str, torch.Tensor]:
+    """The words of each tensor that a raw binary dump of a memory holds.
+
+    Args:
+        path: the dump.
+        plan: how the network was stored.
+        word_bits: width of a memory word, as it was written.
+
+    Raises:
+        ArgumentError: if the width is no multiple of 8 from 8 to 4096.
+        StoredFileError: if the file cannot be read, or has another size.
+    """
+    content = np.frombuffer(_files.read_bytes(Path(path)), np.uint8)
+    expected = _size(plan, word_bits)
+    if len(content) != expected:
+        raise StoredFileError(
+            f"{path} has {len(content)} bytes; this network in words of {word_bits} bits takes {expected}"
+        )
+    return _words_of(plan, content, word_bits)
+
+
+def read_verilog(path: str | Path, plan: Plan) -> dict[str, torch.Tensor]:
+    """The words of each tensor in a dump of `$writememh`; the number of digits tells the width of a memory word.
+
+    Args:
+        path: the dump: hexadecimal words, comments, and addresses such as @1f.
+        plan: how the network was stored.
+
+    Raises:
+        StoredFileError: if the file cannot be read, holds something else (x or z, for bits that are not known), or
+            does not hold every memory word of the network.
+    """
+    text = _files.read_bytes(Path(path)).decode("ascii", errors="replace")
+    tokens = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL).replace("_", "").split()
+    wrong = next((token for token in tokens if not re.fullmatch(r"@?[0-9a-fA-F]+", token)), None)
+    if wrong is not None:
+        raise StoredFileError(f"{path} must hold hexadecimal words and addresses, got {wrong[:40]!r}")
+    widths = {len(token) for token in tokens if not token.startswith("@")}
+    if len(widths) != 1:
+        raise StoredFileError(f"{path} must hold words of one width, got {sorted(widths)} digits")
+    word_bits = 4 * widths.pop()
+    try:
+        size = _size(plan, word_bits)
+    except ArgumentError as error:
+        raise StoredFileError(f"{path}: {error}") from error
+    content, seen = np.zeros(size, np.uint8), np.zeros(8 * size // word_bits, bool)
+    address = 0
+    for token in tokens:
+        if token.startswith("@"):
+            address = int(token[1:], 16)
+            continue
+        if address >= len(seen):
+            raise StoredFileError(f"{path} holds a word at address {address:x}; this network takes {len(seen)} words")
+        start = address * word_bits // 8
+        content[start : start + word_bits // 8] = np.frombuffer(bytes.fromhex(token)[::-1], np.uint8)
+        seen[address] = True
+        address += 1
+    if not seen.all():
+        raise StoredFileError(f"{path} holds {seen.sum()} of the {len(seen)} words that this network takes")
+    return _words_of(plan, content, word_bits)
+
+
+def _planes_with_content(artifact: Artifact, word_bits: int) -> Iterator[tuple[ImagePlane, Bytes]]:
+    places = iter(image_planes(artifact.plan, word_bits))
+    for entry in artifact.plan.tensors:
+        packed = pack(entry.storage, artifact.tensors[entry.name].words)
+        for region in regions(entry.storage):
+            for bit in region.bits:
+                plane = next(places)
+                content = np.zeros(plane.words * word_bits // 8, np.uint8)
+                bits = packed[region.plane(bit)]
+                content[: len(bits)] = bits
+                yield plane, content
+
+
+def _words_of(plan: Plan, content: Bytes, word_bits: int) -> dict[str, torch.Tensor]:
+    places = iter(image_planes(plan, word_bits))
+    words = {}
+    for entry in plan.tensors:
+        parts = []
+        for region in regions(entry.storage):
+            for _ in region.bits:
+                start = next(places).address * word_bits // 8
+                parts.append(content[start : start + -(-region.weights // 8)])
+        packed = np.concatenate([*parts, np.zeros(0, np.uint8)])
+        words[entry.name] = unpack(entry.storage, packed).reshape(entry.shape)
+    return words
+
+
+def _size(plan: Plan, word_bits: int) -> int:
+    """Bytes of an image."""
+    return sum(plane.words for plane in image_planes(plan, word_bits)) * word_bits // 8
+
+
+def _check_width(word_bits: int) -> None:
+    if _checks.integer("word_bits", word_bits, 8, _WIDEST) % 8:
+        raise ArgumentError(f"word_bits must be a multiple of 8, got {word_bits}")

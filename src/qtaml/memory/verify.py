@@ -1,0 +1,71 @@
+"""Does a stored network hold what its plan makes of the original weights, bit for bit?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from qtaml.memory.memory import Memory, store
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What of a stored network differs from what the original weights and the plan give.
+
+    Attributes:
+        tensor: name of the tensor.
+        what: "stored words", "scales", or "values outside the leaking memory".
+        differing: how many of them differ.
+        of: how many there are.
+    """
+
+    tensor: str
+    what: str
+    differing: int
+    of: int
+
+    def __str__(self) -> str:
+        """In one line."""
+        return f"{self.tensor!r}: {self.differing:,} of {self.of:,} {self.what} differ"
+
+
+def differences(memory: Memory, model: nn.Module) -> list[Difference]:
+    """Store the original network again under the plan of a memory, and compare every bit.
+
+    Args:
+        memory: the stored network.
+        model: the network that was stored; it is not changed.
+
+    Returns:
+        What differs, tensor by tensor; empty if all is equal.
+
+    Raises:
+        ModelError: if the network has other tensors than the plan, or one cannot be stored.
+
+    Example:
+        >>> from qtaml.planning import uniform_msp
+        >>> model = nn.Linear(4, 2)
+        >>> memory = store(model, uniform_msp(model, p=0.1, protected_bits=1))
+        >>> differences(memory, model)
+        []
+    """
+    return list(_differences(memory, store(model, memory.plan)))
+
+
+def _differences(memory: Memory, again: Memory) -> Iterator[Difference]:
+    for name, stored in memory.tensors.items():
+        other = again.tensors[name]
+        for what, one, two in (("stored words", stored.words, other.words), ("scales", stored.scale, other.scale)):
+            if differing := _differing(one, two):
+                yield Difference(name, what, differing, one.numel())
+    for name, tensor in memory.rest.items():
+        if differing := _differing(tensor, again.rest[name]):
+            yield Difference(name, "values outside the leaking memory", differing, tensor.numel())
+
+
+def _differing(one: torch.Tensor, two: torch.Tensor) -> int:
+    """How many elements differ in a bit; NaN may be equal."""
+    bytes_of = (tensor.cpu().contiguous().reshape(-1, 1).view(torch.uint8) for tensor in (one, two))
+    first, second = bytes_of
+    return int((first != second).any(1).sum())
