@@ -1,11 +1,13 @@
 """Several reads in one forward pass give what reads one after the other give."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
 
 import qtaml
-from qtaml.evaluate import reads
+from qtaml.evaluate import OutputCosine, reads
 from qtaml.model import outputs
 from tests.cases import CASES, CONVOLUTION
 
@@ -144,3 +146,51 @@ def test_data_must_be_there():
         qtaml.evaluate(memory, qtaml.Accuracy(inputs.to("meta"), labels), trials=2)
     with pytest.raises(qtaml.ArgumentError, match="labels must hold data"):
         qtaml.Accuracy(inputs, labels.to("meta"))
+
+
+@pytest.fixture
+def two_threads():
+    """Torch with two threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_reads_in_several_threads_are_those_of_one(case, two_threads):
+    """The same scores in the same order, another metric than accuracy, and torch's threads as they were."""
+    model = case.model()
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    metric = OutputCosine(model, case.batch(), axis=1)
+    found = list(reads.scores_of_reads(memory, metric, SEEDS, memory.plan.fault))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    expected = list(reads.scores_of_reads(memory, metric, SEEDS, memory.plan.fault))
+    assert torch.allclose(torch.stack(found), torch.stack(expected), rtol=1e-5)
+    assert len({tuple(scores.tolist()) for scores in found}) == len(SEEDS)
+
+
+def test_threads_stop_early_and_tell_errors(two_threads):
+    """A reader that stops leaves no thread behind; what fails in a thread is told here."""
+    model = CONVOLUTION.model()
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    metric = OutputCosine(model, CONVOLUTION.batch())
+    before = threading.active_count()
+    found = reads.scores_of_reads(memory, metric, range(100), memory.plan.fault)
+    next(found)
+    assert threading.active_count() > before
+    found.close()
+    assert threading.active_count() == before
+    narrow = OutputCosine(nn.Identity(), torch.ones(4, 2))
+    with pytest.raises(qtaml.ModelError):
+        next(reads.scores_of_reads(memory, narrow, SEEDS, memory.plan.fault))
+
+
+def test_metrics_of_the_user_are_called_in_one_thread(two_threads):
+    """They may keep anything between calls."""
+    model = CONVOLUTION.model()
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    callers = set()
+    qtaml.evaluate(memory, lambda read: callers.add(threading.get_ident()) or 1.0, trials=5)
+    assert callers == {threading.get_ident()}

@@ -1,7 +1,10 @@
 """A metric on one read of a memory after the other, or on several in one forward pass where that is faster."""
 
+import threading
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -17,6 +20,7 @@ _MOST_AT_ONCE = 32
 _CPU_WORK = 1 << 20
 """Weights x samples of a forward pass up to which calls of the operators take longer than what they compute."""
 _GPU_WORK = 1 << 28
+_MOST_WEIGHTS_OF_A_COPY = 1 << 24
 _TOLERANCE = 1e-3
 """Relative difference of outputs, far above float rounding and far below what wrong weights do."""
 
@@ -28,7 +32,7 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
     small that calling operators costs more than what they compute. Larger ones, on a CPU, are faster one after the
     other: grouped convolutions and batched products of many small matrices are slower than single ones. The first
     read is computed both ways; should torch not be able to batch the network, or the outputs differ, reads go one
-    after the other.
+    after the other. Those of networks of up to 17 million weights do so in as many threads as torch uses.
 
     Args:
         memory: the stored network.
@@ -52,9 +56,54 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
             for scores in metric.of_outputs(together):
                 yield scores
                 done += 1
+    threads = torch.get_num_threads() if _may_run_beside_itself(memory, metric) else 1
+    if threads > 1 and len(seeds) - done > 1:
+        yield from _in_threads(memory, metric, seeds[done:], fault, threads)
+        return
     for seed in seeds[done:]:
-        memory.read_into(model, seed=seed, fault=fault)
-        yield metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
+        yield _score(memory, model, metric, seed, fault)
+
+
+def _score(memory: Memory, model: nn.Module, metric: Metric, seed: int, fault: FaultModel) -> Any:
+    memory.read_into(model, seed=seed, fault=fault)
+    return metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
+
+
+def _may_run_beside_itself(memory: Memory, metric: Metric) -> bool:
+    """Whether reads may be measured in several threads: metrics of ours, and networks small enough to have copies of.
+
+    The operators of small networks gain little from more threads each; of large ones they gain as much.
+    """
+    on_cpu = all(tensor.words.device.type == "cpu" for tensor in memory.tensors.values())
+    ours = isinstance(metric, SampleMetric) and type(metric).__module__.startswith("qtaml.")
+    return on_cpu and ours and memory.plan.weights <= _MOST_WEIGHTS_OF_A_COPY
+
+
+def _in_threads(memory: Memory, metric: Metric, seeds: Sequence[int], fault: FaultModel, threads: int) -> Iterator[Any]:
+    """What a metric gives for each read, several reads at a time, each in one thread with a model of its own."""
+    own = threading.local()
+
+    def start() -> None:
+        torch.set_num_threads(1)
+        own.model = memory.copy_of_model()
+
+    def score(seed: int) -> Any:
+        return _score(memory, own.model, metric, seed, fault)
+
+    pool = ThreadPoolExecutor(threads, initializer=start)
+    try:
+        running: deque[Future[Any]] = deque()
+        for seed in seeds:
+            # No further ahead than keeps all busy, for the caller may stop early.
+            if len(running) > threads:
+                yield running.popleft().result()
+            running.append(pool.submit(score, seed))
+        while running:
+            yield running.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        # What a thread sets for itself is also what threads made later begin with.
+        torch.set_num_threads(threads)
 
 
 def _reads_at_once(memory: Memory, metric: Metric) -> int:
