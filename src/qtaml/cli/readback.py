@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,7 @@ def readback_command(
     if as_json:
         typer.echo(_as_json(rows, metric, estimate))
         return
-    Console().print(_table(rows, str(artifact.plan.fault)))
+    Console(width=132).print(_table(rows, str(artifact.plan.fault)))
     if estimate is not None:
         typer.echo(f"{metric} {estimate.mean:.4g} [{estimate.low:.4g}, {estimate.high:.4g}] (95% over test samples)")
 
@@ -69,22 +70,23 @@ def _table(rows: Sequence[ObservedRate], fault: str) -> Table:
     verdict = f"{departing} of {len(rows)} rates are not as assumed" if departing else "all rates are as assumed"
     table = Table(
         title=f"bits read back, against {fault}",
-        caption=f"[95% interval]; {verdict} (5% false alarms among all rows; errors taken as independent)",
+        caption=f"[95% interval]; {verdict} (5% false alarms among all of them; errors taken as independent)",
         title_justify="left",
         caption_justify="left",
     )
-    for column in ("bit", "protection", "stored", "bits", "wrong", "observed rate", "assumed", ""):
+    for column in ("bit", "protection", "bits", "0 read as 1", "1 read as 0", "assumed", ""):
         table.add_column(column, justify="left" if column in ("protection", "") else "right")
-    for row in rows:
+    for (word_bits, bit, protection), some in groupby(rows, lambda row: (row.word_bits, row.bit, row.protection)):
+        pair = list(some)
+        observed = {row.stored: f"{row.rate:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in pair}
+        assumed = dict.fromkeys(f"{'at most ' if row.at_most else ''}{row.assumed:.3g}" for row in pair)
         table.add_row(
-            f"{row.bit} of {row.word_bits}",
-            str(row.protection),
-            str(row.stored),
-            f"{row.of:,}",
-            f"{row.wrong:,}",
-            f"{row.rate:.3g} [{row.low:.3g}, {row.high:.3g}]",
-            f"{'at most ' if row.at_most else ''}{row.assumed:.3g}",
-            "departs" if _departs(row, rows) else "",
+            f"{bit} of {word_bits}",
+            str(protection),
+            f"{sum(row.of for row in pair):,}",
+            *(observed.get(stored, "-") for stored in (0, 1)),
+            ", ".join(assumed),
+            "departs" if any(_departs(row, rows) for row in pair) else "",
         )
     return table
 

@@ -100,4 +100,6 @@ def observed_errors(
             rows.append(
                 ObservedRate(word_bits, bit, protection, value, wrong, of, low, high, assumed, at_most, float(p_value))
             )
-    return sorted(rows, key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, row.stored))
+    return sorted(
+        rows, key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, str(row.protection), row.stored)
+    )

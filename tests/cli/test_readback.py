@@ -1,0 +1,128 @@
+"""`qtaml verify` and `qtaml readback` on a stored network and what a memory made of it."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.export import Dim
+
+import qtaml
+from qtaml.export import write_binary, write_verilog
+from qtaml.faults import Uniform
+from qtaml.memory import StoredTensor, read_artifact
+from tests.cases import CONVOLUTION
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A stored network that knows its program, dumps with and without errors, and test data."""
+    path = tmp_path_factory.mktemp("user")
+    model = CONVOLUTION.model().eval()
+    batch = CONVOLUTION.batch(80)
+    torch.export.save(torch.export.export(model, (batch,), dynamic_shapes=({0: Dim("samples")},)), path / "network.pt2")
+    np.savez(path / "test.npz", images=batch.numpy(), labels=model(batch).argmax(1).numpy())
+    plan = qtaml.uniform_msp(model, p=0.1, protected_bits=2)
+    qtaml.store(model, plan).save(path / "stored", source=str(path / "network.pt2"))
+    artifact = read_artifact(path / "stored")
+    write_binary(artifact, path / "clean.bin")
+    for p, name in ((0.1, "as_assumed"), (0.4, "worse")):
+        read = {
+            entry.name: StoredTensor(
+                entry.storage.sections[0].format.corrupt(artifact.tensors[entry.name].words, Uniform(p), seed=i), scale
+            )
+            for i, entry in enumerate(plan.tensors)
+            for scale in [artifact.tensors[entry.name].scale]
+        }
+        write_verilog(replace(artifact, tensors=read), path / f"{name}.mem", word_bits=16)
+    return path
+
+
+@pytest.fixture
+def here(folder, monkeypatch, command):
+    """The command in the user's folder."""
+    monkeypatch.chdir(folder)
+    return command
+
+
+def test_what_was_stored_is_verified(here):
+    """Checksums and stored bits."""
+    code, out, _ = here("verify", "stored")
+    assert code == 0
+    assert "stored: every checksum is right" in out
+    assert f"{8 * (36 + 192):,} stored bits of 2 tensors" in out
+
+
+def test_another_network_is_not_what_was_stored(here, folder):
+    """The tensors that differ are named, with how many words do."""
+    other = CONVOLUTION.model(seed=5).eval()
+    torch.export.save(torch.export.export(other, (CONVOLUTION.batch(80),)), folder / "other.pt2")
+    code, _, err = here("verify", "stored", "--model", "other.pt2")
+    assert code == 4
+    assert "stored is not what its plan makes of other.pt2" in err
+    assert "'conv.weight': " in err
+    assert " of 36 stored words differ" in err
+
+
+def test_a_damaged_network_is_not_verified(here, folder):
+    """The damaged file is named."""
+    shutil.copytree(folder / "stored", folder / "damaged", dirs_exist_ok=True)
+    data = bytearray((folder / "damaged" / "planes.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "damaged" / "planes.safetensors").write_bytes(data)
+    code, _, err = here("verify", "damaged")
+    assert code == 4
+    assert "planes.safetensors is damaged" in err
+
+
+def test_a_dump_without_errors(here):
+    """A rate of 0 departs from the assumed one; the network of the dump is the stored one."""
+    code, out, _ = here("readback", "stored", "clean.bin", "--test", "test.npz", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert {row["rate"] for row in result["bits"]} == {0.0}
+    raw = [row for row in result["bits"] if row["protection"]["kind"] == "raw"]
+    assert {row["assumed"] for row in raw} == {0.1}
+    assert sum(row["departs"] for row in raw) > 0
+    assert not any(row["departs"] for row in result["bits"] if row["protection"]["kind"] == "ideal")
+    assert result["network"]["metric"] == "accuracy"
+    assert result["network"]["mean"] > 0.9
+    assert result["network"]["low"] < result["network"]["mean"]
+
+
+def test_a_dump_with_the_assumed_errors(here):
+    """All rates are as assumed; they lie in their intervals, and accuracy is measured."""
+    code, out, _ = here("readback", "stored", "as_assumed.mem", "--test", "test.npz", "--metric", "agreement")
+    assert code == 0
+    assert "all rates are as assumed" in out
+    assert "agreement 0." in out
+    assert "95% over test samples" in out
+
+
+def test_a_dump_with_other_errors(here):
+    """Every raw bit departs: they were read wrong four times as often."""
+    code, out, _ = here("readback", "stored", "worse.mem", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert result["network"] is None
+    assert all(row["departs"] for row in result["bits"] if row["protection"]["kind"] == "raw")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("readback", "stored", "clean.bin", "--word-bits", "1024"), 4, "in words of 1024 bits takes"),
+        (("readback", "stored", "clean.bin", "--word-bits", "12"), 2, "word_bits must be a multiple of 8, got 12"),
+        (("readback", "stored", "test.npz"), 4, "must hold hexadecimal words and addresses"),
+        (("readback", "stored", "none.bin"), 4, "cannot read none.bin"),
+        (("readback", "test.npz", "clean.bin"), 4, "cannot read"),
+        (("verify", "nowhere"), 4, "cannot read nowhere"),
+    ],
+)
+def test_bad_input_is_told(here, arguments, code, message):
+    """One line, and an exit code."""
+    found, _, err = here(*arguments)
+    assert (found, err.count("\n")) == (code, 1)
+    assert message in err
