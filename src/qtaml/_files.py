@@ -104,8 +104,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            # Private by default: give the file the rights that any new file would have.
-            temporary.chmod(0o666 & ~_umask())
+            _give_usual_rights(temporary)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -135,6 +134,8 @@ def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
         try:
             filled.mkdir()
             yield filled
+            for file in filled.iterdir():
+                _give_usual_rights(file)
             if target.exists():
                 os.replace(target, replaced)
             os.replace(filled, target)
@@ -159,7 +160,8 @@ def _resolved(path: str | Path) -> Path:
         raise StoredFileError(f"cannot write {str(path)!r}: {error}") from error
 
 
-def _umask() -> int:
+def _give_usual_rights(path: Path) -> None:
+    """Those that any new file has; temporary files, and those of safetensors, are private."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    path.chmod(0o666 & ~mask)

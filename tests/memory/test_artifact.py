@@ -174,6 +174,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     assert manifest["versions"]["torch"] == torch.__version__
     assert sorted(manifest["sha256"]) == [name for name in FILES if not name.startswith("manifest")]
     subprocess.run(["sha256sum", "--check", "--strict", "manifest.json.sha256"], cwd=saved, check=True)
+    assert len({path.stat().st_mode for path in saved.iterdir()}) == 1  # no file is more private than another
 
 
 def test_every_single_byte_that_is_wrong_is_found(tmp_path):

@@ -51,7 +51,7 @@ def readback_command(
     if as_json:
         typer.echo(_as_json(rows, metric, estimate))
         return
-    Console(width=132).print(_table(rows, str(artifact.plan.fault)))
+    Console(width=146).print(_table(rows, str(artifact.plan.fault)))
     if estimate is not None:
         typer.echo(f"{metric} {estimate.mean:.4g} [{estimate.low:.4g}, {estimate.high:.4g}] (95% over test samples)")
 
