@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
+from safetensors import SafetensorError
 
 from qtaml.errors import StoredFileError
 
@@ -98,6 +99,8 @@ def new_file(path: str | Path) -> Iterator[Path]:
     """
     with _told_as_stored_file_error(path):
         target = _resolved(path)
+        if target.is_dir():  # known before anything is computed for it
+            raise StoredFileError(f"cannot write {path}: it is a directory")
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-", suffix=target.suffix)
         os.close(handle)
@@ -150,6 +153,8 @@ def _told_as_stored_file_error(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoredFileError(f"cannot write {path}: {error.strerror or error}") from error
+    except SafetensorError as error:  # safetensors tells so of a full disk too
+        raise StoredFileError(f"cannot write {path}: {error}") from error
 
 
 def _resolved(path: str | Path) -> Path:

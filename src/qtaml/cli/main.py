@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qtaml.cli import compensate, design, device, evaluate, reproduce, sweep
+from qtaml.cli import compensate, design, device, evaluate, export, reproduce, sweep
 from qtaml.cli.inputs import calibration_batch, load_model
 from qtaml.cli.options import (
     CalibrationOption,
@@ -99,6 +99,7 @@ def predict_command(
 
 
 app.command("evaluate")(evaluate.evaluate_command)
+app.command("export")(export.export_command)
 
 
 def main() -> None:

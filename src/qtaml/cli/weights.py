@@ -4,10 +4,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from qtaml.errors import ModelError, StoredFileError
+from qtaml.model import aliases
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _PICKLED_STARTS = (b"PK\x03\x04", b"\x80")
@@ -16,7 +18,7 @@ _SHOWN = 3
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a state dict into a model.
+    """Load a state dict into a model. Tied weights may be under one of their names, or under each.
 
     Args:
         model: it is changed.
@@ -28,13 +30,26 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     try:
         check_not_pickled(path)
-        missing, unexpected = safetensors.torch.load_model(model, path, strict=False)
+        state = safetensors.torch.load_file(path)
+        _tie(model, state, path)
+        missing, unexpected = model.load_state_dict(state, strict=False)
     except (OSError, SafetensorError) as error:
         raise StoredFileError(f"cannot read {path}: {error}") from error
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         raise ModelError(f"the weights in {path} do not fit the model; {listing(lines)}") from error
     check_names(path, missing, unexpected)
+
+
+def _tie(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Give each tensor of a state dict every name that it has in the model."""
+    own = model.state_dict().keys()
+    for name, others in aliases(model, list(state)).items():
+        for other in own & others:
+            if not torch.equal(state.setdefault(other, state[name]), state[name]):
+                raise ModelError(
+                    f"the weights in {path} do not fit the model, which ties {name!r} and {other!r}: there they differ"
+                )
 
 
 def check_names(path: Path, missing: Collection[str], unexpected: Collection[str]) -> None:
