@@ -72,7 +72,7 @@ def write_program(
 
     Raises:
         ArgumentError: if the inputs are no batch, or there is a fault model but no seed.
-        ModelError: if the model cannot be traced for any number of samples.
+        ModelError: if the model fails on the inputs, or cannot be traced for batches of any size.
         StoredFileError: if the file cannot be written.
     """
     with _files.new_file(path) as temporary:

@@ -38,8 +38,8 @@ def write_onnx(
 
     Raises:
         ArgumentError: if the inputs are no batch, or there is a fault model but no seed.
-        ModelError: if the model cannot be traced for any number of samples, has an operation that ONNX lacks, or is
-            larger than what one file holds.
+        ModelError: if the model fails on the inputs, cannot be traced for batches of any size, has an operation that
+            ONNX lacks, or is larger than what one file holds.
         StoredFileError: if the file cannot be written.
         QtamlError: if the packages that it needs are not installed.
     """
@@ -59,7 +59,10 @@ def write_onnx(
             with quiet():
                 converted = torch.onnx.export(program, dynamo=True, verbose=False, output_names=["output"])
         except Exception as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), "")
-            raise ModelError(f"the model cannot be written as ONNX ({type(error).__name__}: {reason})") from error
+            cause: BaseException = error
+            while cause.__cause__ is not None:  # the first says what it could not do, the last how to tell its authors
+                cause = cause.__cause__
+            reason = next((line for line in str(cause).splitlines() if line.strip()), "")
+            raise ModelError(f"the model cannot be written as ONNX ({type(cause).__name__}: {reason})") from error
         assert converted is not None
         converted.save(temporary, external_data=False)

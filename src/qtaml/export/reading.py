@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -16,7 +16,7 @@ from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel, Uniform
 from qtaml.faults.base import Residual
 from qtaml.memory import Memory
-from qtaml.model import Batch, arguments, evaluation_mode, first_tensor
+from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor
 
 
 @dataclass(frozen=True)
@@ -63,29 +63,28 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
 
     Raises:
         ArgumentError: if the inputs are no batch, or hold no sample.
-        ModelError: if the model fails on the inputs, or cannot be traced for any number of samples.
+        ModelError: if the model fails on the inputs, or cannot be traced for batches of any size.
     """
-    args, kwargs = arguments(inputs, model)
+    two = _two_samples(inputs)
+    args, kwargs = arguments(two, model)
     forward = model.forward
 
     @functools.wraps(forward)  # the names of its arguments become those of the program's inputs
     def only_what_counts(*args: Any, **kwargs: Any) -> torch.Tensor:
         return first_tensor(forward(*args, **kwargs))
 
-    model.forward = only_what_counts  # not a module around it: the names of its tensors stay
-    two = tuple(map(_two_samples, args)), {name: _two_samples(value) for name, value in kwargs.items()}
     shapes = {name: _any_samples(value) for name, value in kwargs.items()} or tuple(map(_any_samples, args))
-    try:
-        with evaluation_mode(model), torch.no_grad(), quiet():
-            program = torch.export.export(model, *two, dynamic_shapes=shapes)
-    except ModelError:
-        raise
-    except Exception as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise ModelError(
-            f"the model cannot be traced for any number of samples ({type(error).__name__}: {reason}); "
-            "write its state dict, as .safetensors, instead"
-        ) from error
+    with evaluation_mode(model), torch.no_grad(), quiet():
+        output_tensor(model, two)  # what is wrong with the inputs, it says
+        model.forward = only_what_counts  # not a module around it: the names of its tensors stay
+        try:
+            program = torch.export.export(model, args, kwargs, dynamic_shapes=shapes)
+        except Exception as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), "")
+            raise ModelError(
+                f"the model cannot be traced for batches of any size ({type(error).__name__}: {reason}); "
+                "write its state dict, as .safetensors, instead"
+            ) from error
     program._example_inputs = None  # else the program carries the user's data along
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
@@ -106,13 +105,19 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _two_samples(value: Any) -> Any:
-    """The first two samples, one of them twice where there is one: a program is traced for one sample or for any."""
-    if not _has_samples(value):
-        return value
-    if not len(value):
-        raise ArgumentError(f"inputs must hold at least one sample, got shape {tuple(value.shape)}")
-    return torch.cat([value, value]) if len(value) == 1 else value[:2]
+def _two_samples(batch: Batch) -> Batch:
+    """The first two samples, or the only one twice: a program is traced for one sample or for any number."""
+
+    def two(value: Any) -> Any:
+        if not _has_samples(value):
+            return value
+        if not len(value):
+            raise ArgumentError(f"inputs must hold at least one sample, got shape {tuple(value.shape)}")
+        return torch.cat([value, value]) if len(value) == 1 else value[:2]
+
+    if isinstance(batch, Mapping):
+        return {name: two(value) for name, value in batch.items()}
+    return tuple(map(two, batch)) if isinstance(batch, tuple | list) else cast(Batch, two(batch))
 
 
 def _any_samples(value: Any) -> Mapping[int, Dim] | None:
