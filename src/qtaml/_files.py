@@ -129,9 +129,8 @@ def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
         StoredFileError: if something else is at `path`, or it cannot be written.
     """
     with _told_as_stored_file_error(path):
+        check_replaceable(path, marker)
         target = _resolved(path)
-        if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
-            raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
         filled, replaced = temporary / "new", temporary / "old"
@@ -145,6 +144,18 @@ def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
             if replaced.exists() and not target.exists():
                 os.replace(replaced, target)
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(path: str | Path, marker: str) -> None:
+    """Check that `new_directory` may put a directory in a place, before anything is computed for it.
+
+    Raises:
+        StoredFileError: if something else is there.
+    """
+    with _told_as_stored_file_error(path):
+        target = _resolved(path)
+        if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
+            raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
 
 
 @contextmanager

@@ -1,13 +1,23 @@
-"""The end of every command that plans: the network is stored, and the plan is shown."""
+"""What every command that plans does before and after: the network is stored, and the plan is shown."""
 
 from pathlib import Path
 
 import typer
 from torch import nn
 
+from qtaml import _files
 from qtaml.cli.inputs import source_of
-from qtaml.memory import store
+from qtaml.memory import MANIFEST, store
 from qtaml.planning import Plan
+
+
+def check_out(out: Path) -> None:
+    """Check that a stored network may be put in a folder, before anything is computed for it.
+
+    Raises:
+        StoredFileError: if it holds something else.
+    """
+    _files.check_replaceable(out, MANIFEST)
 
 
 def store_and_show(network: nn.Module, plan: Plan, spec: str, out: Path, *, as_json: bool) -> None:
