@@ -20,6 +20,7 @@ LAYERS = (
     ["sensitivity"],
     ["planning"],
     ["memory"],
+    ["export"],
     ["evaluate"],
     ["networks"],
     ["report"],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
+from safetensors import SafetensorError
 
 from qtaml.errors import StoredFileError
 
@@ -98,6 +99,8 @@ def new_file(path: str | Path) -> Iterator[Path]:
     """
     with _told_as_stored_file_error(path):
         target = _resolved(path)
+        if target.is_dir():  # known before anything is computed for it
+            raise StoredFileError(f"cannot write {path}: it is a directory")
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-", suffix=target.suffix)
         os.close(handle)
@@ -125,9 +128,8 @@ def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
         StoredFileError: if something else is at `path`, or it cannot be written.
     """
     with _told_as_stored_file_error(path):
+        check_replaceable(path, marker)
         target = _resolved(path)
-        if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
-            raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
         filled, replaced = temporary / "new", temporary / "old"
@@ -145,12 +147,26 @@ def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_replaceable(path: str | Path, marker: str) -> None:
+    """Check that `new_directory` may put a directory in a place, before anything is computed for it.
+
+    Raises:
+        StoredFileError: if something else is there.
+    """
+    with _told_as_stored_file_error(path):
+        target = _resolved(path)
+        if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
+            raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
+
+
 @contextmanager
 def _told_as_stored_file_error(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StoredFileError(f"cannot write {path}: {error.strerror or error}") from error
+    except SafetensorError as error:  # safetensors tells so of a full disk too
+        raise StoredFileError(f"cannot write {path}: {error}") from error
 
 
 def _resolved(path: str | Path) -> Path:

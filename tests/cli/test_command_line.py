@@ -12,7 +12,7 @@ import torch
 from torch.export import Dim
 
 import qtaml
-from tests.cases import CONVOLUTION
+from tests.cases import CONVOLUTION, TRANSFORMER
 
 FACTORY = """
     from torch import nn
@@ -147,6 +147,11 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(folder):
             "must hold arrays with samples first",
         ),
         (("compensate", "network.pt2", *COMPENSATE, "--calibration", "float_labels.npz"), 4, "must hold whole numbers"),
+        (
+            ("compensate", "user_network:network", "--weights", ".", *COMPENSATE),
+            4,
+            "cannot read .: it is a directory",
+        ),
         (("evaluate", "nowhere", "--test", "test.npz"), 4, "cannot read nowhere/manifest.json"),
     ],
 )
@@ -158,6 +163,31 @@ def test_mistakes_end_in_one_line_and_a_code(here, folder, arguments, code, mess
     assert message in err.replace("\n", " ")
     assert out == ""
     assert not (folder / "mistake").exists()
+
+
+def test_a_place_that_holds_something_else_is_refused_at_once(here, folder, tmp_path):
+    """Before anything is loaded or computed."""
+    for way in (("compensate", "missing.pt2", *COMPENSATE), ("design", "missing.pt2", *COMPENSATE[:4], "--cells", "1")):
+        ended, _, err = here(*way, "--out", folder)
+        assert (ended, "exists and has no manifest.json: it is not overwritten" in err.replace("\n", " ")) == (4, True)
+
+
+def test_tied_weights_may_have_one_name_or_each(here, tmp_path):
+    """As safetensors saves a model, or as a state dict has them; weights that differ are of another network."""
+    model = TRANSFORMER.model(seed=3)
+    once, each, untied = (tmp_path / f"{name}.safetensors" for name in ("once", "each", "untied"))
+    safetensors.torch.save_model(model, once)
+    names = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    safetensors.torch.save_file(names, each)
+    safetensors.torch.save_file(names | {"head.weight": names["head.weight"] + 1}, untied)
+    np.savez(tmp_path / "tokens.npz", tokens=TRANSFORMER.batch(40).numpy())
+    predict = ("predict", "tests.cases:Transformer", "--calibration", tmp_path / "tokens.npz", "--json", "--weights")
+    found = [here(*predict, path) for path in (once, each)]
+    assert found[0][0] == 0, found[0][2]
+    assert found[0] == found[1]
+    ended, _, err = here(*predict, untied)
+    assert ended == 2
+    assert "do not fit the model, which ties 'embed.weight' and 'head.weight': there they differ" in err
 
 
 def test_an_insufficient_budget_has_its_own_code(here, folder):
@@ -211,7 +241,7 @@ def test_the_saving_is_predicted(here):
 def test_help_names_the_commands_and_exit_codes(here):
     """`qtaml --help` is where a newcomer starts."""
     _, text, _ = here("--help")
-    for word in ("demo", "compensate", "design", "predict", "evaluate", "device", "Exit codes"):
+    for word in ("demo", "compensate", "design", "predict", "evaluate", "export", "device", "Exit codes"):
         assert word in text
 
 

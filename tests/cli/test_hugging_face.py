@@ -1,6 +1,7 @@
 """Hugging Face directories and texts on the command line."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -10,47 +11,18 @@ import safetensors.torch
 import torch
 
 import qtaml
+from tests.full_disk import full_disk
+from tests.hugging_face import TEXT, fill, save_timm
 from tests.timm_without_torchvision import import_timm
 
 transformers = pytest.importorskip("transformers")
-TEXT = "".join(f"def f{number}(x):\n    return x + {number}\n\n\n" for number in range(200))
-SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 SETTINGS = ("--p", 0.01, "--overhead", 0.25, "--length", 16, "--samples", 8)
-
-
-def save_tokenizer(path):
-    """A tokenizer of bytes."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={byte: number for number, byte in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(path)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A user's folder: a decoder with its tokenizer, an encoder, a vision transformer, texts, images."""
-    path = tmp_path_factory.mktemp("user")
-    torch.manual_seed(0)
-    gpt2 = transformers.GPT2Config(
-        vocab_size=256, n_embd=16, n_layer=1, n_head=2, n_positions=32, bos_token_id=0, eos_token_id=0
-    )
-    transformers.GPT2LMHeadModel(gpt2).save_pretrained(path / "decoder")
-    save_tokenizer(path / "decoder")
-    bert = transformers.BertConfig(vocab_size=256, max_position_embeddings=32, **SMALL)
-    transformers.BertForMaskedLM(bert).save_pretrained(path / "encoder")
-    save_tokenizer(path / "encoder")
-    vit = transformers.ViTConfig(image_size=16, patch_size=8, num_labels=3, **SMALL)
-    transformers.ViTForImageClassification(vit).save_pretrained(path / "vision")
-    images = torch.linspace(-1, 1, 8 * 3 * 256).sin().reshape(8, 3, 16, 16)
-    safetensors.torch.save_file({"pixel_values": images, "labels": torch.arange(8) % 3}, path / "images.safetensors")
-    np.savez(path / "tokens.npz", tokens=np.arange(320).reshape(20, 16) % 256)
-    np.savez(path / "two.npz", input_ids=np.ones((4, 16), int), attention_mask=np.ones((4, 16), int))
-    (path / "text.txt").write_text(TEXT)
-    (path / "short.txt").write_text("def")
-    (path / "bytes.dat").write_bytes(bytes(range(128, 256)))
-    return path
+    """A user's folder."""
+    return fill(tmp_path_factory.mktemp("user"))
 
 
 @pytest.fixture
@@ -111,15 +83,7 @@ def test_a_vision_transformer_has_named_inputs_and_labels(here, tmp_path):
 
 def test_a_directory_of_timm_is_loaded(here, folder, tmp_path):
     """config.json names the architecture and its arguments, as timm saves it."""
-    timm = import_timm()
-    settings = {"stem_width": 8, "channels": [8, 8, 8, 16]}
-    model = timm.create_model("resnet10t", num_classes=3, **settings)
-    directory = tmp_path / "timm"
-    directory.mkdir()
-    (directory / "config.json").write_text(
-        json.dumps({"architecture": "resnet10t", "num_classes": 3, "model_args": settings})
-    )
-    safetensors.torch.save_model(model, directory / "model.safetensors")
+    directory = save_timm(tmp_path / "timm", "resnet10t", {"stem_width": 8, "channels": [8, 8, 8, 16]})
     np.savez(tmp_path / "images.npz", images=safetensors.torch.load_file(folder / "images.safetensors")["pixel_values"])
     calibration = ("--calibration", tmp_path / "images.npz")
     ended, out, err = here("compensate", directory, *calibration, *SETTINGS, "--out", tmp_path / "stored")
@@ -148,6 +112,8 @@ PREDICT = ("predict", "decoder", "--calibration")
             "a text, which needs the tokenizer of a Hugging Face directory as the model, got 'torch.nn:Identity'",
         ),
         (("predict", ".", "--calibration", "text.txt"), 4, "is not a Hugging Face directory: it has no config.json"),
+        ((*PREDICT, "."), 4, "cannot read .: Is a directory"),
+        (("evaluate", "decoder", "--test", "text.txt"), 4, "cannot read decoder/manifest.json"),
     ],
 )
 def test_mistakes_with_texts(here, arguments, code, message):
@@ -222,10 +188,43 @@ def spoil_shape(path):
     (path / "config.json").write_text(text.replace('"n_embd": 16', '"n_embd": 32'))
 
 
+def spoil_value(path):
+    """A size that is no number."""
+    text = (path / "config.json").read_text()
+    (path / "config.json").write_text(text.replace('"n_embd": 16', '"n_embd": "many"'))
+
+
 def pickled_only(path):
     """As older checkpoints are."""
     torch.save({}, path / "pytorch_model.bin")
     (path / "model.safetensors").unlink()
+
+
+def pickled_inside(path):
+    """A pickle under another name."""
+    torch.save({}, path / "model.safetensors")
+
+
+def pointer_only(path):
+    """As a clone without Git LFS has it."""
+    (path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+
+def shards(index):
+    """Weights in shards, of which this is the index."""
+
+    def spoil(path):
+        torch.save({}, path / "pickled.bin")
+        torch.save({}, path / "pickled.data")
+        (path / "model.safetensors").unlink()
+        (path / "model.safetensors.index.json").write_text(index)
+
+    return spoil
+
+
+def shards_in(name):
+    """Weights in a shard of this name."""
+    return shards(json.dumps({"metadata": {}, "weight_map": {"transformer.wte.weight": name}}))
 
 
 @pytest.mark.parametrize(
@@ -237,6 +236,14 @@ def pickled_only(path):
         (spoil_architecture, 2, "holds a AutoTokenizer, which transformers"),
         (spoil_weights, 4, "cannot load the network in"),
         (spoil_shape, 2, "do not fit the model; of another shape: transformer"),
+        (spoil_value, 4, "Validation error for field 'n_embd': TypeError: Field 'n_embd' expected int, got str"),
+        (pickled_inside, 4, "model.safetensors is a pickled checkpoint, which is not loaded"),
+        (pointer_only, 4, "model.safetensors is a pointer of Git LFS, not the weights themselves"),
+        (shards("[]"), 4, "model.safetensors.index.json is no index of safetensors files"),
+        (shards("{"), 4, "model.safetensors.index.json is no index of safetensors files"),
+        (shards_in("pickled.bin"), 4, "pickled.bin is a pickled checkpoint, which is not loaded"),
+        (shards_in("pickled.data"), 4, "keeps weights in pickled.data, which is no safetensors file"),
+        (shards_in("gone.safetensors"), 4, "cannot load the network in"),
         (pickled_only, 4, "pytorch_model.bin is a pickled checkpoint, which is not loaded: it can run code. Convert"),
         (lambda path: (path / "model.safetensors").unlink(), 4, "holds no weights: it needs model.safetensors"),
         (lambda path: (path / "manifest.json").write_text("{}"), 4, "is a stored network of qtaml; name the directory"),
@@ -250,6 +257,92 @@ def test_directories_that_are_not_what_they_claim(here, folder, tmp_path, spoil,
     assert (ended, out) == (code, ""), err
     assert message in err
     assert err.count("\n") == 1
+
+
+def spoil_tokenizer(path):
+    """Not JSON."""
+    (path / "tokenizer.json").write_text("{")
+
+
+def remove_tokenizer(path):
+    """None at all."""
+    for file in path.glob("tokenizer*"):
+        file.unlink()
+
+
+def tokenizer_of_another(path):
+    """One with other numbers."""
+    tokenizer = json.loads((path / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] = {word: 1000 + number for word, number in tokenizer["model"]["vocab"].items()}
+    (path / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "message"),
+    [
+        (remove_tokenizer, 4, "has no tokenizer, which a text needs: copy its tokenizer.json there"),
+        (spoil_tokenizer, 4, "cannot use the tokenizer in"),
+        (tokenizer_of_another, 2, "holds a tokenizer of another model: it gives token 1220, the model has 256"),
+    ],
+)
+def test_tokenizers_that_are_missing_or_not_the_models(here, folder, tmp_path, spoil, code, message):
+    """Each is one line and a code."""
+    spoiled = changed(folder, tmp_path)
+    spoil(spoiled)
+    ended, out, err = here("predict", spoiled, "--calibration", "text.txt", "--length", 16)
+    assert (ended, out) == (code, ""), err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"architecture": "nonet"}, "timm cannot make the network in .*: Unknown model"),
+        ({"architecture": "resnet10t", "model_args": [1]}, "timm cannot make the network in"),
+        ({"architecture": "resnet10t", "num_classes": "x"}, "timm cannot make the network in"),
+        ({"architecture": "resnet10t", "num_classes": 3}, r"do not fit the model; missing: .*; unexpected: weight"),
+    ],
+)
+def test_directories_of_timm_that_are_not_what_they_claim(here, tmp_path, config, message):
+    """Each is one line and a code."""
+    import_timm()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz")
+    assert ended == 2
+    assert re.search(message, err)
+    assert err.count("\n") == 1
+
+
+def test_code_in_a_directory_is_not_run(here, folder, tmp_path):
+    """An architecture that the directory brings itself is unknown."""
+    mine = changed(folder, tmp_path)
+    config = json.loads((mine / "config.json").read_text())
+    config |= {"architectures": ["Own"], "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}
+    (mine / "config.json").write_text(json.dumps(config))
+    (mine / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    ended, _, err = here("predict", mine, "--calibration", "text.txt", "--length", 16)
+    assert (ended, "holds a Own, which transformers" in err) == (2, True)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("way", [("compensate", "--overhead", 0.25), ("design", "--cells", 2, "--decoders", "none")])
+def test_a_full_disk_while_saving_leaves_what_was_there(here, tmp_path, way):
+    """An older stored network is whole, nothing is half-written, and the error is one line."""
+    arguments = (way[0], "decoder", "--calibration", "tokens.npz", "--p", 0.01, *way[1:])
+    stored, test = tmp_path / "stored", ("--test", "tokens.npz", "--metric", "kl", "--trials", 2, "--json")
+    here(*arguments, "--out", stored)
+    before = here("evaluate", stored, *test)
+    for out in (stored, tmp_path / "another"):
+        with full_disk(2000):
+            ended, text, err = here(*arguments, "--seed", 1, "--out", out)
+        assert (ended, text) == (4, ""), err
+        assert f"cannot write {out}" in err
+        assert "ile too large" in err
+        assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["stored"]
+    assert here("evaluate", stored, *test) == before
 
 
 def test_weights_of_another_architecture_show_the_difference(here, folder, tmp_path):

@@ -10,15 +10,15 @@ import torch
 from torch.export import Dim
 
 import qtaml
-from qtaml.export import write_binary, write_verilog
+from qtaml.export import write_verilog
 from qtaml.faults import Uniform
-from qtaml.memory import StoredTensor, read_artifact
+from qtaml.memory import StoredTensor, read_artifact, words_as_read
 from tests.cases import CONVOLUTION
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A stored network that knows its program, dumps with and without errors, and test data."""
+    """A stored network that knows its program, and test data."""
     path = tmp_path_factory.mktemp("user")
     model = CONVOLUTION.model().eval()
     batch = CONVOLUTION.batch(80)
@@ -26,17 +26,6 @@ def folder(tmp_path_factory):
     np.savez(path / "test.npz", images=batch.numpy(), labels=model(batch).argmax(1).numpy())
     plan = qtaml.uniform_msp(model, p=0.1, protected_bits=2)
     qtaml.store(model, plan).save(path / "stored", source=str(path / "network.pt2"))
-    artifact = read_artifact(path / "stored")
-    write_binary(artifact, path / "clean.bin")
-    for p, name in ((0.1, "as_assumed"), (0.4, "worse")):
-        read = {
-            entry.name: StoredTensor(
-                entry.storage.sections[0].format.corrupt(artifact.tensors[entry.name].words, Uniform(p), seed=i), scale
-            )
-            for i, entry in enumerate(plan.tensors)
-            for scale in [artifact.tensors[entry.name].scale]
-        }
-        write_verilog(replace(artifact, tensors=read), path / f"{name}.mem", word_bits=16)
     return path
 
 
@@ -79,6 +68,7 @@ def test_a_damaged_network_is_not_verified(here, folder):
 
 def test_a_dump_without_errors(here):
     """A rate of 0 departs from the assumed one; the network of the dump is the stored one."""
+    assert here("export", "stored", "clean.bin")[0] == 0
     code, out, _ = here("readback", "stored", "clean.bin", "--test", "test.npz", "--json")
     assert code == 0
     result = json.loads(out)
@@ -94,6 +84,7 @@ def test_a_dump_without_errors(here):
 
 def test_a_dump_with_the_assumed_errors(here):
     """All rates are as assumed; they lie in their intervals, and accuracy is measured."""
+    assert here("export", "stored", "as_assumed.mem", "--seed", "1", "--word-bits", "16")[0] == 0
     code, out, _ = here("readback", "stored", "as_assumed.mem", "--test", "test.npz", "--metric", "agreement")
     assert code == 0
     assert "all rates are as assumed" in out
@@ -101,8 +92,33 @@ def test_a_dump_with_the_assumed_errors(here):
     assert "95% over test samples" in out
 
 
-def test_a_dump_with_other_errors(here):
+def test_a_dump_is_the_network_as_read(here, folder):
+    """The image written with a seed holds the network that this seed reads."""
+    here("export", "stored", "read.bin", "--seed", "7", "--word-bits", "64")
+    code, out, _ = here("readback", "stored", "read.bin", "--word-bits", "64", "--test", "test.npz", "--json")
+    assert code == 0
+    memory = qtaml.load(folder / "stored", CONVOLUTION.model())
+    with np.load(folder / "test.npz") as test:
+        accuracy = qtaml.Accuracy(torch.from_numpy(test["images"]), torch.from_numpy(test["labels"]))
+    assert json.loads(out)["network"]["mean"] == accuracy(memory.model(seed=7))
+
+
+def test_an_image_says_where_planes_lie(here, folder):
+    """As JSON: the first plane of the first tensor is its most significant bit, under the ideal code."""
+    code, out, _ = here("export", "stored", "image.bin", "--json")
+    assert code == 0
+    planes = json.loads(out)["planes"]
+    first = {"tensor": "conv.weight", "region": 0, "bit": 7, "protection": {"kind": "ideal"}}
+    assert planes[0] == first | {"address": 0, "words": 2, "bits": 36}
+    assert (folder / "image.bin").stat().st_size == 4 * sum(plane["words"] for plane in planes)
+
+
+def test_a_dump_with_other_errors(here, folder):
     """Every raw bit departs: they were read wrong four times as often."""
+    artifact = read_artifact(folder / "stored")
+    words = words_as_read(artifact, seed=0, fault=Uniform(0.4))
+    read = {name: StoredTensor(words[name], tensor.scale) for name, tensor in artifact.tensors.items()}
+    write_verilog(replace(artifact, tensors=read), folder / "worse.mem", word_bits=16)
     code, out, _ = here("readback", "stored", "worse.mem", "--json")
     assert code == 0
     result = json.loads(out)
@@ -123,6 +139,7 @@ def test_a_dump_with_other_errors(here):
 )
 def test_bad_input_is_told(here, arguments, code, message):
     """One line, and an exit code."""
+    here("export", "stored", "clean.bin")
     found, _, err = here(*arguments)
     assert (found, err.count("\n")) == (code, 1)
     assert message in err

@@ -18,7 +18,7 @@ from qtaml.cli.options import (
     SeedOption,
     WeightsOption,
 )
-from qtaml.cli.stored import store_and_show
+from qtaml.cli.stored import check_out, store_and_show
 from qtaml.formats import Correction, Encoding, Granularity, Grid, Step
 from qtaml.planning import Allocation, compensate
 
@@ -58,6 +58,7 @@ def compensate_command(
     The weights are the floating-point tensors of two or more dimensions; biases and normalisation stay outside the
     leaking memory unless included.
     """
+    check_out(out)
     network = load_model(model, weights)
     plan = compensate(
         network,

@@ -18,7 +18,7 @@ from qtaml.cli.options import (
     SeedOption,
     WeightsOption,
 )
-from qtaml.cli.stored import store_and_show
+from qtaml.cli.stored import check_out, store_and_show
 from qtaml.device import preset_record
 from qtaml.errors import ArgumentError
 from qtaml.evaluate import Accuracy, design
@@ -57,6 +57,7 @@ def design_command(
     """
     if (accuracy is None) != (test is None):
         raise ArgumentError(f"--accuracy and --test must be given together, got {accuracy} and {test}")
+    check_out(out)
     network = load_model(model, weights)
     plan = design(
         network,

@@ -33,6 +33,10 @@ def load_directory(path: Path) -> nn.Module:
         for pickled in sorted(entry for entry in path.iterdir() if entry.suffix in PICKLED):
             check_not_pickled(pickled)
         raise StoredFileError(f"{path} holds no weights: it needs {_WEIGHTS[0]}")
+    for file in _weight_files(path):
+        check_not_pickled(file)
+        if file.suffix != ".safetensors":
+            raise StoredFileError(f"{path} keeps weights in {file.name}, which is no safetensors file")
     return _transformers_network(path, config) if config.get("architectures") else _timm_network(path, config)
 
 
@@ -76,6 +80,10 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
             f"{source} must be long enough for at least 2 samples of {length} tokens, got {len(tokens)} tokens; "
             "give a longer text, or a smaller --length"
         )
+    if (largest := int(tokens.max())) >= config.get("vocab_size", largest + 1):
+        raise ArgumentError(
+            f"{path} holds a tokenizer of another model: it gives token {largest}, the model has {config['vocab_size']}"
+        )
     return tokens[: len(tokens) // length * length].reshape(-1, length)
 
 
@@ -92,6 +100,16 @@ def _config(path: Path) -> dict[str, Any]:
     if not isinstance(names, list) or not isinstance(names[0], str):
         raise StoredFileError(f"{path / _CONFIG} names no architecture, as those of transformers and timm do")
     return cast(dict[str, Any], config)
+
+
+def _weight_files(path: Path) -> list[Path]:
+    if (path / _WEIGHTS[0]).is_file():
+        return [path / _WEIGHTS[0]]
+    index = path / _WEIGHTS[1]
+    try:
+        return [path / name for name in sorted(set(json.loads(_files.read_bytes(index))["weight_map"].values()))]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StoredFileError(f"{index} is no index of safetensors files: {_first_line(error)}") from error
 
 
 def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
@@ -154,4 +172,5 @@ def _installed(package: str, wanted: str) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 1 + lines[0].endswith(":")])

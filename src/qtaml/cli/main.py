@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qtaml.cli import compensate, design, device, evaluate, readback, reproduce, sweep, verify
+from qtaml.cli import compensate, design, device, evaluate, export, readback, reproduce, sweep, verify
 from qtaml.cli.inputs import calibration_batch, load_model
 from qtaml.cli.options import (
     CalibrationOption,
@@ -99,6 +99,7 @@ def predict_command(
 
 
 app.command("evaluate")(evaluate.evaluate_command)
+app.command("export")(export.export_command)
 app.command("verify")(verify.verify_command)
 app.command("readback")(readback.readback_command)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import typer
 from torch import nn
 
+from qtaml import _files
 from qtaml.cli.inputs import load_model, source_of, stored_spec
-from qtaml.memory import Memory, load, read_manifest, store
+from qtaml.memory import MANIFEST, Memory, load, read_manifest, store
 from qtaml.planning import Plan
 
 
@@ -26,6 +27,15 @@ def load_stored(stored: Path, model: str | None, weights: Path | None) -> tuple[
     spec = stored_spec(model, read_manifest(stored).source)
     network = load_model(spec, weights)
     return load(stored, network), network, spec
+
+
+def check_out(out: Path) -> None:
+    """Check that a stored network may be put in a folder, before anything is computed for it.
+
+    Raises:
+        StoredFileError: if it holds something else.
+    """
+    _files.check_replaceable(out, MANIFEST)
 
 
 def store_and_show(network: nn.Module, plan: Plan, spec: str, out: Path, *, as_json: bool) -> None:

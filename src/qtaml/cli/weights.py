@@ -4,19 +4,22 @@ from collections.abc import Collection
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from qtaml.errors import ModelError, StoredFileError
+from qtaml.model import aliases
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _PICKLED_STARTS = (b"PK\x03\x04", b"\x80")
 """A zip archive, as torch.save writes, and a pickle of any later protocol."""
+_LFS_START = b"version https://git-lfs"
 _SHOWN = 3
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a state dict into a model.
+    """Load a state dict into a model. Tied weights may be under one of their names, or under each.
 
     Args:
         model: it is changed.
@@ -26,15 +29,30 @@ def load_weights(model: nn.Module, path: Path) -> None:
         StoredFileError: if the file cannot be read, is damaged, or is pickled.
         ModelError: if the weights do not fit the model; the message shows the difference.
     """
+    if path.is_dir():
+        raise StoredFileError(f"cannot read {path}: it is a directory")
     try:
         check_not_pickled(path)
-        missing, unexpected = safetensors.torch.load_model(model, path, strict=False)
+        state = safetensors.torch.load_file(path)
+        _tie(model, state, path)
+        missing, unexpected = model.load_state_dict(state, strict=False)
     except (OSError, SafetensorError) as error:
         raise StoredFileError(f"cannot read {path}: {error}") from error
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         raise ModelError(f"the weights in {path} do not fit the model; {listing(lines)}") from error
     check_names(path, missing, unexpected)
+
+
+def _tie(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Give each tensor of a state dict every name that it has in the model."""
+    own = model.state_dict().keys()
+    for name, others in aliases(model, list(state)).items():
+        for other in own & others:
+            if not torch.equal(state.setdefault(other, state[name]), state[name]):
+                raise ModelError(
+                    f"the weights in {path} do not fit the model, which ties {name!r} and {other!r}: there they differ"
+                )
 
 
 def check_names(path: Path, missing: Collection[str], unexpected: Collection[str]) -> None:
@@ -52,9 +70,12 @@ def check_not_pickled(path: Path) -> None:
     """Check that a file is no pickle, by its name, or by the first bytes of what should be safetensors.
 
     Raises:
-        StoredFileError: if it is; the message says how to convert it.
+        StoredFileError: if it is, and how to convert it; or if it only says where Git LFS keeps the weights.
     """
-    if path.suffix in PICKLED or (path.suffix == ".safetensors" and _starts_as_pickle(path)):
+    start = _start(path) if path.suffix == ".safetensors" else b""
+    if start.startswith(_LFS_START):
+        raise StoredFileError(f"{path} is a pointer of Git LFS, not the weights themselves: fetch them by git lfs pull")
+    if path.suffix in PICKLED or start.startswith(_PICKLED_STARTS):
         raise StoredFileError(
             f"{path} is a pickled checkpoint, which is not loaded: it can run code. Convert it where you trust it: "
             "model.load_state_dict(torch.load(PATH, weights_only=True)), then "
@@ -62,12 +83,12 @@ def check_not_pickled(path: Path) -> None:
         )
 
 
-def _starts_as_pickle(path: Path) -> bool:
+def _start(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.read(4).startswith(_PICKLED_STARTS)
+            return file.read(len(_LFS_START))
     except OSError:
-        return False  # who loads it says so
+        return b""  # who loads it says so
 
 
 def listing(names: Collection[str]) -> str:

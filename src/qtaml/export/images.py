@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,14 @@ from qtaml.planning import Plan
 
 _WIDEST = 4096
 Bytes = NDArray[np.uint8]
+
+
+class ImageWriter(Protocol):
+    """What writes a memory image; see `write_binary`."""
+
+    def __call__(self, artifact: Artifact, path: Path, *, word_bits: int) -> None:
+        """Write the stored bits of a network to a file."""
+        ...
 
 
 @dataclass(frozen=True)

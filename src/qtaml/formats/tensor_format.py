@@ -234,6 +234,20 @@ class TensorFormat:
         """Weights that given words stand for; arguments as for `read`."""
         return self._by_label(words, scale * self.readout_gain, self._readouts, out)
 
+    def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
+        """Words as read once through the protections; arguments as for `read`."""
+        flat = words.reshape(-1)
+        read = torch.empty_like(flat) if len(self.spans_of_formats) > 1 else flat
+        for fmt, spans in self.spans_of_formats:
+            # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
+            whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
+            if read is flat:
+                read = whole
+                break
+            for where in chunks(spans, flat.device):
+                put(read, where, take(whole, where))
+        return read.reshape(words.shape)
+
     def read(
         self,
         words: torch.Tensor,
@@ -257,17 +271,7 @@ class TensorFormat:
         Returns:
             `out`, or a new float64 tensor.
         """
-        flat = words.reshape(-1)
-        read = torch.empty_like(flat) if len(self.spans_of_formats) > 1 else flat
-        for fmt, spans in self.spans_of_formats:
-            # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
-            whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
-            if read is flat:
-                read = whole
-                break
-            for where in chunks(spans, flat.device):
-                put(read, where, take(whole, where))
-        return self.decode(read.reshape(words.shape), scale, out=out)
+        return self.decode(self.corrupt(words, fault, seed=seed, place=place), scale, out=out)
 
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact expected weights when read, float64, of the shape of `words`."""

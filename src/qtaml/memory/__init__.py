@@ -1,7 +1,7 @@
 """A model stored under a plan; reading it with errors; saving and loading."""
 
 from qtaml.memory.artifact import MANIFEST, Artifact, Manifest, StoredTensor, read_artifact, read_manifest
-from qtaml.memory.memory import Memory, check_words, load, store
+from qtaml.memory.memory import Memory, check_words, load, store, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
 from qtaml.memory.verify import Difference, differences
 
@@ -22,4 +22,5 @@ __all__ = [
     "regions",
     "store",
     "unpack",
+    "words_as_read",
 ]

@@ -124,10 +124,8 @@ class Memory:
         stored = self.tensors[entry.name]
         if seed is None:
             return entry.storage.decode(stored.words, stored.scale, out=out)
-        own_seed = child_seed(seed, "read", entry.name)
-        return entry.storage.read(
-            stored.words, stored.scale, fault or self.plan.fault, seed=own_seed, place=entry.name, out=out
-        )
+        words = _corrupted(entry, stored.words, seed, fault or self.plan.fault)
+        return entry.storage.decode(words, stored.scale, out=out)
 
     def save(self, path: str | Path, *, source: str = "") -> None:
         """Write the memory to a directory, all at once; `qtaml.load` reads it.
@@ -203,6 +201,25 @@ def load(path: str | Path, model: nn.Module) -> Memory:
     }
     rest = {name: tensor.to(device[name]) for name, tensor in artifact.rest.items()}
     return Memory(Artifact(artifact.plan, tensors, rest), model)
+
+
+def words_as_read(artifact: Artifact, *, seed: int, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
+    """The words of each tensor as read once with errors: those behind `Memory.read` with the same seed.
+
+    Args:
+        artifact: the stored network.
+        seed: the same seed gives the same errors.
+        fault: how the memory fails; the plan's own fault model if not given.
+    """
+    plan = artifact.plan
+    return {
+        entry.name: _corrupted(entry, artifact.tensors[entry.name].words, seed, fault or plan.fault)
+        for entry in plan.tensors
+    }
+
+
+def _corrupted(entry: TensorPlan, words: torch.Tensor, seed: int, fault: FaultModel) -> torch.Tensor:
+    return entry.storage.corrupt(words, fault, seed=child_seed(seed, "read", entry.name), place=entry.name)
 
 
 def check_words(entry: TensorPlan, words: torch.Tensor | None) -> torch.Tensor:

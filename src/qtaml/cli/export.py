@@ -1,0 +1,146 @@
+"""`qtaml export`: a stored network in the files of other programs."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qtaml import _checks
+from qtaml.cli.inputs import load_data, load_model, stored_spec
+from qtaml.cli.options import LengthOption, StoredArgument, StoredModelOption, WordBitsOption
+from qtaml.errors import ArgumentError
+from qtaml.export import (
+    ImageWriter,
+    image_planes,
+    write_binary,
+    write_onnx,
+    write_program,
+    write_state_dict,
+    write_verilog,
+)
+from qtaml.memory import Memory, StoredTensor, load, read_artifact, read_manifest, words_as_read
+from qtaml.model import Batch
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is to be exported, and where to.
+
+    Attributes:
+        stored: folder of the stored network.
+        out: the file to write.
+        model: the network as the command line names it; None where the stored network says it.
+        data: file with inputs.
+        length: tokens of a sample, where the data are a text.
+        seed: None for the weights as stored; with a seed, as read once with errors.
+        word_bits: width of a word of a memory image.
+    """
+
+    stored: Path
+    out: Path
+    model: str | None
+    data: Path | None
+    length: int
+    seed: int | None
+    word_bits: int
+
+    @property
+    def spec(self) -> str:
+        """What to load as the network."""
+        return stored_spec(self.model, read_manifest(self.stored).source)
+
+    def memory(self) -> Memory:
+        """The stored network."""
+        return load(self.stored, load_model(self.spec))
+
+    def inputs(self) -> Batch:
+        """Inputs to trace the network with."""
+        if self.data is None:
+            raise ArgumentError(f"--data must name a file with inputs of the network for {self.out.suffix}, got none")
+        return load_data(self.data, self.spec, self.length)[0]
+
+
+def _write_onnx(export: Export) -> None:
+    inputs = export.inputs()
+    write_onnx(export.memory(), export.out, inputs, seed=export.seed)
+
+
+def _write_program(export: Export) -> None:
+    inputs = export.inputs()
+    write_program(export.memory(), export.out, inputs, seed=export.seed)
+
+
+def _write_state_dict(export: Export) -> None:
+    write_state_dict(export.memory(), export.out, seed=export.seed)
+
+
+def _write_image(write: ImageWriter, export: Export) -> None:
+    artifact = read_artifact(export.stored)
+    if export.seed is not None:
+        words = words_as_read(artifact, seed=export.seed)
+        read = {name: StoredTensor(words[name], tensor.scale) for name, tensor in artifact.tensors.items()}
+        artifact = replace(artifact, tensors=read)
+    write(artifact, export.out, word_bits=export.word_bits)
+
+
+IMAGES: dict[str, ImageWriter] = {".bin": write_binary, ".mem": write_verilog}
+"""What writes a memory image, by its suffix."""
+
+WRITERS: dict[str, Callable[[Export], None]] = {
+    ".onnx": _write_onnx,
+    ".pt2": _write_program,
+    ".safetensors": _write_state_dict,
+    **{suffix: partial(_write_image, write) for suffix, write in IMAGES.items()},
+}
+"""What writes a file, by its suffix."""
+
+
+def export_command(
+    stored: StoredArgument,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="The file: .onnx; .pt2, a program of torch.export; .safetensors, a state dict; .bin, a raw memory "
+            "image; .mem, one for Verilog's $readmemh."
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Inputs to trace the network with, for .onnx and .pt2: .npz, .safetensors, or text."),
+    ] = None,
+    model: StoredModelOption = None,
+    length: LengthOption = 128,
+    seed: Annotated[
+        int | None, typer.Option(help="Write what is read once with errors; without a seed, what is stored.", min=0)
+    ] = None,
+    word_bits: WordBitsOption = 32,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was written as JSON; of an image, where each bit plane lies.")
+    ] = False,
+) -> None:
+    """Write a stored network as other programs read it."""
+    write = WRITERS[_checks.one_of("suffix of OUT", out.suffix, WRITERS)]
+    export = Export(stored, out, model, data, length, seed, word_bits)
+    _check_overwrites_no_source(export)
+    write(export)
+    if as_json:
+        planes = image_planes(read_artifact(stored).plan, word_bits) if out.suffix in IMAGES else []
+        typer.echo(json.dumps({"out": str(out), "seed": seed, "planes": [asdict(plane) for plane in planes]}, indent=2))
+        return
+    typer.echo(f"network as {'stored' if seed is None else f'read with seed {seed}'}: {out}")
+
+
+def _check_overwrites_no_source(export: Export) -> None:
+    """Check that the file is none of those that the network is loaded from.
+
+    Raises:
+        ArgumentError: if it is.
+    """
+    out = export.out.resolve()
+    for source in (export.stored, export.model, read_manifest(export.stored).source):
+        if source and (own := Path(source).resolve()) in (out, *out.parents):
+            raise ArgumentError(f"OUT must lie outside {own}, which the network is loaded from, got {export.out}")

@@ -1,0 +1,83 @@
+"""A stored network for PyTorch: its state dict as safetensors, or the whole of it as a program of `torch.export`."""
+
+import io
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from qtaml import _files
+from qtaml.errors import ModelError
+from qtaml.export.reading import network_as_read, traced
+from qtaml.faults import FaultModel
+from qtaml.memory import Memory
+from qtaml.model import Batch
+
+
+def write_state_dict(
+    memory: Memory, path: str | Path, *, seed: int | None = None, fault: FaultModel | None = None
+) -> None:
+    """Write the state dict of a stored network as safetensors, all at once.
+
+    Tied weights are written under each of their names, as `model.load_state_dict` wants them; transformers takes them
+    too.
+
+    Args:
+        memory: the stored network.
+        path: the file; an older one is replaced.
+        seed: None for the weights as stored; with a seed, as read once with errors.
+        fault: how the memory fails, with a seed; the plan's own fault model if not given.
+
+    Raises:
+        ArgumentError: if there is a fault model but no seed.
+        ModelError: if the state dict holds something that is no dense tensor.
+        StoredFileError: if the file cannot be written.
+
+    Example:
+        >>> import tempfile, qtaml
+        >>> model = torch.nn.Linear(4, 2)
+        >>> memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=8))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_state_dict(memory, f"{folder}/model.safetensors")
+        ...     model.load_state_dict(safetensors.torch.load_file(f"{folder}/model.safetensors"))
+        <All keys matched successfully>
+    """
+    with _files.new_file(path) as temporary:
+        tensors = {}
+        for name, tensor in network_as_read(memory, seed, fault).state_dict().items():
+            if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+                raise ModelError(f"the state dict must hold dense tensors only, got other content under {name!r}")
+            # Copies, since safetensors refuses tensors that share memory.
+            tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        # transformers does not load a file that does not say that it is of PyTorch.
+        safetensors.torch.save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+def write_program(
+    memory: Memory,
+    path: str | Path,
+    inputs: Batch,
+    *,
+    seed: int | None = None,
+    fault: FaultModel | None = None,
+) -> None:
+    """Write a stored network as a program of `torch.export` for any number of samples, all at once.
+
+    Args:
+        memory: the stored network.
+        path: the file, whose name should end in `.pt2`; an older one is replaced.
+        inputs: a batch to trace with; of a sample, the program takes the shapes that these have.
+        seed: None for the weights as stored; with a seed, as read once with errors.
+        fault: how the memory fails, with a seed; the plan's own fault model if not given.
+
+    Raises:
+        ArgumentError: if the inputs are no batch, or there is a fault model but no seed.
+        ModelError: if the model fails on the inputs, or cannot be traced for batches of any size.
+        StoredFileError: if the file cannot be written.
+    """
+    with _files.new_file(path) as temporary:
+        program = traced(network_as_read(memory, seed, fault), inputs)
+        # Not to the file: where the disk is full, torch's own writer ends the process.
+        buffer = io.BytesIO()
+        torch.export.save(program, buffer)
+        temporary.write_bytes(buffer.getbuffer())

@@ -1,0 +1,68 @@
+"""A stored network as ONNX, for other runtimes and compilers."""
+
+import importlib
+from pathlib import Path
+
+import torch
+
+from qtaml import _files
+from qtaml.errors import ModelError, QtamlError
+from qtaml.export.reading import network_as_read, quiet, traced
+from qtaml.faults import FaultModel
+from qtaml.memory import Memory
+from qtaml.model import Batch, named_tensors
+
+MOST_BYTES = 3 * 2**29
+"""Weights that a single ONNX file holds: its format ends at 2 GiB, and torch leaves room for the rest."""
+
+
+def write_onnx(
+    memory: Memory,
+    path: str | Path,
+    inputs: Batch,
+    *,
+    seed: int | None = None,
+    fault: FaultModel | None = None,
+) -> None:
+    """Write a stored network as one ONNX file for any number of samples, all at once.
+
+    The inputs have the names of the arguments of the model, the output is named "output". Its numbers are those of
+    PyTorch to rounding.
+
+    Args:
+        memory: the stored network.
+        path: the file; an older one is replaced.
+        inputs: a batch to trace with; of a sample, the network takes the shapes that these have.
+        seed: None for the weights as stored; with a seed, as read once with errors.
+        fault: how the memory fails, with a seed; the plan's own fault model if not given.
+
+    Raises:
+        ArgumentError: if the inputs are no batch, or there is a fault model but no seed.
+        ModelError: if the model fails on the inputs, cannot be traced for batches of any size, has an operation that
+            ONNX lacks, or is larger than what one file holds.
+        StoredFileError: if the file cannot be written.
+        QtamlError: if the packages that it needs are not installed.
+    """
+    try:
+        importlib.import_module("onnxscript")
+    except ImportError as error:
+        raise QtamlError(f"an ONNX file needs onnx and onnxscript ({error}): pip install 'qtaml[onnx]'") from error
+    with _files.new_file(path) as temporary:
+        model = network_as_read(memory, seed, fault)
+        size = sum({id(tensor): tensor.nbytes for tensor in named_tensors(model).values()}.values())
+        if size > MOST_BYTES:
+            raise ModelError(
+                f"the weights must have at most {MOST_BYTES} bytes for one ONNX file, got {size}; write a .pt2 instead"
+            )
+        program = traced(model, inputs)
+        try:
+            with quiet():
+                converted = torch.onnx.export(program, dynamo=True, verbose=False, output_names=["output"])
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:  # the first says what it could not do, the last how to tell its authors
+                cause = cause.__cause__
+            reason = next((line for line in str(cause).splitlines() if line.strip()), "")
+            raise ModelError(f"the model cannot be written as ONNX ({type(cause).__name__}: {reason})") from error
+        assert converted is not None
+        converted.save(temporary, external_data=False)

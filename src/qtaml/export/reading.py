@@ -1,0 +1,128 @@
+"""The network that is exported: as stored, or as read once with errors; and traced for any number of samples."""
+
+import functools
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import fx, nn
+from torch.export import Dim, ExportedProgram
+
+from qtaml.errors import ArgumentError, ModelError
+from qtaml.faults import FaultModel, Uniform
+from qtaml.faults.base import Residual
+from qtaml.memory import Memory
+from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor
+
+
+@dataclass(frozen=True)
+class _WithoutErrors(Uniform):
+    """No bit is read wrong, not even those of larger cells, whose own error rates hold under any other fault model."""
+
+    p: float = 0.0
+
+    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+        return self
+
+
+def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) -> nn.Module:
+    """The network of a memory: as stored, or with a seed as read once with errors.
+
+    Args:
+        memory: the stored network.
+        seed: the same seed gives the same errors; None for the weights that are stored, without errors.
+        fault: how the memory fails, with a seed; the plan's own fault model if not given.
+
+    Returns:
+        A copy of the model in evaluation mode.
+
+    Raises:
+        ArgumentError: if there is a fault model but no seed.
+        ModelError: if the model cannot be copied.
+    """
+    if seed is None:
+        if fault is not None:
+            raise ArgumentError(f"seed must be given with a fault model, got seed None and {fault}")
+        return memory.model(seed=0, fault=_WithoutErrors())
+    return memory.model(seed=seed, fault=fault)
+
+
+def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
+    """A network as a program of `torch.export` that takes any number of samples and gives the one output that counts.
+
+    Args:
+        model: a network of its own, as `network_as_read` returns; its `forward` is replaced.
+        inputs: a batch of one or more samples, of which two are looked at; none of them stays in the program.
+
+    Returns:
+        The program, whose tensors have the names of the model's.
+
+    Raises:
+        ArgumentError: if the inputs are no batch, or hold no sample.
+        ModelError: if the model fails on the inputs, or cannot be traced for batches of any size.
+    """
+    two = _two_samples(inputs)
+    args, kwargs = arguments(two, model)
+    forward = model.forward
+
+    @functools.wraps(forward)  # the names of its arguments become those of the program's inputs
+    def only_what_counts(*args: Any, **kwargs: Any) -> torch.Tensor:
+        return first_tensor(forward(*args, **kwargs))
+
+    shapes = {name: _any_samples(value) for name, value in kwargs.items()} or tuple(map(_any_samples, args))
+    with evaluation_mode(model), torch.no_grad(), quiet():
+        output_tensor(model, two)  # what is wrong with the inputs, it says
+        model.forward = only_what_counts  # not a module around it: the names of its tensors stay
+        try:
+            program = torch.export.export(model, args, kwargs, dynamic_shapes=shapes)
+        except Exception as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), "")
+            raise ModelError(
+                f"the model cannot be traced for batches of any size ({type(error).__name__}: {reason}); "
+                "write its state dict, as .safetensors, instead"
+            ) from error
+    program._example_inputs = None  # else the program carries the user's data along
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # nor the paths of this machine
+    return program
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's remarks on what it left as it was; what it cannot do is an exception."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _two_samples(batch: Batch) -> Batch:
+    """The first two samples, or the only one twice: a program is traced for one sample or for any number."""
+
+    def two(value: Any) -> Any:
+        if not _has_samples(value):
+            return value
+        if not len(value):
+            raise ArgumentError(f"inputs must hold at least one sample, got shape {tuple(value.shape)}")
+        return torch.cat([value, value]) if len(value) == 1 else value[:2]
+
+    if isinstance(batch, Mapping):
+        return {name: two(value) for name, value in batch.items()}
+    return tuple(map(two, batch)) if isinstance(batch, tuple | list) else cast(Batch, two(batch))
+
+
+def _any_samples(value: Any) -> Mapping[int, Dim] | None:
+    return {0: Dim("samples")} if _has_samples(value) else None
+
+
+def _has_samples(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim > 0
