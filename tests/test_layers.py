@@ -66,6 +66,16 @@ def test_imports_run_one_way(name):
             assert other == own or RANK[other] < RANK[own], f"{name} imports {imported}"
 
 
+def test_only_the_command_line_exports():
+    """The folder that writes files for other programs is at an end: nothing is built on it."""
+    users = {
+        layer_of(name)
+        for name, path in modules().items()
+        if any(layer_of(imported) == "export" for imported in imports_of(path.read_text()))
+    }
+    assert users == {"cli", "export"}
+
+
 def test_no_cycle_inside_a_folder():
     """The modules of the package form no import cycle."""
     known = modules()

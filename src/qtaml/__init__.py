@@ -6,7 +6,7 @@
     result = qtaml.evaluate(memory, metric, trials=30)                   # .mean .low .high .values
 
 The folders hold one kind of thing each: `device`, `faults`, `formats`, `theory`, `model`, `sensitivity`, `planning`,
-`memory`, `evaluate`, `networks`, `report`, `experiments`, `cli`. A folder imports only from those before it.
+`memory`, `export`, `evaluate`, `networks`, `report`, `experiments`, `cli`. A folder imports only from those before it.
 """
 
 from importlib.metadata import version

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import numpy as np
 import pytest
@@ -163,6 +164,16 @@ def test_mistakes_end_in_one_line_and_a_code(here, folder, arguments, code, mess
     assert message in err.replace("\n", " ")
     assert out == ""
     assert not (folder / "mistake").exists()
+
+
+def test_a_program_with_pickled_objects_is_refused(here, folder, tmp_path):
+    """They could run code."""
+    spoiled = tmp_path / "spoiled.pt2"
+    spoiled.write_bytes((folder / "network.pt2").read_bytes())
+    with zipfile.ZipFile(spoiled, "a") as archive:
+        archive.writestr("network/data/constants/custom_obj_0", b"pickled")
+    ended, _, err = here("predict", spoiled, "--calibration", "calibration.npz")
+    assert (ended, "spoiled.pt2 holds pickled objects, which are not loaded" in err) == (4, True)
 
 
 def test_a_place_that_holds_something_else_is_refused_at_once(here, folder, tmp_path):

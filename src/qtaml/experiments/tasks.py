@@ -211,7 +211,7 @@ def source() -> str:
     """SHA-256 of the sources that plan, read and measure: all but those that only ask and show."""
     root = Path(qtaml.__file__).parent
     measuring = (Path(__file__), Path(cases.__file__))
-    shown = {"cli", "report", "experiments"}
+    shown = {"cli", "export", "report", "experiments"}
     found = (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in shown or path in measuring)
     files = sorted(found)
     texts = (f"{path.relative_to(root).as_posix()} {_files.sha256(path.read_bytes())}" for path in files)

@@ -38,7 +38,7 @@ def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) 
         fault: how the memory fails, with a seed; the plan's own fault model if not given.
 
     Returns:
-        A copy of the model in evaluation mode.
+        A copy of the model in evaluation mode, on the CPU: files name no device of this machine.
 
     Raises:
         ArgumentError: if there is a fault model but no seed.
@@ -47,8 +47,8 @@ def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) 
     if seed is None:
         if fault is not None:
             raise ArgumentError(f"seed must be given with a fault model, got seed None and {fault}")
-        return memory.model(seed=0, fault=_WithoutErrors())
-    return memory.model(seed=seed, fault=fault)
+        return memory.model(seed=0, fault=_WithoutErrors()).cpu()
+    return memory.model(seed=seed, fault=fault).cpu()
 
 
 def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
@@ -85,7 +85,7 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
                 f"the model cannot be traced for batches of any size ({type(error).__name__}: {reason}); "
                 "write its state dict, as .safetensors, instead"
             ) from error
-    program._example_inputs = None  # else the program carries the user's data along
+    program.example_inputs = None  # else the program carries the user's data along
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
             node.meta.pop("stack_trace", None)  # nor the paths of this machine
