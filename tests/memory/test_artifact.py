@@ -3,9 +3,7 @@
 import hashlib
 import importlib.util
 import json
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +20,7 @@ from qtaml.formats import Bch, BlockCode, Format, Hamming, HardenedCell, Repetit
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan, TensorPlan
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
+from tests.full_disk import full_disk
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "read_artifact.py"
 FILES = [
@@ -284,14 +283,7 @@ def test_a_full_disk_leaves_the_old_memory(tmp_path, limit):
     memory.save(directory)
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
 
-    before_limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before_limits[1]))
-        with pytest.raises(qtaml.StoredFileError, match=r"cannot write .*deployed: .*(File too large|os error 27)"):
-            qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=2)).save(directory)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before_limits)
-        signal.signal(signal.SIGXFSZ, handler)
+    with full_disk(limit), pytest.raises(qtaml.StoredFileError, match=r"cannot write .*deployed: .*[Ff]ile too large"):
+        qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=2)).save(directory)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["deployed"]

@@ -3,9 +3,8 @@
 import functools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -13,20 +12,9 @@ from torch import fx, nn
 from torch.export import Dim, ExportedProgram
 
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.faults import FaultModel, Uniform
-from qtaml.faults.base import Residual
+from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor
-
-
-@dataclass(frozen=True)
-class _WithoutErrors(Uniform):
-    """No bit is read wrong, not even those of larger cells, whose own error rates hold under any other fault model."""
-
-    p: float = 0.0
-
-    def behind(self, protections: Sequence[Residual]) -> FaultModel:
-        return self
 
 
 def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) -> nn.Module:
@@ -44,10 +32,8 @@ def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) 
         ArgumentError: if there is a fault model but no seed.
         ModelError: if the model cannot be copied.
     """
-    if seed is None:
-        if fault is not None:
-            raise ArgumentError(f"seed must be given with a fault model, got seed None and {fault}")
-        return memory.model(seed=0, fault=_WithoutErrors()).cpu()
+    if seed is None and fault is not None:
+        raise ArgumentError(f"seed must be given with a fault model, got seed None and {fault}")
     return memory.model(seed=seed, fault=fault).cpu()
 
 

@@ -106,7 +106,8 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "") ->
             (_READOUTS, _readouts(plan)),
             (_REST, artifact.rest),
         ):
-            _write_tensors(directory / name, tensors)
+            dense = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
+            safetensors.torch.save_file(dense, directory / name)
         (directory / _PLAN).write_text(plan.to_json(), encoding="utf-8")
         (directory / _MAP).write_text(_files.to_json(protection_map(plan)), encoding="utf-8")
         checksums = {name: _sha256(directory / name) for name in _FILES}
@@ -206,13 +207,6 @@ def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> I
         yield f"scale must be float64 of shape {scale_shape}, got {scale.dtype} of shape {tuple(scale.shape)}"
     if not bool((scale.isfinite() & (scale >= 0)).all()):
         yield "scale must be finite and at least 0"
-
-
-def _write_tensors(path: Path, tensors: Tensors) -> None:
-    try:
-        safetensors.torch.save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
-    except SafetensorError as error:  # how the library tells of a full disk
-        raise OSError(str(error)) from error
 
 
 def _tensors(path: Path) -> Tensors:
