@@ -80,9 +80,9 @@ def pack(storage: TensorFormat, words: torch.Tensor) -> Packed:
     for region in found:
         labels = words_at(flat, region.spans).numpy()
         for bit in region.bits:
-            plane = packed[region.plane(bit)]
+            plane, mask = packed[region.plane(bit)], labels.dtype.type(1 << bit)
             for some, where in _parts(region.weights):
-                plane[where] = np.packbits((labels[some] >> bit & 1).astype(np.uint8), bitorder="little")
+                plane[where] = np.packbits((labels[some] & mask) != 0, bitorder="little")
     return packed
 
 
@@ -101,7 +101,9 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
             plane = packed[region.plane(bit)]
             for some, where in _parts(region.weights):
                 part = labels[some]
-                part |= np.unpackbits(plane[where], count=len(part), bitorder="little").astype(labels.dtype) << bit
+                bits = np.unpackbits(plane[where], count=len(part), bitorder="little").astype(part.dtype, copy=False)
+                bits <<= bit
+                part |= bits
         start = 0
         for span in region.spans:
             words.numpy()[span] = labels[start : start + span.stop - span.start]
