@@ -23,7 +23,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUD
 @pytest.mark.parametrize("probability", [1e-9, 1e-300, 5e-324, 0.05, 0.1, 1 / 3, 0.4999999999999999, 0.5, 1 - 2**-53])
 def test_digits_sum_to_the_probability_itself(probability: float) -> None:
     """The binary digits that the sampler compares with add up to the very float, so nothing is rounded."""
-    patterns = digits._binary_digits([probability])
+    patterns = digits.binary_digits([probability])
     total = sum(Fraction(pattern & 1, 2**place) for place, pattern in enumerate(patterns, start=1))
     assert total == Fraction(probability)
 
@@ -48,7 +48,7 @@ def test_every_sequence_of_random_digits_once() -> None:
         return -digit
 
     undecided = torch.full((2**places,), -1, dtype=torch.int64)
-    error = digits._decide(undecided, digits._binary_digits(probabilities), next_digit)
+    error = digits._decide(undecided, digits.binary_digits(probabilities), next_digit)
     errors_of_words = error.numpy().view(np.uint8).reshape(-1, 8)
     assert set_bits(errors_of_words[:, 0].astype(np.int64), 8) == list(numerators)
     assert (errors_of_words == errors_of_words[:, :1]).all()
