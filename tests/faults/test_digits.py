@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from qtaml.faults import MultiLevel, WordLaw, digits, error_mask, flip, multi_level, static_cells
+from qtaml.faults import (
+    MultiLevel,
+    WordLaw,
+    digits,
+    error_mask,
+    flip,
+    flip_asymmetric,
+    multi_level,
+    sampler,
+    static_cells,
+)
 from qtaml.formats import transition_matrix
 from tests.reference.error_masks import mask_probabilities
 from tests.reference.statistics import assert_counts_follow, assert_rate, assert_uncorrelated, counts_of, set_bits
@@ -98,3 +108,14 @@ def test_cuda_draws_from_the_same_law(probabilities: tuple[float, ...]) -> None:
     assert_counts_follow(counts_of(host & 255, 8), mask_probabilities(probabilities[:8]), FALSE_ALARM)
     for successes, probability in zip(set_bits(host, len(probabilities)), probabilities, strict=True):
         assert_rate(successes, WORDS, probability, FALSE_ALARM / 16)
+
+
+@needs_cuda
+def test_without_triton_pytorch_draws_the_same_law_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 256 masks occur as often as the product law says, and asymmetric ones likewise."""
+    monkeypatch.setattr(sampler, "fused_kernel", lambda device: None)
+    mask = error_mask((2**21,), DIFFERENT, seed=0, device="cuda").cpu().numpy()
+    assert_counts_follow(counts_of(mask, 8), mask_probabilities(DIFFERENT), FALSE_ALARM)
+    ones = torch.full((2**21,), 255, dtype=torch.uint8, device="cuda")
+    wrong = (flip_asymmetric(ones, (0.0,) * 8, DIFFERENT, seed=0) ^ ones).cpu().numpy()
+    assert_counts_follow(counts_of(wrong, 8), mask_probabilities(DIFFERENT), FALSE_ALARM)
