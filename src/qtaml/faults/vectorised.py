@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint8] | NDArray[np.uint16]
 
 _BLOCKS_AT_A_TIME = 128
+# Arrays of no dimension, which NumPy takes faster than numbers.
+_9, _11, _24, _40 = (np.array(n, np.uint64) for n in (9, 11, 24, 40))
 _GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
@@ -33,12 +35,11 @@ class Streams:
         a, b, c, spare = self._a, self._b, self._c, self._spare
         drawn = a + b
         drawn += np.uint64(self._counter)
-        np.right_shift(b, 11, out=a)
+        np.right_shift(b, _11, out=a)
         a ^= b
-        np.left_shift(c, 3, out=b)
-        b += c
-        np.left_shift(c, 24, out=spare)
-        c >>= np.uint64(40)
+        np.multiply(c, _9, out=b)  # c + (c << 3)
+        np.left_shift(c, _24, out=spare)
+        c >>= _40
         c |= spare
         c += drawn
         self._counter += 1
@@ -64,7 +65,9 @@ def flip_blocks(
     """Blocks `first` to `last` of `source` with the errors of a `FlipRecipe`, into `target`."""
     # One piece of memory for all batches: fresh pages cost more than what is done with them.
     work = np.zeros((4, min(last - first, _BLOCKS_AT_A_TIME) * BLOCK), np.uint8)
-    seen = np.full(work.shape[1] // element if len(event_bits) else 0, -1, np.int32)
+    owner = np.empty(work.shape[1] // element, np.uint16)
+    planes = [work[2 + side, bit // 8 :: element] for side, bit in zip(event_sides, event_bits, strict=True)]
+    flags = [1 << bit % 8 for bit in event_bits.tolist()]
     for blocks, span in _batches(first, last, source.size):
         count = span.stop - span.start
         held, error, rising, falling = (part.view(np.uint64).reshape(-1, BLOCK // 8)[: len(blocks)] for part in work)
@@ -76,9 +79,9 @@ def flip_blocks(
         if len(event_bits):
             numbers = (LANES + 16 * event_sides + event_bits)[:, np.newaxis] + blocks * STREAMS_OF_A_BLOCK
             kinds = [tails[start:stop] for start, stop in pairwise(starts)]
-            words = _event_words(Streams(key, numbers.reshape(-1)), BLOCK // element, kinds, seen)
-            for own, side, bit in zip(words, event_sides.tolist(), event_bits.tolist(), strict=True):
-                work[2 + side, bit // 8 :: element][own] |= np.uint8(1 << bit % 8)
+            _draw_events(
+                Streams(key, numbers.reshape(-1)), kinds, planes, flags, owner[: len(blocks) * BLOCK // element]
+            )
         if asymmetric:
             falling ^= rising
             falling &= held
@@ -201,37 +204,42 @@ def _draw_digits(error: Lanes, held: Lanes, streams: Streams, rows: int, asymmet
         error[:, lanes] = (result if asymmetric else result & active).reshape(-1, LANES)
 
 
-def _event_words(streams: Streams, words: int, kinds: Sequence[Floats], seen: NDArray[np.int32]) -> list[Ints]:
-    """For each kind of event, as many different words of each block as the binomial law says, all equally likely.
+def _draw_events(
+    streams: Streams, kinds: Sequence[Floats], planes: Sequence[Bytes], flags: Sequence[int], owner: NDArray[np.uint16]
+) -> None:
+    """Set the flag of each kind of event in as many different words of each block as the binomial law says.
 
-    The streams are those of each block for the first kind, then for the next. Words are counted over all blocks. `seen`
-    is -1 for every word, before and after.
+    Args:
+        streams: those of each block for the first kind, then for the next.
+        kinds: tails of the binomial law of each kind.
+        planes: for each kind, one byte of each word of all blocks, the flag not set.
+        flags: the bit to set.
+        owner: a number for each word, to be overwritten.
     """
     high, low = streams.next().astype(np.float64), streams.next().astype(np.float64)
     uniform = ((high + low * 2.0**-64) * 2.0**-64).reshape(len(kinds), -1)
     counts = [np.searchsorted(-tails, -drawn, side="left") for tails, drawn in zip(kinds, uniform, strict=True)]
-    places = np.empty((len(kinds), uniform.shape[1], 0), np.uint16)
-    result = []
-    for kind, count in enumerate(counts):
-        missing, taken, found = count, np.zeros_like(count), [np.empty(0, np.int64)]
+    blocks, words = uniform.shape[1], owner.size // uniform.shape[1]
+    places, base = np.empty((*uniform.shape, 0), np.uint16), np.arange(blocks)[:, np.newaxis] * words
+    for kind, (count, plane, flag) in enumerate(zip(counts, planes, flags, strict=True)):
+        missing, taken = count, np.zeros_like(count)
         while missing.any():
             needed = taken + missing
-            if needed.max() > places.shape[2]:
-                most = max(needed.max(), *map(np.max, counts)) + 8
+            start, stop = taken.min(), needed.max()
+            if stop > places.shape[2]:
+                most = max(stop, *map(np.max, counts)) + 8
                 more = np.stack([streams.next() for _ in range(-(-(most - places.shape[2]) // 4))], axis=1)
                 places = np.concatenate([places, more.view(np.uint16).reshape(*uniform.shape, -1)], axis=2)
-            columns = np.arange(needed.max())
-            block, column = np.nonzero((columns >= taken[:, np.newaxis]) & (columns < needed[:, np.newaxis]))
-            word = block * words + (places[kind, block, column] & words - 1)
-            word = word[seen[word] < 0]
-            order = np.arange(len(word), dtype=np.int32)
-            seen[word] = order
-            word = word[seen[word] == order]
-            found.append(word)
-            taken, missing = needed, missing - np.bincount(word // words, minlength=len(missing))
-        result.append(np.concatenate(found))
-        seen[result[-1]] = -1
-    return result
+            column = np.arange(start, stop)
+            chosen = (column >= taken[:, np.newaxis]) & (column < needed[:, np.newaxis])
+            word = ((places[kind, :, start:stop] & words - 1) + base)[chosen]
+            # Of the draws of one word one is its owner: within a block no number repeats modulo 2**16.
+            number = np.arange(len(word)).astype(np.uint16)
+            owner[word] = number
+            held = plane[word]
+            drawn_before = (owner[word] != number) | (held & flag > 0)
+            plane[word] = held | flag
+            taken, missing = needed, np.bincount(word[drawn_before] // words, minlength=blocks)
 
 
 def _uniform(key: Lanes, index: Ints) -> Floats:
