@@ -1,5 +1,6 @@
 """Errors in 10 million stored words: against the plain way in PyTorch, a copy, and one thread."""
 
+from collections.abc import Callable
 from functools import partial
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from qtaml.faults import (
     StaticCells,
     TensorVariation,
     error_mask,
+    flip_asymmetric,
     sampler,
     vectorised,
 )
@@ -54,7 +56,7 @@ def faults() -> dict[str, FaultModel]:
 
 
 def measure(quick: bool = False) -> list[Measurement]:
-    """Masks at several probabilities, on two threads and in NumPy, and words read under each fault model."""
+    """Masks at several probabilities, on two threads and in NumPy, words read under each fault model, and on CUDA."""
     size, repetitions = (100_000, 1) if quick else (10_000_000, 5)
     words = torch.randint(0, 256, (size,), dtype=torch.uint8)
     out = torch.empty_like(words)
@@ -85,4 +87,32 @@ def measure(quick: bool = False) -> list[Measurement]:
             two = median_seconds(one_read, repetitions)
         row(name, one, "plain PyTorch, uniform", plain, f"{one / copy:.1f} copies")
         row(f"{name}, 2 threads", two, "1 thread", one)
+    return rows + (on_cuda(quick) if torch.cuda.is_available() else [])
+
+
+def on_cuda(quick: bool) -> list[Measurement]:
+    """Masks and asymmetric errors on a CUDA device by the kernel in Triton, and by PyTorch, next to a copy."""
+    size, repetitions = (100_000, 1) if quick else (100_000_000, 5)
+    words = torch.randint(0, 256, (size,), dtype=torch.uint8, device="cuda")
+    out = torch.empty_like(words)
+    reads = {f"p = {p:g}": partial(error_mask, (size,), [p] * 8, seed=0, out=out) for p in PROBABILITIES}
+    reads["asymmetric"] = partial(flip_asymmetric, words, [0.02] * 8, [0.2] * 8, seed=0)
+    rows = []
+    for name, one_read in reads.items():
+        for way in ("Triton", "PyTorch") if sampler.fused_kernel("cuda") else ("PyTorch",):
+            with patch.object(sampler, "fused_kernel", sampler.fused_kernel if way == "Triton" else lambda _: None):
+                copy, drawn = medians([finished(words.clone), finished(one_read)], repetitions)
+            note = f"{size / drawn / 1e9:.3g} GB/s, a copy {size / copy / 1e9:.3g} GB/s, {torch.cuda.get_device_name()}"
+            what = f"{name}, CUDA, {way}"
+            rows.append(Measurement("error masks", what, size, "words", drawn, "a copy", copy, note))
     return rows
+
+
+def finished(function: Callable[[], object]) -> Callable[[], None]:
+    """The same, until the CUDA device is done."""
+
+    def whole() -> None:
+        function()
+        torch.cuda.synchronize()
+
+    return whole

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from qtaml.faults import MultiLevel, WordLaw, digits, error_mask, flip, multi_level, static_cells
+from qtaml.faults import (
+    MultiLevel,
+    WordLaw,
+    digits,
+    error_mask,
+    flip,
+    flip_asymmetric,
+    multi_level,
+    sampler,
+    static_cells,
+)
 from qtaml.formats import transition_matrix
 from tests.reference.error_masks import mask_probabilities
 from tests.reference.statistics import assert_counts_follow, assert_rate, assert_uncorrelated, counts_of, set_bits
@@ -23,7 +33,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUD
 @pytest.mark.parametrize("probability", [1e-9, 1e-300, 5e-324, 0.05, 0.1, 1 / 3, 0.4999999999999999, 0.5, 1 - 2**-53])
 def test_digits_sum_to_the_probability_itself(probability: float) -> None:
     """The binary digits that the sampler compares with add up to the very float, so nothing is rounded."""
-    patterns = digits._binary_digits([probability])
+    patterns = digits.binary_digits([probability])
     total = sum(Fraction(pattern & 1, 2**place) for place, pattern in enumerate(patterns, start=1))
     assert total == Fraction(probability)
 
@@ -48,7 +58,7 @@ def test_every_sequence_of_random_digits_once() -> None:
         return -digit
 
     undecided = torch.full((2**places,), -1, dtype=torch.int64)
-    error = digits._decide(undecided, digits._binary_digits(probabilities), next_digit)
+    error = digits._decide(undecided, digits.binary_digits(probabilities), next_digit)
     errors_of_words = error.numpy().view(np.uint8).reshape(-1, 8)
     assert set_bits(errors_of_words[:, 0].astype(np.int64), 8) == list(numerators)
     assert (errors_of_words == errors_of_words[:, :1]).all()
@@ -98,3 +108,14 @@ def test_cuda_draws_from_the_same_law(probabilities: tuple[float, ...]) -> None:
     assert_counts_follow(counts_of(host & 255, 8), mask_probabilities(probabilities[:8]), FALSE_ALARM)
     for successes, probability in zip(set_bits(host, len(probabilities)), probabilities, strict=True):
         assert_rate(successes, WORDS, probability, FALSE_ALARM / 16)
+
+
+@needs_cuda
+def test_without_triton_pytorch_draws_the_same_law_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 256 masks occur as often as the product law says, and asymmetric ones likewise."""
+    monkeypatch.setattr(sampler, "fused_kernel", lambda device: None)
+    mask = error_mask((2**21,), DIFFERENT, seed=0, device="cuda").cpu().numpy()
+    assert_counts_follow(counts_of(mask, 8), mask_probabilities(DIFFERENT), FALSE_ALARM)
+    ones = torch.full((2**21,), 255, dtype=torch.uint8, device="cuda")
+    wrong = (flip_asymmetric(ones, (0.0,) * 8, DIFFERENT, seed=0) ^ ones).cpu().numpy()
+    assert_counts_follow(counts_of(wrong, 8), mask_probabilities(DIFFERENT), FALSE_ALARM)

@@ -38,9 +38,9 @@ def draw_mask(out: torch.Tensor, rates: Sequence[float], seed: int) -> None:
 
 def _chunk(lanes: int, rates: Sequence[float], seed: int, device: torch.device) -> torch.Tensor:
     """Error mask of `lanes` 64-bit lanes."""
-    undecided = torch.full((lanes,), _lane([0 < p < 1 for p in rates]), dtype=torch.int64, device=device)
-    error = _decide(undecided, _binary_digits(rates), _random_lanes(seed, device))
-    certain = _lane([p == 1 for p in rates])
+    undecided = torch.full((lanes,), lane_pattern([0 < p < 1 for p in rates]), dtype=torch.int64, device=device)
+    error = _decide(undecided, binary_digits(rates), _random_lanes(seed, device))
+    certain = lane_pattern([p == 1 for p in rates])
     return error.bitwise_or_(certain) if certain else error
 
 
@@ -63,17 +63,17 @@ def _decide(undecided: torch.Tensor, digits: Sequence[int], random: _RandomLanes
     return error
 
 
-def _binary_digits(rates: Sequence[float]) -> list[int]:
+def binary_digits(rates: Sequence[float]) -> list[int]:
     """Lane patterns of the binary digits of all probabilities, most significant first: exact, for floats end."""
     digits = []
     left = [p if p < 1 else 0.0 for p in rates]
     while any(left):
-        digits.append(_lane([x >= 0.5 for x in left]))
+        digits.append(lane_pattern([x >= 0.5 for x in left]))
         left = [2 * x - (x >= 0.5) for x in left]
     return digits
 
 
-def _lane(positions: Sequence[bool]) -> int:
+def lane_pattern(positions: Sequence[bool]) -> int:
     """64-bit pattern, as a signed integer, that repeats the given bits of one word in each word of the lane."""
     word = sum(1 << i for i, is_set in enumerate(positions) if is_set)
     width = 8 if len(positions) <= 8 else 16

@@ -2,8 +2,9 @@
 
 On a CPU the words are cut into blocks with random numbers of their own, so that the bits do not depend on how many
 threads share the blocks. Two kernels draw the very same bits: one compiled by Numba, and one in NumPy for where Numba
-cannot be imported. Numba is imported when errors are first drawn. On other devices PyTorch draws other bits of the
-same law.
+cannot be imported. Numba is imported when errors are first drawn. Other devices draw other bits of the same law: on
+CUDA one kernel in Triton, which has been run in Triton's interpreter only, for want of a GPU; elsewhere, and where
+Triton cannot be imported, PyTorch.
 """
 
 import hashlib
@@ -74,11 +75,14 @@ def error_mask(
             f"out must be a contiguous {dtype} tensor of shape {tuple(shape)}, "
             f"got {out.dtype} of shape {tuple(out.shape)}"
         )
-    if out.device.type != "cpu":
+    if out.device.type == "cpu":
+        # Not by torch, whose threads stay busy for a while after they are done, beside those of the kernel.
+        out.numpy().fill(0)
+    elif fused_kernel(out.device.type):
+        out.zero_()
+    else:
         draw_mask(out, rates, seed)
         return out
-    # Not by torch, whose threads stay busy for a while after they are done, beside those of the kernel.
-    out.numpy().fill(0)
     return flip(out, rates, seed=seed, in_place=True)
 
 
@@ -132,8 +136,7 @@ def flip_asymmetric(
     if not any((*rising, *falling)):
         return words if in_place else words.clone()
     if words.device.type != "cpu":
-        mask = _mask_elsewhere(words, rising, falling, seed)
-        return words.bitwise_xor_(mask) if in_place else words ^ mask
+        return _read_elsewhere(words, rising, falling, seed, in_place)
     recipe = flip_recipe(rising, falling)
     return _read(words, in_place, kernels().flip_blocks, _key(seed, "error mask"), *recipe)
 
@@ -186,6 +189,18 @@ def kernels() -> ModuleType:
     return compiled
 
 
+@cache
+def fused_kernel(device: str) -> ModuleType | None:
+    """The module of the kernel for a type of device other than the CPU; None where PyTorch is all there is."""
+    if device != "cuda":
+        return None
+    try:
+        from qtaml.faults import fused
+    except ImportError:
+        return None
+    return fused
+
+
 def _read(
     words: torch.Tensor, in_place: bool, kernel: Callable[..., None], *arguments: Any, as_bytes: bool = True
 ) -> torch.Tensor:
@@ -208,13 +223,23 @@ def _read(
     return words.copy_(target) if in_place and target is not words else target
 
 
-def _mask_elsewhere(words: torch.Tensor, p01: Sequence[float], p10: Sequence[float], seed: int) -> torch.Tensor:
-    """Error mask of words on another device than the CPU."""
+def _read_elsewhere(
+    words: torch.Tensor, p01: Sequence[float], p10: Sequence[float], seed: int, in_place: bool
+) -> torch.Tensor:
+    """Words on another device than the CPU, with errors."""
+    fused = fused_kernel(words.device.type)
+    if fused:
+        source = words.contiguous()
+        target = source if in_place else torch.empty_like(source)
+        fused.read_into(target, source, p01, p10, seed=seed)
+        return words.copy_(target) if in_place and target is not words else target
     if p01 == p10:
-        return error_mask(words.shape, p01, seed=seed, device=words.device)
-    rising = error_mask(words.shape, p01, seed=child_seed(seed, "0 to 1"), device=words.device)
-    falling = error_mask(words.shape, p10, seed=child_seed(seed, "1 to 0"), device=words.device)
-    return rising ^ ((rising ^ falling) & words)
+        mask = error_mask(words.shape, p01, seed=seed, device=words.device)
+    else:
+        rising = error_mask(words.shape, p01, seed=child_seed(seed, "0 to 1"), device=words.device)
+        falling = error_mask(words.shape, p10, seed=child_seed(seed, "1 to 0"), device=words.device)
+        mask = rising ^ ((rising ^ falling) & words)
+    return words.bitwise_xor_(mask) if in_place else words ^ mask
 
 
 def _rates(probabilities: Sequence[float]) -> tuple[float, ...]:

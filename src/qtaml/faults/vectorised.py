@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from qtaml.faults.recipe import BLOCK, DIGITS, LANES, SLOTS, STREAMS_OF_A_BLOCK, UNDECIDED, WARM_UP, Floats
+from qtaml.faults.recipe import BLOCK, LANES, SLOTS, STREAMS_OF_A_BLOCK, UNDECIDED, WARM_UP, Floats
 
 Bytes = NDArray[np.uint8]
 Lanes = NDArray[np.uint64]
@@ -14,6 +14,9 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint8] | NDArray[np.uint16]
 
 _BLOCKS_AT_A_TIME = 128
+_NOWHERE = np.uint16(2**16 - 1)
+# Arrays of no dimension, which NumPy takes faster than numbers.
+_9, _11, _24, _40 = (np.array(n, np.uint64) for n in (9, 11, 24, 40))
 _GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
@@ -33,12 +36,11 @@ class Streams:
         a, b, c, spare = self._a, self._b, self._c, self._spare
         drawn = a + b
         drawn += np.uint64(self._counter)
-        np.right_shift(b, 11, out=a)
+        np.right_shift(b, _11, out=a)
         a ^= b
-        np.left_shift(c, 3, out=b)
-        b += c
-        np.left_shift(c, 24, out=spare)
-        c >>= np.uint64(40)
+        np.multiply(c, _9, out=b)  # c + (c << 3)
+        np.left_shift(c, _24, out=spare)
+        c >>= _40
         c |= spare
         c += drawn
         self._counter += 1
@@ -64,27 +66,30 @@ def flip_blocks(
     """Blocks `first` to `last` of `source` with the errors of a `FlipRecipe`, into `target`."""
     # One piece of memory for all batches: fresh pages cost more than what is done with them.
     work = np.zeros((4, min(last - first, _BLOCKS_AT_A_TIME) * BLOCK), np.uint8)
-    seen = np.full(work.shape[1] // element if len(event_bits) else 0, -1, np.int32)
+    planes = [work[2 + side, bit // 8 :: element] for side, bit in zip(event_sides, event_bits, strict=True)]
+    flags = [1 << bit % 8 for bit in event_bits.tolist()]
     for blocks, span in _batches(first, last, source.size):
         count = span.stop - span.start
-        held, error, rising, falling = (part.view(np.uint64).reshape(-1, BLOCK // 8)[: len(blocks)] for part in work)
+        held, error, rising, falling = (
+            part[: len(blocks) * BLOCK].view(np.uint64).reshape(len(blocks), -1) for part in work
+        )
         if asymmetric:
             work[0, :count] = source[span]
         if dense:
             rows = min(BLOCK // (8 * LANES), -(-count // (8 * LANES)))
-            _draw_digits(error, held, _lanes(key, blocks), rows, asymmetric, digits)
+            error = error.reshape(-1, len(blocks) * LANES)
+            _draw_digits(error, held, _lanes(key, blocks), rows, digits if asymmetric else digits[[0, 0]])
         if len(event_bits):
             numbers = (LANES + 16 * event_sides + event_bits)[:, np.newaxis] + blocks * STREAMS_OF_A_BLOCK
             kinds = [tails[start:stop] for start, stop in pairwise(starts)]
-            words = _event_words(Streams(key, numbers.reshape(-1)), BLOCK // element, kinds, seen)
-            for own, side, bit in zip(words, event_sides.tolist(), event_bits.tolist(), strict=True):
-                work[2 + side, bit // 8 :: element][own] |= np.uint8(1 << bit % 8)
+            _draw_events(Streams(key, numbers.reshape(-1)), kinds, planes, flags, BLOCK // element)
         if asymmetric:
             falling ^= rising
             falling &= held
             rising ^= falling
         if dense:
-            rising |= error
+            by_rows = rising.reshape(len(blocks), -1, LANES).swapaxes(0, 1)
+            by_rows |= error.reshape(by_rows.shape)
             rising ^= inverts[0]
             if asymmetric:
                 rising ^= held & (inverts[0] ^ inverts[1])
@@ -180,58 +185,65 @@ def _lanes(key: Lanes, blocks: Ints) -> Streams:
     return Streams(key, (blocks[:, np.newaxis] * STREAMS_OF_A_BLOCK + np.arange(LANES)).reshape(-1))
 
 
-def _draw_digits(error: Lanes, held: Lanes, streams: Streams, rows: int, asymmetric: bool, digits: Lanes) -> None:
-    """Errors of probability m/256: from the last digit up, a one is `or` of a random bit and a zero is `and`."""
-    zeros, ones = digits
-    active = np.bitwise_or.reduce(zeros)
+def _draw_digits(error: Lanes, held: Lanes, streams: Streams, rows: int, digits: Lanes) -> None:
+    """Errors of probability m/256: from the last digit up, a one is `or` of a random bit and a zero is `and`.
+
+    Errors are in the order of the draws: a row of all blocks, then the next.
+    """
+    active = np.bitwise_or.reduce(digits, axis=None)
     for row in range(rows):
-        lanes = slice(row * LANES, (row + 1) * LANES)
-        result = np.zeros(held.shape[0] * LANES, np.uint64)
-        for place in range(DIGITS):
+        result = np.zeros(error.shape[1], np.uint64)
+        for zeros, ones in digits.T:
             drawn = streams.next()
-            if asymmetric:
-                digit = zeros[place] ^ (held[:, lanes].reshape(-1) & (zeros[place] ^ ones[place]))
+            if zeros != ones:
+                digit = zeros ^ (held[:, row * LANES : (row + 1) * LANES].reshape(-1) & (zeros ^ ones))
                 result = (drawn & (result | digit)) | (result & digit)
-            elif zeros[place] == active:
+            elif zeros == active:
                 result |= drawn
-            elif zeros[place] == 0:
+            elif zeros == 0:
                 result &= drawn
             else:
-                result = (drawn & (result | zeros[place])) | (result & zeros[place])
-        error[:, lanes] = (result if asymmetric else result & active).reshape(-1, LANES)
+                result = (drawn & (result | zeros)) | (result & zeros)
+        np.bitwise_and(result, active, out=error[row])
 
 
-def _event_words(streams: Streams, words: int, kinds: Sequence[Floats], seen: NDArray[np.int32]) -> list[Ints]:
-    """For each kind of event, as many different words of each block as the binomial law says, all equally likely.
+def _draw_events(
+    streams: Streams, kinds: Sequence[Floats], planes: Sequence[Bytes], flags: Sequence[int], words: int
+) -> None:
+    """Set the flag of each kind of event in as many different words of each block as the binomial law says.
 
-    The streams are those of each block for the first kind, then for the next. Words are counted over all blocks. `seen`
-    is -1 for every word, before and after.
+    Args:
+        streams: those of each block for the first kind, then for the next.
+        kinds: tails of the binomial law of each kind.
+        planes: for each kind, one byte of each word of all blocks, the flag not set.
+        flags: the bit to set.
+        words: number in a block.
     """
     high, low = streams.next().astype(np.float64), streams.next().astype(np.float64)
     uniform = ((high + low * 2.0**-64) * 2.0**-64).reshape(len(kinds), -1)
     counts = [np.searchsorted(-tails, -drawn, side="left") for tails, drawn in zip(kinds, uniform, strict=True)]
-    places = np.empty((len(kinds), uniform.shape[1], 0), np.uint16)
-    result = []
-    for kind, count in enumerate(counts):
-        missing, taken, found = count, np.zeros_like(count), [np.empty(0, np.int64)]
-        while missing.any():
-            needed = taken + missing
-            if needed.max() > places.shape[2]:
-                most = max(needed.max(), *map(np.max, counts)) + 8
+    places = np.empty((*uniform.shape, 0), np.uint16)
+    for kind, (count, plane, flag) in enumerate(zip(counts, planes, flags, strict=True)):
+        missing, taken = count, np.zeros_like(count)
+        while len(block := np.flatnonzero(missing)[:, np.newaxis]):
+            column = np.arange(missing.max())
+            most = taken.max() + len(column)
+            if most > places.shape[2]:
+                most = max(most, *map(np.max, counts)) + 8
                 more = np.stack([streams.next() for _ in range(-(-(most - places.shape[2]) // 4))], axis=1)
                 places = np.concatenate([places, more.view(np.uint16).reshape(*uniform.shape, -1)], axis=2)
-            columns = np.arange(needed.max())
-            block, column = np.nonzero((columns >= taken[:, np.newaxis]) & (columns < needed[:, np.newaxis]))
-            word = block * words + (places[kind, block, column] & words - 1)
-            word = word[seen[word] < 0]
-            order = np.arange(len(word), dtype=np.int32)
-            seen[word] = order
-            word = word[seen[word] == order]
-            found.append(word)
-            taken, missing = needed, missing - np.bincount(word // words, minlength=len(missing))
-        result.append(np.concatenate(found))
-        seen[result[-1]] = -1
-    return result
+            place = places[kind, block, taken[block] + column] & words - 1
+            place[column >= missing[block]] = _NOWHERE
+            place.sort(axis=1, kind="stable")  # radix sort: fast on any processor
+            again = np.zeros(place.shape, bool)
+            np.equal(place[:, 1:], place[:, :-1], out=again[:, 1:])
+            inside = place != _NOWHERE
+            word = (place + block * words)[inside]
+            held = plane[word]
+            plane[word] = held | flag
+            drawn_before = again[inside] | (held & flag > 0)
+            taken += missing
+            missing = np.bincount(word[drawn_before] // words, minlength=len(count))
 
 
 def _uniform(key: Lanes, index: Ints) -> Floats:
