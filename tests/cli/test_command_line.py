@@ -227,6 +227,28 @@ def test_a_damaged_stored_network_has_its_own_code(here, tmp_path):
     assert "planes.safetensors is damaged" in err
 
 
+def test_a_program_for_one_number_of_samples_says_so(here, folder):
+    """What `torch.export` makes unless told otherwise takes batches of one size only; the error says what to do."""
+    batch = CONVOLUTION.batch(4)
+    torch.export.save(torch.export.export(CONVOLUTION.model().eval(), (batch,)), folder / "four.pt2")
+    ended, _, err = here("compensate", "four.pt2", "--out", "four", *COMPENSATE)
+    assert ended == 2
+    assert "it was exported for other sizes: export it with dynamic_shapes={0: Dim('samples')}" in err
+
+
+def test_the_weights_of_a_factory_are_remembered(here, folder, tmp_path):
+    """They are found again where they were, and never written over."""
+    (tmp_path / "w.safetensors").write_bytes(before := (folder / "weights.safetensors").read_bytes())
+    arguments = ("user_network:network", "--weights", tmp_path / "w.safetensors", "--out", tmp_path / "stored")
+    assert here("compensate", *arguments, *COMPENSATE)[0] == 0
+    ended, out, err = here("verify", tmp_path / "stored", "--model", "user_network:network")
+    assert (ended, "all equal" in out) == (0, True), err
+    arguments = ("export", tmp_path / "stored", tmp_path / "w.safetensors", "--model", "user_network:network")
+    ended, _, err = here(*arguments)
+    assert (ended, "OUT must lie outside" in err) == (2, True)
+    assert (tmp_path / "w.safetensors").read_bytes() == before
+
+
 def test_a_moved_network_can_be_named_again(here, folder, tmp_path):
     """If the network is no longer where it was, the error says so and --model names it."""
     (tmp_path / "moved.pt2").write_bytes((folder / "network.pt2").read_bytes())

@@ -44,6 +44,27 @@ def test_what_was_stored_is_verified(here):
     assert f"{8 * (36 + 192):,} stored bits of 2 tensors" in out
 
 
+def test_the_result_of_verify_as_json(here):
+    """Nothing else on standard output."""
+    code, out, _ = here("verify", "stored", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert (result["stored_bits"], result["tensors"], result["differences"]) == (8 * (36 + 192), 2, [])
+
+
+def test_checksums_come_first(here, folder):
+    """A network whose source is gone is said to be undamaged; with its source named it is verified."""
+    artifact = qtaml.load(folder / "stored", CONVOLUTION.model())
+    artifact.save(folder / "moved", source=str(folder / "gone.pt2"))
+    code, out, err = here("verify", "moved")
+    assert code == 4
+    assert "moved: every checksum is right" in out
+    assert "gone.pt2, which is not there: name the network with --model" in err
+    code, out, _ = here("verify", "moved", "--model", "network.pt2")
+    assert code == 0
+    assert "all equal" in out
+
+
 def test_another_network_is_not_what_was_stored(here, folder):
     """The tensors that differ are named, with how many words do."""
     other = CONVOLUTION.model(seed=5).eval()
@@ -74,7 +95,7 @@ def test_a_dump_without_errors(here):
     result = json.loads(out)
     assert {row["rate"] for row in result["bits"]} == {0.0}
     raw = [row for row in result["bits"] if row["protection"]["kind"] == "raw"]
-    assert {row["assumed"] for row in raw} == {0.1}
+    assert {round(row["assumed"], 12) for row in raw} == {0.1}
     assert sum(row["departs"] for row in raw) > 0
     assert not any(row["departs"] for row in result["bits"] if row["protection"]["kind"] == "ideal")
     assert result["network"]["metric"] == "accuracy"
@@ -107,7 +128,9 @@ def test_an_image_says_where_planes_lie(here, folder):
     """As JSON: the first plane of the first tensor is its most significant bit, under the ideal code."""
     code, out, _ = here("export", "stored", "image.bin", "--json")
     assert code == 0
-    planes = json.loads(out)["planes"]
+    image = json.loads(out)
+    planes = image["planes"]
+    assert (image["word_bits"], image["words"]) == (32, sum(plane["words"] for plane in planes))
     first = {"tensor": "conv.weight", "region": 0, "bit": 7, "protection": {"kind": "ideal"}}
     assert planes[0] == first | {"address": 0, "words": 2, "bits": 36}
     assert (folder / "image.bin").stat().st_size == 4 * sum(plane["words"] for plane in planes)
@@ -131,7 +154,8 @@ def test_a_dump_with_other_errors(here, folder):
     [
         (("readback", "stored", "clean.bin", "--word-bits", "1024"), 4, "in words of 1024 bits takes"),
         (("readback", "stored", "clean.bin", "--word-bits", "12"), 2, "word_bits must be a multiple of 8, got 12"),
-        (("readback", "stored", "test.npz"), 4, "must hold hexadecimal words and addresses"),
+        (("readback", "stored", "test.npz"), 2, "suffix of DUMP must be one of '.bin', '.mem', '.hex', '.txt'"),
+        (("readback", "stored", "clean.mem", "--word-bits", "64"), 4, "must hold words of 64 bits, got 32"),
         (("readback", "stored", "none.bin"), 4, "cannot read none.bin"),
         (("readback", "test.npz", "clean.bin"), 4, "cannot read"),
         (("verify", "nowhere"), 4, "cannot read nowhere"),
@@ -140,6 +164,7 @@ def test_a_dump_with_other_errors(here, folder):
 def test_bad_input_is_told(here, arguments, code, message):
     """One line, and an exit code."""
     here("export", "stored", "clean.bin")
+    here("export", "stored", "clean.mem")
     found, _, err = here(*arguments)
     assert (found, err.count("\n")) == (code, 1)
     assert message in err

@@ -76,11 +76,11 @@ def test_verilog_is_text_that_readmemh_takes(tmp_path):
 
 
 def test_a_simulators_dump_is_read(artifact, tmp_path):
-    """Without addresses, with block comments, underscores, capitals and several words a line."""
+    """Without addresses, with block comments, underscores, capitals, several words a line, and cells beyond."""
     write_verilog(artifact, tmp_path / "image.mem", word_bits=32)
     lines = (tmp_path / "image.mem").read_text().splitlines()
     words = [f"{line[:4]}_{line[4:]}".upper() for line in lines if line[0] not in "/@"]
-    (tmp_path / "dump.mem").write_text("// dump\n/* of a\nmemory */ " + " ".join(words))
+    (tmp_path / "dump.mem").write_text("// dump\n/* of a\nmemory */ " + " ".join([*words, "xxxxxxxx", "0000ffff"]))
     read = read_verilog(tmp_path / "dump.mem", artifact.plan)
     assert all(torch.equal(read[name], tensor.words) for name, tensor in artifact.tensors.items())
 
@@ -88,11 +88,12 @@ def test_a_simulators_dump_is_read(artifact, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace(text[-9:-7], "xx"), "must hold hexadecimal words and addresses, got '[0-9a-f]*x"),
-        (lambda text: text + "deadbeef\n", "holds a word at address"),
-        (lambda text: text + "dead\n", r"must hold words of one width, got \[4, 8\] digits"),
-        (lambda text: text[:-9], r"holds \d+ of the \d+ words that this network takes"),
-        (lambda text: "", r"must hold words of one width, got \[\]"),
+        (lambda text: text[:-9] + "xxz0ffff\n", r"holds bits that are not known at address 0x\w+: 'xxz0ffff'"),
+        (lambda text: text + "hello\n", "must hold hexadecimal words and addresses, got 'hello'"),
+        (lambda text: text + "@0 deadbeef\n", "holds the word at address 0x0 twice"),
+        (lambda text: text + "dead\n", "must hold words of one width, got 16, 32"),
+        (lambda text: text[:-9], r"holds \d+ of the \d+ words .*; the first missing one is at address 0x\w+"),
+        (lambda text: "", "must hold words of one width, got no words"),
         (lambda text: "abc", r"word_bits must be a multiple of 8, got 12"),
         (lambda text: "\x00\xff", "must hold hexadecimal words"),
     ],

@@ -6,6 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
+from torch.export import Dim
 
 import qtaml
 from qtaml.export import write_program, write_state_dict
@@ -52,6 +53,19 @@ def test_a_program_is_loaded_elsewhere(name, tmp_path):
     for batch in (inputs, first_sample(inputs)):
         args, kwargs = arguments(batch, program)
         assert torch.equal(program(*args, **kwargs), output_tensor(memory.model(seed=3), batch))
+
+
+@pytest.mark.parametrize("samples", [Dim("samples", min=2, max=4096), Dim("samples", max=64), Dim.DYNAMIC], ids=str)
+def test_programs_with_bounds_on_their_batches_go_out_again(samples, tmp_path):
+    """The bounds of the program that was stored are those of the one that is written."""
+    model, inputs = CONVOLUTION.model().eval(), CONVOLUTION.batch(8)
+    program = torch.export.export(model, (inputs,), dynamic_shapes=({0: samples},)).module()
+    memory = qtaml.store(program, qtaml.uniform_msp(program, p=0.01, protected_bits=2))
+    write_program(memory, tmp_path / "network.pt2", inputs)
+    again = torch.export.load(tmp_path / "network.pt2").module()
+    for number in (2, 8, 40):
+        batch = CONVOLUTION.batch(number)
+        assert torch.equal(again(batch), memory.model(seed=None)(batch))
 
 
 def first_sample(inputs):

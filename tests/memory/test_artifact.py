@@ -222,7 +222,7 @@ def test_damage_is_found(copied, name, damage):
         ({"version": 3}, "has version 3 of the layout, and this qtaml reads version 2: update qtaml"),
         ({"version": 1}, "has version 1 of the layout, and this qtaml reads version 2: store the network again"),
         ({"format": "sketch"}, "holds 'sketch', not a qtaml-memory"),
-        ({"version": "new"}, r"version: Input should be a valid integer"),
+        ({"version": "new"}, r"manifest\.json is damaged, or is no manifest of a stored network"),
     ],
 )
 def test_other_layouts_are_refused(copied, change, message):
@@ -263,6 +263,16 @@ def test_content_that_does_not_fit_the_plan_is_refused(copied, name):
     sign(copied)
     with pytest.raises(qtaml.StoredFileError, match=f"does not fit its plan.*{message}"):
         qtaml.load(copied, CONVOLUTION.model())
+
+
+def test_a_name_that_no_file_can_hold_is_refused(tmp_path):
+    """Before anything is written."""
+    model = nn.Linear(3, 2)
+    model.register_parameter("__metadata__", nn.Parameter(torch.ones(2, 2)))
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    with pytest.raises(qtaml.ModelError, match="tensor '__metadata__' must have another name to be stored"):
+        memory.save(tmp_path / "deployed")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_map_of_another_plan_is_refused(copied):

@@ -19,6 +19,25 @@ def test_what_was_stored_can_be_rebuilt(case, tmp_path):
     assert_unchanged(model, before)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: setattr(model.head, "bias", None), r"'head\.bias' is in only one of the two"),
+        (lambda model: model.norm.double(), r"'norm\.weight' was \(4,\) torch\.float32, is \(4,\) torch\.float64"),
+        (lambda model: model.register_buffer("more", torch.ones(1)), "'more' is in only one of the two"),
+        (lambda model: setattr(model, "head", torch.nn.Linear(64, 4)), r"'head\.weight' must have shape \(3, 64\)"),
+    ],
+)
+def test_another_network_is_named(change, message):
+    """Tensors that are missing, too many, or of another shape or dtype, in the leaking memory or outside."""
+    model = CONVOLUTION.model()
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    other = CONVOLUTION.model()
+    change(other)
+    with pytest.raises(qtaml.ModelError, match=message):
+        differences(memory, other)
+
+
 def test_each_difference_is_counted():
     """A flipped bit, a scale and a bias; equal NaN are equal."""
     model = CONVOLUTION.model()

@@ -78,4 +78,4 @@ def compensate_command(
         exclude=exclude or (),
         seed=seed,
     )
-    store_and_show(network, plan, model, out, as_json=as_json)
+    store_and_show(network, plan, model, weights, out, as_json=as_json)

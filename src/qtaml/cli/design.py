@@ -77,4 +77,4 @@ def design_command(
         exclude=exclude or (),
         seed=seed,
     )
-    store_and_show(network, plan, model, out, as_json=as_json)
+    store_and_show(network, plan, model, weights, out, as_json=as_json)

@@ -14,8 +14,8 @@ from qtaml.cli.inputs import load_data, load_model, stored_spec
 from qtaml.cli.options import LengthOption, StoredArgument, StoredModelOption, WordBitsOption
 from qtaml.errors import ArgumentError
 from qtaml.export import (
+    ImagePlane,
     ImageWriter,
-    image_planes,
     write_binary,
     write_onnx,
     write_program,
@@ -64,39 +64,42 @@ class Export:
         return load_data(self.data, self.spec, self.length)[0]
 
 
-def _write_onnx(export: Export) -> None:
+def _write_onnx(export: Export) -> list[ImagePlane]:
     inputs = export.inputs()
     write_onnx(export.memory(), export.out, inputs, seed=export.seed)
+    return []
 
 
-def _write_program(export: Export) -> None:
+def _write_program(export: Export) -> list[ImagePlane]:
     inputs = export.inputs()
     write_program(export.memory(), export.out, inputs, seed=export.seed)
+    return []
 
 
-def _write_state_dict(export: Export) -> None:
+def _write_state_dict(export: Export) -> list[ImagePlane]:
     write_state_dict(export.memory(), export.out, seed=export.seed)
+    return []
 
 
-def _write_image(write: ImageWriter, export: Export) -> None:
+def _write_image(write: ImageWriter, export: Export) -> list[ImagePlane]:
     artifact = read_artifact(export.stored)
     if export.seed is not None:
         words = words_as_read(artifact, seed=export.seed)
         read = {name: StoredTensor(words[name], tensor.scale) for name, tensor in artifact.tensors.items()}
         artifact = replace(artifact, tensors=read)
-    write(artifact, export.out, word_bits=export.word_bits)
+    return write(artifact, export.out, word_bits=export.word_bits)
 
 
 IMAGES: dict[str, ImageWriter] = {".bin": write_binary, ".mem": write_verilog}
 """What writes a memory image, by its suffix."""
 
-WRITERS: dict[str, Callable[[Export], None]] = {
+WRITERS: dict[str, Callable[[Export], list[ImagePlane]]] = {
     ".onnx": _write_onnx,
     ".pt2": _write_program,
     ".safetensors": _write_state_dict,
     **{suffix: partial(_write_image, write) for suffix, write in IMAGES.items()},
 }
-"""What writes a file, by its suffix."""
+"""What writes a file, by its suffix; of an image it says where bit planes lie."""
 
 
 def export_command(
@@ -126,12 +129,17 @@ def export_command(
     write = WRITERS[_checks.one_of("suffix of OUT", out.suffix, WRITERS)]
     export = Export(stored, out, model, data, length, seed, word_bits)
     _check_overwrites_no_source(export)
-    write(export)
+    planes = write(export)
+    words = sum(plane.words for plane in planes)
     if as_json:
-        planes = image_planes(read_artifact(stored).plan, word_bits) if out.suffix in IMAGES else []
-        typer.echo(json.dumps({"out": str(out), "seed": seed, "planes": [asdict(plane) for plane in planes]}, indent=2))
+        image = (
+            {"word_bits": word_bits, "words": words, "planes": [asdict(plane) for plane in planes]} if planes else {}
+        )
+        typer.echo(json.dumps({"out": str(out), "seed": seed, **image}, indent=2))
         return
     typer.echo(f"network as {'stored' if seed is None else f'read with seed {seed}'}: {out}")
+    if planes:
+        typer.echo(f"{words:,} words of {word_bits} bits")
 
 
 def _check_overwrites_no_source(export: Export) -> None:
@@ -141,6 +149,7 @@ def _check_overwrites_no_source(export: Export) -> None:
         ArgumentError: if it is.
     """
     out = export.out.resolve()
-    for source in (export.stored, export.model, read_manifest(export.stored).source):
+    manifest = read_manifest(export.stored)
+    for source in (export.stored, export.model, manifest.source, manifest.weights):
         if source and (own := Path(source).resolve()) in (out, *out.parents):
             raise ArgumentError(f"OUT must lie outside {own}, which the network is loaded from, got {export.out}")

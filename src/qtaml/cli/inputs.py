@@ -13,7 +13,6 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from torch.export.pt2_archive.constants import CUSTOM_OBJ_FILENAME_PREFIX, OPAQUE_OBJ_FILENAME_PREFIX
 
 from qtaml import _files
 from qtaml.cli.hugging_face import load_directory, tokens_of_text
@@ -72,8 +71,13 @@ def stored_spec(spec: str | None, source: str) -> str:
 
     Raises:
         ArgumentError: if the network must be named.
+        StoredFileError: if it is not where it was.
     """
-    if spec is None and not _is_on_disk(source):
+    if spec is None and not (_is_on_disk(source) and Path(source).exists()):
+        if _is_on_disk(source):
+            raise StoredFileError(
+                f"the stored network was made from {source}, which is not there: name the network with --model"
+            )
         where = f"was made from {source}" if source else "does not say where its network is"
         raise ArgumentError(f"the stored network {where}: name the network with --model")
     return spec or source
@@ -173,6 +177,9 @@ def _read_text(path: Path) -> str:
 
 
 def _load_program(path: Path) -> nn.Module:
+    # Here, since it takes a second to import, and most commands load no program.
+    from torch.export.pt2_archive.constants import CUSTOM_OBJ_FILENAME_PREFIX, OPAQUE_OBJ_FILENAME_PREFIX
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = [Path(name).name for name in archive.namelist()]

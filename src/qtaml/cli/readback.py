@@ -12,23 +12,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from qtaml import _checks
 from qtaml.cli.metrics import TEST_HELP, BatchSizeOption, MetricName, MetricOption, TestData, chosen_metric
-from qtaml.cli.options import JsonOption, LengthOption, StoredArgument, StoredModelOption, WeightsOption, WordBitsOption
+from qtaml.cli.options import JsonOption, LengthOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
 from qtaml.evaluate import Estimate, ObservedRate, measure, observed_errors, perplexity
 from qtaml.export import read_binary, read_verilog
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan
 
-_FALSE_ALARM = 0.05
-
 
 def readback_command(
     stored: StoredArgument,
     dump: Annotated[
-        Path, typer.Argument(help="What the memory gave back: .bin, or text of $writememh (.mem, .hex, .txt).")
+        Path, typer.Argument(help="What the memory gave back: .bin, or text of $writememh (.mem, .hex or .txt).")
     ],
-    word_bits: WordBitsOption = 32,
+    word_bits: Annotated[
+        int | None,
+        typer.Option(help="Width of a memory word, as it was written; 32 for .bin if not given.", min=8),
+    ] = None,
     test: Annotated[Path | None, typer.Option(help=TEST_HELP + " Without them only bits are compared.")] = None,
     metric: MetricOption = "accuracy",
     model: StoredModelOption = None,
@@ -56,21 +58,18 @@ def readback_command(
         typer.echo(f"{metric} {estimate.mean:.4g} [{estimate.low:.4g}, {estimate.high:.4g}] (95% over test samples)")
 
 
-def _read(dump: Path, plan: Plan, word_bits: int) -> dict[str, torch.Tensor]:
-    return read_binary(dump, plan, word_bits=word_bits) if dump.suffix == ".bin" else read_verilog(dump, plan)
-
-
-def _departs(row: ObservedRate, rows: Sequence[ObservedRate]) -> bool:
-    """Whether a rate is not the one assumed; among all rows the false alarm rate is 5%."""
-    return row.p_value < _FALSE_ALARM / len(rows)
+def _read(dump: Path, plan: Plan, word_bits: int | None) -> dict[str, torch.Tensor]:
+    if _checks.one_of("suffix of DUMP", dump.suffix.lower(), (".bin", ".mem", ".hex", ".txt")) == ".bin":
+        return read_binary(dump, plan, word_bits=word_bits or 32)
+    return read_verilog(dump, plan, word_bits=word_bits)
 
 
 def _table(rows: Sequence[ObservedRate], fault: str) -> Table:
-    departing = sum(_departs(row, rows) for row in rows)
+    departing = sum(row.departs for row in rows)
     verdict = f"{departing} of {len(rows)} rates are not as assumed" if departing else "all rates are as assumed"
     table = Table(
         title=f"bits read back, against {fault}",
-        caption=f"[95% interval]; {verdict} (5% false alarms among all of them; errors taken as independent)",
+        caption=f"[95% interval]; {verdict} (false alarms: 5%, all of them together)",
         title_justify="left",
         caption_justify="left",
     )
@@ -86,12 +85,12 @@ def _table(rows: Sequence[ObservedRate], fault: str) -> Table:
             f"{sum(row.of for row in pair):,}",
             *(observed.get(stored, "-") for stored in (0, 1)),
             ", ".join(assumed),
-            "departs" if any(_departs(row, rows) for row in pair) else "",
+            "departs" if any(row.departs for row in pair) else "",
         )
     return table
 
 
 def _as_json(rows: Sequence[ObservedRate], metric: MetricName, estimate: Estimate | None) -> str:
-    observed = [asdict(row) | {"rate": row.rate, "departs": _departs(row, rows)} for row in rows]
+    observed = [asdict(row) | {"rate": row.rate} for row in rows]
     measured = None if estimate is None else {"metric": metric, **estimate._asdict()}
     return json.dumps({"bits": observed, "network": measured}, indent=2)

@@ -17,14 +17,17 @@ def load_stored(stored: Path, model: str | None, weights: Path | None) -> tuple[
     Args:
         stored: the folder of the stored network.
         model: the network, if it is named.
-        weights: a `.safetensors` file with its state dict, or None.
+        weights: a `.safetensors` file with its state dict; where it lay when the network was stored if not given.
 
     Raises:
         StoredFileError: if a file is missing, damaged or foreign.
         ArgumentError: if the network must be named.
         ModelError: if it is not the one stored.
     """
-    spec = stored_spec(model, read_manifest(stored).source)
+    manifest = read_manifest(stored)
+    spec = stored_spec(model, manifest.source)
+    if weights is None and Path(manifest.weights).is_file():
+        weights = Path(manifest.weights)
     network = load_model(spec, weights)
     return load(stored, network), network, spec
 
@@ -38,18 +41,21 @@ def check_out(out: Path) -> None:
     _files.check_replaceable(out, MANIFEST)
 
 
-def store_and_show(network: nn.Module, plan: Plan, spec: str, out: Path, *, as_json: bool) -> None:
+def store_and_show(
+    network: nn.Module, plan: Plan, spec: str, weights: Path | None, out: Path, *, as_json: bool
+) -> None:
     """Store a network under a plan in a folder, and print the plan.
 
     Args:
         network: the network.
         plan: how it is stored.
         spec: how the command line named the network.
+        weights: the file of weights that was named with it.
         out: the folder.
         as_json: print JSON, and nothing else.
 
     Raises:
         StoredFileError: if the folder holds something else, or cannot be written.
     """
-    store(network, plan).save(out, source=source_of(spec))
+    store(network, plan).save(out, source=source_of(spec), weights=str(weights.resolve()) if weights else "")
     typer.echo(plan.to_json() if as_json else f"{plan}\nstored network: {out}", nl=not as_json)

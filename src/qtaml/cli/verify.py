@@ -1,22 +1,41 @@
 """`qtaml verify`: whether a stored network is what its plan makes of the original weights."""
 
+import json
+from dataclasses import asdict
+
 import typer
 
-from qtaml.cli.options import StoredArgument, StoredModelOption, WeightsOption
+from qtaml.cli.options import JsonOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
 from qtaml.errors import StoredFileError
-from qtaml.memory import differences
+from qtaml.memory import differences, read_artifact
 
 
-def verify_command(stored: StoredArgument, model: StoredModelOption = None, weights: WeightsOption = None) -> None:
+def verify_command(
+    stored: StoredArgument,
+    model: StoredModelOption = None,
+    weights: WeightsOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Recompute every checksum, and rebuild the stored bits from the original weights and the plan."""
+    read_artifact(stored)
+    if not as_json:
+        typer.echo(f"{stored}: every checksum is right")
     memory, network, spec = load_stored(stored, model, weights)
     found = differences(memory, network)
+    storages = [entry.storage for entry in memory.plan.tensors]
+    bits = sum(section.weights * section.format.bits for storage in storages for section in storage.sections)
+    if as_json:
+        record = {
+            "source": spec,
+            "stored_bits": bits,
+            "tensors": len(storages),
+            "differences": list(map(asdict, found)),
+        }
+        typer.echo(json.dumps(record, indent=2))
     if found:
         raise StoredFileError(
             f"{stored} is not what its plan makes of {spec}:\n" + "\n".join(f"  {difference}" for difference in found)
         )
-    storages = [entry.storage for entry in memory.plan.tensors]
-    bits = sum(section.weights * section.format.bits for storage in storages for section in storage.sections)
-    typer.echo(f"{stored}: every checksum is right")
-    typer.echo(f"{bits:,} stored bits of {len(storages)} tensors, rebuilt from {spec}: all equal")
+    if not as_json:
+        typer.echo(f"{bits:,} stored bits of {len(storages)} tensors, rebuilt from {spec}: all equal")

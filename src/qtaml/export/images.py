@@ -1,7 +1,7 @@
 """Memory images: the stored bits as a hardware memory is filled with them, and as it gives them back."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,8 +23,8 @@ Bytes = NDArray[np.uint8]
 class ImageWriter(Protocol):
     """What writes a memory image; see `write_binary`."""
 
-    def __call__(self, artifact: Artifact, path: Path, *, word_bits: int) -> None:
-        """Write the stored bits of a network to a file."""
+    def __call__(self, artifact: Artifact, path: Path, *, word_bits: int) -> list["ImagePlane"]:
+        """Write the stored bits of a network to a file; where they lie."""
         ...
 
 
@@ -79,7 +79,7 @@ def image_planes(plan: Plan, word_bits: int = 32) -> list[ImagePlane]:
     return found
 
 
-def write_binary(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -> None:
+def write_binary(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -> list[ImagePlane]:
     """Write the stored bits as a raw binary image, memory words little-endian, all at once.
 
     Args:
@@ -87,19 +87,25 @@ def write_binary(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -
         path: the file; an older one is replaced.
         word_bits: width of a memory word, a multiple of 8 up to 4096.
 
+    Returns:
+        Where each bit plane lies, as `image_planes` says.
+
     Raises:
         ArgumentError: if the width is another.
         StoredFileError: if the file cannot be written.
     """
+    planes = image_planes(artifact.plan, word_bits)
     with _files.new_file(path) as new, new.open("wb") as file:
-        for _, content in _planes_with_content(artifact, word_bits):
+        for content in _contents(artifact, planes, word_bits):
             file.write(content.tobytes())
+    return planes
 
 
-def write_verilog(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -> None:
+def write_verilog(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -> list[ImagePlane]:
     """Write the stored bits as text for Verilog's `$readmemh`, one memory word a line; arguments as `write_binary`."""
+    planes = image_planes(artifact.plan, word_bits)
     with _files.new_file(path) as new, new.open("w", encoding="ascii", errors="backslashreplace") as file:
-        for plane, content in _planes_with_content(artifact, word_bits):
+        for plane, content in zip(planes, _contents(artifact, planes, word_bits), strict=True):
             name = plane.tensor.replace("\n", " ")
             file.write(
                 f"// {name}, region {plane.region}, bit {plane.bit}, {plane.protection.kind}\n@{plane.address:x}\n"
@@ -109,6 +115,7 @@ def write_verilog(artifact: Artifact, path: str | Path, *, word_bits: int = 32) 
             digits = words.tobytes().hex()
             width = word_bits // 4
             file.writelines(f"{digits[start : start + width]}\n" for start in range(0, len(digits), width))
+    return planes
 
 
 def read_binary(path: str | Path, plan: Plan, *, word_bits: int = 32) -> dict[str, torch.Tensor]:
@@ -132,26 +139,30 @@ def read_binary(path: str | Path, plan: Plan, *, word_bits: int = 32) -> dict[st
     return _words_of(plan, content, word_bits)
 
 
-def read_verilog(path: str | Path, plan: Plan) -> dict[str, torch.Tensor]:
-    """The words of each tensor in a dump of `$writememh`; the number of digits tells the width of a memory word.
+def read_verilog(path: str | Path, plan: Plan, *, word_bits: int | None = None) -> dict[str, torch.Tensor]:
+    """The words of each tensor in a dump of `$writememh`.
 
     Args:
-        path: the dump: hexadecimal words, comments, and addresses such as @1f.
+        path: the dump: hexadecimal words, comments, and addresses such as @1f. It may be one of a larger memory: words
+            beyond the network are not looked at.
         plan: how the network was stored.
+        word_bits: width of a memory word, as it was written; what the number of digits says if not given.
 
     Raises:
-        StoredFileError: if the file cannot be read, holds something else (x or z, for bits that are not known), or
-            does not hold every memory word of the network.
+        StoredFileError: if the file cannot be read, holds something else (x or z, for bits that are not known, where
+            the network lies), has words of another width, or does not hold every memory word of the network once.
     """
     text = _files.read_bytes(Path(path)).decode("ascii", errors="replace")
     tokens = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL).replace("_", "").split()
-    wrong = next((token for token in tokens if not re.fullmatch(r"@?[0-9a-fA-F]+", token)), None)
+    wrong = next((token for token in tokens if not re.fullmatch(r"@[0-9a-fA-F]+|[0-9a-fA-FxXzZ]+", token)), None)
     if wrong is not None:
         raise StoredFileError(f"{path} must hold hexadecimal words and addresses, got {wrong[:40]!r}")
-    widths = {len(token) for token in tokens if not token.startswith("@")}
-    if len(widths) != 1:
-        raise StoredFileError(f"{path} must hold words of one width, got {sorted(widths)} digits")
-    word_bits = 4 * widths.pop()
+    widths = {4 * len(token) for token in tokens if not token.startswith("@")}
+    if len(widths) != 1 or (word_bits is not None and widths != {word_bits}):
+        expected = "one width" if word_bits is None else f"{word_bits} bits"
+        found = ", ".join(map(str, sorted(widths))) or "no words"
+        raise StoredFileError(f"{path} must hold words of {expected}, got {found}")
+    word_bits = widths.pop()
     try:
         size = _size(plan, word_bits)
     except ArgumentError as error:
@@ -162,28 +173,34 @@ def read_verilog(path: str | Path, plan: Plan) -> dict[str, torch.Tensor]:
         if token.startswith("@"):
             address = int(token[1:], 16)
             continue
-        if address >= len(seen):
-            raise StoredFileError(f"{path} holds a word at address {address:x}; this network takes {len(seen)} words")
-        start = address * word_bits // 8
-        content[start : start + word_bits // 8] = np.frombuffer(bytes.fromhex(token)[::-1], np.uint8)
-        seen[address] = True
+        if address < len(seen):
+            if seen[address]:
+                raise StoredFileError(f"{path} holds the word at address {address:#x} twice")
+            if re.search("[xXzZ]", token):
+                raise StoredFileError(f"{path} holds bits that are not known at address {address:#x}: {token[:40]!r}")
+            start = address * word_bits // 8
+            content[start : start + word_bits // 8] = np.frombuffer(bytes.fromhex(token)[::-1], np.uint8)
+            seen[address] = True
         address += 1
     if not seen.all():
-        raise StoredFileError(f"{path} holds {seen.sum()} of the {len(seen)} words that this network takes")
+        missing = int(np.argmin(seen))
+        raise StoredFileError(
+            f"{path} holds {seen.sum()} of the {len(seen)} words that this network takes; the first missing one is at "
+            f"address {missing:#x}"
+        )
     return _words_of(plan, content, word_bits)
 
 
-def _planes_with_content(artifact: Artifact, word_bits: int) -> Iterator[tuple[ImagePlane, Bytes]]:
-    places = iter(image_planes(artifact.plan, word_bits))
+def _contents(artifact: Artifact, planes: Sequence[ImagePlane], word_bits: int) -> Iterator[Bytes]:
+    """The bytes of each plane, filled up to whole memory words."""
+    sizes = iter([plane.words * word_bits // 8 for plane in planes])
     for entry in artifact.plan.tensors:
         packed = pack(entry.storage, artifact.tensors[entry.name].words)
         for region in regions(entry.storage):
             for bit in region.bits:
-                plane = next(places)
-                content = np.zeros(plane.words * word_bits // 8, np.uint8)
-                bits = packed[region.plane(bit)]
+                content, bits = np.zeros(next(sizes), np.uint8), packed[region.plane(bit)]
                 content[: len(bits)] = bits
-                yield plane, content
+                yield content
 
 
 def _words_of(plan: Plan, content: Bytes, word_bits: int) -> dict[str, torch.Tensor]:

@@ -107,7 +107,7 @@ def _two_samples(batch: Batch) -> Batch:
 
 
 def _any_samples(value: Any) -> Mapping[int, Dim] | None:
-    return {0: Dim("samples")} if _has_samples(value) else None
+    return {0: Dim.DYNAMIC} if _has_samples(value) else None
 
 
 def _has_samples(value: Any) -> bool:

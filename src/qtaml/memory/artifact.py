@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from qtaml import _files
-from qtaml.errors import StoredFileError
+from qtaml.errors import ModelError, StoredFileError
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
 from qtaml.planning import Plan, Setting, TensorPlan
@@ -20,7 +20,7 @@ MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
 _PLAN, _MAP = "plan.json", "map.json"
 _PLANES, _SCALES, _READOUTS, _REST = (f"{name}.safetensors" for name in ("planes", "scales", "readouts", "rest"))
 _FILES = (_PLAN, _MAP, _PLANES, _SCALES, _READOUTS, _REST)
-_FORMAT, _VERSION = "qtaml-memory", 2
+_FORMAT, _VERSION, _KEPT = "qtaml-memory", 2, "__metadata__"
 
 Tensors = dict[str, torch.Tensor]
 
@@ -62,6 +62,7 @@ class Manifest:
         method: what made the plan.
         settings: what it was asked, seed included.
         source: how the command line got the network, so that it can evaluate the memory again; empty otherwise.
+        weights: the file of weights that it put into the network; empty otherwise.
         versions: versions of what wrote it.
         format: says that this is a qtaml memory.
         version: version of the layout.
@@ -71,6 +72,7 @@ class Manifest:
     method: str
     settings: dict[str, Setting]
     source: str = ""
+    weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     format: Literal["qtaml-memory"] = "qtaml-memory"
     version: Literal[2] = 2
@@ -84,17 +86,21 @@ class _Kind:
     version: int = 0
 
 
-def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "") -> None:
+def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", weights: str = "") -> None:
     """Write a stored network to a directory, all at once: it appears complete or not at all.
 
     Args:
         path: the directory; an older stored network there is replaced, anything else is not.
         artifact: what to write.
         source: how the network can be made again (for the command line).
+        weights: file of its weights (likewise).
 
     Raises:
         StoredFileError: if the directory holds something else, or cannot be written.
+        ModelError: if a tensor has a name that no file can hold.
     """
+    if _KEPT in {*artifact.tensors, *artifact.rest}:
+        raise ModelError(f"tensor {_KEPT!r} must have another name to be stored: safetensors keeps this one for itself")
     plan = artifact.plan
     packed = {
         entry.name: torch.from_numpy(pack(entry.storage, artifact.tensors[entry.name].words)) for entry in plan.tensors
@@ -111,7 +117,7 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "") ->
         (directory / _PLAN).write_text(plan.to_json(), encoding="utf-8")
         (directory / _MAP).write_text(_files.to_json(protection_map(plan)), encoding="utf-8")
         checksums = {name: _sha256(directory / name) for name in _FILES}
-        manifest = Manifest(checksums, plan.method, plan.settings, source)
+        manifest = Manifest(checksums, plan.method, plan.settings, source, weights)
         (directory / MANIFEST).write_text(_files.to_json(manifest), encoding="utf-8")
         (directory / MANIFEST_CHECKSUM).write_text(_checksum_line(directory), encoding="utf-8")
 
@@ -148,7 +154,10 @@ def read_manifest(path: Path) -> Manifest:
         StoredFileError: if the directory has none, or it is damaged, of another version, or not one of qtaml's.
     """
     data = _files.read_bytes(path / MANIFEST)
-    kind = _files.from_json(_Kind, data, str(path / MANIFEST))
+    try:
+        kind = _files.from_json(_Kind, data, str(path / MANIFEST))
+    except StoredFileError as error:
+        raise StoredFileError(f"{path / MANIFEST} is damaged, or is no manifest of a stored network") from error
     if kind.format != _FORMAT:
         raise StoredFileError(f"{path} holds {kind.format!r}, not a {_FORMAT}")
     if kind.version != _VERSION:

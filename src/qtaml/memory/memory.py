@@ -127,17 +127,19 @@ class Memory:
         words = _corrupted(entry, stored.words, seed, fault or self.plan.fault)
         return entry.storage.decode(words, stored.scale, out=out)
 
-    def save(self, path: str | Path, *, source: str = "") -> None:
+    def save(self, path: str | Path, *, source: str = "", weights: str = "") -> None:
         """Write the memory to a directory, all at once; `qtaml.load` reads it.
 
         Args:
             path: the directory; an older memory there is replaced, anything else is not.
             source: how the network can be made again (for the command line).
+            weights: file of its weights (likewise).
 
         Raises:
             StoredFileError: if the directory holds something else, or cannot be written.
+            ModelError: if a tensor has a name that no file can hold.
         """
-        write_artifact(path, self.artifact, source=source)
+        write_artifact(path, self.artifact, source=source, weights=weights)
 
 
 def store(model: nn.Module, plan: Plan) -> Memory:
@@ -192,8 +194,7 @@ def load(path: str | Path, model: nn.Module) -> Memory:
         if tensor.is_meta:
             raise ModelError(f"tensor {name!r} of the model is on device meta, where nothing can be read into it")
     artifact = read_artifact(path)
-    _check_fits(artifact.plan, model)
-    _check_rest(artifact, model)
+    check_same_tensors(artifact, model)
     device = {name: tensor.device for name, tensor in named_tensors(model).items()}
     tensors = {
         name: StoredTensor(tensor.words.to(device[name]), tensor.scale.to(device[name]))
@@ -269,7 +270,13 @@ def _check_fits(plan: Plan, model: nn.Module) -> None:
                 )
 
 
-def _check_rest(artifact: Artifact, model: nn.Module) -> None:
+def check_same_tensors(artifact: Artifact, model: nn.Module) -> None:
+    """Check that a model has the tensors of a stored network, in the leaking memory and outside.
+
+    Raises:
+        ModelError: naming the first tensor that is missing, or of another shape or dtype.
+    """
+    _check_fits(artifact.plan, model)
     present = named_tensors(model)
     if different := sorted(set(_rest_names(artifact.plan, model)) ^ artifact.rest.keys()):
         raise ModelError(f"the model is not the one stored: tensor {different[0]!r} is in only one of the two")

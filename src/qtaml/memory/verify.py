@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from qtaml.memory.memory import Memory, store
+from qtaml.memory.memory import Memory, check_same_tensors, store
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def differences(memory: Memory, model: nn.Module) -> list[Difference]:
         What differs, tensor by tensor; empty if all is equal.
 
     Raises:
-        ModelError: if the network has other tensors than the plan, or one cannot be stored.
+        ModelError: if the network has other tensors than the stored one, or one cannot be stored.
 
     Example:
         >>> from qtaml.planning import uniform_msp
@@ -50,6 +50,7 @@ def differences(memory: Memory, model: nn.Module) -> list[Difference]:
         >>> differences(memory, model)
         []
     """
+    check_same_tensors(memory.artifact, model)
     return list(_differences(memory, store(model, memory.plan)))
 
 

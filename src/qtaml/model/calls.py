@@ -74,7 +74,10 @@ def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Te
     try:
         output = torch.func.functional_call(model, buffers | _with_aliases(model, tensors or {}), args, kwargs)
     except Exception as error:
-        raise ModelError(f"the model failed on inputs of {describe(batch)}: {error}") from error
+        hint = ""
+        if "Guard failed" in str(error):
+            hint = "; it was exported for other sizes: export it with dynamic_shapes={0: Dim('samples')} for its inputs"
+        raise ModelError(f"the model failed on inputs of {describe(batch)}: {error}{hint}") from error
     tensor = first_tensor(output)
     if not tensor.numel():
         raise ModelError(
