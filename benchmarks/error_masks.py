@@ -21,7 +21,7 @@ from qtaml.faults import (
     vectorised,
 )
 
-PROBABILITIES = (1e-9, 1e-6, 1e-3, 0.01, 0.015, 0.1, 0.5)
+PROBABILITIES = (1e-9, 1e-6, 1e-3, 0.01, 0.015, 0.1, 0.4999, 0.5)
 TO_A_NEIGHBOUR = 0.05
 
 

@@ -68,39 +68,38 @@ def here(folder, monkeypatch, command):
 COMPENSATE = ("--calibration", "calibration.npz", "--p", "0.1", "--overhead", "0.1")
 
 
-def test_a_program_is_compensated_and_evaluated(folder):
+def test_a_program_is_compensated_and_evaluated(folder, here):
     """The way of the README: a .pt2 goes in, a stored network comes out, its accuracy has an interval."""
     compensated = run(folder, "compensate", "network.pt2", *COMPENSATE, "--out", "stored")
     assert compensated.returncode == 0, compensated.stderr
     assert "conv.weight" in compensated.stdout
     assert "stored network: stored" in compensated.stdout
-    evaluated = run(folder, "evaluate", "stored", "--test", "test.npz", "--trials", "5", "--json")
-    assert evaluated.returncode == 0, evaluated.stderr
-    result = qtaml.Result.from_json(evaluated.stdout)
+    ended, out, err = here("evaluate", "stored", "--test", "test.npz", "--trials", "5", "--json")
+    assert ended == 0, err
+    result = qtaml.Result.from_json(out)
     assert result.samples == 80
     assert len(result.values) == 5
-    again = run(
-        folder, "evaluate", "stored", "--test", "test.safetensors", "--trials", "5", "--json", "--batch-size", "9"
-    )
-    assert qtaml.Result.from_json(again.stdout).values == result.values
+    data = ("--test", "test.safetensors", "--batch-size", "9")
+    _, again, _ = here("evaluate", "stored", *data, "--trials", "5", "--json")
+    assert qtaml.Result.from_json(again).values == result.values
 
 
-def test_a_factory_with_weights_is_compensated_and_evaluated(folder):
+def test_a_factory_with_weights_is_compensated_and_evaluated(here):
     """package.module:factory with a .safetensors state dict; the plan comes as JSON."""
-    arguments = ("compensate", "user_network:network", "--weights", "weights.safetensors", *COMPENSATE)
-    compensated = run(
-        folder, *arguments, "--out", "from_factory", "--json", "--include", "*.bias", "--granularity", "row"
+    options = ("--out", "from_factory", "--json", "--include", "*.bias", "--granularity", "row")
+    ended, out, err = here(
+        "compensate", "user_network:network", "--weights", "weights.safetensors", *COMPENSATE, *options
     )
-    assert compensated.returncode == 0, compensated.stderr
-    plan = qtaml.Plan.from_json(compensated.stdout)
+    assert ended == 0, err
+    plan = qtaml.Plan.from_json(out)
     assert [tensor.name for tensor in plan.tensors] == ["0.weight", "0.bias", "3.weight", "3.bias"]
-    unnamed = run(folder, "evaluate", "from_factory", "--test", "test.npz")
-    assert unnamed.returncode == 2
-    assert "was made from user_network:network: name the network with --model" in unnamed.stderr
-    arguments = ("evaluate", "from_factory", "--test", "test.npz", "--trials", "3", "--model", "user_network:network")
-    evaluated = run(folder, *arguments)
-    assert evaluated.returncode == 0, evaluated.stderr
-    assert "95% over reads and test samples; 3 reads" in evaluated.stdout
+    ended, _, err = here("evaluate", "from_factory", "--test", "test.npz")
+    assert ended == 2
+    assert "was made from user_network:network: name the network with --model" in err
+    data = ("--test", "test.npz", "--trials", "3")
+    ended, out, err = here("evaluate", "from_factory", *data, "--model", "user_network:network")
+    assert ended == 0, err
+    assert "95% over reads and test samples; 3 reads" in out
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_distributions_sum_to_one_and_have_the_moments(law, place):
 
 
 @given(law=laws(), more=st.integers(1, 16))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_protecting_more_bits_never_raises_the_variance(law, more):
     """Of every stored word and for all four labels.
 
