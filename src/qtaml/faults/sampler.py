@@ -216,8 +216,10 @@ def _read(
         kernel(before, after, 0, blocks, *arguments)
     else:
         borders = [blocks * i // threads for i in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            spans = [pool.submit(kernel, before, after, *span, *arguments) for span in pairwise(borders)]
+        own, *others = pairwise(borders)
+        with ThreadPoolExecutor(threads - 1) as pool:
+            spans = [pool.submit(kernel, before, after, *span, *arguments) for span in others]
+            kernel(before, after, *own, *arguments)
             for span in spans:
                 span.result()
     return words.copy_(target) if in_place and target is not words else target
