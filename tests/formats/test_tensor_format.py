@@ -545,3 +545,18 @@ def test_words_beyond_their_section_are_seen():
     stored = TensorFormat((Section(1, Format(0, table=(0.0,))), Section(1, Format(1, table=(-1.0, 1.0)))))
     assert stored.holds(torch.tensor([0, 1], dtype=torch.uint8))
     assert not stored.holds(torch.tensor([1, 0], dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "row"])
+def test_the_bias_is_the_mean_less_the_weights(granularity):
+    """Also into a tensor of another dtype, rounded once, however small the difference."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = torch.randn(5, 7)
+    stored = TensorFormat((Section(20, Format(bits=16)), Section(15, Format(bits=16).protect(3))), granularity)
+    words, scale = stored.encode(weights, Uniform(1e-9))
+    expected = stored.read_mean(words, scale, Uniform(1e-9)) - weights.double()
+    assert torch.equal(stored.read_bias(words, scale, weights, Uniform(1e-9)), expected)
+    out = torch.empty(5, 7)
+    assert stored.read_bias(words, scale, weights, Uniform(1e-9), out=out) is out
+    assert torch.equal(out, expected.float())

@@ -278,10 +278,25 @@ class TensorFormat:
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, scale * self.readout_gain, means)
 
-    def read_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
-        """Exact variance of what is read, given the stored words, float64, of their shape."""
+    def read_bias(
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        weights: torch.Tensor,
+        fault: FaultModel,
+        *,
+        out: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Exact expected weights when read, less the given ones, of the shape of `words`; `out` as for `read`."""
+        means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
+        return self._by_label(words, scale * self.readout_gain, means, out, less=weights.reshape(-1))
+
+    def read_variance(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, out: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Exact variance of what is read, given the stored words, of their shape; `out` as for `read`."""
         variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, (scale * self.readout_gain).square(), variances)
+        return self._by_label(words, (scale * self.readout_gain).square(), variances, out)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of what is read, summed over the weights, given the stored words."""
@@ -316,19 +331,25 @@ class TensorFormat:
         factor: torch.Tensor,
         tables: Sequence[NDArray[np.float64]],
         out: torch.Tensor | None = None,
+        less: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """A value for each word, by its label and the table of its format, times the factor of the tensor or row."""
+        """A value for each word, by its label and the table of its format, times the factor of the tensor or row.
+
+        With `less`, of shape (weights,), its numbers are taken off.
+        """
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
         for (_, spans), table in zip(self.spans_of_formats, tables, strict=True):
             of_label = torch.from_numpy(table).to(words.device)
             if factor.ndim == 0:
-                of_label = (of_label * factor).to(out.dtype)
+                of_label = (of_label * factor).to(out.dtype if less is None else torch.float64)
             for where in chunks(spans, words.device):
                 value = torch.index_select(of_label, 0, take(flat, where).int())
                 if factor.ndim:
                     value *= of_each(factor, where, words.shape)
+                if less is not None:
+                    value -= less[where].double()
                 values[where] = value.to(out.dtype)
         return out
 

@@ -1,6 +1,6 @@
 """Whether the mean correction of each tensor helps: predicted for all at once, or measured one after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -94,8 +94,8 @@ def predict_corrections(
 
     To first order in the weight errors of a tensor, of mean b and variance v, its output deviation is
     ||J b||**2 + sum_w J_w**2 v_w. A backward pass from random signs gives a gradient g with E[g g^T] = J^T J, so
-    (g . b)**2 + sum_w g_w**2 v_w has that mean, for every tensor and both ways of storing it. Takes the memory of four
-    float32 numbers for each weight.
+    (g . b)**2 + sum_w g_w**2 v_w has that mean, for every tensor and both ways of storing it. Takes the memory of two
+    stored words for each weight.
 
     Args:
         model: any module; it is not changed.
@@ -117,21 +117,19 @@ def predict_corrections(
     Source:
         theory.md 1.7; in place of algorithm 1, step 3.
     """
-    errors = {}
-    for name, weight in weights.items():
-        ways = _both_ways(weight, stored[name], fault)
-        if ways is not None:
-            errors[name] = [_read_errors(weight, *way, fault) for way in ways]
-    if not errors:
+    ways = {name: _both_ways(weight, stored[name], fault) for name, weight in weights.items()}
+    differing = {name: both for name, both in ways.items() if both is not None}
+    if not differing:
         return dict.fromkeys(weights)
 
     def deviations(name: str, gradient: torch.Tensor) -> torch.Tensor:
-        return torch.stack([_deviation(gradient, mean, variance) for mean, variance in errors[name]])
+        # Found anew in each pass: words take a fraction of the memory of means and variances.
+        return torch.stack([_deviation(gradient, weights[name], *way, fault) for way in differing[name]])
 
     found = gradient_statistics(
         model,
         batch,
-        {name: weights[name] for name in errors},
+        {name: weights[name] for name in differing},
         deviations,
         passes=passes,
         seed=seed,
@@ -151,22 +149,26 @@ def _both_ways(
     return None if torch.equal(words, corrected_words) and torch.equal(scale, corrected_scale) else ways
 
 
-def _read_errors(
-    weight: torch.Tensor, way: TensorFormat, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean error and variance of each weight when read, float32."""
-    mean = way.read_mean(words, scale, fault) - weight.detach().double()
-    return mean.float(), way.read_variance(words, scale, fault).float()
+def _deviation(
+    gradient: torch.Tensor,
+    weight: torch.Tensor,
+    way: TensorFormat,
+    words: torch.Tensor,
+    scale: torch.Tensor,
+    fault: FaultModel,
+) -> torch.Tensor:
+    """(g . b)**2 + sum of g**2 v for the errors of one way to store a tensor, float64."""
+    found = torch.empty(words.shape, dtype=torch.float32, device=words.device)
 
+    def pieces() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        flat = (torch.split(tensor.reshape(-1), _PIECE) for tensor in (gradient, found))
+        return ((g.double(), number.double()) for g, number in zip(*flat, strict=True))
 
-def _deviation(gradient: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
-    """(g . b)**2 + sum of g**2 v, float64."""
-    flat = (torch.split(tensor.reshape(-1), _PIECE) for tensor in (gradient, mean, variance))
-    parts = [
-        torch.stack((torch.dot(g, b), torch.dot(g.square(), v)))
-        for g, b, v in zip(*((part.double() for part in parts) for parts in flat), strict=True)
-    ]
-    sums = torch.stack(parts).sum(0)
+    way.read_bias(words, scale, weight.detach(), fault, out=found)
+    biases = [torch.dot(g, b) for g, b in pieces()]
+    way.read_variance(words, scale, fault, out=found)
+    variances = [torch.dot(g.square(), v) for g, v in pieces()]
+    sums = torch.stack([torch.stack(both) for both in zip(biases, variances, strict=True)]).sum(0)
     return sums[0].square() + sums[1]
 
 

@@ -1,6 +1,8 @@
 """Gradients of random-sign combinations of all outputs: the passes from which gains and bias effects are found."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -93,6 +95,7 @@ def _made(
     seed: int,
 ) -> dict[str, torch.Tensor]:
     """The statistics of some passes, shape (passes, ...)."""
+    # A tensor that does not act on the output has no gradient.
     sums: dict[str, list[torch.Tensor | float]] = {name: [0.0] * len(numbers) for name in leaves}
     samples = 0
     for start, part in parts:
@@ -101,18 +104,37 @@ def _made(
         for place, number in enumerate(numbers):
             signs = _random_signs(output, seed, number, start)
             keep = place < len(numbers) - 1
-            gradients = torch.autograd.grad(output, list(leaves.values()), signs, retain_graph=keep, allow_unused=True)
-            for (name, own), gradient in zip(sums.items(), gradients, strict=True):
-                # A tensor that does not act on the output has no gradient.
-                if gradient is not None:
-                    own[place] += statistic(name, gradient)
+
+            def add(name: str, leaf: torch.Tensor, place: int = place) -> None:
+                gradient, leaf.grad = leaf.grad, None
+                assert gradient is not None
+                sums[name][place] += statistic(name, gradient)
+
+            with _as_they_come(leaves, add):
+                torch.autograd.backward(output, signs, retain_graph=keep, inputs=list(leaves.values()))
         samples += len(output)
         # The graph goes before the next part builds its own.
-        del output, gradients, gradient
+        del output
     return {
         name: torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in values]).cpu() / samples
         for name, values in sums.items()
     }
+
+
+@contextmanager
+def _as_they_come(leaves: Mapping[str, torch.Tensor], use: Callable[[str, torch.Tensor], None]) -> Iterator[None]:
+    """Hand each leaf over once it has its gradient, so that not all gradients are in memory together."""
+    hooks = [
+        leaf.register_post_accumulate_grad_hook(partial(use, name))  # type: ignore[no-untyped-call]
+        for name, leaf in leaves.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for leaf in leaves.values():
+            leaf.grad = None
 
 
 def _check_output(output: torch.Tensor, part: Batch, parts: Sequence[tuple[int, Batch]]) -> None:
