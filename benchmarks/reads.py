@@ -19,7 +19,7 @@ from qtaml.networks import NETWORKS, Data
 
 READS = (10, 30, 100, 300)
 SAMPLES = (16, 64, 360)
-_PER_EVALUATION = 10
+_PER_EVALUATION = 30
 
 
 class PlainLoop:
