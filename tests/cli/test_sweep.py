@@ -134,9 +134,15 @@ def count(folder):
     return sum(1 for _ in (folder / "measurements").glob("[!.]*.json"))
 
 
-def assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, options, workers):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder for what one process measures that nobody disturbs; tests of the same sweep share it."""
+    return tmp_path_factory.mktemp("whole")
+
+
+def assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, whole, options, workers):
     """Kill a worker, then the driver; go on; compare with one process that nobody disturbed."""
-    file, out, whole = described(), tmp_path / "out", tmp_path / "whole"
+    file, out = described(), tmp_path / "out"
     driver, said = start(file, "--out", out, *options)
     wait_until(lambda: count(out) >= FIRST, driver, said)
     victim = workers(driver)[0]
@@ -166,24 +172,24 @@ def assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_killed_processes_of_this_machine(start, command, described, tmp_path):
+def test_killed_processes_of_this_machine(start, command, described, tmp_path, whole):
     """Two workers, one of them killed, then the driver, whose workers end with it."""
 
     def workers(driver):
         return [pid for pid, command in children(driver.pid).items() if "spawn_main" in command]
 
-    assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, ("--workers", 2), workers)
+    assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, whole, ("--workers", 2), workers)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_killed_processes_of_a_ray_cluster(cluster, start, command, described, tmp_path):
+def test_killed_processes_of_a_ray_cluster(cluster, start, command, described, tmp_path, whole):
     """Three workers, one of them killed, then the driver; the cluster goes on, and leaves no process at its end."""
     address = cluster.stdout.readline().strip()
 
     def workers(driver):
         return [pid for pid, command in children(cluster.pid).items() if command.startswith("ray::_in_ray")]
 
-    assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, ("--ray", address), workers)
+    assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, whole, ("--ray", address), workers)
     left = children(cluster.pid)
     assert left
     cluster.stdin.close()
