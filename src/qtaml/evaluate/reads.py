@@ -82,10 +82,12 @@ def _may_run_beside_itself(memory: Memory, metric: Metric) -> bool:
 def _in_threads(memory: Memory, metric: Metric, seeds: Sequence[int], fault: FaultModel, threads: int) -> Iterator[Any]:
     """What a metric gives for each read, several reads at a time, each in one thread with a model of its own."""
     own = threading.local()
+    # Made here: copying silences a warning of torch, which only one thread at a time can do.
+    models = [memory.copy_of_model() for _ in range(threads)]
 
     def start() -> None:
         torch.set_num_threads(1)
-        own.model = memory.copy_of_model()
+        own.model = models.pop()
 
     def score(seed: int) -> Any:
         return _score(memory, own.model, metric, seed, fault)
