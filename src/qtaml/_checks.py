@@ -70,6 +70,14 @@ def one_of(name: str, value: str, allowed: Collection[str]) -> str:
     return value
 
 
+def confidence(value: float) -> float:
+    """Return the coverage of an interval as a float if it lies between 0 and 1, else raise `ArgumentError`."""
+    number = real("confidence", value)
+    if not 0 < number < 1:
+        raise ArgumentError(f"confidence must lie between 0 and 1, got {number!r}")
+    return number
+
+
 def at_least(name: str, value: float, low: float) -> float:
     """Return `value` as a float if it is finite and at least `low`, else raise `ArgumentError`."""
     number = real(name, value)

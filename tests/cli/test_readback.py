@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from torch.export import Dim
 import qtaml
 from qtaml.export import write_verilog
 from qtaml.faults import Uniform
-from qtaml.memory import StoredTensor, read_artifact, words_as_read
+from qtaml.memory import read_artifact, words_as_read
 from tests.cases import CONVOLUTION
 
 
@@ -139,9 +138,8 @@ def test_an_image_says_where_planes_lie(here, folder):
 def test_a_dump_with_other_errors(here, folder):
     """Every raw bit departs: they were read wrong four times as often."""
     artifact = read_artifact(folder / "stored")
-    words = words_as_read(artifact, seed=0, fault=Uniform(0.4))
-    read = {name: StoredTensor(words[name], tensor.scale) for name, tensor in artifact.tensors.items()}
-    write_verilog(replace(artifact, tensors=read), folder / "worse.mem", word_bits=16)
+    worse = artifact.with_words(words_as_read(artifact, seed=0, fault=Uniform(0.4)))
+    write_verilog(worse, folder / "worse.mem", word_bits=16)
     code, out, _ = here("readback", "stored", "worse.mem", "--json")
     assert code == 0
     result = json.loads(out)

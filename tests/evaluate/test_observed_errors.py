@@ -121,3 +121,9 @@ def test_words_that_do_not_fit_are_refused():
         observed_errors(stored, {"weight": words}, reads=5)
     with pytest.raises(qtaml.ArgumentError, match="confidence must lie between 0 and 1, got 1"):
         observed_errors(stored, {"weight": words}, confidence=1)
+
+
+def test_a_network_without_stored_bits_has_no_rates():
+    """Formats of no bits leave nothing that could be read wrong."""
+    stored = artifact(Uniform(0.1), TensorFormat((Section(10, Format(bits=0, table=(0.0,))),)))
+    assert observed_errors(stored, {"weight": stored.tensors["weight"].words}) == []

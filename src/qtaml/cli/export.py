@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ from qtaml.export import (
     write_state_dict,
     write_verilog,
 )
-from qtaml.memory import Memory, StoredTensor, load, read_artifact, read_manifest, words_as_read
+from qtaml.memory import Memory, load, read_artifact, read_manifest, words_as_read
 from qtaml.model import Batch
 
 
@@ -84,9 +84,7 @@ def _write_state_dict(export: Export) -> list[ImagePlane]:
 def _write_image(write: ImageWriter, export: Export) -> list[ImagePlane]:
     artifact = read_artifact(export.stored)
     if export.seed is not None:
-        words = words_as_read(artifact, seed=export.seed)
-        read = {name: StoredTensor(words[name], tensor.scale) for name, tensor in artifact.tensors.items()}
-        artifact = replace(artifact, tensors=read)
+        artifact = artifact.with_words(words_as_read(artifact, seed=export.seed))
     return write(artifact, export.out, word_bits=export.word_bits)
 
 

@@ -7,17 +7,20 @@ from torch import nn
 
 from qtaml import _files
 from qtaml.cli.inputs import load_model, source_of, stored_spec
-from qtaml.memory import MANIFEST, Memory, load, read_manifest, store
+from qtaml.memory import MANIFEST, Artifact, Memory, attach, read_artifact, read_manifest, store
 from qtaml.planning import Plan
 
 
-def load_stored(stored: Path, model: str | None, weights: Path | None) -> tuple[Memory, nn.Module, str]:
+def load_stored(
+    stored: Path, model: str | None, weights: Path | None, artifact: Artifact | None = None
+) -> tuple[Memory, nn.Module, str]:
     """A stored network, the network that it was made from, and how the command line names that.
 
     Args:
         stored: the folder of the stored network.
         model: the network, if it is named.
         weights: a `.safetensors` file with its state dict; where it lay when the network was stored if not given.
+        artifact: what the folder holds, where it was read already.
 
     Raises:
         StoredFileError: if a file is missing, damaged or foreign.
@@ -29,7 +32,7 @@ def load_stored(stored: Path, model: str | None, weights: Path | None) -> tuple[
     if weights is None and Path(manifest.weights).is_file():
         weights = Path(manifest.weights)
     network = load_model(spec, weights)
-    return load(stored, network), network, spec
+    return attach(artifact or read_artifact(stored), network), network, spec
 
 
 def check_out(out: Path) -> None:

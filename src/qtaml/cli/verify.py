@@ -18,10 +18,10 @@ def verify_command(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every checksum, and rebuild the stored bits from the original weights and the plan."""
-    read_artifact(stored)
+    artifact = read_artifact(stored)
     if not as_json:
         typer.echo(f"{stored}: every checksum is right")
-    memory, network, spec = load_stored(stored, model, weights)
+    memory, network, spec = load_stored(stored, model, weights, artifact)
     found = differences(memory, network)
     storages = [entry.storage for entry in memory.plan.tensors]
     bits = sum(section.weights * section.format.bits for storage in storages for section in storage.sections)

@@ -123,9 +123,7 @@ def evaluate(
         (True, 'reads')
     """
     trials, seed = _checks.integer("trials", trials, 2), _checks.integer("seed", seed, 0)
-    confidence = _checks.real("confidence", confidence)
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    confidence = _checks.confidence(confidence)
     if stop_width is not None:
         stop_width = _checks.positive("stop_width", stop_width)
     fault = given(None, memory.plan.fault if fault is None else fault)
@@ -173,7 +171,7 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
         confidence: coverage of the interval, in (0, 1).
 
     Raises:
-        ArgumentError: if the metric gives no finite numbers, or fewer than two.
+        ArgumentError: if the metric gives no finite numbers, or fewer than two, or `confidence` is out of its range.
 
     Example:
         >>> from qtaml.evaluate.metrics import Accuracy
@@ -183,7 +181,7 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
     scores, proportion = _checked(metric, metric.scores(model), 0)
     if len(scores) < 2:
         raise ArgumentError(f"metric must score at least 2 samples, got {len(scores)}")
-    return samples_interval(scores, confidence, proportion=proportion)
+    return samples_interval(scores, _checks.confidence(confidence), proportion=proportion)
 
 
 def _checked(metric: Metric, value: Any, trial: int) -> tuple[NDArray[np.float64], bool]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml._random import child_seed
-from qtaml.errors import ArgumentError
 from qtaml.evaluate.intervals import binomial_interval
 from qtaml.faults import WordLaw
 from qtaml.formats import BlockCode, Protection, words_at
@@ -99,9 +98,10 @@ def observed_errors(
     for entry in stored.plan.tensors:
         check_words(entry, words.get(entry.name))
     reads = _checks.integer("reads", reads, 19)
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    confidence = _checks.confidence(confidence)
     positions, totals, expected = _positions(stored)
+    if not positions:
+        return []
     wrong = _wrong(stored, words, positions)
     drawn = np.stack(
         [

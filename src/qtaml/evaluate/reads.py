@@ -69,14 +69,17 @@ def _score(memory: Memory, model: nn.Module, metric: Metric, seed: int, fault: F
     return metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
 
 
+def _on_cpu(memory: Memory) -> bool:
+    return all(tensor.words.device.type == "cpu" for tensor in memory.tensors.values())
+
+
 def _may_run_beside_itself(memory: Memory, metric: Metric) -> bool:
     """Whether reads may be measured in several threads: metrics of ours, and networks small enough to have copies of.
 
     The operators of small networks gain little from more threads each; of large ones they gain as much.
     """
-    on_cpu = all(tensor.words.device.type == "cpu" for tensor in memory.tensors.values())
     ours = isinstance(metric, SampleMetric) and type(metric).__module__.startswith("qtaml.")
-    return on_cpu and ours and memory.plan.weights <= _MOST_WEIGHTS_OF_A_COPY
+    return _on_cpu(memory) and ours and memory.plan.weights <= _MOST_WEIGHTS_OF_A_COPY
 
 
 def _in_threads(memory: Memory, metric: Metric, seeds: Sequence[int], fault: FaultModel, threads: int) -> Iterator[Any]:
@@ -114,7 +117,7 @@ def _reads_at_once(memory: Memory, metric: Metric) -> int:
         return 1
     samples = max(len(tensor) for batch in metric.batches for tensor in tensors_of(batch))
     work = samples * sum(tensor.words.numel() for tensor in memory.tensors.values())
-    if all(tensor.words.device.type == "cpu" for tensor in memory.tensors.values()):
+    if _on_cpu(memory):
         return _MOST_AT_ONCE if work <= _CPU_WORK else 1
     return max(min(_MOST_AT_ONCE, _GPU_WORK // work), 1)
 

@@ -1,7 +1,15 @@
 """A model stored under a plan; reading it with errors; saving and loading."""
 
-from qtaml.memory.artifact import MANIFEST, Artifact, Manifest, StoredTensor, read_artifact, read_manifest
-from qtaml.memory.memory import Memory, check_words, load, store, words_as_read
+from qtaml.memory.artifact import (
+    MANIFEST,
+    Artifact,
+    Manifest,
+    StoredTensor,
+    check_words,
+    read_artifact,
+    read_manifest,
+)
+from qtaml.memory.memory import Memory, attach, load, store, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
 from qtaml.memory.verify import Difference, differences
 
@@ -13,6 +21,7 @@ __all__ = [
     "Memory",
     "Region",
     "StoredTensor",
+    "attach",
     "check_words",
     "differences",
     "load",

@@ -1,8 +1,8 @@
 """A memory on disk: bit planes, scales, readout tables and the rest as safetensors, plan and map as JSON, checksums."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 
 from qtaml import _files
-from qtaml.errors import ModelError, StoredFileError
+from qtaml.errors import ArgumentError, ModelError, StoredFileError
+from qtaml.formats import label_dtype
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
 from qtaml.planning import Plan, Setting, TensorPlan
@@ -51,6 +52,30 @@ class Artifact:
     plan: Plan
     tensors: dict[str, StoredTensor]
     rest: dict[str, torch.Tensor]
+
+    def with_words(self, words: Mapping[str, torch.Tensor]) -> "Artifact":
+        """This network with other stored words; as `Memory.with_words`."""
+        tensors = {}
+        for entry in self.plan.tensors:
+            stored = self.tensors[entry.name]
+            new = check_words(entry, words.get(entry.name)).to(stored.words.device)
+            tensors[entry.name] = StoredTensor(new, stored.scale)
+        return replace(self, tensors=tensors)
+
+
+def check_words(entry: TensorPlan, words: torch.Tensor | None) -> torch.Tensor:
+    """Check that words are there and fit a tensor of a plan.
+
+    Raises:
+        ArgumentError: if not.
+    """
+    expected = label_dtype(entry.storage.bits)
+    if words is None or (words.shape, words.dtype) != (entry.shape, expected):
+        got = "none" if words is None else f"{words.dtype} of shape {tuple(words.shape)}"
+        raise ArgumentError(f"words of {entry.name!r} must be {expected} of shape {entry.shape}, got {got}")
+    if not entry.storage.holds(words):
+        raise ArgumentError(f"words of {entry.name!r} must be labels of their formats")
+    return words
 
 
 @dataclass(frozen=True)

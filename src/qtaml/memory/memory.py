@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from qtaml._random import child_seed
-from qtaml.errors import ArgumentError, ModelError
+from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
-from qtaml.formats import label_dtype
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.model import check_storable, named_tensors
 from qtaml.planning import Plan, TensorPlan
@@ -113,12 +112,7 @@ class Memory:
         Raises:
             ArgumentError: if a tensor is missing, or its words do not fit.
         """
-        tensors = {}
-        for entry in self.plan.tensors:
-            before = self.tensors[entry.name]
-            new = check_words(entry, words.get(entry.name))
-            tensors[entry.name] = StoredTensor(new.to(before.words.device), before.scale)
-        return Memory(Artifact(self.plan, tensors, self.rest), self._pattern)
+        return Memory(self.artifact.with_words(words), self._pattern)
 
     def _read(self, entry: TensorPlan, out: torch.Tensor, seed: int | None, fault: FaultModel | None) -> torch.Tensor:
         stored = self.tensors[entry.name]
@@ -190,10 +184,22 @@ def load(path: str | Path, model: nn.Module) -> Memory:
         StoredFileError: if a file is missing, damaged, or not of a qtaml memory.
         ModelError: if the model has other tensors than the one stored, or is on the device "meta".
     """
+    return attach(read_artifact(path), model)
+
+
+def attach(artifact: Artifact, model: nn.Module) -> Memory:
+    """The memory of a stored network that was read from a directory.
+
+    Args:
+        artifact: what `read_artifact` returned.
+        model: as for `load`.
+
+    Raises:
+        ModelError: as `load`.
+    """
     for name, tensor in named_tensors(model).items():
         if tensor.is_meta:
             raise ModelError(f"tensor {name!r} of the model is on device meta, where nothing can be read into it")
-    artifact = read_artifact(path)
     check_same_tensors(artifact, model)
     device = {name: tensor.device for name, tensor in named_tensors(model).items()}
     tensors = {
@@ -221,21 +227,6 @@ def words_as_read(artifact: Artifact, *, seed: int, fault: FaultModel | None = N
 
 def _corrupted(entry: TensorPlan, words: torch.Tensor, seed: int, fault: FaultModel) -> torch.Tensor:
     return entry.storage.corrupt(words, fault, seed=child_seed(seed, "read", entry.name), place=entry.name)
-
-
-def check_words(entry: TensorPlan, words: torch.Tensor | None) -> torch.Tensor:
-    """Check that words are there and fit a tensor of a plan.
-
-    Raises:
-        ArgumentError: if not.
-    """
-    expected = label_dtype(entry.storage.bits)
-    if words is None or (words.shape, words.dtype) != (entry.shape, expected):
-        got = "none" if words is None else f"{words.dtype} of shape {tuple(words.shape)}"
-        raise ArgumentError(f"words of {entry.name!r} must be {expected} of shape {entry.shape}, got {got}")
-    if not entry.storage.holds(words):
-        raise ArgumentError(f"words of {entry.name!r} must be labels of their formats")
-    return words
 
 
 def _dtype(entry: TensorPlan) -> torch.dtype:
