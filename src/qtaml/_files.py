@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,11 @@ def versions() -> dict[str, str]:
         >>> sorted(versions())
         ['numpy', 'python', 'qtaml', 'scipy', 'torch']
     """
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("qtaml", "torch", "numpy", "scipy")}
     return {**packages, "python": platform.python_version()}
 

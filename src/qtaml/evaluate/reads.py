@@ -1,9 +1,10 @@
 """A metric on one read of a memory after the other, or on several in one forward pass where that is faster."""
 
 import threading
+import time
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -17,10 +18,12 @@ from qtaml.memory import Memory
 from qtaml.model import Batch, evaluation_mode, outputs
 
 _MOST_AT_ONCE = 32
-_CPU_WORK = 1 << 20
+_CPU_WORK = 1 << 21
 """Weights x samples of a forward pass up to which calls of the operators take longer than what they compute."""
 _GPU_WORK = 1 << 28
 _MOST_WEIGHTS_OF_A_COPY = 1 << 24
+_SECONDS_OF_A_PART = 0.02
+"""Time of the reads that a thread makes before it hands over their scores."""
 _TOLERANCE = 1e-3
 """Relative difference of outputs, far above float rounding and far below what wrong weights do."""
 
@@ -43,12 +46,16 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
     Yields:
         Scores of each sample, or whatever another callable returns, in the order of the seeds.
     """
-    model = memory.copy_of_model()
-    at_once = _reads_at_once(memory, metric)
-    done = 0
+    if not _is_ours(metric):
+        model = memory.copy_of_model()
+        for seed in seeds:
+            memory.read_into(model, seed=seed, fault=fault)
+            yield metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
+        return
+    done, at_once = 0, _reads_at_once(memory, metric)
     # A class derived from Accuracy may score otherwise.
     if type(metric) is Accuracy and at_once > 1:
-        memory.read_into(model, seed=seeds[0], fault=fault)
+        model = memory.model(seed=seeds[0], fault=fault)
         for start in range(0, len(seeds), at_once):
             together = _outputs_of_reads(memory, model, metric.batches, seeds[start : start + at_once], fault)
             if together is None or (start == 0 and not _agree(together[0], _outputs(model, metric.batches))):
@@ -56,55 +63,63 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
             for scores in metric.of_outputs(together):
                 yield scores
                 done += 1
-    threads = torch.get_num_threads() if _may_run_beside_itself(memory, metric) else 1
-    if threads > 1 and len(seeds) - done > 1:
-        yield from _in_threads(memory, metric, seeds[done:], fault, threads)
-        return
-    for seed in seeds[done:]:
-        yield _score(memory, model, metric, seed, fault)
+    left = seeds[done:]
+    threads = torch.get_num_threads()
+    # The operators of small networks gain little from more threads each; of large ones they gain as much.
+    beside = _on_cpu(memory) and memory.plan.weights <= _MOST_WEIGHTS_OF_A_COPY
+    if beside and min(threads, len(left)) > 1:
+        yield from _in_threads([_scorer(memory, metric, fault) for _ in range(threads)], left)
+    elif left:
+        yield from map(_scorer(memory, metric, fault), left)
 
 
-def _score(memory: Memory, model: nn.Module, metric: Metric, seed: int, fault: FaultModel) -> Any:
-    memory.read_into(model, seed=seed, fault=fault)
-    return metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
+def _is_ours(metric: Metric) -> bool:
+    """Whether a metric is known to leave the network that it measures as it is, and not to mind threads."""
+    return isinstance(metric, SampleMetric) and type(metric).__module__.startswith("qtaml.")
+
+
+def _scorer(memory: Memory, metric: SampleMetric, fault: FaultModel) -> Callable[[int], torch.Tensor]:
+    """The scores of a read, by its seed, with a copy of the model of its own."""
+    model = memory.copy_of_model()
+    read = memory.reader(model, fault=fault)
+
+    def score(seed: int) -> torch.Tensor:
+        read(seed)
+        return metric.scores(model)
+
+    return score
 
 
 def _on_cpu(memory: Memory) -> bool:
     return all(tensor.words.device.type == "cpu" for tensor in memory.tensors.values())
 
 
-def _may_run_beside_itself(memory: Memory, metric: Metric) -> bool:
-    """Whether reads may be measured in several threads: metrics of ours, and networks small enough to have copies of.
-
-    The operators of small networks gain little from more threads each; of large ones they gain as much.
-    """
-    ours = isinstance(metric, SampleMetric) and type(metric).__module__.startswith("qtaml.")
-    return _on_cpu(memory) and ours and memory.plan.weights <= _MOST_WEIGHTS_OF_A_COPY
-
-
-def _in_threads(memory: Memory, metric: Metric, seeds: Sequence[int], fault: FaultModel, threads: int) -> Iterator[Any]:
-    """What a metric gives for each read, several reads at a time, each in one thread with a model of its own."""
+def _in_threads(scorers: list[Callable[[int], torch.Tensor]], seeds: Sequence[int]) -> Iterator[torch.Tensor]:
+    """The scores of each read, several reads at a time, each scorer in a thread of its own."""
     own = threading.local()
-    # Made here: copying silences a warning of torch, which only one thread at a time can do.
-    models = [memory.copy_of_model() for _ in range(threads)]
+    threads = len(scorers)
 
     def start() -> None:
         torch.set_num_threads(1)
-        own.model = models.pop()
+        own.score = scorers.pop()
 
-    def score(seed: int) -> Any:
-        return _score(memory, own.model, metric, seed, fault)
+    def run(part: Sequence[int]) -> tuple[list[torch.Tensor], float]:
+        begun = time.perf_counter()
+        return [own.score(seed) for seed in part], time.perf_counter() - begun
 
     pool = ThreadPoolExecutor(threads, initializer=start)
     try:
-        running: deque[Future[Any]] = deque()
-        for seed in seeds:
+        running: deque[Future[tuple[list[torch.Tensor], float]]] = deque()
+        given, part = 0, 1
+        while running or given < len(seeds):
             # No further ahead than keeps all busy, for the caller may stop early.
-            if len(running) > threads:
-                yield running.popleft().result()
-            running.append(pool.submit(score, seed))
-        while running:
-            yield running.popleft().result()
+            while given < len(seeds) and len(running) <= threads:
+                running.append(pool.submit(run, seeds[given : given + part]))
+                given += part
+            scores, seconds = running.popleft().result()
+            # Threads that meet for each of many short reads would mostly wait for each other.
+            part = max(int(_SECONDS_OF_A_PART * len(scores) / seconds), 1)
+            yield from scores
     finally:
         pool.shutdown(cancel_futures=True)
         # What a thread sets for itself is also what threads made later begin with.
@@ -126,8 +141,7 @@ def _outputs_of_reads(
     memory: Memory, model: nn.Module, batches: Sequence[Batch], seeds: Sequence[int], fault: FaultModel
 ) -> torch.Tensor | None:
     """Outputs of each read, shape (reads, samples, outputs), or None if torch cannot batch the network."""
-    reads = [dict(memory.read(seed=seed, fault=fault)) for seed in seeds]
-    together = {name: torch.stack([read[name] for read in reads]) for name in reads[0]}
+    together = memory.read_together(seeds, fault=fault)
     try:
         with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings():
             # Operators without a batching rule are slow, and torch says so.

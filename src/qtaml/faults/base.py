@@ -1,7 +1,7 @@
 """What a fault model is: how often each stored bit is read wrong, and words as they are read."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -135,6 +135,10 @@ class FaultModel(ABC):
         Raises:
             ArgumentError: if the words have another dtype, or the model another number of bits.
         """
+
+    def reader(self, words: torch.Tensor, *, bits: int = 8, place: str = "") -> Callable[[int], torch.Tensor]:
+        """What `corrupt` returns for these words, by the seed, for thousands of reads; arguments and errors as there."""
+        return lambda seed: self.corrupt(words, bits=bits, seed=seed, place=place)
 
 
 class AllBitsAlike(FaultModel):

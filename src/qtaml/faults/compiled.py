@@ -321,3 +321,12 @@ def transition_blocks(
                         label = np.uint64(labels[cell, stored, place])
                     read |= label << np.uint64(shifts[cell])
                 after[lane] = read
+
+
+@_compiled
+def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> None:
+    """Entries of a table for the words of some runs; they may be numbers of any dtype of that size, bit for bit."""
+    for run in range(starts.size):
+        before, after = words[starts[run] : stops[run]], values[starts[run] : stops[run]]
+        for i in range(before.size):
+            after[i] = table[before[i]]

@@ -1,7 +1,7 @@
 """Fault models whose bit errors are independent of each other."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +10,7 @@ import torch
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
-from qtaml.faults.sampler import flip_asymmetric
+from qtaml.faults.sampler import flip_asymmetric, flipper
 
 _ALMOST_HALF = math.nextafter(0.5, 0.0)
 
@@ -71,6 +71,11 @@ class PerBit(FaultModel):
         """Words as read once; see `FaultModel.corrupt`."""
         check_bits(bits, len(self.p01))
         return flip_asymmetric(words, self.p01, self.p10, seed=seed, in_place=in_place)
+
+    def reader(self, words: torch.Tensor, *, bits: int = 8, place: str = "") -> Callable[[int], torch.Tensor]:
+        """Reads of the same words; see `FaultModel.reader`."""
+        check_bits(bits, len(self.p01))
+        return flipper(words, self.p01, self.p10)
 
 
 @dataclass(frozen=True)

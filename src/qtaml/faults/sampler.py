@@ -10,7 +10,7 @@ Triton cannot be imported, PyTorch.
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -26,6 +26,8 @@ from qtaml.faults.digits import draw_mask
 from qtaml.faults.recipe import BLOCK, StaticRecipe, TransitionRecipe, flip_recipe
 
 _FEWEST_BLOCKS_OF_A_THREAD = 8
+_FLIPS = "error mask"
+"""What the streams of independent errors are named after."""
 
 
 def word_dtype(bits: int) -> torch.dtype:
@@ -138,7 +140,29 @@ def flip_asymmetric(
     if words.device.type != "cpu":
         return _read_elsewhere(words, rising, falling, seed, in_place)
     recipe = flip_recipe(rising, falling)
-    return _read(words, in_place, kernels().flip_blocks, _key(seed, "error mask"), *recipe)
+    return _read(words, in_place, kernels().flip_blocks, _key(seed, _FLIPS), *recipe)
+
+
+def flipper(words: torch.Tensor, p01: Sequence[float], p10: Sequence[float]) -> Callable[[int], torch.Tensor]:
+    """What `flip_asymmetric` gives for the same words, by the seed: of few words, it takes a third of the time.
+
+    Example:
+        >>> flipper(torch.tensor([0, 3], dtype=torch.uint8), [0.0, 0.0], [1.0, 0.0])(0)
+        tensor([0, 2], dtype=torch.uint8)
+    """
+    check_words(words, len(p01))
+    rising, falling = _rates(p01), _rates(p10)
+    if words.device.type != "cpu" or not words.numel() or not any((*rising, *falling)):
+        return lambda seed: flip_asymmetric(words, rising, falling, seed=seed)
+    before, recipe, kernel = _as_bytes(words.contiguous()), flip_recipe(rising, falling), kernels().flip_blocks
+    of_word = np.uint8 if recipe.element == 1 else np.uint16
+
+    def read(seed: int) -> torch.Tensor:
+        after = np.empty_like(before)
+        _share(kernel, before, after, _key(seed, _FLIPS), *recipe)
+        return torch.from_numpy(after.view(of_word).reshape(words.shape))
+
+    return read
 
 
 def read_static(
@@ -204,25 +228,32 @@ def fused_kernel(device: str) -> ModuleType | None:
 def _read(
     words: torch.Tensor, in_place: bool, kernel: Callable[..., None], *arguments: Any, as_bytes: bool = True
 ) -> torch.Tensor:
-    """Words as a kernel reads them, its blocks shared among as many threads as torch uses."""
+    """Words as a kernel reads them."""
     source = words.contiguous()
     target = source if in_place else torch.empty_like(source)
-    before, after = (part.reshape(-1).numpy() for part in (source, target))
-    if as_bytes:
-        before, after = before.view(np.uint8), after.view(np.uint8)
+    before, after = (_as_bytes(part) if as_bytes else part.reshape(-1).numpy() for part in (source, target))
+    _share(kernel, before, after, *arguments)
+    return words.copy_(target) if in_place and target is not words else target
+
+
+def _as_bytes(words: torch.Tensor) -> NDArray[np.uint8]:
+    return words.reshape(-1).numpy().view(np.uint8)
+
+
+def _share(kernel: Callable[..., None], before: NDArray[Any], after: NDArray[Any], *arguments: Any) -> None:
+    """Call a kernel on all blocks, shared among as many threads as torch uses."""
     blocks = -(-before.size // BLOCK)
     threads = min(torch.get_num_threads(), blocks // _FEWEST_BLOCKS_OF_A_THREAD)
     if threads <= 1:
         kernel(before, after, 0, blocks, *arguments)
-    else:
-        borders = [blocks * i // threads for i in range(threads + 1)]
-        own, *others = pairwise(borders)
-        with ThreadPoolExecutor(threads - 1) as pool:
-            spans = [pool.submit(kernel, before, after, *span, *arguments) for span in others]
-            kernel(before, after, *own, *arguments)
-            for span in spans:
-                span.result()
-    return words.copy_(target) if in_place and target is not words else target
+        return
+    borders = [blocks * i // threads for i in range(threads + 1)]
+    own, *others = pairwise(borders)
+    with ThreadPoolExecutor(threads - 1) as pool:
+        spans = [pool.submit(kernel, before, after, *span, *arguments) for span in others]
+        kernel(before, after, *own, *arguments)
+        for span in spans:
+            span.result()
 
 
 def _read_elsewhere(
@@ -245,6 +276,12 @@ def _read_elsewhere(
 
 
 def _rates(probabilities: Sequence[float]) -> tuple[float, ...]:
+    return _checked_rates(tuple(probabilities))
+
+
+# Networks are read thousands of times at the same rates.
+@lru_cache(maxsize=1024)
+def _checked_rates(probabilities: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(_checks.probability(f"probabilities[{i}]", p) for i, p in enumerate(probabilities))
 
 

@@ -256,3 +256,10 @@ def _uniform(key: Lanes, index: Ints) -> Floats:
         if rounds == 0:
             x ^= key[1]
     return np.asarray((x >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> None:
+    """As `compiled.look_up`."""
+    for start, stop in zip(starts, stops, strict=True):
+        # A mode other than "raise" writes straight into `values`; no word lies outside the table.
+        np.take(table, words[start:stop], out=values[start:stop], mode="clip")

@@ -28,6 +28,7 @@ from qtaml.formats.tensor_format import (
     Step,
     TensorFormat,
 )
+from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Section",
     "Step",
     "TensorFormat",
+    "TensorReader",
     "assess",
     "central_moments",
     "error_moments",

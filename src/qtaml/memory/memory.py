@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from qtaml._random import child_seed
 from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
+from qtaml.formats import TensorReader
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.model import check_storable, named_tensors
 from qtaml.planning import Plan, TensorPlan
@@ -47,8 +48,20 @@ class Memory:
             Name of each tensor and what is read, in the dtype of the model.
         """
         for entry in self.plan.tensors:
-            new = torch.empty(entry.shape, dtype=_dtype(entry), device=self.tensors[entry.name].words.device)
-            yield entry.name, self._read(entry, new, seed, fault)
+            new = self._new(entry)
+            self._reader(entry, fault).into(new)(_seed_of_tensor(seed, entry.name))
+            yield entry.name, new
+
+    def read_together(self, seeds: Sequence[int], *, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
+        """Several reads of every stored tensor, in one tensor whose first dimension counts them; as `read`."""
+        reads = {}
+        for entry in self.plan.tensors:
+            kind = self._kind(entry)
+            reads[entry.name] = torch.empty((len(seeds), *entry.shape), dtype=kind[0], device=kind[1])
+            read = self._reader(entry, fault)
+            for seed, out in zip(seeds, reads[entry.name], strict=True):
+                read.into(out)(_seed_of_tensor(seed, entry.name))
+        return reads
 
     def state_dict(self, *, seed: int | None, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
         """State dict of the network as read once, in the order of the model; arguments as for `read`."""
@@ -85,23 +98,44 @@ class Memory:
             seed: as for `read`.
             fault: as for `read`.
         """
+        self.reader(model, fault=fault)(seed)
+
+    def reader(self, model: nn.Module, *, fault: FaultModel | None = None) -> Callable[[int | None], None]:
+        """What reads into a copy of the model again and again: `read_into` without what is the same for every read.
+
+        Args:
+            model: what `copy_of_model` returned, set to evaluation mode here. It has to keep its tensors while it is
+                read into.
+            fault: as for `read`.
+
+        Returns:
+            A function of the seed of a read.
+        """
         targets = named_tensors(model)
-        with torch.no_grad():
-            for name, tensor in self.rest.items():
-                targets[name].copy_(tensor)
-            for entry in self.plan.tensors:
-                target, device = targets[entry.name], self.tensors[entry.name].words.device
-                if target.is_contiguous() and (target.dtype, target.device) == (_dtype(entry), device):
-                    self._read(entry, target, seed, fault)
-                else:
-                    new = torch.empty(entry.shape, dtype=_dtype(entry), device=device)
-                    target.copy_(self._read(entry, new, seed, fault))
-                # The pattern of a loaded memory may not tie what was tied when it was stored.
-                for name in entry.aliases:
-                    if targets[name] is not target:
-                        targets[name].copy_(target)
+        kept = [(targets[name], tensor) for name, tensor in self.rest.items()]
+        reads: list[tuple[str, Callable[[int | None], None]]] = []
+        copied = []
+        for entry in self.plan.tensors:
+            target = into = targets[entry.name]
+            if not target.is_contiguous() or (target.dtype, target.device) != self._kind(entry):
+                into = self._new(entry)
+                copied.append((target, into))
+            reads.append((entry.name, self._reader(entry, fault).into(into.detach())))
+            # The pattern of a loaded memory may not tie what was tied when it was stored.
+            copied += [(targets[name], into) for name in entry.aliases if targets[name] is not target]
         for module in model.modules():
             module.training = False
+
+        def read(seed: int | None) -> None:
+            with torch.no_grad():
+                for target, tensor in kept:
+                    target.copy_(tensor)
+                for name, read_tensor in reads:
+                    read_tensor(_seed_of_tensor(seed, name))
+                for target, tensor in copied:
+                    target.copy_(tensor)
+
+        return read
 
     def with_words(self, words: Mapping[str, torch.Tensor]) -> "Memory":
         """This memory with other stored words, such as those that a piece of hardware has given back.
@@ -114,12 +148,16 @@ class Memory:
         """
         return Memory(self.artifact.with_words(words), self._pattern)
 
-    def _read(self, entry: TensorPlan, out: torch.Tensor, seed: int | None, fault: FaultModel | None) -> torch.Tensor:
-        stored = self.tensors[entry.name]
-        if seed is None:
-            return entry.storage.decode(stored.words, stored.scale, out=out)
-        words = _corrupted(entry, stored.words, seed, fault or self.plan.fault)
-        return entry.storage.decode(words, stored.scale, out=out)
+    def _new(self, entry: TensorPlan) -> torch.Tensor:
+        dtype, device = self._kind(entry)
+        return torch.empty(entry.shape, dtype=dtype, device=device)
+
+    def _kind(self, entry: TensorPlan) -> tuple[torch.dtype, torch.device]:
+        return getattr(torch, entry.dtype), self.tensors[entry.name].words.device
+
+    def _reader(self, entry: TensorPlan, fault: FaultModel | None) -> TensorReader:
+        stored, fault, dtype = self.tensors[entry.name], fault or self.plan.fault, self._kind(entry)[0]
+        return TensorReader(entry.storage, stored.words, stored.scale, fault, place=entry.name, dtype=dtype)
 
     def save(self, path: str | Path, *, source: str = "", weights: str = "") -> None:
         """Write the memory to a directory, all at once; `qtaml.load` reads it.
@@ -220,18 +258,18 @@ def words_as_read(artifact: Artifact, *, seed: int, fault: FaultModel | None = N
     """
     plan = artifact.plan
     return {
-        entry.name: _corrupted(entry, artifact.tensors[entry.name].words, seed, fault or plan.fault)
+        entry.name: entry.storage.corrupt(
+            artifact.tensors[entry.name].words,
+            fault or plan.fault,
+            seed=child_seed(seed, "read", entry.name),
+            place=entry.name,
+        )
         for entry in plan.tensors
     }
 
 
-def _corrupted(entry: TensorPlan, words: torch.Tensor, seed: int, fault: FaultModel) -> torch.Tensor:
-    return entry.storage.corrupt(words, fault, seed=child_seed(seed, "read", entry.name), place=entry.name)
-
-
-def _dtype(entry: TensorPlan) -> torch.dtype:
-    dtype: torch.dtype = getattr(torch, entry.dtype)
-    return dtype
+def _seed_of_tensor(seed: int | None, name: str) -> int | None:
+    return None if seed is None else child_seed(seed, "read", name)
 
 
 def _rest_names(plan: Plan, model: nn.Module) -> list[str]:

@@ -68,11 +68,13 @@ def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Te
         raise ModelError(
             "the model must be an ordinary or exported module; scripted ones cannot be called with other weights"
         )
-    parameters = {id(parameter) for parameter in model.parameters()}
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if id(buffer) not in parameters}
     args, kwargs = arguments(batch, model)
     try:
-        output = torch.func.functional_call(model, buffers | _with_aliases(model, tensors or {}), args, kwargs)
+        with _copied_buffers(model):
+            if tensors:
+                output = torch.func.functional_call(model, _with_aliases(model, tensors), args, kwargs)
+            else:
+                output = model(*args, **kwargs)
     except Exception as error:
         hint = ""
         if "Guard failed" in str(error):
@@ -86,10 +88,25 @@ def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Te
     return tensor
 
 
+@contextmanager
+def _copied_buffers(model: nn.Module) -> Iterator[None]:
+    """Copies of all buffers inside the block, for a forward pass that writes to them; the model's own afterwards."""
+    own = [(module._buffers, dict(module._buffers)) for module in model.modules() if module._buffers]
+    tied: dict[int, torch.Tensor] = {}
+    try:
+        for current, before in own:
+            for name, buffer in before.items():
+                if buffer is not None and not isinstance(buffer, nn.Parameter):
+                    current[name] = tied.setdefault(id(buffer), buffer.clone())
+        yield
+    finally:
+        for current, before in own:
+            current.clear()
+            current.update(before)
+
+
 def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The replaced tensors under every name of the tensor that each replaces."""
-    if not tensors:
-        return {}
     others = aliases(model, list(tensors))
     return {alias: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}
 

@@ -1,0 +1,108 @@
+"""Reading one stored tensor thousands of times."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qtaml.faults import FaultModel
+from qtaml.faults.sampler import kernels
+from qtaml.formats.format import label_dtype
+from qtaml.formats.tensor_format import TensorFormat
+
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class _Part(NamedTuple):
+    """What every read of the weights of one format needs.
+
+    Attributes:
+        read: gives all words of the tensor, also those of other formats, as read, by the seed: errors do not depend on
+            where a tensor is cut. None where there is nothing to fail.
+        table: the value of each label, as integers of the same bits.
+        starts: where the runs of its weights start.
+        stops: where they stop.
+    """
+
+    read: Callable[[int], torch.Tensor] | None
+    table: NDArray[np.signedinteger]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+
+
+class TensorReader:
+    """Reads a stored tensor as `TensorFormat.read` does, to the bit; what all reads share is worked out once.
+
+    Args:
+        storage: how the tensor is stored.
+        words: its stored words, each a label of its format.
+        scale: its scale.
+        fault: how the memory fails.
+        place: name of the tensor; see `FaultModel.corrupt`.
+        dtype: floating dtype of what is read.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> from qtaml.formats import Format, Section
+        >>> storage = TensorFormat((Section(3, Format()),))
+        >>> words, scale = storage.encode(torch.tensor([1.0, -1.0, 0.0]), Uniform(0.0))
+        >>> out = torch.empty(3, dtype=torch.float64)
+        >>> read = TensorReader(storage, words, scale, Uniform(0.1), dtype=torch.float64).into(out)
+        >>> read(0)
+        >>> torch.equal(out, storage.read(words, scale, Uniform(0.1), seed=0))
+        True
+    """
+
+    def __init__(
+        self,
+        storage: TensorFormat,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        fault: FaultModel,
+        *,
+        place: str = "",
+        dtype: torch.dtype,
+    ) -> None:
+        self._storage, self._words, self._scale, self._fault, self._place = storage, words, scale, fault, place
+        self._integers = _INTEGERS[dtype.itemsize]
+        self._parts: list[_Part] = []
+        # Elsewhere, and with a scale for each row, there is more to a read than a table.
+        if words.device.type == "cpu" and scale.ndim == 0:
+            for fmt, spans in storage.spans_of_formats:
+                values = torch.from_numpy(fmt.readout()) * (scale * storage.readout_gain)
+                table = values.to(dtype).view(self._integers).numpy()
+                read = None
+                if fmt.bits:
+                    labels = words.reshape(-1).to(label_dtype(fmt.bits))
+                    read = fault.behind(fmt.protections).reader(labels, bits=fmt.bits, place=place)
+                starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
+                self._parts.append(_Part(read, table, starts, stops))
+
+    def into(self, out: torch.Tensor) -> Callable[[int | None], None]:
+        """What overwrites a tensor with the weights as read.
+
+        Args:
+            out: contiguous, of the shape of the words and the dtype of this reader, on the device of the words.
+
+        Returns:
+            A function of a seed; the same seed gives the same errors, None gives none.
+        """
+        if not self._parts:
+            return lambda seed: self._read(out, seed)
+        values, look_up = out.view(-1).view(self._integers).numpy(), kernels().look_up
+        stored = self._words.reshape(-1)
+
+        def read(seed: int | None) -> None:
+            for read_words, table, starts, stops in self._parts:
+                words = stored if seed is None or read_words is None else read_words(seed)
+                look_up(words.numpy(), table, values, starts, stops)
+
+        return read
+
+    def _read(self, out: torch.Tensor, seed: int | None) -> None:
+        words = self._words
+        if seed is not None:
+            words = self._storage.corrupt(words, self._fault, seed=seed, place=self._place)
+        self._storage.decode(words, self._scale, out=out)
