@@ -339,3 +339,18 @@ def test_multi_level_cells_of_the_device_have_its_moments():
     expected_mean, expected_variance = cell.word_moments(45.0, 8)
     assert mean - np.arange(256) == pytest.approx(expected_mean, abs=1e-10)
     assert variance == pytest.approx(expected_variance, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("bits", [4, 12])
+def test_a_reader_gives_what_a_read_gives(model, bits):
+    """The same words for the same seed, of any layout; what it was made from may be used again."""
+    if not model.holds(bits):
+        pytest.skip("words of another size")
+    words = torch.arange(3 * 700).remainder(2**bits).to(word_dtype(bits)).reshape(3, 700)
+    for layout in (words, words.T, words[:, :0]):
+        before = layout.clone()
+        seen = model.behind((Raw(),) * bits)
+        read = seen.reader(layout, bits=bits, place="a")
+        for seed in (4, 5, 4):
+            assert torch.equal(read(seed), seen.corrupt(layout, bits=bits, seed=seed, place="a"))
+        assert torch.equal(layout, before)

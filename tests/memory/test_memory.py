@@ -307,3 +307,44 @@ def test_reading_leaves_the_plan_as_it_was():
     memory.model(seed=0)
     assert memory.plan.to_json() == before
     assert qtaml.Plan.from_json(before) == memory.plan
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_reader_gives_what_read_into_gives(case):
+    """Read after read into the same copy: weights, tied ones, and everything outside the memory."""
+    _, memory = stored(case)
+    again, once = memory.copy_of_model(), memory.copy_of_model()
+    read = memory.reader(again)
+    for seed in (1, 2, None, 1):
+        for tensor in again.state_dict().values():
+            tensor.zero_()
+        read(seed)
+        memory.read_into(once, seed=seed)
+        assert not again.training
+        for name, tensor in once.state_dict().items():
+            assert torch.equal(again.state_dict()[name], tensor)
+
+
+def test_several_reads_at_a_time_are_the_same_reads():
+    """Their first dimension counts them."""
+    _, memory = stored(CONVOLUTION, overhead=0.3)
+    together = memory.read_together([5, 6])
+    for place, seed in enumerate((5, 6)):
+        for name, tensor in memory.read(seed=seed):
+            assert torch.equal(together[name][place], tensor)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_compiled_network_is_the_network(case, tmp_path):
+    """What is planned, stored and measured of it is that of the plain one, which it can be loaded into; and back."""
+    model, inputs = case.model(), case.batch(8)
+    compiled = torch.compile(model, backend="eager")
+    labels = torch.arange(8) % 2
+    plain, other = (qtaml.compensate(one, inputs, p=0.1, overhead=0.5) for one in (model, compiled))
+    assert plain == other
+    memories = [qtaml.store(one, plain) for one in (model, compiled)]
+    results = [qtaml.evaluate(memory, qtaml.Accuracy(inputs, labels), trials=3) for memory in memories]
+    assert results[0] == results[1]
+    memories[1].save(tmp_path / "deployed")
+    for one in (model, compiled):
+        assert_equal_memories(memories[0], qtaml.load(tmp_path / "deployed", one))

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -73,7 +73,7 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
         yield from map(_scorer(memory, metric, fault), left)
 
 
-def _is_ours(metric: Metric) -> bool:
+def _is_ours(metric: Metric) -> TypeGuard[SampleMetric]:
     """Whether a metric is known to leave the network that it measures as it is, and not to mind threads."""
     return isinstance(metric, SampleMetric) and type(metric).__module__.startswith("qtaml.")
 

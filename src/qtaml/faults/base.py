@@ -137,7 +137,7 @@ class FaultModel(ABC):
         """
 
     def reader(self, words: torch.Tensor, *, bits: int = 8, place: str = "") -> Callable[[int], torch.Tensor]:
-        """What `corrupt` returns for these words, by the seed, for thousands of reads; arguments and errors as there."""
+        """What `corrupt` returns for these words, by the seed, for reads by the thousand; the rest is as there."""
         return lambda seed: self.corrupt(words, bits=bits, seed=seed, place=place)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.model.weights import aliases
+from qtaml.model.weights import aliases, own_names
 
 Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 """Inputs of a model: a tensor, a tuple of positional inputs, or a dictionary of named ones. Samples come first."""
@@ -106,9 +106,10 @@ def _copied_buffers(model: nn.Module) -> Iterator[None]:
 
 
 def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The replaced tensors under every name of the tensor that each replaces."""
+    """The replaced tensors under every name of the tensor that each replaces, as the model itself names them."""
     others = aliases(model, list(tensors))
-    return {alias: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}
+    own = own_names(model)
+    return {own[alias]: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}
 
 
 def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:

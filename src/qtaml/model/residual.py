@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from qtaml.errors import ModelError
 from qtaml.model.calls import Batch, arguments, evaluation_mode, first_tensor
-from qtaml.model.weights import named_tensors, same_tensors
+from qtaml.model.weights import named_tensors, same_tensors, uncompiled_name
 
 _ADDITIONS = {operator.add, operator.iadd, torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor}
 _INPUT = "input"
@@ -38,7 +38,7 @@ def residual_weights(model: nn.Module, batch: Batch) -> set[str]:
     """
     program = _export(_TensorOnly(model), batch)
     first = {f"model.{name}": tied[0] for tied in same_tensors(named_tensors(model)) for name in tied}
-    names = {node: first[name] for node, name in program.graph_signature.inputs_to_parameters.items()}
+    names = {node: first[uncompiled_name(name)] for node, name in program.graph_signature.inputs_to_parameters.items()}
     return _inside_branches(program.graph, names, {str(name) for name in program.graph_signature.user_inputs})
 
 

@@ -1,7 +1,7 @@
 """Which tensors of a network are stored in the memory."""
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
@@ -48,7 +48,7 @@ def stored_weights(
     tensors = named_tensors(model)
     _check_patterns("include", include, tensors)
     _check_patterns("exclude", exclude, tensors)
-    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    parameters = {uncompiled_name(name) for name, _ in model.named_parameters(remove_duplicate=False)}
     norms = _norm_modules(model)
     stored: dict[str, torch.Tensor] = {}
     for names in same_tensors(tensors):
@@ -67,14 +67,33 @@ def stored_weights(
 
 
 def named_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Every parameter and buffer of a model by name, tied ones under each name.
+    """Every parameter and buffer of a model by its name before `torch.compile`, tied ones under each name.
 
     Example:
-        >>> list(named_tensors(nn.Linear(2, 1)))
+        >>> list(named_tensors(torch.compile(nn.Linear(2, 1))))
         ['weight', 'bias']
     """
-    parameters = model.named_parameters(remove_duplicate=False)
-    return {**dict(parameters), **dict(model.named_buffers(remove_duplicate=False))}
+    return {uncompiled_name(name): tensor for name, tensor in _named(model)}
+
+
+def own_names(model: nn.Module) -> dict[str, str]:
+    """What the model itself calls each tensor of `named_tensors`: another name where `torch.compile` wrapped it."""
+    return {uncompiled_name(name): name for name, _ in _named(model)}
+
+
+def _named(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from model.named_buffers(remove_duplicate=False)
+
+
+def uncompiled_name(name: str) -> str:
+    """Name of a parameter, buffer or module before `torch.compile` wrapped the model or a part of it.
+
+    Example:
+        >>> uncompiled_name("layers.0._orig_mod.weight"), uncompiled_name("_orig_mod")
+        ('layers.0.weight', '')
+    """
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def aliases(model: nn.Module, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -126,7 +145,8 @@ def _check_patterns(name: str, patterns: Sequence[str], tensors: Mapping[str, to
 
 
 def _norm_modules(model: nn.Module) -> set[str]:
-    return {name for name, module in model.named_modules(remove_duplicate=False) if _NORM.search(type(module).__name__)}
+    modules = model.named_modules(remove_duplicate=False)
+    return {uncompiled_name(name) for name, module in modules if _NORM.search(type(module).__name__)}
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

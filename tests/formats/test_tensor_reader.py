@@ -1,0 +1,46 @@
+"""Reading a tensor again and again gives what reading it once gives."""
+
+import pytest
+import torch
+
+from qtaml.faults import Clustered, FaultModel, StaticCells, Uniform
+from qtaml.formats import Bch, Format, Ideal, Repetition, Section, TensorFormat, TensorReader
+
+FAULTS = [Uniform(0.0), Uniform(0.1), Clustered(0.1, 3), StaticCells((0.0, 0.4))]
+FITTED = Format(bits=2, table=(-1.5, -0.5, 0.5, 1.5), protections=(Repetition(3), Bch(15, 5, 3)))
+STORAGES = {
+    "one format": TensorFormat((Section(30, Format().protect(2)),)),
+    "corrected, with a gain": TensorFormat((Section(30, Format()),), correction="exact", readout_gain=0.75),
+    "two formats in turn": TensorFormat(
+        (Section(7, Format().protect(8)), Section(11, Format()), Section(5, Format().protect(8)), Section(7, Format()))
+    ),
+    "words of 16 bits": TensorFormat((Section(30, Format(16).protect(4)),)),
+    "a scale for each row": TensorFormat((Section(12, Format().protect(4)), Section(18, Format())), "row"),
+    "nothing stored": TensorFormat((Section(30, Format(bits=0, table=(0.0,))),)),
+    "no bits, two and twelve": TensorFormat(
+        (
+            Section(10, Format(bits=0, table=(0.25,))),
+            Section(10, FITTED),
+            Section(10, Format(bits=10, table=tuple(i / 256 - 2 for i in range(1024)), protections=(Ideal(),) * 10)),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("storage", STORAGES.values(), ids=STORAGES)
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_reader_gives_what_one_read_gives(storage: TensorFormat, fault: FaultModel, dtype: torch.dtype) -> None:
+    """To the bit, for any seed, also without errors, into tensors of several reads."""
+    weights = torch.randn(5, 6, generator=torch.Generator().manual_seed(0)).to(dtype)
+    words, scale = storage.encode(weights, fault)
+    reader = TensorReader(storage, words, scale, fault, place="a", dtype=dtype)
+    reads = torch.empty(2, 5, 6, dtype=dtype)
+    first, second = map(reader.into, reads)
+    for seed in (3, 4, 3):
+        first(seed)
+        expected = storage.read(words, scale, fault, seed=seed, place="a", out=torch.empty_like(weights))
+        assert torch.equal(reads[0], expected)
+    second(None)
+    assert torch.equal(reads[1], storage.decode(words, scale, out=torch.empty_like(weights)))
+    assert torch.equal(reads[0], expected)
