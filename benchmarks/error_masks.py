@@ -1,6 +1,6 @@
 """Errors in 10 million stored words: against the plain way in PyTorch, a copy, and one thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from unittest.mock import patch
 
@@ -33,6 +33,37 @@ def plain_mask(words: int, p: float) -> torch.Tensor:
     return mask
 
 
+def plain_read(words: torch.Tensor, rate: Callable[[int], torch.Tensor | float]) -> torch.Tensor:
+    """Words with errors, whose probability is asked for each bit position: a number, or one for each word."""
+    mask = torch.zeros_like(words)
+    for bit in range(8):
+        mask |= (torch.rand(words.shape) < rate(bit)).to(torch.uint8) << bit
+    return words ^ mask
+
+
+def plain_static_read(words: torch.Tensor, rates: Sequence[float]) -> torch.Tensor:
+    """Cells whose class is drawn under a seed of the chip, and looked up."""
+    table, chip = torch.tensor(rates), torch.Generator().manual_seed(1)
+    return plain_read(words, lambda _: table[torch.randint(len(rates), words.shape, generator=chip)])
+
+
+def plain_clusters(words: torch.Tensor, p: float, size: int) -> torch.Tensor:
+    """One mask for so many words."""
+    return words ^ plain_mask(len(words) // size, p).repeat_interleave(size)
+
+
+def plain_levels(words: torch.Tensor, rows: Sequence[Sequence[float]]) -> torch.Tensor:
+    """Cells of four bits: the label whose share of [0, 1) holds a uniform number."""
+    bounds, read = torch.tensor(rows).cumsum(1), torch.zeros_like(words)
+    for first in (0, 4):
+        stored, uniform = (words >> first & 15).int(), torch.rand(words.shape)
+        label = torch.zeros_like(words)
+        for column in bounds.T[:-1]:
+            label += uniform >= column[stored]
+        read |= label << first
+    return read
+
+
 def neighbour_levels() -> MultiLevel:
     """Cells of 16 levels, each read as either neighbour now and then."""
     p = TO_A_NEIGHBOUR
@@ -42,16 +73,24 @@ def neighbour_levels() -> MultiLevel:
     return MultiLevel((tuple(map(tuple, rows)),))
 
 
-def faults() -> dict[str, FaultModel]:
-    """The fault models timed, by name."""
+Read = Callable[[torch.Tensor], torch.Tensor]
+
+
+def faults() -> dict[str, tuple[FaultModel, Read]]:
+    """The fault models timed, by name, each with the plain way to do the same in PyTorch."""
+    ramp, few, lognormal = Ramp(0.1), StaticCells((0.0, 0.2)), StaticCells.lognormal(0.1, 1.0)
+    levels = neighbour_levels()
     return {
-        "one rate for each bit (ramp)": Ramp(0.1),
-        "asymmetric": Asymmetric(0.02, 0.2),
-        "clusters of 4": Clustered(0.1, 4),
-        "a rate for each tensor": TensorVariation(0.1, 0.5),
-        "static cells, 2 classes": StaticCells((0.0, 0.2)),
-        "static cells, 256 lognormal classes": StaticCells.lognormal(0.1, 1.0),
-        "multi-level, 4 bits a cell": neighbour_levels(),
+        "one rate for each bit (ramp)": (ramp, lambda words: plain_read(words, lambda bit: ramp.rates(8).p01[bit])),
+        "asymmetric": (
+            Asymmetric(0.02, 0.2),
+            lambda words: plain_read(words, lambda bit: torch.where((words >> bit & 1).bool(), 0.2, 0.02)),
+        ),
+        "clusters of 4": (Clustered(0.1, 4), lambda words: plain_clusters(words, 0.1, 4)),
+        "a rate for each tensor": (TensorVariation(0.1, 0.5), lambda words: plain_read(words, lambda _: 0.1)),
+        "static cells, 2 classes": (few, lambda words: plain_static_read(words, few.p01)),
+        "static cells, 256 lognormal classes": (lognormal, lambda words: plain_static_read(words, lognormal.p01)),
+        "multi-level, 4 bits a cell": (levels, lambda words: plain_levels(words, levels.groups[0])),
     }
 
 
@@ -79,13 +118,13 @@ def measure(quick: bool = False) -> list[Measurement]:
         row(f"p = {p:g}", one, "plain PyTorch", plain, f"{one / copy:.1f} copies")
         row(f"p = {p:g}, in NumPy", numpy, "plain PyTorch", plain)
         row(f"p = {p:g}, 2 threads", two, "1 thread", one)
-    for name, fault in faults().items():
+    for name, (fault, plain_way) in faults().items():
         one_read = partial(fault.corrupt, words, seed=0, place="a")
         with threads(1):
-            plain, copy, one = medians([partial(plain_mask, size, 0.1), words.clone, one_read], repetitions)
+            plain, copy, one = medians([partial(plain_way, words), words.clone, one_read], repetitions)
         with threads(2):
             two = median_seconds(one_read, repetitions)
-        row(name, one, "plain PyTorch, uniform", plain, f"{one / copy:.1f} copies")
+        row(name, one, "the same in plain PyTorch", plain, f"{one / copy:.1f} copies")
         row(f"{name}, 2 threads", two, "1 thread", one)
     return rows + (on_cuda(quick) if torch.cuda.is_available() else [])
 

@@ -7,10 +7,12 @@ their time is that of trained ones.
 """
 
 import copy
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import qtaml
 from benchmarks.harness import Measurement, medians, threads
@@ -19,7 +21,8 @@ from qtaml.networks import NETWORKS, Data
 
 READS = (10, 30, 100, 300)
 SAMPLES = (16, 64, 360)
-_PER_EVALUATION = 30
+_PER_EVALUATION = 100
+_SIDE = 1024
 
 
 class PlainLoop:
@@ -67,75 +70,86 @@ def network(name: str) -> tuple[nn.Module, Data]:
     return NETWORKS[name].build().eval(), NETWORKS[name].data()
 
 
-def of_network(name: str, repetitions: int) -> list[Measurement]:
-    """Seconds of one read of a network, by the plain loop and by `qtaml.evaluate`, and of its forward pass alone."""
+def of_network(name: str, samples: Sequence[int], repetitions: int, compiler: str = "inductor") -> list[Measurement]:
+    """Seconds of one read of a network, by `qtaml.evaluate` and by the plain loop, and of its parts.
+
+    Args:
+        name: of the network.
+        samples: sizes of test sets; the whole one comes on top.
+        repetitions: how often each is timed.
+        compiler: backend of `torch.compile`.
+    """
     model, data = network(name)
     p, inputs, labels = NETWORKS[name].p, data.test_inputs, data.test_labels
-    plain = PlainLoop(model, p, inputs, labels)
     memory = qtaml.store(model, qtaml.uniform_msp(model, p=p, protected_bits=0))
-    metric, ready, read = qtaml.Accuracy(inputs, labels), plain.masked(), memory.copy_of_model()
-    seconds = dict(
-        zip(
-            ("plain", "masks", "copy", "forward", "evaluate", "read"),
-            medians(
-                [
-                    plain.read,
-                    plain.masked,
-                    lambda: plain.decoded(ready),
-                    lambda: plain.accuracy(model),
-                    lambda: qtaml.evaluate(memory, metric, trials=_PER_EVALUATION),
-                    lambda: memory.read_into(read, seed=0),
-                ],
-                repetitions,
-            ),
-            strict=True,
+    rows = []
+
+    def row(what: str, seconds: float, reference: str, reference_seconds: float, note: str = "") -> None:
+        weights = memory.plan.weights
+        rows.append(
+            Measurement(
+                "reads", f"{name}: {what}", weights, "weights of a network", seconds, reference, reference_seconds, note
+            )
         )
+
+    def reads(memory: qtaml.Memory, metric: qtaml.Accuracy) -> Callable[[], object]:
+        return lambda: qtaml.evaluate(memory, metric, trials=_PER_EVALUATION)
+
+    for number in samples:
+        few = inputs[:number], labels[:number]
+        plain = PlainLoop(model, p, *few)
+        own, loop = medians([reads(memory, qtaml.Accuracy(*few)), plain.read], repetitions)
+        row(f"{number} samples", own / _PER_EVALUATION, "plain loop", loop)
+    plain, metric = PlainLoop(model, p, inputs, labels), qtaml.Accuracy(inputs, labels)
+    compiled = qtaml.store(torch.compile(model, backend=compiler), memory.plan)
+    begun = time.perf_counter()
+    reads(compiled, metric)()
+    first = time.perf_counter() - begun
+    ready, read = plain.masked(), memory.reader(memory.copy_of_model())
+    own, faster, loop, masks, copies, forward, alone = medians(
+        [
+            reads(memory, metric),
+            reads(compiled, metric),
+            plain.read,
+            plain.masked,
+            lambda: plain.decoded(ready),
+            lambda: plain.accuracy(model),
+            lambda: read(0),
+        ],
+        repetitions,
     )
+    parts = f"masks {1e3 * masks:.2f} ms, copy {1e3 * copies:.2f} ms, forward {1e3 * forward:.2f} ms"
+    row(f"{len(labels)} samples", own / _PER_EVALUATION, "plain loop", loop, f"plain loop: {parts}")
+    seconds = first - faster
+    row(
+        f"{len(labels)} samples, torch.compile",
+        faster / _PER_EVALUATION,
+        "plain loop",
+        loop,
+        f"compiled once in {seconds:.1f} s",
+    )
+    row("read alone", alone, "plain masks and copy", masks + copies)
+    square = torch.randn(_SIDE, _SIDE)
     with threads(1):
-        alone, forward = medians([plain.read, lambda: plain.accuracy(model)], repetitions)
-    split = ", ".join(f"{part} {1e3 * seconds[part]:.2f} ms" for part in ("masks", "copy", "forward"))
-    weights = memory.plan.weights
-    return [
-        Measurement(
-            "reads",
-            f"{name}: read and evaluate",
-            weights,
-            "weights of a network",
-            seconds["evaluate"] / _PER_EVALUATION,
-            "plain loop",
-            seconds["plain"],
-            f"plain loop: {split}",
-        ),
-        Measurement(
-            "reads",
-            f"{name}: read alone",
-            weights,
-            "weights of a network",
-            seconds["read"],
-            "plain masks and copy",
-            seconds["masks"] + seconds["copy"],
-        ),
-        Measurement(
-            "reads",
-            f"{name}: forward pass alone",
-            weights,
-            "weights of a network",
-            seconds["forward"],
-            "plain loop",
-            seconds["plain"],
-            "the most that one read after the other could gain",
-        ),
-        Measurement(
-            "reads",
-            f"{name}: read and evaluate",
-            weights,
-            "weights of a network",
-            seconds["evaluate"] / _PER_EVALUATION,
-            "plain loop, 1 thread",
-            alone,
-            f"of which its forward pass {1e3 * forward:.2f} ms",
-        ),
-    ]
+        loop, forward, product = medians(
+            [plain.read, lambda: plain.accuracy(model), lambda: square @ square], repetitions
+        )
+    row(f"{len(labels)} samples", own / _PER_EVALUATION, "plain loop, 1 thread", loop)
+    least = operations(model, inputs) * product / (2 * _SIDE**3)
+    row("forward pass, 1 thread", forward, "a matrix product of as many operations", least)
+    return rows
+
+
+def operations(model: nn.Module, inputs: torch.Tensor) -> int:
+    """Floating-point operations of the products and convolutions of a forward pass."""
+    # The fused encoder layer counts as none.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(inputs)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+    return counter.get_total_flops()
 
 
 def growth(counts: tuple[int, ...], samples: tuple[int, ...], repetitions: int) -> list[Measurement]:
@@ -170,5 +184,5 @@ def repeated(function: Callable[[], object], times: int) -> None:
 def measure(quick: bool = False) -> list[Measurement]:
     """Reads of the five networks, and growth with reads and samples."""
     if quick:
-        return of_network("SmallCNN", 1) + growth((2, 3, 4), (4, 8, 16), 1)
-    return [row for name in NETWORKS for row in of_network(name, 7)] + growth(READS, SAMPLES, 3)
+        return of_network("SmallCNN", (4,), 1, compiler="eager") + growth((2, 3, 4), (4, 8, 16), 1)
+    return [row for name in NETWORKS for row in of_network(name, SAMPLES[:-1], 7)] + growth(READS, SAMPLES, 3)

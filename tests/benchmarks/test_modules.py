@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from benchmarks import corrections, peers, planning, sensitivity
+from benchmarks import corrections, error_masks, peers, planning, sensitivity
 from benchmarks.chain import chain, samples
 from benchmarks.peers_inside import grid_weights, observed, plain_mask, words_of
 from qtaml.model import stored_weights
@@ -72,3 +72,20 @@ def test_words_come_back_from_the_weights_of_the_peers():
     """All 256 of them."""
     words = torch.arange(256).to(torch.uint8)
     assert torch.equal(words_of(grid_weights(words)), words)
+
+
+@pytest.mark.parametrize("name", error_masks.faults())
+def test_plain_reads_have_the_rates_of_the_fault_model(name):
+    """Of each bit, stored as zero and as one; a false alarm in a million runs of all of them."""
+    fault, plain = error_masks.faults()[name]
+    torch.manual_seed(0)
+    words = torch.randint(0, 256, (400_000,), dtype=torch.uint8)
+    wrong = plain(words) ^ words
+    # Words of a cluster share their errors.
+    independent = len(words) // (4 if "clusters" in name else 1)
+    for bit in range(8):
+        for side, rates in enumerate((fault.rates(8).p01, fault.rates(8).p10)):
+            chosen = (words >> bit & 1) == side
+            seen = float((wrong[chosen] >> bit & 1).double().mean())
+            error = (rates[bit] * (1 - rates[bit]) / (independent / 2)) ** 0.5
+            assert abs(seen - rates[bit]) < 6 * error + 1e-12
