@@ -78,7 +78,7 @@ Read = Callable[[torch.Tensor], torch.Tensor]
 
 def faults() -> dict[str, tuple[FaultModel, Read]]:
     """The fault models timed, by name, each with the plain way to do the same in PyTorch."""
-    ramp, few, lognormal = Ramp(0.1), StaticCells((0.0, 0.2)), StaticCells.lognormal(0.1, 1.0)
+    ramp, few, lognormal = Ramp(0.1), StaticCells((0.0, 0.2)), StaticCells.lognormal(0.1, 1.0, chip=0)
     levels = neighbour_levels()
     return {
         "one rate for each bit (ramp)": (ramp, lambda words: plain_read(words, lambda bit: ramp.rates(8).p01[bit])),

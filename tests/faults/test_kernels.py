@@ -37,7 +37,7 @@ FAULTS = {
     "asymmetric": Asymmetric(0.01, 0.3),
     "forward only": Asymmetric(0.0, 1e-3),
     "clusters": Clustered(0.1, 3),
-    "lognormal": StaticCells.lognormal(0.1, 1.0),
+    "lognormal": StaticCells.lognormal(0.1, 1.0, chip=2),
     "two classes": StaticCells((0.0, 1.0), (0.5, 0.25)),
     "tensors": TensorVariation(0.1, 0.5),
     "multi-level": MultiLevel((NEIGHBOURS,)),

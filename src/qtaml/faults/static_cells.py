@@ -18,7 +18,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
 from qtaml.faults.lognormal import lognormal_rates
 from qtaml.faults.recipe import StaticRecipe, static_recipe
-from qtaml.faults.sampler import check_words, read_static
+from qtaml.faults.sampler import check_words, flip_asymmetric, read_static
 
 Array = NDArray[np.float64]
 
@@ -167,11 +167,8 @@ class _ClassesOfCells(FaultModel):
     chip: int | None
 
     def law(self, bits: int) -> WordLaw:
-        positions = list(zip(*self.rates_of_class, strict=True))
-        check_bits(bits, len(positions))
-        count = len(self.rates_of_class)
-        means = [[sum(rates[i] for rates in position) / count for position in positions] for i in (0, 1)]
-        return WordLaw.of_bits(means[0], means[1])
+        check_bits(bits, len(self.rates_of_class[0]))
+        return WordLaw.of_bits(*self._means)
 
     def behind(self, protections: Sequence[Residual]) -> FaultModel:
         # The cells of one code word are of different classes: together they see the mean rates of all classes.
@@ -192,11 +189,21 @@ class _ClassesOfCells(FaultModel):
     ) -> torch.Tensor:
         check_words(words, bits, in_place=in_place)
         check_bits(bits, len(self.rates_of_class[0]))
-        cells = child_seed(child_seed(seed, "chip") if self.chip is None else self.chip, "cells", place)
+        if self.chip is None:
+            # Each cell is of any class, whatever the others are: the errors are those of the mean rates.
+            return flip_asymmetric(words, *self._means, seed=seed, in_place=in_place)
+        cells = child_seed(self.chip, "cells", place)
         if words.device.type == "cpu":
             return read_static(words, self._recipe, seed=seed, cells=cells, in_place=in_place)
         read = _read_elsewhere(words, self._by_position, seed, cells)
         return words.copy_(read) if in_place else read
+
+    @cached_property
+    def _means(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Rates p01 and p10 of each bit position, over all classes."""
+        positions, count = list(zip(*self.rates_of_class, strict=True)), len(self.rates_of_class)
+        p01, p10 = (tuple(sum(rates[i] for rates in position) / count for position in positions) for i in (0, 1))
+        return p01, p10
 
     @cached_property
     def _by_position(self) -> Array:
