@@ -25,7 +25,8 @@ LAYERS = (
     ["networks"],
     ["report"],
     ["experiments"],
-    ["cli", "app"],
+    ["cli"],
+    ["__main__"],
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

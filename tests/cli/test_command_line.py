@@ -29,7 +29,7 @@ FACTORY = """
 
 def run(folder, *arguments):
     """The command as a process of its own, in a folder."""
-    command = [sys.executable, "-c", "from qtaml.cli.main import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-m", "qtaml", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 

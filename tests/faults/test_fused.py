@@ -217,6 +217,15 @@ def test_only_cuda_has_the_kernel_and_only_with_triton() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_without_a_c_compiler_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton would fail at the first call of it."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", "")
+    assert sampler.fused_kernel.__wrapped__("cuda") is None
+    monkeypatch.setenv("CC", "/opt/cc")
+    assert sampler.fused_kernel.__wrapped__("cuda") is not None
+
+
 @needs_cuda
 @pytest.mark.parametrize("bits", [3, 8, 16])
 def test_cuda_draws_the_bits_of_the_interpreter(bits: int, read: Read) -> None:

@@ -348,3 +348,16 @@ def test_a_compiled_network_is_the_network(case, tmp_path):
     memories[1].save(tmp_path / "deployed")
     for one in (model, compiled):
         assert_equal_memories(memories[0], qtaml.load(tmp_path / "deployed", one))
+
+
+def test_sparse_buffers_are_read_but_not_saved(tmp_path):
+    """They are the same in every read; no file can hold them, which is said before one is written."""
+    model = nn.Linear(3, 2)
+    model.register_buffer("mask", torch.eye(2).to_sparse())
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    assert torch.equal(memory.model(seed=0).mask.to_dense(), torch.eye(2))
+    with pytest.raises(
+        qtaml.ModelError, match=r"tensor 'mask' must be dense to be stored, got layout torch\.sparse_coo"
+    ):
+        memory.save(tmp_path / "deployed")
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,8 @@ Triton cannot be imported, PyTorch.
 """
 
 import hashlib
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -216,7 +218,8 @@ def kernels() -> ModuleType:
 @cache
 def fused_kernel(device: str) -> ModuleType | None:
     """The module of the kernel for a type of device other than the CPU; None where PyTorch is all there is."""
-    if device != "cuda":
+    # Triton builds its launcher with a C compiler when a kernel is first called.
+    if device != "cuda" or not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         return None
     try:
         from qtaml.faults import fused

@@ -122,10 +122,13 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
 
     Raises:
         StoredFileError: if the directory holds something else, or cannot be written.
-        ModelError: if a tensor has a name that no file can hold.
+        ModelError: if a tensor has a name or a layout that no file can hold.
     """
     if _KEPT in {*artifact.tensors, *artifact.rest}:
         raise ModelError(f"tensor {_KEPT!r} must have another name to be stored: safetensors keeps this one for itself")
+    for name, tensor in artifact.rest.items():
+        if tensor.layout != torch.strided:
+            raise ModelError(f"tensor {name!r} must be dense to be stored, got layout {tensor.layout}")
     plan = artifact.plan
     packed = {
         entry.name: torch.from_numpy(pack(entry.storage, artifact.tensors[entry.name].words)) for entry in plan.tensors

@@ -169,7 +169,7 @@ class Memory:
 
         Raises:
             StoredFileError: if the directory holds something else, or cannot be written.
-            ModelError: if a tensor has a name that no file can hold.
+            ModelError: if a tensor has a name or a layout that no file can hold.
         """
         write_artifact(path, self.artifact, source=source, weights=weights)
 
