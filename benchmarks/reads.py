@@ -20,7 +20,8 @@ from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS, Data
 
 READS = (10, 30, 100, 300)
-SAMPLES = (16, 64, 360)
+SAMPLES = (4, 16, 64, 360)
+_FEW = (16, 64)
 _PER_EVALUATION = 100
 _SIDE = 1024
 
@@ -157,9 +158,10 @@ def growth(counts: tuple[int, ...], samples: tuple[int, ...], repetitions: int) 
     model, data = network("SmallCNN")
     memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=0))
     rows = []
-    for unit, settings in (
-        ("reads", [(reads, samples[0], reads) for reads in counts]),
-        ("samples", [(number, number, 32) for number in samples]),
+    some = samples[-2]
+    for unit, what, settings in (
+        ("reads", f"evaluate on {some} samples", [(reads, some, reads) for reads in counts]),
+        ("samples", "evaluate with 32 reads", [(number, number, 32) for number in samples]),
     ):
         for size, number, reads in settings:
             inputs, labels = data.test_inputs[:number], data.test_labels[:number]
@@ -171,7 +173,7 @@ def growth(counts: tuple[int, ...], samples: tuple[int, ...], repetitions: int) 
                 ],
                 repetitions,
             )
-            rows.append(Measurement(f"SmallCNN, {unit}", "evaluate", size, unit, own, "plain loop", reference))
+            rows.append(Measurement(f"SmallCNN, {unit}", what, size, unit, own, "plain loop", reference))
     return rows
 
 
@@ -185,4 +187,4 @@ def measure(quick: bool = False) -> list[Measurement]:
     """Reads of the five networks, and growth with reads and samples."""
     if quick:
         return of_network("SmallCNN", (4,), 1, compiler="eager") + growth((2, 3, 4), (4, 8, 16), 1)
-    return [row for name in NETWORKS for row in of_network(name, SAMPLES[:-1], 7)] + growth(READS, SAMPLES, 3)
+    return [row for name in NETWORKS for row in of_network(name, _FEW, 7)] + growth(READS, SAMPLES, 3)
