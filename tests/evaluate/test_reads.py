@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import qtaml
+from qtaml.errors import ModelError
 from qtaml.evaluate import OutputCosine, reads
 from qtaml.model import outputs
 from tests.cases import CASES, CONVOLUTION
@@ -194,3 +195,26 @@ def test_metrics_of_the_user_are_called_in_one_thread(two_threads):
     callers = set()
     qtaml.evaluate(memory, lambda read: callers.add(threading.get_ident()) or 1.0, trials=5)
     assert callers == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_an_error_counts_when_its_read_does(threads, monkeypatch):
+    """Reads that stopping early leaves out cannot fail, however many are made ahead."""
+    monkeypatch.setattr(reads, "_CPU_WORK", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    fails = {13: ModelError("read 13"), 17: ModelError("read 17")}
+
+    def score(metric, model):
+        trial = int(model.linear.weight[0, 0])
+        if trial in fails:
+            raise fails[trial]
+        return torch.tensor([True, False])
+
+    monkeypatch.setattr(qtaml.Accuracy, "scores", score)
+    memory = memory_of(Calls())
+    monkeypatch.setattr(memory, "reader", lambda model, fault: lambda seed: model.linear.weight.fill_(seed))
+    metric = qtaml.Accuracy(torch.randn(2, 6), torch.arange(2))
+    found = reads.scores_of_reads(memory, metric, range(40), memory.plan.fault)
+    assert len([next(found) for _ in range(13)]) == 13
+    with pytest.raises(ModelError, match="read 13"):
+        next(found)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from qtaml.faults import Clustered, FaultModel, StaticCells, Uniform
+from qtaml.errors import ArgumentError
+from qtaml.faults import Clustered, FaultModel, PerBit, StaticCells, Uniform
 from qtaml.formats import Bch, Format, Ideal, Repetition, Section, TensorFormat, TensorReader
 
 FAULTS = [Uniform(0.0), Uniform(0.1), Clustered(0.1, 3), StaticCells((0.0, 0.4))]
@@ -44,3 +45,30 @@ def test_a_reader_gives_what_one_read_gives(storage: TensorFormat, fault: FaultM
     second(None)
     assert torch.equal(reads[1], storage.decode(words, scale, out=torch.empty_like(weights)))
     assert torch.equal(reads[0], expected)
+
+
+class AllOnes(PerBit):
+    """Reads ones everywhere, also beyond the bits of a word."""
+
+    def behind(self, protections):
+        return self
+
+    def corrupt(self, words, *, bits=8, seed, place="", in_place=False):
+        return torch.full_like(words, 255)
+
+
+def test_words_that_are_no_labels_are_refused() -> None:
+    """Whatever a fault model of one's own makes of words of four bits."""
+    storage = TensorFormat((Section(3, Format(4)),))
+    words, scale = storage.encode(torch.ones(3), Uniform(0.0))
+    read = TensorReader(storage, words, scale, AllOnes((0.1,) * 4), place="a", dtype=torch.float32).into(torch.empty(3))
+    with pytest.raises(ArgumentError, match="words of 'a' must be below 16"):
+        read(0)
+
+
+def test_what_is_read_without_errors_needs_no_fault_that_fits() -> None:
+    """Nothing is drawn."""
+    storage, out = TensorFormat((Section(3, Format()),)), torch.empty(3)
+    words, scale = storage.encode(torch.ones(3), Uniform(0.0))
+    TensorReader(storage, words, scale, PerBit((0.1,) * 4), dtype=torch.float32).into(out)(None)
+    assert torch.equal(out, torch.ones(3))

@@ -334,6 +334,34 @@ def test_several_reads_at_a_time_are_the_same_reads():
             assert torch.equal(together[name][place], tensor)
 
 
+def test_several_reads_of_tied_weights_have_all_their_names():
+    """Whatever the model that they are read into ties."""
+    together = stored(TRANSFORMER)[1].read_together([5, 6])
+    assert torch.equal(together["head.weight"], together["embed.weight"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model.head.weight, "data", model.head.weight.data.clamp(-0.1, 0.1)),
+        lambda model: setattr(model.head, "weight", nn.Parameter(torch.zeros_like(model.head.weight))),
+        lambda model: setattr(model, "head", nn.Linear(64, 3).requires_grad_(False)),
+        lambda model: model.double(),
+        lambda model: model.to(memory_format=torch.channels_last),
+    ],
+)
+def test_a_reader_follows_a_model_that_changes_its_tensors(change):
+    """As networks do that clamp, flatten or convert their weights when they are run."""
+    _, memory = stored(CONVOLUTION)
+    model = memory.copy_of_model()
+    read = memory.reader(model)
+    for seed in (1, 2, 3):
+        read(seed)
+        for name, tensor in memory.read(seed=seed):
+            assert torch.equal(model.state_dict()[name].to(tensor.dtype), tensor)
+        change(model)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_compiled_network_is_the_network(case, tmp_path):
     """What is planned, stored and measured of it is that of the plain one, which it can be loaded into; and back."""
@@ -345,6 +373,8 @@ def test_a_compiled_network_is_the_network(case, tmp_path):
     memories = [qtaml.store(one, plain) for one in (model, compiled)]
     results = [qtaml.evaluate(memory, qtaml.Accuracy(inputs, labels), trials=3) for memory in memories]
     assert results[0] == results[1]
+    compiled.load_state_dict(memories[1].state_dict(seed=0))
+    model.load_state_dict(memories[0].state_dict(seed=0))
     memories[1].save(tmp_path / "deployed")
     for one in (model, compiled):
         assert_equal_memories(memories[0], qtaml.load(tmp_path / "deployed", one))

@@ -172,3 +172,49 @@ def test_many_outputs_are_sampled_without_bias():
     error = squares.std(1) * 200_000 / MOST_OUTPUTS**0.5
     assert ((output.double().square().sum(1) - squares.sum(1)).abs() < 4 * error).all()
     assert outputs(model, batch).shape == (2, 200_000)
+
+
+class Positions(nn.Module):
+    """Makes a buffer where it is first needed, beside another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, x):
+        if not hasattr(self, "positions"):
+            self.register_buffer("positions", torch.ones(2))
+        return self.linear(x + self.positions) * self.scale
+
+
+def test_a_buffer_made_in_forward_stays():
+    """The model works afterwards as it did."""
+    model = Positions()
+    assert torch.equal(outputs(model, torch.zeros(3, 2)), outputs(model, torch.zeros(3, 2)))
+    assert torch.equal(model.positions, torch.ones(2))
+
+
+def test_buffers_of_scripted_parts_are_left_alone():
+    """Their buffers are no ordinary dictionary."""
+    scripted = torch.jit.script(nn.BatchNorm1d(2))
+    model = nn.Sequential(nn.Linear(2, 2), scripted, Counting())
+    before = snapshot(model)
+    outputs(model, torch.randn(3, 2))
+    assert_unchanged(model, before)
+
+
+def test_a_parameter_kept_as_a_buffer_is_left_alone():
+    """It is none of the model's parameters."""
+    model = Counting()
+    model.register_buffer("calls", nn.Parameter(torch.zeros(()), requires_grad=False))
+    outputs(model, torch.zeros(3, 2))
+    assert model.calls == 0
+
+
+def test_replaced_weights_reach_buffers_that_share_their_memory():
+    """As tied weights do."""
+    model = nn.Linear(2, 2, bias=False)
+    model.register_buffer("shared", model.weight.data)
+    model.forward = lambda x: x @ model.shared
+    assert not outputs(model, torch.ones(3, 2), {"weight": torch.zeros(2, 2)}).any()

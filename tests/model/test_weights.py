@@ -6,7 +6,7 @@ from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import aliases, stored_weights
-from tests.cases import CASES, CONVOLUTION, RECURRENT, TRANSFORMER
+from tests.cases import CONVOLUTION, RECURRENT, TRANSFORMER
 
 
 def test_weights_of_two_or_more_dimensions_are_stored():
@@ -120,14 +120,3 @@ def test_only_norms_are_taken_for_norms():
             self.linear = nn.Linear(2, 2)
 
     assert list(stored_weights(NormalNet())) == ["matrix", "linear.weight"]
-
-
-def test_torch_compile_changes_no_names():
-    """Neither of a whole model nor of a part of it; norms are still norms, and what is tied is stored once."""
-    for case in CASES:
-        model, part = case.model(), case.model()
-        name, child = next(iter(part.named_children()))
-        setattr(part, name, torch.compile(child, backend="eager"))
-        expected = list(stored_weights(model))
-        assert list(stored_weights(torch.compile(model, backend="eager"))) == expected
-        assert list(stored_weights(part)) == expected

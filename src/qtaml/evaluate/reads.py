@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import nn
@@ -94,6 +94,14 @@ def _on_cpu(memory: Memory) -> bool:
     return all(tensor.words.device.type == "cpu" for tensor in memory.tensors.values())
 
 
+class _Part(NamedTuple):
+    """The scores of some reads in turn, the time they took, and the error that ended them."""
+
+    scores: list[torch.Tensor]
+    seconds: float
+    error: Exception | None
+
+
 def _in_threads(scorers: list[Callable[[int], torch.Tensor]], seeds: Sequence[int]) -> Iterator[torch.Tensor]:
     """The scores of each read, several reads at a time, each scorer in a thread of its own."""
     own = threading.local()
@@ -103,23 +111,31 @@ def _in_threads(scorers: list[Callable[[int], torch.Tensor]], seeds: Sequence[in
         torch.set_num_threads(1)
         own.score = scorers.pop()
 
-    def run(part: Sequence[int]) -> tuple[list[torch.Tensor], float]:
-        begun = time.perf_counter()
-        return [own.score(seed) for seed in part], time.perf_counter() - begun
+    def run(part: Sequence[int]) -> _Part:
+        scores, begun = [], time.perf_counter()
+        try:
+            for seed in part:
+                scores.append(own.score(seed))
+        except Exception as error:
+            # Raised when its turn comes: the caller may have stopped by then.
+            return _Part(scores, time.perf_counter() - begun, error)
+        return _Part(scores, time.perf_counter() - begun, None)
 
     pool = ThreadPoolExecutor(threads, initializer=start)
     try:
-        running: deque[Future[tuple[list[torch.Tensor], float]]] = deque()
-        given, part = 0, 1
+        running: deque[Future[_Part]] = deque()
+        given, size = 0, 1
         while running or given < len(seeds):
             # No further ahead than keeps all busy, for the caller may stop early.
             while given < len(seeds) and len(running) <= threads:
-                running.append(pool.submit(run, seeds[given : given + part]))
-                given += part
-            scores, seconds = running.popleft().result()
+                running.append(pool.submit(run, seeds[given : given + size]))
+                given += size
+            part = running.popleft().result()
             # Threads that meet for each of many short reads would mostly wait for each other.
-            part = max(int(_SECONDS_OF_A_PART * len(scores) / seconds), 1)
-            yield from scores
+            size = max(int(_SECONDS_OF_A_PART * len(part.scores) / max(part.seconds, 1e-9)), 1)
+            yield from part.scores
+            if part.error is not None:
+                raise part.error
     finally:
         pool.shutdown(cancel_futures=True)
         # What a thread sets for itself is also what threads made later begin with.

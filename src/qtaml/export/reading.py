@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
-from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor
+from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor, uncompiled
 
 
 def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) -> nn.Module:
@@ -26,7 +26,7 @@ def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) 
         fault: how the memory fails, with a seed; the plan's own fault model if not given.
 
     Returns:
-        A copy of the model in evaluation mode, on the CPU: files name no device of this machine.
+        A copy of the model in evaluation mode, not compiled, on the CPU: files name no device of this machine.
 
     Raises:
         ArgumentError: if there is a fault model but no seed.
@@ -34,7 +34,7 @@ def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) 
     """
     if seed is None and fault is not None:
         raise ArgumentError(f"seed must be given with a fault model, got seed None and {fault}")
-    return memory.model(seed=seed, fault=fault).cpu()
+    return uncompiled(memory.model(seed=seed, fault=fault)).cpu()
 
 
 def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:

@@ -324,9 +324,16 @@ def transition_blocks(
 
 
 @_compiled
-def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> None:
-    """Entries of a table for the words of some runs; they may be numbers of any dtype of that size, bit for bit."""
+def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> int:
+    """Entries of a table for the words of some runs; they may be numbers of any dtype of that size, bit for bit.
+
+    The table has an entry for every word of that dtype. Returned are the bits that any of the words has.
+    """
+    seen = np.uint64(0)
     for run in range(starts.size):
         before, after = words[starts[run] : stops[run]], values[starts[run] : stops[run]]
         for i in range(before.size):
             after[i] = table[before[i]]
+        for i in range(before.size):
+            seen |= np.uint64(before[i])
+    return int(seen)

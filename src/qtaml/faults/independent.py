@@ -74,6 +74,8 @@ class PerBit(FaultModel):
 
     def reader(self, words: torch.Tensor, *, bits: int = 8, place: str = "") -> Callable[[int], torch.Tensor]:
         """Reads of the same words; see `FaultModel.reader`."""
+        if type(self).corrupt is not PerBit.corrupt:
+            return super().reader(words, bits=bits, place=place)
         check_bits(bits, len(self.p01))
         return flipper(words, self.p01, self.p10)
 

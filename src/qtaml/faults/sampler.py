@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -279,12 +279,6 @@ def _read_elsewhere(
 
 
 def _rates(probabilities: Sequence[float]) -> tuple[float, ...]:
-    return _checked_rates(tuple(probabilities))
-
-
-# Networks are read thousands of times at the same rates.
-@lru_cache(maxsize=1024)
-def _checked_rates(probabilities: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(_checks.probability(f"probabilities[{i}]", p) for i, p in enumerate(probabilities))
 
 

@@ -1,12 +1,14 @@
 """Reading one stored tensor thousands of times."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.faults.sampler import kernels
 from qtaml.formats.format import label_dtype
@@ -19,13 +21,15 @@ class _Part(NamedTuple):
     """What every read of the weights of one format needs.
 
     Attributes:
+        bits: of its words.
         read: gives all words of the tensor, also those of other formats, as read, by the seed: errors do not depend on
             where a tensor is cut. None where there is nothing to fail.
-        table: the value of each label, as integers of the same bits.
+        table: the value of each word, as integers of the same bits; 0 for those that are no labels.
         starts: where the runs of its weights start.
         stops: where they stop.
     """
 
+    bits: int
     read: Callable[[int], torch.Tensor] | None
     table: NDArray[np.signedinteger]
     starts: NDArray[np.int64]
@@ -67,18 +71,7 @@ class TensorReader:
     ) -> None:
         self._storage, self._words, self._scale, self._fault, self._place = storage, words, scale, fault, place
         self._integers = _INTEGERS[dtype.itemsize]
-        self._parts: list[_Part] = []
-        # Elsewhere, and with a scale for each row, there is more to a read than a table.
-        if words.device.type == "cpu" and scale.ndim == 0:
-            for fmt, spans in storage.spans_of_formats:
-                values = torch.from_numpy(fmt.readout()) * (scale * storage.readout_gain)
-                table = values.to(dtype).view(self._integers).numpy()
-                read = None
-                if fmt.bits:
-                    labels = words.reshape(-1).to(label_dtype(fmt.bits))
-                    read = fault.behind(fmt.protections).reader(labels, bits=fmt.bits, place=place)
-                starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
-                self._parts.append(_Part(read, table, starts, stops))
+        self._dtype = dtype
 
     def into(self, out: torch.Tensor) -> Callable[[int | None], None]:
         """What overwrites a tensor with the weights as read.
@@ -87,22 +80,45 @@ class TensorReader:
             out: contiguous, of the shape of the words and the dtype of this reader, on the device of the words.
 
         Returns:
-            A function of a seed; the same seed gives the same errors, None gives none.
+            A function of a seed; the same seed gives the same errors, None gives none. It raises `ArgumentError` if a
+            word read is no label of its format.
         """
-        if not self._parts:
-            return lambda seed: self._read(out, seed)
-        values, look_up = out.view(-1).view(self._integers).numpy(), kernels().look_up
-        stored = self._words.reshape(-1)
+        # Elsewhere, and with a scale for each row, there is more to a read than a table.
+        if self._words.device.type != "cpu" or self._scale.ndim:
+            return lambda seed: self._decode(out, seed)
+        values = out.view(-1).view(self._integers).numpy()
 
         def read(seed: int | None) -> None:
-            for read_words, table, starts, stops in self._parts:
-                words = stored if seed is None or read_words is None else read_words(seed)
-                look_up(words.numpy(), table, values, starts, stops)
+            if seed is None:
+                self._decode(out, seed)
+                return
+            look_up = kernels().look_up
+            for bits, read_words, table, starts, stops in self._parts:
+                words = self._words.reshape(-1) if read_words is None else read_words(seed)
+                seen = look_up(words.numpy(), table, values, starts, stops)
+                if seen >> bits:
+                    raise ArgumentError(f"words of {self._place!r} must be below {1 << bits}, got one that is not")
 
         return read
 
-    def _read(self, out: torch.Tensor, seed: int | None) -> None:
+    def _decode(self, out: torch.Tensor, seed: int | None) -> None:
         words = self._words
         if seed is not None:
             words = self._storage.corrupt(words, self._fault, seed=seed, place=self._place)
         self._storage.decode(words, self._scale, out=out)
+
+    @cached_property
+    def _parts(self) -> list[_Part]:
+        parts = []
+        for fmt, spans in self._storage.spans_of_formats:
+            labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
+            values = torch.from_numpy(fmt.readout()) * (self._scale * self._storage.readout_gain)
+            table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype)
+            table[: len(values)] = values
+            read = None
+            if fmt.bits:
+                behind = self._fault.behind(fmt.protections)
+                read = behind.reader(labels, bits=fmt.bits, place=self._place)
+            starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
+            parts.append(_Part(fmt.bits, read, table.view(self._integers).numpy(), starts, stops))
+        return parts

@@ -13,7 +13,7 @@ from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorReader
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
-from qtaml.model import check_storable, named_tensors
+from qtaml.model import check_copies_read_their_own_weights, check_storable, named_tensors, own_names
 from qtaml.planning import Plan, TensorPlan
 
 
@@ -53,22 +53,24 @@ class Memory:
             yield entry.name, new
 
     def read_together(self, seeds: Sequence[int], *, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
-        """Several reads of every stored tensor, in one tensor whose first dimension counts them; as `read`."""
-        reads = {}
+        """Several reads of every stored tensor, by each of its names; the first dimension counts them; as `read`."""
+        reads: dict[str, torch.Tensor] = {}
         for entry in self.plan.tensors:
             kind = self._kind(entry)
-            reads[entry.name] = torch.empty((len(seeds), *entry.shape), dtype=kind[0], device=kind[1])
-            read = self._reader(entry, fault)
-            for seed, out in zip(seeds, reads[entry.name], strict=True):
-                read.into(out)(_seed_of_tensor(seed, entry.name))
+            together = torch.empty((len(seeds), *entry.shape), dtype=kind[0], device=kind[1])
+            reader = self._reader(entry, fault)
+            for seed, out in zip(seeds, together, strict=True):
+                reader.into(out)(_seed_of_tensor(seed, entry.name))
+            # The pattern of a loaded memory may not tie what was tied when it was stored.
+            reads |= dict.fromkeys((entry.name, *entry.aliases), together)
         return reads
 
     def state_dict(self, *, seed: int | None, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
-        """State dict of the network as read once, in the order of the model; arguments as for `read`."""
+        """State dict of the network as read once, as the model itself names its tensors; arguments as for `read`."""
         state = {name: tensor.clone() for name, tensor in self.rest.items()}
         for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
             state.update(dict.fromkeys((name, *entry.aliases), tensor))
-        return {name: state[name] for name in named_tensors(self._pattern)}
+        return {own: state[name] for name, own in own_names(self._pattern).items()}
 
     def model(self, *, seed: int | None, fault: FaultModel | None = None) -> nn.Module:
         """The network as read once, in evaluation mode; arguments as for `read`."""
@@ -80,8 +82,9 @@ class Memory:
         """A copy of the model for `read_into`, whose parameters ask for no gradients.
 
         Raises:
-            ModelError: if the model cannot be copied.
+            ModelError: if the model cannot be copied, or a copy would not compute with its own weights.
         """
+        check_copies_read_their_own_weights(self._pattern)
         try:
             with warnings.catch_warnings():
                 # Copying a program of torch.export makes torch warn of its own internals.
@@ -104,13 +107,26 @@ class Memory:
         """What reads into a copy of the model again and again: `read_into` without what is the same for every read.
 
         Args:
-            model: what `copy_of_model` returned, set to evaluation mode here. It has to keep its tensors while it is
-                read into.
+            model: what `copy_of_model` returned.
             fault: as for `read`.
 
         Returns:
             A function of the seed of a read.
         """
+        prepared, places = self._prepared(model, fault), _places(model)
+
+        def read(seed: int | None) -> None:
+            nonlocal prepared, places
+            # Some networks replace their tensors, or what these hold, when they are run or measured.
+            if _places(model) != places:
+                prepared, places = self._prepared(model, fault), _places(model)
+            with torch.no_grad():
+                prepared(seed)
+
+        return read
+
+    def _prepared(self, model: nn.Module, fault: FaultModel | None) -> Callable[[int | None], None]:
+        """What reads into the tensors that a model has now."""
         targets = named_tensors(model)
         kept = [(targets[name], tensor) for name, tensor in self.rest.items()]
         reads: list[tuple[str, Callable[[int | None], None]]] = []
@@ -127,13 +143,12 @@ class Memory:
             module.training = False
 
         def read(seed: int | None) -> None:
-            with torch.no_grad():
-                for target, tensor in kept:
-                    target.copy_(tensor)
-                for name, read_tensor in reads:
-                    read_tensor(_seed_of_tensor(seed, name))
-                for target, tensor in copied:
-                    target.copy_(tensor)
+            for target, tensor in kept:
+                target.copy_(tensor)
+            for name, read_tensor in reads:
+                read_tensor(_seed_of_tensor(seed, name))
+            for target, tensor in copied:
+                target.copy_(tensor)
 
         return read
 
@@ -266,6 +281,17 @@ def words_as_read(artifact: Artifact, *, seed: int, fault: FaultModel | None = N
         )
         for entry in plan.tensors
     }
+
+
+def _places(model: nn.Module) -> list[tuple[int, int]]:
+    """Which tensors a model has, and where their numbers are."""
+    return [
+        (id(tensor), tensor.data_ptr() if tensor.layout == torch.strided else 0)
+        for module in model.modules()
+        for tensors in (module._parameters, module._buffers)
+        for tensor in tensors.values()
+        if tensor is not None
+    ]
 
 
 def _seed_of_tensor(seed: int | None, name: str) -> int | None:

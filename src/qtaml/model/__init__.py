@@ -11,14 +11,16 @@ from qtaml.model.calls import (
     output_tensor,
     outputs,
 )
+from qtaml.model.compiled import check_copies_read_their_own_weights, uncompiled, uncompiled_name
 from qtaml.model.residual import residual_weights
-from qtaml.model.weights import aliases, check_storable, named_tensors, stored_weights
+from qtaml.model.weights import aliases, check_storable, named_tensors, own_names, stored_weights
 
 __all__ = [
     "Batch",
     "Batches",
     "aliases",
     "arguments",
+    "check_copies_read_their_own_weights",
     "check_storable",
     "evaluation_mode",
     "finite_outputs",
@@ -27,6 +29,9 @@ __all__ = [
     "one_batch",
     "output_tensor",
     "outputs",
+    "own_names",
     "residual_weights",
     "stored_weights",
+    "uncompiled",
+    "uncompiled_name",
 ]

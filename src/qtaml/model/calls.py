@@ -69,12 +69,10 @@ def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Te
             "the model must be an ordinary or exported module; scripted ones cannot be called with other weights"
         )
     args, kwargs = arguments(batch, model)
+    replaced = _with_aliases(model, tensors or {})
     try:
         with _copied_buffers(model):
-            if tensors:
-                output = torch.func.functional_call(model, _with_aliases(model, tensors), args, kwargs)
-            else:
-                output = model(*args, **kwargs)
+            output = torch.func.functional_call(model, replaced, args, kwargs) if replaced else model(*args, **kwargs)
     except Exception as error:
         hint = ""
         if "Guard failed" in str(error):
@@ -91,22 +89,26 @@ def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Te
 @contextmanager
 def _copied_buffers(model: nn.Module) -> Iterator[None]:
     """Copies of all buffers inside the block, for a forward pass that writes to them; the model's own afterwards."""
-    own = [(module._buffers, dict(module._buffers)) for module in model.modules() if module._buffers]
-    tied: dict[int, torch.Tensor] = {}
+    own = [(module._buffers, dict(module._buffers.items())) for module in model.modules() if module._buffers]
+    copies: dict[int, torch.Tensor] = {}
+    if any(isinstance(buffer, nn.Parameter) for _, before in own for buffer in before.values()):
+        copies = {id(parameter): parameter for parameter in model.parameters()}
     try:
         for current, before in own:
             for name, buffer in before.items():
-                if buffer is not None and not isinstance(buffer, nn.Parameter):
-                    current[name] = tied.setdefault(id(buffer), buffer.clone())
+                if buffer is not None:
+                    current[name] = copies.setdefault(id(buffer), buffer.clone())
         yield
     finally:
         for current, before in own:
-            current.clear()
-            current.update(before)
+            for name, buffer in before.items():
+                current[name] = buffer
 
 
 def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The replaced tensors under every name of the tensor that each replaces, as the model itself names them."""
+    if not tensors:
+        return {}
     others = aliases(model, list(tensors))
     own = own_names(model)
     return {own[alias]: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}

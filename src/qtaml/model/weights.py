@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
+from qtaml.model.compiled import uncompiled_name
 
 _NORM = re.compile(r"Norm(\d+d)?$")
 
@@ -84,16 +85,6 @@ def own_names(model: nn.Module) -> dict[str, str]:
 def _named(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from model.named_parameters(remove_duplicate=False)
     yield from model.named_buffers(remove_duplicate=False)
-
-
-def uncompiled_name(name: str) -> str:
-    """Name of a parameter, buffer or module before `torch.compile` wrapped the model or a part of it.
-
-    Example:
-        >>> uncompiled_name("layers.0._orig_mod.weight"), uncompiled_name("_orig_mod")
-        ('layers.0.weight', '')
-    """
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def aliases(model: nn.Module, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
