@@ -73,7 +73,12 @@ class _Runs(FaultModel):
             ones = torch.full_like(zeros, 2**bits - 1)
             falling = self._spread(self.one.corrupt(ones, bits=bits, seed=seed) ^ ones, words)
             mask ^= (mask ^ falling) & words
-        return words.bitwise_xor_(mask) if in_place else words ^ mask
+        if words.device.type == "cpu":
+            # Not by torch, whose threads stay busy for a while after they are done, beside those of the kernel.
+            np.bitwise_xor(mask.numpy(), words.numpy(), out=mask.numpy())
+        else:
+            mask ^= words
+        return words.copy_(mask) if in_place else mask
 
     def _spread(self, errors: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """The errors of each run for each of its words, in the shape of `words`."""
