@@ -10,7 +10,7 @@ from qtaml.faults import Asymmetric, Uniform
 from qtaml.formats import Format, Section, TensorFormat
 from qtaml.model import stored_weights
 from qtaml.networks import trained
-from qtaml.planning import CorrectionTest, measure_correction, predict_corrections
+from qtaml.planning import CorrectionTest, correction, measure_correction, predict_corrections
 from tests.cases import CONVOLUTION, assert_unchanged, snapshot
 
 
@@ -135,3 +135,13 @@ def test_prediction_leaves_out_what_does_not_change():
     assert found["unused.weight"] == CorrectionTest(0.0, 0.0, 0.0)
     assert_unchanged(model, before)
     assert predict_corrections(model, torch.randn(5, 3), {}, {}, Uniform(0.1)) == {}
+
+
+def test_large_networks_get_the_same_prediction(monkeypatch):
+    """Whether moments are kept or worked out anew in every pass."""
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
+    weights = stored_weights(model)
+    stored = {name: TensorFormat((Section(w.numel(), Format()),), correction="exact") for name, w in weights.items()}
+    kept = predict_corrections(model, batch, weights, stored, Uniform(0.1), passes=4)
+    monkeypatch.setattr(correction, "_MOST_KEPT", 0)
+    assert predict_corrections(model, batch, weights, stored, Uniform(0.1), passes=4) == kept

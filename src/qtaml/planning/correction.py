@@ -1,6 +1,6 @@
 """Whether the mean correction of each tensor helps: predicted for all at once, or measured one after the other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +14,8 @@ from qtaml.sensitivity import gradient_statistics, output_deviations
 
 # Numbers widened to float64 at a time: they stay in the cache.
 _PIECE = 2**16
+_MOST_KEPT = 2**22
+"""Weights up to which their moments are worked out once: words take a fraction of the memory."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def predict_corrections(
     To first order in the weight errors of a tensor, of mean b and variance v, its output deviation is
     ||J b||**2 + sum_w J_w**2 v_w. A backward pass from random signs gives a gradient g with E[g g^T] = J^T J, so
     (g . b)**2 + sum_w g_w**2 v_w has that mean, for every tensor and both ways of storing it. Takes the memory of two
-    stored words for each weight.
+    stored words for each weight; up to four million weights, that of four float32 numbers more for the sake of speed.
 
     Args:
         model: any module; it is not changed.
@@ -122,9 +124,15 @@ def predict_corrections(
     if not differing:
         return dict.fromkeys(weights)
 
+    def moments(name: str) -> list[Iterable[torch.Tensor]]:
+        return [_bias_and_variance(weights[name], *way, fault) for way in differing[name]]
+
+    kept: dict[str, list[Iterable[torch.Tensor]]] = {}
+    if sum(weights[name].numel() for name in differing) <= _MOST_KEPT:
+        kept = {name: [tuple(both) for both in moments(name)] for name in differing}
+
     def deviations(name: str, gradient: torch.Tensor) -> torch.Tensor:
-        # Found anew in each pass: words take a fraction of the memory of means and variances.
-        return torch.stack([_deviation(gradient, weights[name], *way, fault) for way in differing[name]])
+        return torch.stack([_deviation(gradient, both) for both in kept.get(name) or moments(name)])
 
     found = gradient_statistics(
         model,
@@ -149,27 +157,25 @@ def _both_ways(
     return None if torch.equal(words, corrected_words) and torch.equal(scale, corrected_scale) else ways
 
 
-def _deviation(
-    gradient: torch.Tensor,
-    weight: torch.Tensor,
-    way: TensorFormat,
-    words: torch.Tensor,
-    scale: torch.Tensor,
-    fault: FaultModel,
-) -> torch.Tensor:
+def _bias_and_variance(
+    weight: torch.Tensor, way: TensorFormat, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel
+) -> Iterator[torch.Tensor]:
+    """Mean error of each weight when read, then its variance, float32; only one of them is held at a time."""
+    yield way.read_bias(words, scale, weight.detach(), fault, out=torch.empty_like(words, dtype=torch.float32))
+    yield way.read_variance(words, scale, fault, out=torch.empty_like(words, dtype=torch.float32))
+
+
+def _deviation(gradient: torch.Tensor, bias_and_variance: Iterable[torch.Tensor]) -> torch.Tensor:
     """(g . b)**2 + sum of g**2 v for the errors of one way to store a tensor, float64."""
-    found = torch.empty(words.shape, dtype=torch.float32, device=words.device)
+    moments = iter(bias_and_variance)
+    bias = torch.stack([torch.dot(g, b) for g, b in _pieces(gradient, next(moments))]).sum()
+    variance = torch.stack([torch.dot(g.square(), v) for g, v in _pieces(gradient, next(moments))]).sum()
+    return bias.square() + variance
 
-    def pieces() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        flat = (torch.split(tensor.reshape(-1), _PIECE) for tensor in (gradient, found))
-        return ((g.double(), number.double()) for g, number in zip(*flat, strict=True))
 
-    way.read_bias(words, scale, weight.detach(), fault, out=found)
-    biases = [torch.dot(g, b) for g, b in pieces()]
-    way.read_variance(words, scale, fault, out=found)
-    variances = [torch.dot(g.square(), v) for g, v in pieces()]
-    sums = torch.stack([torch.stack(both) for both in zip(biases, variances, strict=True)]).sum(0)
-    return sums[0].square() + sums[1]
+def _pieces(gradient: torch.Tensor, moment: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    flat = (torch.split(tensor.reshape(-1), _PIECE) for tensor in (gradient, moment))
+    return ((g.double(), number.double()) for g, number in zip(*flat, strict=True))
 
 
 def _test(without: torch.Tensor, corrected: torch.Tensor) -> CorrectionTest:
