@@ -1,5 +1,7 @@
 """The paper's networks, trained and cached."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -17,22 +19,34 @@ def test_sizes_are_those_of_the_paper(name):
     assert (plan.weights, len(plan.tensors)) == (WEIGHTS[name], TENSORS[name])
 
 
-@pytest.mark.parametrize("name", ["SmallCNN", "WideCNN", "DeepCNN", "ResCNN"])
-def test_they_classify_digits(name, tmp_path):
-    """At least 97.5 per cent of the test digits; the cache gives the same network back."""
-    model, data = trained(name, cache=tmp_path)
+@pytest.fixture(scope="module", params=["SmallCNN", "WideCNN", "DeepCNN", "ResCNN"])
+def cache(request, tmp_path_factory):
+    """A network of digits, and the folder that keeps it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, folder, trained(request.param, cache=folder)
+
+
+def test_they_classify_digits(cache):
+    """At least 97.5 per cent of the test digits."""
+    _, _, (model, data) = cache
     assert qtaml.Accuracy(data.test_inputs, data.test_labels)(model) >= 0.975
-    again, _ = trained(name, cache=tmp_path)
+
+
+def test_the_cache_gives_the_same_network_back(cache):
+    """To the bit."""
+    name, folder, (model, _) = cache
+    again, _ = trained(name, cache=folder)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
 
 
-def test_damaged_cache_is_found(tmp_path):
+def test_damaged_cache_is_found(cache, tmp_path):
     """Weights that do not match their checksum are not used."""
-    trained("ResCNN", cache=tmp_path)
-    path = tmp_path / "ResCNN-0.safetensors"
+    name, folder, _ = cache
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"{name}-0.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(qtaml.StoredFileError, match=r"ResCNN-0\.safetensors is damaged.*delete it to train anew"):
-        trained("ResCNN", cache=tmp_path)
+    with pytest.raises(qtaml.StoredFileError, match=rf"{name}-0\.safetensors is damaged.*delete it to train anew"):
+        trained(name, cache=tmp_path)
 
 
 def test_the_task_needs_both_ends():
