@@ -198,10 +198,10 @@ def test_metrics_of_the_user_are_called_in_one_thread(two_threads):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_an_error_counts_when_its_read_does(threads, monkeypatch):
+def test_an_error_counts_when_its_read_does(threads, two_threads, monkeypatch):
     """Reads that stopping early leaves out cannot fail, however many are made ahead."""
     monkeypatch.setattr(reads, "_CPU_WORK", 0)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    torch.set_num_threads(threads)
     fails = {13: ModelError("read 13"), 17: ModelError("read 17")}
 
     def score(metric, model):

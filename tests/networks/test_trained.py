@@ -44,7 +44,8 @@ def test_damaged_cache_is_found(cache, tmp_path):
     name, folder, _ = cache
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     path = tmp_path / f"{name}-0.safetensors"
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(qtaml.StoredFileError, match=rf"{name}-0\.safetensors is damaged.*delete it to train anew"):
         trained(name, cache=tmp_path)
 
