@@ -1,5 +1,6 @@
 """A format: how one weight becomes a word in memory, what that costs, and what is read back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -156,6 +157,12 @@ class Format:
         if self.bits == 0:
             return words.clone()
         return fault.behind(self.protections).corrupt(words, bits=self.bits, seed=seed, place=place)
+
+    def reader(self, words: torch.Tensor, fault: FaultModel, *, place: str = "") -> Callable[[int], torch.Tensor]:
+        """What `corrupt` returns for these words, by the seed, for reads by the thousand."""
+        if self.bits == 0:
+            return lambda _: words.clone()
+        return fault.behind(self.protections).reader(words, bits=self.bits, place=place)
 
 
 def label_dtype(bits: int) -> torch.dtype:

@@ -23,14 +23,14 @@ class _Part(NamedTuple):
     Attributes:
         bits: of its words.
         read: gives all words of the tensor, also those of other formats, as read, by the seed: errors do not depend on
-            where a tensor is cut. None where there is nothing to fail.
+            where a tensor is cut.
         table: the value of each word, as integers of the same bits; 0 for those that are no labels.
         starts: where the runs of its weights start.
         stops: where they stop.
     """
 
     bits: int
-    read: Callable[[int], torch.Tensor] | None
+    read: Callable[[int], torch.Tensor]
     table: NDArray[np.signedinteger]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
@@ -94,8 +94,7 @@ class TensorReader:
                 return
             look_up = kernels().look_up
             for bits, read_words, table, starts, stops in self._parts:
-                words = self._words.reshape(-1) if read_words is None else read_words(seed)
-                seen = look_up(words.numpy(), table, values, starts, stops)
+                seen = look_up(read_words(seed).numpy(), table, values, starts, stops)
                 if seen >> bits:
                     raise ArgumentError(f"words of {self._place!r} must be below {1 << bits}, got one that is not")
 
@@ -112,13 +111,10 @@ class TensorReader:
         parts = []
         for fmt, spans in self._storage.spans_of_formats:
             labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
+            read = fmt.reader(labels, self._fault, place=self._place)
             values = torch.from_numpy(fmt.readout()) * (self._scale * self._storage.readout_gain)
             table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype)
             table[: len(values)] = values
-            read = None
-            if fmt.bits:
-                behind = self._fault.behind(fmt.protections)
-                read = behind.reader(labels, bits=fmt.bits, place=self._place)
             starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
             parts.append(_Part(fmt.bits, read, table.view(self._integers).numpy(), starts, stops))
         return parts
