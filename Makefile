@@ -38,7 +38,7 @@ bench: setup  ## Time everything that has to be fast next to references: results
 bench-storage: setup  ## Compare the cells that a network needs, method by method
 	$(BIN)/qtaml reproduce storage
 
-reproduce: setup  ## Compute all tables and figures of the paper anew, into results/ (about 40 minutes)
+reproduce: setup  ## Compute all tables and figures of the paper anew, into results/ (20 to 40 minutes)
 	$(BIN)/qtaml reproduce --report docs/reproduction.md
 
 clean:  ## Remove .venv and everything made by these targets
