@@ -25,20 +25,17 @@ PROBABILITIES = (1e-9, 1e-6, 1e-3, 0.01, 0.015, 0.1, 0.4999, 0.5)
 TO_A_NEIGHBOUR = 0.05
 
 
-def plain_mask(words: int, p: float) -> torch.Tensor:
-    """The plain way: one float32 uniform number for each bit."""
+def plain_mask(words: int, rate: Callable[[int], torch.Tensor | float]) -> torch.Tensor:
+    """The plain way: one float32 uniform number for each bit, whose rate is one number, or one for each word."""
     mask = torch.zeros(words, dtype=torch.uint8)
     for bit in range(8):
-        mask |= (torch.rand(words) < p).to(torch.uint8) << bit
+        mask |= (torch.rand(words) < rate(bit)).to(torch.uint8) << bit
     return mask
 
 
 def plain_read(words: torch.Tensor, rate: Callable[[int], torch.Tensor | float]) -> torch.Tensor:
-    """Words with errors, whose probability is asked for each bit position: a number, or one for each word."""
-    mask = torch.zeros_like(words)
-    for bit in range(8):
-        mask |= (torch.rand(words.shape) < rate(bit)).to(torch.uint8) << bit
-    return words ^ mask
+    """Words with the errors of a plain mask."""
+    return words ^ plain_mask(len(words), rate)
 
 
 def plain_static_read(words: torch.Tensor, rates: Sequence[float]) -> torch.Tensor:
@@ -49,7 +46,7 @@ def plain_static_read(words: torch.Tensor, rates: Sequence[float]) -> torch.Tens
 
 def plain_clusters(words: torch.Tensor, p: float, size: int) -> torch.Tensor:
     """One mask for so many words."""
-    return words ^ plain_mask(len(words) // size, p).repeat_interleave(size)
+    return words ^ plain_mask(len(words) // size, lambda _: p).repeat_interleave(size)
 
 
 def plain_levels(words: torch.Tensor, rows: Sequence[Sequence[float]]) -> torch.Tensor:
@@ -110,7 +107,9 @@ def measure(quick: bool = False) -> list[Measurement]:
     for p in PROBABILITIES:
         one_draw = partial(draw, p)
         with threads(1):
-            plain, copy, one = medians([partial(plain_mask, size, p), words.clone, one_draw], repetitions)
+            plain, copy, one = medians(
+                [partial(plain_mask, size, lambda _, p=p: p), words.clone, one_draw], repetitions
+            )
             with patch.object(sampler, "kernels", lambda: vectorised):
                 numpy = median_seconds(one_draw, repetitions)
         with threads(2):

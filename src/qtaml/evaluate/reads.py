@@ -112,14 +112,14 @@ def _in_threads(scorers: list[Callable[[int], torch.Tensor]], seeds: Sequence[in
         own.score = scorers.pop()
 
     def run(part: Sequence[int]) -> _Part:
-        scores, begun = [], time.perf_counter()
+        scores, failure, begun = [], None, time.perf_counter()
         try:
             for seed in part:
                 scores.append(own.score(seed))
         except Exception as error:
             # Raised when its turn comes: the caller may have stopped by then.
-            return _Part(scores, time.perf_counter() - begun, error)
-        return _Part(scores, time.perf_counter() - begun, None)
+            failure = error
+        return _Part(scores, time.perf_counter() - begun, failure)
 
     pool = ThreadPoolExecutor(threads, initializer=start)
     try:

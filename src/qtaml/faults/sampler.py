@@ -28,8 +28,6 @@ from qtaml.faults.digits import draw_mask
 from qtaml.faults.recipe import BLOCK, StaticRecipe, TransitionRecipe, flip_recipe
 
 _FEWEST_BLOCKS_OF_A_THREAD = 8
-_FLIPS = "error mask"
-"""What the streams of independent errors are named after."""
 
 
 def word_dtype(bits: int) -> torch.dtype:
@@ -135,36 +133,26 @@ def flip_asymmetric(
         >>> flip_asymmetric(torch.tensor([0, 3], dtype=torch.uint8), [0.0, 0.0], [1.0, 0.0], seed=0)
         tensor([0, 2], dtype=torch.uint8)
     """
-    check_words(words, len(p01), in_place=in_place)
-    rising, falling = _rates(p01), _rates(p10)
-    if not any((*rising, *falling)):
-        return words if in_place else words.clone()
-    if words.device.type != "cpu":
-        return _read_elsewhere(words, rising, falling, seed, in_place)
-    recipe = flip_recipe(rising, falling)
-    return _read(words, in_place, kernels().flip_blocks, _key(seed, _FLIPS), *recipe)
+    return flipper(words, p01, p10, in_place=in_place)(seed)
 
 
-def flipper(words: torch.Tensor, p01: Sequence[float], p10: Sequence[float]) -> Callable[[int], torch.Tensor]:
-    """What `flip_asymmetric` gives for the same words, by the seed: of few words, it takes a third of the time.
+def flipper(
+    words: torch.Tensor, p01: Sequence[float], p10: Sequence[float], *, in_place: bool = False
+) -> Callable[[int], torch.Tensor]:
+    """What `flip_asymmetric` gives for the same words, by the seed; arguments and errors as there.
 
     Example:
         >>> flipper(torch.tensor([0, 3], dtype=torch.uint8), [0.0, 0.0], [1.0, 0.0])(0)
         tensor([0, 2], dtype=torch.uint8)
     """
-    check_words(words, len(p01))
+    check_words(words, len(p01), in_place=in_place)
     rising, falling = _rates(p01), _rates(p10)
-    if words.device.type != "cpu" or not words.numel() or not any((*rising, *falling)):
-        return lambda seed: flip_asymmetric(words, rising, falling, seed=seed)
-    before, recipe, kernel = _as_bytes(words.contiguous()), flip_recipe(rising, falling), kernels().flip_blocks
-    of_word = np.uint8 if recipe.element == 1 else np.uint16
-
-    def read(seed: int) -> torch.Tensor:
-        after = np.empty_like(before)
-        _share(kernel, before, after, _key(seed, _FLIPS), *recipe)
-        return torch.from_numpy(after.view(of_word).reshape(words.shape))
-
-    return read
+    if not any((*rising, *falling)):
+        return lambda _: words if in_place else words.clone()
+    if words.device.type != "cpu":
+        return lambda seed: _read_elsewhere(words, rising, falling, seed, in_place)
+    read, recipe = _reader(words, in_place, kernels().flip_blocks), flip_recipe(rising, falling)
+    return lambda seed: read(_key(seed, "error mask"), *recipe)
 
 
 def read_static(
@@ -180,7 +168,7 @@ def read_static(
         in_place: overwrite `words` instead of returning new ones.
     """
     keys = _key(seed, "static cells"), _key(cells, "classes of cells"), _key(seed, "ties of static cells")
-    return _read(words, in_place, kernels().static_blocks, *keys, *recipe)
+    return _reader(words, in_place, kernels().static_blocks)(*keys, *recipe)
 
 
 def read_transitions(
@@ -188,7 +176,7 @@ def read_transitions(
 ) -> torch.Tensor:
     """Words on a CPU as read from cells of several bits each, checked words; arguments as for `read_static`."""
     keys = _key(seed, "multi-level"), _key(seed, "ties of multi-level cells")
-    return _read(words, in_place, kernels().transition_blocks, *keys, *recipe, as_bytes=False)
+    return _reader(words, in_place, kernels().transition_blocks, as_bytes=False)(*keys, *recipe)
 
 
 def check_words(words: torch.Tensor, bits: int, *, in_place: bool = False) -> None:
@@ -228,19 +216,22 @@ def fused_kernel(device: str) -> ModuleType | None:
     return fused
 
 
-def _read(
-    words: torch.Tensor, in_place: bool, kernel: Callable[..., None], *arguments: Any, as_bytes: bool = True
-) -> torch.Tensor:
-    """Words as a kernel reads them."""
+def _reader(
+    words: torch.Tensor, in_place: bool, kernel: Callable[..., None], *, as_bytes: bool = True
+) -> Callable[..., torch.Tensor]:
+    """Words as a kernel reads them, by its arguments."""
     source = words.contiguous()
-    target = source if in_place else torch.empty_like(source)
-    before, after = (_as_bytes(part) if as_bytes else part.reshape(-1).numpy() for part in (source, target))
-    _share(kernel, before, after, *arguments)
-    return words.copy_(target) if in_place and target is not words else target
+    stored = source.reshape(-1).numpy()
+    before = stored.view(np.uint8) if as_bytes else stored
 
+    def read(*arguments: Any) -> torch.Tensor:
+        after = before if in_place else np.empty_like(before)
+        _share(kernel, before, after, *arguments)
+        if in_place:
+            return words if source is words else words.copy_(source)
+        return torch.from_numpy(after.view(stored.dtype).reshape(words.shape))
 
-def _as_bytes(words: torch.Tensor) -> NDArray[np.uint8]:
-    return words.reshape(-1).numpy().view(np.uint8)
+    return read
 
 
 def _share(kernel: Callable[..., None], before: NDArray[Any], after: NDArray[Any], *arguments: Any) -> None:

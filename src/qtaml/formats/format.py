@@ -154,9 +154,7 @@ class Format:
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `FaultModel.corrupt`."""
-        if self.bits == 0:
-            return words.clone()
-        return fault.behind(self.protections).corrupt(words, bits=self.bits, seed=seed, place=place)
+        return self.reader(words, fault, place=place)(seed)
 
     def reader(self, words: torch.Tensor, fault: FaultModel, *, place: str = "") -> Callable[[int], torch.Tensor]:
         """What `corrupt` returns for these words, by the seed, for reads by the thousand."""

@@ -85,12 +85,12 @@ class TensorReader:
         """
         # Elsewhere, and with a scale for each row, there is more to a read than a table.
         if self._words.device.type != "cpu" or self._scale.ndim:
-            return lambda seed: self._decode(out, seed)
+            return lambda seed: self._read(out, seed)
         values = out.view(-1).view(self._integers).numpy()
 
         def read(seed: int | None) -> None:
             if seed is None:
-                self._decode(out, seed)
+                self._read(out, seed)
                 return
             look_up = kernels().look_up
             for bits, read_words, table, starts, stops in self._parts:
@@ -100,11 +100,11 @@ class TensorReader:
 
         return read
 
-    def _decode(self, out: torch.Tensor, seed: int | None) -> None:
-        words = self._words
-        if seed is not None:
-            words = self._storage.corrupt(words, self._fault, seed=seed, place=self._place)
-        self._storage.decode(words, self._scale, out=out)
+    def _read(self, out: torch.Tensor, seed: int | None) -> None:
+        if seed is None:
+            self._storage.decode(self._words, self._scale, out=out)
+        else:
+            self._storage.read(self._words, self._scale, self._fault, seed=seed, place=self._place, out=out)
 
     @cached_property
     def _parts(self) -> list[_Part]:

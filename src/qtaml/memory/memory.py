@@ -56,9 +56,7 @@ class Memory:
         """Several reads of every stored tensor, by each of its names; the first dimension counts them; as `read`."""
         reads: dict[str, torch.Tensor] = {}
         for entry in self.plan.tensors:
-            kind = self._kind(entry)
-            together = torch.empty((len(seeds), *entry.shape), dtype=kind[0], device=kind[1])
-            reader = self._reader(entry, fault)
+            together, reader = self._new(entry, len(seeds)), self._reader(entry, fault)
             for seed, out in zip(seeds, together, strict=True):
                 reader.into(out)(_seed_of_tensor(seed, entry.name))
             # The pattern of a loaded memory may not tie what was tied when it was stored.
@@ -163,9 +161,9 @@ class Memory:
         """
         return Memory(self.artifact.with_words(words), self._pattern)
 
-    def _new(self, entry: TensorPlan) -> torch.Tensor:
+    def _new(self, entry: TensorPlan, *reads: int) -> torch.Tensor:
         dtype, device = self._kind(entry)
-        return torch.empty(entry.shape, dtype=dtype, device=device)
+        return torch.empty((*reads, *entry.shape), dtype=dtype, device=device)
 
     def _kind(self, entry: TensorPlan) -> tuple[torch.dtype, torch.device]:
         return getattr(torch, entry.dtype), self.tensors[entry.name].words.device

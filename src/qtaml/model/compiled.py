@@ -25,7 +25,7 @@ def uncompiled(model: nn.Module) -> nn.Module:
         for name, child in module._modules.items():
             if child is not None and _WRAPPED in child._modules:
                 module._modules[name] = child._modules[_WRAPPED]
-    return model._modules.get(_WRAPPED) or model
+    return getattr(model, _WRAPPED, model)
 
 
 def check_copies_read_their_own_weights(model: nn.Module) -> None:
