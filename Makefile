@@ -36,10 +36,10 @@ bench: setup  ## Time everything that has to be fast next to references: results
 	$(BIN)/python -m benchmarks
 
 bench-storage: setup  ## Compare the cells that a network needs, method by method
-	$(BIN)/qtaml reproduce storage
+	$(BIN)/python -m reproduction storage
 
 reproduce: setup  ## Compute all tables and figures of the paper anew, into results/ (20 to 40 minutes)
-	$(BIN)/qtaml reproduce --report docs/reproduction.md
+	$(BIN)/python -m reproduction --report docs/reproduction.md
 
 clean:  ## Remove .venv and everything made by these targets
 	rm -rf .venv .venv-peers out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,19 +7,9 @@ from unittest.mock import patch
 import torch
 
 from benchmarks.harness import Measurement, median_seconds, medians, threads
-from qtaml.faults import (
-    Asymmetric,
-    Clustered,
-    FaultModel,
-    MultiLevel,
-    Ramp,
-    StaticCells,
-    TensorVariation,
-    error_mask,
-    flip_asymmetric,
-    sampler,
-    vectorised,
-)
+from qtaml.faults import Asymmetric, Clustered, FaultModel, MultiLevel, Ramp, StaticCells, TensorVariation
+from qtaml.sampling import error_mask, flip_asymmetric, sampler
+from qtaml.sampling import numpy_kernels as vectorised
 
 PROBABILITIES = (1e-9, 1e-6, 1e-3, 0.01, 0.015, 0.1, 0.4999, 0.5)
 TO_A_NEIGHBOUR = 0.05

@@ -19,8 +19,8 @@ from torch import nn
 
 import qtaml
 from benchmarks.harness import Measurement, medians
-from qtaml.faults import error_mask
 from qtaml.model import stored_weights
+from qtaml.sampling import error_mask
 
 P = 0.01
 TOKENS = 64

@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.harness import Measurement, median_seconds, medians, threads
 from qtaml.faults import WordLaw
-from qtaml.formats import Histogram, fit
 from qtaml.planning import ALLOCATIONS, Allocation, Options, allocate
+from qtaml.search import Histogram, fit
 
 BITS = 8
 CELLS = 8.3

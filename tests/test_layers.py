@@ -1,6 +1,8 @@
 """The layout of the package: imports run one way."""
 
 import ast
+import inspect
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,18 +15,16 @@ LAYERS = (
     ["_checks"],
     ["_random", "_files", "_progress"],
     ["device"],
-    ["faults"],
+    ["sampling", "protections", "model", "networks"],
+    ["faults", "sensitivity"],
     ["formats"],
     ["theory"],
-    ["model"],
-    ["sensitivity"],
     ["planning"],
     ["memory"],
-    ["export"],
-    ["evaluate"],
-    ["networks"],
+    ["export", "measuring"],
+    ["search"],
     ["report"],
-    ["experiments"],
+    ["laboratory"],
     ["cli"],
     ["__main__"],
 )
@@ -95,6 +95,20 @@ def test_no_cycle_inside_a_folder():
 
     for name in graph:
         visit(name, ())
+
+
+def test_no_two_files_have_one_name():
+    """A file is known by its name alone; `__init__` and `base` begin their folders."""
+    names = Counter(path.name for path in modules().values() if path.name not in ("__init__.py", "base.py"))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_folder_has_the_name_of_a_public_function():
+    """`qtaml.evaluate` is the function, and no room hides behind it."""
+    folders = {path.parent.name for path in ROOT.rglob("__init__.py")} - {ROOT.name}
+    rooms = [qtaml, *(value for value in vars(qtaml).values() if inspect.ismodule(value))]
+    functions = {name for room in rooms for name, value in vars(room).items() if inspect.isroutine(value)}
+    assert folders & functions == set()
 
 
 def test_an_upward_import_would_be_found():

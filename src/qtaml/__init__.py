@@ -5,17 +5,19 @@
     plan = qtaml.design(model, calibration, p=0.10, cells=0.75)          # all formats, every cell counted
     result = qtaml.evaluate(memory, metric, trials=30)                   # .mean .low .high .values
 
-The folders hold one kind of thing each: `device`, `faults`, `formats`, `theory`, `model`, `sensitivity`, `planning`,
-`memory`, `export`, `evaluate`, `networks`, `report`, `experiments`, `cli`. A folder imports only from those before it.
+Each room answers one question; a room imports only from those before it:
+`device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
+`memory`, `export`, `measuring`, `search`, `report`, `laboratory`, `cli`.
 """
 
 from importlib.metadata import version
 
-from qtaml import device, faults, formats, theory
+from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
-from qtaml.evaluate import Accuracy, Result, design, evaluate
+from qtaml.measuring import Accuracy, Result, evaluate
 from qtaml.memory import Memory, load, store
 from qtaml.planning import Plan, compensate, predict, uniform_msp
+from qtaml.search import design
 
 __version__ = version("qtaml")
 
@@ -36,7 +38,12 @@ __all__ = [
     "faults",
     "formats",
     "load",
+    "measuring",
+    "planning",
     "predict",
+    "protections",
+    "search",
+    "sensitivity",
     "store",
     "theory",
     "uniform_msp",

@@ -91,6 +91,14 @@ def non_negative(name: str, value: float) -> float:
     return at_least(name, value, 0.0)
 
 
+def words(name: str, values: ArrayLike, bits: int) -> NDArray[np.int64]:
+    """Return `values` as an array of integers if each fits into `bits` bits, else raise `ArgumentError`."""
+    array = np.asarray(values)
+    if not np.issubdtype(array.dtype, np.integer) or ((array < 0) | (array >= 2**bits)).any():
+        raise ArgumentError(f"{name} must be whole numbers from 0 to {2**bits - 1}, got {values!r}")
+    return array.astype(np.int64)
+
+
 def positive_array(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """Return `values` as an array of floats if all are finite and above 0, else raise `ArgumentError`."""
     return _array_within(name, values, 0.0, math.inf, "above 0 and finite")

@@ -20,9 +20,10 @@ from qtaml.faults import (
     StaticCells,
     TensorVariation,
     Uniform,
-    word_dtype,
 )
-from qtaml.formats import Format, HardenedCell, Ideal, Raw, Repetition, central_moments, transition_matrix
+from qtaml.formats import Format, central_moments, transition_matrix
+from qtaml.protections import HardenedCell, Ideal, Raw, Repetition
+from qtaml.sampling import word_dtype
 from tests.cases import CONVOLUTION
 
 GRAY_CELL = ((1.0, 0.0, 0.0, 0.0), (0.1, 0.9, 0.0, 0.0), (0.05, 0.0, 0.65, 0.3), (0.0, 0.2, 0.0, 0.8))

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import qtaml
-from qtaml.evaluate import Agreement, NegativeLogLikelihood, OutputCosine, OutputError, as_perplexity
+from qtaml.measuring import Agreement, NegativeLogLikelihood, OutputCosine, OutputError, as_perplexity
 from tests.cases import assert_unchanged, snapshot
 from tests.timm_without_torchvision import import_timm
 

@@ -9,8 +9,8 @@ from torch import nn
 import qtaml
 from qtaml.export.reading import network_as_read, traced
 from qtaml.faults import Uniform
-from qtaml.formats import HardenedCell
 from qtaml.model import arguments
+from qtaml.protections import HardenedCell
 from tests.cases import CONVOLUTION, RECURRENT, assert_unchanged, snapshot
 
 

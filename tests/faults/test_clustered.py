@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from qtaml.faults import Clustered, Uniform, word_dtype
+from qtaml.faults import Clustered, Uniform
+from qtaml.sampling import word_dtype
 
 
 @pytest.mark.parametrize("bits", [8, 12])

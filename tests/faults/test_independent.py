@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from qtaml.errors import ArgumentError
-from qtaml.faults import BitErrorRates, FaultModel, PerBit, Ramp, Uniform, flip, word_dtype
-from qtaml.formats import Ideal, Raw
+from qtaml.faults import BitErrorRates, FaultModel, PerBit, Ramp, Uniform
+from qtaml.protections import Ideal, Raw
+from qtaml.sampling import flip, word_dtype
 from tests.reference.error_masks import mask_probabilities
 from tests.reference.statistics import assert_counts_follow, counts_of
 from tests.tolerances import FALSE_ALARM

@@ -6,7 +6,8 @@ import torch
 
 from qtaml.faults import PerBit, TensorVariation
 from qtaml.faults.lognormal import lognormal_rates
-from qtaml.formats import Ideal, Raw, transition_matrix
+from qtaml.formats import transition_matrix
+from qtaml.protections import Ideal, Raw
 
 
 @pytest.mark.parametrize("protections", [(Raw(),) * 5, (Raw(), Ideal(), Raw(), Raw(), Ideal())])

@@ -9,18 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtaml.errors import ArgumentError
-from qtaml.faults import Asymmetric, FaultModel, PerBit, StaticCells, Uniform, word_dtype
-from qtaml.formats import (
-    ENCODINGS,
-    GRIDS,
-    Format,
-    Hamming,
-    HardenedCell,
-    Ideal,
-    Protection,
-    Raw,
-    Repetition,
-)
+from qtaml.faults import Asymmetric, FaultModel, PerBit, StaticCells, Uniform
+from qtaml.formats import ENCODINGS, GRIDS, Format
+from qtaml.protections import Hamming, HardenedCell, Ideal, Protection, Raw, Repetition
+from qtaml.sampling import word_dtype
 from tests.reference.enumeration import enumerated_moments, enumerated_transitions, protected_rates
 from tests.reference.statistics import assert_counts_follow, counts_of
 from tests.tolerances import EXACT_MATHS, FALSE_ALARM, ROUNDING

@@ -8,7 +8,8 @@ import torch
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import PerBit, TensorVariation, Uniform
-from qtaml.formats import CORRECTIONS, ENCODINGS, GRIDS, STEPS, Format, Raw, Repetition, Section, TensorFormat
+from qtaml.formats import CORRECTIONS, ENCODINGS, GRIDS, STEPS, Format, Section, TensorFormat
+from qtaml.protections import Raw, Repetition
 from tests.reference.enumeration import enumerated_moments, protected_rates
 from tests.tolerances import EXACT_MATHS, ROUNDING
 

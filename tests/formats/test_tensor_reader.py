@@ -5,7 +5,8 @@ import torch
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import Clustered, FaultModel, PerBit, StaticCells, Uniform
-from qtaml.formats import Bch, Format, Ideal, Repetition, Section, TensorFormat, TensorReader
+from qtaml.formats import Format, Section, TensorFormat, TensorReader
+from qtaml.protections import Bch, Ideal, Repetition
 
 FAULTS = [Uniform(0.0), Uniform(0.1), Clustered(0.1, 3), StaticCells((0.0, 0.4))]
 FITTED = Format(bits=2, table=(-1.5, -0.5, 0.5, 1.5), protections=(Repetition(3), Bch(15, 5, 3)))

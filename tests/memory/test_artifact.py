@@ -16,9 +16,10 @@ from torch import nn
 
 import qtaml
 from qtaml.faults import Uniform
-from qtaml.formats import Bch, BlockCode, Format, Hamming, HardenedCell, Repetition, Section, TensorFormat
+from qtaml.formats import Format, Section, TensorFormat
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan, TensorPlan
+from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 from tests.full_disk import full_disk
 

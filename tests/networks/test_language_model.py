@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 import qtaml
-from qtaml.evaluate import NegativeLogLikelihood, check_causal, perplexity
+from qtaml.measuring import NegativeLogLikelihood, check_causal, perplexity
 from qtaml.networks import RECIPES, Data, LanguageModel, python_sources, train_classifier, trained
 
 

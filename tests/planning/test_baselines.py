@@ -6,13 +6,7 @@ from torch import nn
 
 import qtaml
 from qtaml.faults import Uniform
-from qtaml.planning import (
-    fixed_point,
-    magnitude_protection,
-    random_protection,
-    sensitivity_protection,
-    weight_scaling,
-)
+from qtaml.planning import fixed_point, magnitude_protection, random_protection, sensitivity_protection, weight_scaling
 from tests.cases import CASES, CONVOLUTION, assert_unchanged, snapshot
 
 

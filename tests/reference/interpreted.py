@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from qtaml.faults import sampler
+from qtaml.sampling import sampler
 
 Words = np.ndarray
 Read = Callable[..., Words]
@@ -22,7 +22,7 @@ def read_elsewhere(
     words: Words, p01: Sequence[float], p10: Sequence[float], seed: int, lanes: int = 2**14, in_place: bool = False
 ) -> Words:
     """Words as the sampler reads them on a CUDA device, by programs of `lanes` lanes: in here, few large ones pay."""
-    from qtaml.faults import fused
+    from qtaml.sampling import triton_kernel as fused
 
     sampler.fused_kernel = lambda device: fused
     fused.LANES_OF_A_PROGRAM = lanes

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from qtaml.errors import ArgumentError
-from qtaml.formats import BlockCode, Repetition, protections
+from qtaml.protections import BlockCode, Repetition, pareto_front
 from qtaml.theory.capacity import (
     binary_entropy,
     capacity,
@@ -67,7 +67,7 @@ def test_ends():
 def test_nothing_real_beats_shannon():
     """No protection of the menu takes fewer cells than the limit for what it leaves."""
     for rates in ((0.01, 0.01), (0.05, 0.05), (0.1, 0.1), (0.2, 0.2), (0.0, 0.1), (0.0, 0.3)):
-        for protection in protections(*rates):
+        for protection in pareto_front(*rates):
             assert 0 < efficiency(protection, *rates) <= 1 + 1e-12
 
 

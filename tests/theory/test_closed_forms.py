@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from qtaml.errors import ArgumentError
 from qtaml.faults import Asymmetric, Uniform
 from qtaml.formats import ENCODINGS, GRIDS, Format, read_moments
-from qtaml.theory import bit_weights, closed_forms, encoding_forms
 from qtaml.theory import characteristic_function as exact_characteristic_function
+from qtaml.theory.paper import bit_weights, closed_forms, encoding_forms
 from tests.reference.enumeration import enumerated_transitions, protected_rates
 from tests.theory.enumeration import central_moment, values_of
 from tests.tolerances import EXACT_MATHS

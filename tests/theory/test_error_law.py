@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from qtaml.errors import ArgumentError
 from qtaml.faults import Uniform
 from qtaml.formats import ENCODINGS, GRIDS, Format
-from qtaml.theory import ErrorLaw, closed_forms, excess_kurtosis
+from qtaml.theory import ErrorLaw, excess_kurtosis
+from qtaml.theory.paper import closed_forms
 from tests.reference.enumeration import enumerated_transitions
 from tests.theory.enumeration import central_moment, values_of
 from tests.tolerances import EXACT_MATHS

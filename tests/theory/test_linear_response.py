@@ -9,17 +9,8 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from qtaml.errors import ArgumentError
-from qtaml.theory import (
-    boundary_slopes,
-    error_ratio,
-    interior_range,
-    output_error,
-    predicted_error,
-    saturation_ratio,
-    tensor_scores,
-    uniform_error,
-    water_filling,
-)
+from qtaml.theory import boundary_slopes, error_ratio, interior_range, saturation_ratio, tensor_scores, water_filling
+from qtaml.theory.paper import output_error, predicted_error, uniform_error
 from tests.reference.enumeration import enumerated_transitions, protected_rates
 from tests.theory.enumeration import central_moment, values_of
 

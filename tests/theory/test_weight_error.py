@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from qtaml.errors import ArgumentError
 from qtaml.faults import Asymmetric, FaultModel, MultiLevel, PerBit, Uniform
 from qtaml.formats import ENCODINGS, GRIDS, Format, central_moments, read_moments
-from qtaml.theory import (
-    bit_weights,
-    characteristic_function,
-    error_distribution,
-    excess_kurtosis,
-    lyapunov_ratio,
-    skewness,
-    variance_shares,
-)
+from qtaml.theory import characteristic_function, error_distribution, excess_kurtosis, skewness
+from qtaml.theory.paper import bit_weights, lyapunov_ratio, variance_shares
 from tests.theory.enumeration import central_moment, share_of_bit, transitions_of, values_of
 from tests.tolerances import EXACT_MATHS
 

@@ -21,8 +21,8 @@ from qtaml.cli.options import (
 from qtaml.cli.stored import check_out, store_and_show
 from qtaml.device import preset_record
 from qtaml.errors import ArgumentError
-from qtaml.evaluate import Accuracy, design
-from qtaml.planning import REAL_DECODERS, Decoding
+from qtaml.measuring import Accuracy
+from qtaml.search import REAL_DECODERS, Decoding, design
 
 
 def design_command(

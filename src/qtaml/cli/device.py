@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from qtaml import _files
+from qtaml.cli import device_sweep
 from qtaml.cli.options import JsonOption
 from qtaml.device import PRESETS, preset_record
-from qtaml.experiments import device_sweep
 from qtaml.report import save_figure
 
 app = typer.Typer(

@@ -5,17 +5,11 @@ from typing import Annotated
 
 import typer
 
-from qtaml.cli.metrics import (
-    TEST_HELP,
-    BatchSizeOption,
-    MetricOption,
-    TestData,
-    chosen_metric,
-)
+from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricOption, TestData, chosen_metric
 from qtaml.cli.options import JsonOption, LengthOption, SeedOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
-from qtaml.evaluate import as_perplexity, evaluate
 from qtaml.faults import Uniform
+from qtaml.measuring import as_perplexity, evaluate
 
 
 def evaluate_command(

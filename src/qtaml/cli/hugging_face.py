@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from qtaml import _files
-from qtaml.cli.weights import PICKLED, check_names, check_not_pickled, listing, load_weights
+from qtaml.cli.state_dict import PICKLED, check_names, check_not_pickled, listing, load_weights
 from qtaml.errors import ArgumentError, ModelError, QtamlError, StoredFileError
 from qtaml.memory import MANIFEST
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from qtaml import _files
 from qtaml.cli.hugging_face import load_directory, tokens_of_text
-from qtaml.cli.weights import check_not_pickled, load_weights
+from qtaml.cli.state_dict import check_not_pickled, load_weights
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.model import Batch
 

@@ -1,13 +1,12 @@
 """The command `qtaml`: parse, call, show."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from qtaml.cli import compensate, design, device, evaluate, export, readback, reproduce, sweep, verify
+from qtaml.cli import compensate, demo, design, device, evaluate, export, readback, sweep, verify
 from qtaml.cli.inputs import calibration_batch, load_model
 from qtaml.cli.options import (
     CalibrationOption,
@@ -20,15 +19,7 @@ from qtaml.cli.options import (
     WeightsOption,
 )
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
-from qtaml.experiments import storage
-from qtaml.experiments.experiment import result_json, save_result
-from qtaml.experiments.laboratory import Laboratory
 from qtaml.planning import predict
-from qtaml.report import save_figure
-
-DEMO_CELLS = (0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
-DEMO_PLAIN_CELLS = (1.0, 1.01, 1.02, 1.03, 1.05, 1.125, 1.25)
-DEMO_METHODS = (*storage.PAPERS, "design, table and majority", storage.EVERYTHING)
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 unexpected failure, 2 bad arguments or inputs, 3 budget below the least one, "
@@ -44,35 +35,10 @@ app = typer.Typer(
 )
 
 app.add_typer(device.app, name="device")
-app.command("reproduce")(reproduce.reproduce_command)
 app.command("sweep")(sweep.sweep_command)
 
 
-@app.command("demo")
-def demo_command(
-    out: Annotated[Path, typer.Option(help="Folder for the picture, the numbers and what they are made of.")] = Path(
-        "out/demo"
-    ),
-    p: FlipProbabilityOption = 0.10,
-    trials: Annotated[int, typer.Option(help="Reads of the memory for each point.")] = 30,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Train a network on handwritten digits, store it in a leaking memory in many ways: a table and a picture."""
-    laboratory = Laboratory(out, trials=trials, training_seeds=(seed,), seed=seed)
-    rows = storage.compute(
-        laboratory, networks=("SmallCNN",), cells=DEMO_CELLS, plain_cells=DEMO_PLAIN_CELLS, methods=DEMO_METHODS, p=p
-    )
-    manifest = laboratory.manifest()
-    save_result(out / "storage.json", storage.STORAGE.title, rows, manifest)
-    picture = save_figure(storage.draw(rows), out / "storage.png")
-    if as_json:
-        typer.echo(result_json(storage.STORAGE.title, rows, manifest), nl=False)
-        return
-    Console().print(storage.table_over_cells(rows))
-    typer.echo(f"picture: {picture}\nnumbers: {out / 'storage.json'}")
-
-
+app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)
 
@@ -110,4 +76,9 @@ def main() -> None:
         app()
     except QtamlError as error:
         typer.echo(f"qtaml: {error}", err=True)
-        sys.exit(3 if isinstance(error, BudgetError) else 4 if isinstance(error, StoredFileError) else 2)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: QtamlError) -> int:
+    """The exit code that tells what kind of error ended a command."""
+    return 3 if isinstance(error, BudgetError) else 4 if isinstance(error, StoredFileError) else 2

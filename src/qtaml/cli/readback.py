@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from qtaml import _checks
-from qtaml.cli.metrics import TEST_HELP, BatchSizeOption, MetricName, MetricOption, TestData, chosen_metric
+from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricName, MetricOption, TestData, chosen_metric
 from qtaml.cli.options import JsonOption, LengthOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
-from qtaml.evaluate import Estimate, ObservedRate, measure, observed_errors, perplexity
 from qtaml.export import read_binary, read_verilog
+from qtaml.measuring import Estimate, ObservedRate, measure, observed_errors, perplexity
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan
 

@@ -10,11 +10,11 @@ from torch import nn
 from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
 from qtaml.cli.options import JsonOption, RayOption
 from qtaml.errors import QtamlError
-from qtaml.experiments.cases import OwnNetwork, Samples
-from qtaml.experiments.experiment import result_json, save_result
-from qtaml.experiments.laboratory import Laboratory
-from qtaml.experiments.sweep import entries, inputs_folder, measure_sweep, rows, table
-from qtaml.experiments.sweep_file import read_sweep
+from qtaml.laboratory.cases import OwnNetwork, Samples
+from qtaml.laboratory.laboratory import Laboratory
+from qtaml.laboratory.result_file import result_json, save_result
+from qtaml.laboratory.sweep_file import read_sweep
+from qtaml.laboratory.sweep_tasks import entries, inputs_folder, measure_sweep, rows, table
 from qtaml.networks.trained import CALIBRATION_SAMPLES
 
 

@@ -4,13 +4,7 @@ Barriers give -ln T, a cell turns it into the probability that its bit is lost w
 log space. Units: nm, eV, V/nm, s, K, free-electron masses.
 """
 
-from qtaml.device.barriers import (
-    Barrier,
-    Rectangular,
-    fowler_nordheim_slope,
-    linear_action,
-    linear_action_slope,
-)
+from qtaml.device.barriers import Barrier, Rectangular, fowler_nordheim_slope, linear_action, linear_action_slope
 from qtaml.device.cell import Cell
 from qtaml.device.escape import (
     Regime,
@@ -22,6 +16,7 @@ from qtaml.device.escape import (
     log_lost_probability_rare,
     regime,
 )
+from qtaml.device.flip_probability_map import sweep
 from qtaml.device.hardening import (
     Hardening,
     faster_refresh,
@@ -46,7 +41,6 @@ from qtaml.device.spread import (
     static_flip_probabilities,
 )
 from qtaml.device.stacks import Layer, Stack
-from qtaml.device.sweep import sweep
 from qtaml.device.thermal import log_arrhenius, log_thermal_factor, thermal_energy
 from qtaml.device.traps import Traps, emptied_depth, log_chain_rate, log_two_step_rate
 from qtaml.device.wells import (

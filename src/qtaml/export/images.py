@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from qtaml import _checks, _files
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.formats import Protection
 from qtaml.memory import Artifact, pack, regions, unpack
 from qtaml.planning import Plan
+from qtaml.protections import Protection
 
 _WIDEST = 4096
 Bytes = NDArray[np.uint8]

@@ -1,11 +1,13 @@
-"""What happens to stored bits. A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`."""
+"""How a memory fails: what happens to its stored bits.
 
-from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, Residual, WordLaw
+A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`.
+"""
+
+from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, WordLaw
 from qtaml.faults.choice import AnyFault, given
 from qtaml.faults.clustered import Clustered
 from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
-from qtaml.faults.sampler import error_mask, flip, flip_asymmetric, word_dtype
 from qtaml.faults.static_cells import StaticCells
 from qtaml.faults.tensor_variation import TensorVariation
 
@@ -19,14 +21,9 @@ __all__ = [
     "MultiLevel",
     "PerBit",
     "Ramp",
-    "Residual",
     "StaticCells",
     "TensorVariation",
     "Uniform",
     "WordLaw",
-    "error_mask",
-    "flip",
-    "flip_asymmetric",
     "given",
-    "word_dtype",
 ]

@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
+from qtaml.protections import BitProtection
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,6 @@ class WordLaw:
         return BitErrorRates(tuple(p01), tuple(p10))
 
 
-class Residual(Protocol):
-    """What a fault model needs to know of the protection of a bit: what remains of its error rates."""
-
-    @property
-    def one_cell(self) -> bool:
-        """Whether the bit is read from one cell alone, not from several together."""
-        ...
-
-    def residual(self, p01: float, p10: float) -> tuple[float, float]:
-        """Error rates (p01, p10) after the protection, from those of a raw cell."""
-        ...
-
-
 class FaultModel(ABC):
     """How the cells of a memory fail between writing and reading, in one refresh window of one chip.
 
@@ -112,7 +99,7 @@ class FaultModel(ABC):
         return sum(rates.p01) / rates.bits, sum(rates.p10) / rates.bits
 
     @abstractmethod
-    def behind(self, protections: Sequence[Residual]) -> "FaultModel":
+    def behind(self, protections: Sequence[BitProtection]) -> "FaultModel":
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
 
     @abstractmethod
@@ -152,7 +139,7 @@ class AllBitsAlike(FaultModel):
         """Exact law of a word of `bits` bits, averaged over chips where those differ."""
         return self.for_bits(bits).law(bits)
 
-    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
         return _behind(self, tuple(protections))
 
@@ -170,7 +157,7 @@ def _for_bits(fault: AllBitsAlike, bits: int) -> FaultModel:
 
 
 @lru_cache(maxsize=256)
-def _behind(fault: AllBitsAlike, protections: tuple[Residual, ...]) -> FaultModel:
+def _behind(fault: AllBitsAlike, protections: tuple[BitProtection, ...]) -> FaultModel:
     return _for_bits(fault, len(protections)).behind(protections)
 
 

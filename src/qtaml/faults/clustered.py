@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from qtaml import _checks
-from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw
+from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw
 from qtaml.faults.independent import PerBit
-from qtaml.faults.sampler import check_words
+from qtaml.protections import BitProtection
+from qtaml.sampling.sampler import check_words
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Runs(FaultModel):
     def law(self, bits: int) -> WordLaw:
         return self.one.law(bits)
 
-    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
         return _Runs(self.one.behind(protections), self.size)
 
     def corrupt(

@@ -9,8 +9,9 @@ import torch
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
-from qtaml.faults.sampler import flip_asymmetric, flipper
+from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw, check_bits
+from qtaml.protections import BitProtection
+from qtaml.sampling.sampler import flip_asymmetric, flipper
 
 _ALMOST_HALF = math.nextafter(0.5, 0.0)
 
@@ -56,7 +57,7 @@ class PerBit(FaultModel):
         """Whether words have so many bits: as many as there are probabilities."""
         return bits == len(self.p01)
 
-    def behind(self, protections: Sequence[Residual]) -> "PerBit":
+    def behind(self, protections: Sequence[BitProtection]) -> "PerBit":
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
         check_bits(len(protections), len(self.p01))
         raw = zip(self.p01, self.p10, protections, strict=True)

@@ -11,9 +11,10 @@ from qtaml import _checks
 from qtaml._random import torch_generator
 from qtaml.device import MultiLevelCell
 from qtaml.errors import ArgumentError
-from qtaml.faults.base import FaultModel, Residual, WordLaw
-from qtaml.faults.recipe import transition_recipe
-from qtaml.faults.sampler import check_words, read_transitions
+from qtaml.faults.base import FaultModel, WordLaw
+from qtaml.protections import BitProtection
+from qtaml.sampling.recipe import transition_recipe
+from qtaml.sampling.sampler import check_words, read_transitions
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class MultiLevel(FaultModel):
         widths = [len(group).bit_length() - 1 for group in self.groups]
         return bits == sum(widths) or (len(widths) == 1 and bits % widths[0] == 0)
 
-    def behind(self, protections: Sequence[Residual]) -> "MultiLevel":
+    def behind(self, protections: Sequence[BitProtection]) -> "MultiLevel":
         """The same faults as seen behind one protection for each bit position, bit 0 first.
 
         A bit that is read from several cells fails by itself: its copies, or the bits of its code, lie in cells that

@@ -15,10 +15,11 @@ from qtaml import _checks
 from qtaml._random import child_seed, torch_generator
 from qtaml.device import Cell
 from qtaml.errors import ArgumentError
-from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw, check_bits
+from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw, check_bits
 from qtaml.faults.lognormal import lognormal_rates
-from qtaml.faults.recipe import StaticRecipe, static_recipe
-from qtaml.faults.sampler import check_words, flip_asymmetric, read_static
+from qtaml.protections import BitProtection
+from qtaml.sampling.recipe import StaticRecipe, static_recipe
+from qtaml.sampling.sampler import check_words, flip_asymmetric, read_static
 
 Array = NDArray[np.float64]
 
@@ -170,7 +171,7 @@ class _ClassesOfCells(FaultModel):
         check_bits(bits, len(self.rates_of_class[0]))
         return WordLaw.of_bits(*self._means)
 
-    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
         # The cells of one code word are of different classes: together they see the mean rates of all classes.
         check_bits(len(protections), len(self.rates_of_class[0]))
         mean = self.rates(len(protections))

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
-from qtaml.faults.base import AllBitsAlike, FaultModel, Residual, WordLaw
+from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw
 from qtaml.faults.independent import PerBit
 from qtaml.faults.lognormal import lognormal_rates
+from qtaml.protections import BitProtection
 
 _CLASSES = 64
 _LARGEST_BITS = 10
@@ -82,7 +83,7 @@ class _OneOf(FaultModel):
         mixed = np.einsum("mik,mjl->ijkl", high, low, optimize=True) / len(laws)
         return WordLaw((mixed.reshape(2**bits, 2**bits),))
 
-    def behind(self, protections: Sequence[Residual]) -> FaultModel:
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
         return _OneOf(tuple(model.behind(protections) for model in self.models), self.chip)
 
     def corrupt(

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.faults import BitErrorRates, FaultModel, WordLaw, word_dtype
-from qtaml.formats import levels as _levels
-from qtaml.formats.decision import least_error_regions
-from qtaml.formats.protections import Ideal, Protection, Raw
-from qtaml.formats.search import intervals
+from qtaml.faults import BitErrorRates, FaultModel, WordLaw
+from qtaml.formats.bucketize import intervals
+from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid
+from qtaml.formats.levels import labels as labels_of
+from qtaml.formats.levels import levels as levels_of
+from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.transitions import LARGEST_MATRIX_BITS, central_moments, transition_matrix
+from qtaml.protections import Ideal, Protection, Raw
+from qtaml.sampling import word_dtype
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,16 @@ class Format:
     """
 
     bits: int = 8
-    encoding: _levels.Encoding = "offset_binary"
-    grid: _levels.Grid = "half_step"
+    encoding: Encoding = "offset_binary"
+    grid: Grid = "half_step"
     protections: tuple[Protection, ...] = field(default=())
     table: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         fewest, most = (0, LARGEST_MATRIX_BITS) if self.table else (2, 16)
         object.__setattr__(self, "bits", _checks.integer("bits", self.bits, fewest, most))
-        _checks.one_of("encoding", self.encoding, _levels.ENCODINGS)
-        _checks.one_of("grid", self.grid, _levels.GRIDS)
+        _checks.one_of("encoding", self.encoding, ENCODINGS)
+        _checks.one_of("grid", self.grid, GRIDS)
         protections = tuple(self.protections) or (Raw(),) * self.bits
         if len(protections) != self.bits:
             raise ArgumentError(f"protections must be one for each of {self.bits} bits, got {len(protections)}")
@@ -90,11 +93,11 @@ class Format:
 
     def levels(self) -> NDArray[np.float64]:
         """The 2**bits values in ascending order."""
-        return _levels.levels(self.bits, self.encoding, self.grid)
+        return levels_of(self.bits, self.encoding, self.grid)
 
     def labels(self) -> NDArray[np.int64]:
         """The label of each level, in the order of `levels`."""
-        return _levels.labels(self.bits, self.encoding)
+        return labels_of(self.bits, self.encoding)
 
     def readout(self) -> NDArray[np.float64]:
         """The value of each label when read: the readout table, shape (2**bits,)."""

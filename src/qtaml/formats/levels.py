@@ -3,16 +3,20 @@
 Levels are in units of the full scale (the largest magnitude of the tensor or row). Bit 0 is the least significant.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qtaml import _checks
 
 Encoding = Literal["offset_binary", "twos_complement", "sign_magnitude", "gray"]
 Grid = Literal["half_step", "integer"]
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 GRIDS: tuple[Grid, ...] = get_args(Grid)
+_EVEN = 1e-9
 
 
 def levels(bits: int, encoding: Encoding, grid: Grid) -> NDArray[np.float64]:
@@ -74,3 +78,33 @@ def labels(bits: int, encoding: Encoding) -> NDArray[np.int64]:
         "gray": index ^ (index >> 1),
     }
     return np.asarray(words[encoding], dtype=np.int64)
+
+
+def quantisation_step(bits: int, grid: Grid = "half_step") -> float:
+    """Distance D between neighbouring levels.
+
+    Args:
+        bits: bits of a word B, 2 to 16.
+        grid: "half_step" or the paper's "integer".
+
+    Returns:
+        2 / (2**B - 1) on the half-step grid, 2 / 2**B on the integer grid.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+
+    Source:
+        theory.md 1.3; paper, assumption A.5.
+
+    Example:
+        >>> quantisation_step(8, "integer")
+        0.0078125
+    """
+    _checks.integer("bits", bits, 2, 16)
+    _checks.one_of("grid", grid, GRIDS)
+    return 2 / ((1 << bits) - (1 if grid == "half_step" else 0))
+
+
+def evenly_spaced(table: Sequence[float]) -> bool:
+    """Whether neighbouring labels are read as values at equal distances, so that two numbers tell the whole table."""
+    return len(table) > 1 and bool(np.ptp(np.diff(table)) <= _EVEN * np.abs(table).max())

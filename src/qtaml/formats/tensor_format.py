@@ -15,8 +15,8 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import CHUNK, chunks, of_each, put, take
-from qtaml.formats.even_levels import evenly_spaced
 from qtaml.formats.format import Format, label_dtype
+from qtaml.formats.levels import evenly_spaced
 
 Granularity = Literal["tensor", "row"]
 Correction = Literal["none", "paper", "exact"]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
-from qtaml.faults.sampler import kernels
 from qtaml.formats.format import label_dtype
 from qtaml.formats.tensor_format import TensorFormat
+from qtaml.sampling.sampler import kernels
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 

@@ -1,17 +1,9 @@
 """A model stored under a plan; reading it with errors; saving and loading."""
 
-from qtaml.memory.artifact import (
-    MANIFEST,
-    Artifact,
-    Manifest,
-    StoredTensor,
-    check_words,
-    read_artifact,
-    read_manifest,
-)
+from qtaml.memory.artifact import MANIFEST, Artifact, Manifest, StoredTensor, check_words, read_artifact, read_manifest
+from qtaml.memory.differences import Difference, differences
 from qtaml.memory.memory import Memory, attach, load, store, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
-from qtaml.memory.verify import Difference, differences
 
 __all__ = [
     "MANIFEST",

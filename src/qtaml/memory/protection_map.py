@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qtaml.formats import Decoder, Format, Protection
+from qtaml.formats import Format
 from qtaml.memory.planes import regions
 from qtaml.planning import Plan, TensorPlan
+from qtaml.protections import Decoder, Protection
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from qtaml.model.calls import (
     output_tensor,
     outputs,
 )
-from qtaml.model.compiled import check_copies_read_their_own_weights, uncompiled, uncompiled_name
 from qtaml.model.residual import residual_weights
+from qtaml.model.torch_compile import check_copies_read_their_own_weights, uncompiled, uncompiled_name
 from qtaml.model.weights import aliases, check_storable, named_tensors, own_names, stored_weights
 
 __all__ = [

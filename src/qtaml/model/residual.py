@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from qtaml.errors import ModelError
 from qtaml.model.calls import Batch, arguments, evaluation_mode, first_tensor
-from qtaml.model.compiled import uncompiled_name
+from qtaml.model.torch_compile import uncompiled_name
 from qtaml.model.weights import named_tensors, same_tensors
 
 _ADDITIONS = {operator.add, operator.iadd, torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor}

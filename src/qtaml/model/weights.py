@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.model.compiled import uncompiled_name
+from qtaml.model.torch_compile import uncompiled_name
 
 _NORM = re.compile(r"Norm(\d+d)?$")
 

@@ -12,11 +12,12 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, given
-from qtaml.formats import Encoding, Format, Granularity, Grid, Ideal, Raw, Section, TensorFormat
+from qtaml.formats import Encoding, Format, Granularity, Grid, Section, TensorFormat
 from qtaml.model import Batch, aliases, stored_weights
 from qtaml.planning.allocation import Allocation
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
+from qtaml.protections import Ideal, Raw
 from qtaml.sensitivity import Gain, output_deviations
 from qtaml.sensitivity.gains import mean_gain
 

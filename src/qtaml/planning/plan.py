@@ -14,8 +14,9 @@ from rich.table import Table
 from qtaml import _files
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, FaultModel
-from qtaml.formats import Format, Protection, TensorFormat
+from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
+from qtaml.protections import Protection
 from qtaml.sensitivity import Gain
 from qtaml.theory.capacity import capacity
 

@@ -10,15 +10,7 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.faults import FaultModel
 from qtaml.formats import Format, Section, TensorFormat
-from qtaml.planning.allocation import (
-    ALLOCATIONS,
-    Allocation,
-    Choice,
-    Options,
-    allocate,
-    allocated_error,
-    error_bound,
-)
+from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
 from qtaml.sensitivity import Gain
 
 

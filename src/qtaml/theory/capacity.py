@@ -6,7 +6,7 @@ from scipy import special
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.formats.protections import BitProtection
+from qtaml.protections import BitProtection
 
 Floats = NDArray[np.float64]
 
@@ -116,7 +116,7 @@ def efficiency(protection: BitProtection, p01: float, p10: float) -> float:
         ArgumentError: if a rate is no probability.
 
     Example:
-        >>> from qtaml.formats import Ideal, Repetition
+        >>> from qtaml.protections import Ideal, Repetition
         >>> round(efficiency(Repetition(3), 0.1, 0.1), 3), round(efficiency(Ideal(), 0.1, 0.1), 3)
         (0.512, 0.942)
     """

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
-from qtaml.formats import ENCODINGS, Encoding, Format, Grid, error_moments
-from qtaml.theory.closed_forms import checked_codes, quantisation_step
+from qtaml.formats import ENCODINGS, Encoding, Format, Grid, error_moments, quantisation_step
 from qtaml.theory.weight_error import Floats, distribution_of, excess, standardised
 
 Probabilities = float | Sequence[float]
@@ -87,7 +86,7 @@ class ErrorLaw:
             >>> values.tolist(), probabilities.tolist()
             ([0.0, 1.0, 2.0, 3.0], [0.5625, 0.1875, 0.1875, 0.0625])
         """
-        words = np.asarray(checked_codes(word, self.bits, name="word"))
+        words = np.asarray(_checks.words("word", word, self.bits))
         each = [distribution_of(self._values, self._word_law, int(stored)) for stored in words.ravel()]
         values = np.unique(np.concatenate([errors for errors, _ in each])) if each else np.zeros(0)
         table = np.zeros((len(each), len(values)))
@@ -207,7 +206,7 @@ class ErrorLaw:
 
     def _at(self, word: ArrayLike, of_words: Floats) -> float | Floats:
         """The entries of a table over all words that belong to some words."""
-        found = of_words[checked_codes(word, self.bits, name="word")]
+        found = of_words[_checks.words("word", word, self.bits)]
         return found if found.ndim else float(found)
 
 

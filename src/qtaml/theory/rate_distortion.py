@@ -8,7 +8,7 @@ from scipy import stats
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.theory.linear_response import tensor_values
+from qtaml.theory.scores import tensor_values
 
 _HALVINGS = 200
 _LEAST = 1e-300

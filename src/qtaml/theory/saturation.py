@@ -1,7 +1,7 @@
 """What does the best allocation of protected bits save over equal protection, at each budget?
 
 A budget of kappa means kappa protected bits a weight on average. "Leading order" drops 4**-bits beside 4**-kappa, as
-the paper does in its theorem 4.6. Scores a_l and sizes n_l are those of `linear_response`.
+the paper does in its theorem 4.6. Scores a_l and sizes n_l are those of `tensor_scores`.
 """
 
 import math
@@ -10,11 +10,41 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.theory.allocation import water_filling
-from qtaml.theory.linear_response import Floats, tensor_values
+from qtaml.theory.scores import Floats, tensor_values
+from qtaml.theory.water_filling import water_filling
 
 _LOG4 = math.log(4)
+
+
+def saturation_ratio(scores: Sequence[float], sizes: Sequence[int]) -> float:
+    """rho*: the output variance of the best allocation over that of equal protection, inside the interior range.
+
+    Args:
+        scores: a_l of each tensor, above 0.
+        sizes: weights of each tensor.
+
+    Returns:
+        Weighted geometric mean over weighted arithmetic mean of the scores, in (0, 1].
+
+    Raises:
+        ArgumentError: if lengths differ or a score is not above 0.
+
+    Source:
+        paper theorem 4.6, equation 10.
+
+    Example:
+        >>> round(saturation_ratio([16.0, 1.0], [10, 10]), 4)
+        0.4706
+    """
+    for i, score in enumerate(scores):
+        _checks.positive(f"scores[{i}]", score)
+    if len(scores) != len(sizes):
+        raise ArgumentError(f"scores and sizes must be as many, got {len(scores)} and {len(sizes)}")
+    a, n = np.asarray(scores, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    share = n / n.sum()
+    return float(np.exp((share * np.log(a)).sum()) / (share * a).sum())
 
 
 def interior_range(scores: Sequence[float], sizes: Sequence[int], bits: int = 8) -> tuple[float, float]:

@@ -1,0 +1,114 @@
+"""What each part of TAC gains: nothing, mean correction, protected bits, both (table 3 of the paper)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from qtaml.faults import Uniform
+from qtaml.laboratory.cases import Case, Settings
+from qtaml.laboratory.fields import captioned_table, percent
+from qtaml.laboratory.laboratory import Laboratory
+from reproduction.experiment import Experiment
+
+NETWORK = "SmallCNN"
+OVERHEAD = 0.05
+PROBABILITIES = (0.10, 0.20)
+
+WAYS: dict[str, Settings] = {
+    "exact": {"correction": "exact"},
+    "paper": {"correction": "paper", "step": "recompute"},
+}
+"""The exact mean correction, and the paper's factor 1/(1-2p) with its new quantisation step."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One part of TAC at one flip probability.
+
+    Attributes:
+        p: flip probability.
+        way: how means are corrected, a key of `WAYS`.
+        part: what is done.
+        overhead: overhead that its plans take, mean over the trained networks.
+        accuracy: mean over networks and reads, with its interval.
+        gain: accuracy over that of the row before, from reads under common random numbers, with its interval; None in
+            the first row.
+        clean: accuracy outside the leaking memory.
+        network: name of the network.
+    """
+
+    p: float
+    way: str
+    part: str
+    overhead: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    clean: float
+    network: str = NETWORK
+
+
+def compute(
+    laboratory: Laboratory, *, probabilities: Sequence[float] = PROBABILITIES, overhead: float = OVERHEAD
+) -> tuple[Row, ...]:
+    """Measure the parts of TAC alone and together.
+
+    Args:
+        laboratory: where to measure.
+        probabilities: flip probabilities.
+        overhead: share of a plain memory that protected bits may take.
+
+    Returns:
+        Four rows for each flip probability and way to correct means.
+
+    Source:
+        paper, section 5.2 and table 3.
+    """
+    asked = [(p, way, *part) for p in probabilities for way in WAYS for part in _parts(p, way, overhead)]
+    found = laboratory.measure([case for _, _, _, case in asked], "taking TAC apart")
+    rows = []
+    for index, ((p, way, part, _), measured) in enumerate(zip(asked, found, strict=True)):
+        gain: tuple[float | None, float | None, float | None] = (None, None, None)
+        if index % 4:
+            gain = measured.minus(found[index - 1])
+        rows.append(Row(p, way, part, measured.overhead, *measured.estimate, *gain, clean=measured.clean))
+    return tuple(rows)
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """A row for each part."""
+    grid = captioned_table(
+        title=f"Test accuracy (%) of {NETWORK}; clean {100 * rows[0].clean:.1f}",
+        caption="[95% interval over trainings and reads]; gains over the row before, under common random numbers",
+    )
+    for column in ("p", "correction", "part", "overhead", "accuracy", "gain"):
+        grid.add_column(column, justify="left" if column in ("correction", "part") else "right", no_wrap=True)
+    for index, row in enumerate(rows):
+        grid.add_row(
+            f"{row.p:g}", row.way, row.part, f"{row.overhead:.1%}", percent(row, "accuracy"), percent(row, "gain", "+")
+        )
+        if index % 4 == 3:
+            grid.add_section()
+    return grid
+
+
+TABLE3 = Experiment("What each part of TAC gains", compute, table)
+
+
+def _parts(p: float, way: str, overhead: float) -> tuple[tuple[str, Case], ...]:
+    fault = Uniform(p)
+    return (
+        ("none", Case(NETWORK, "uniform_msp", {"protected_bits": 0}, fault)),
+        ("mean correction only", Case(NETWORK, "tac", WAYS[way] | {"overhead": 0.0, "decision": "always"}, fault)),
+        ("bits only", Case(NETWORK, "tac", {"overhead": overhead, "correction": "none"}, fault)),
+        ("both (TAC)", Case(NETWORK, "tac", {"overhead": overhead} | _unless_default(way), fault)),
+    )
+
+
+def _unless_default(way: str) -> Settings:
+    """Nothing for the exact correction, so that the measurement is the one that other experiments share."""
+    return {} if way == "exact" else WAYS[way]

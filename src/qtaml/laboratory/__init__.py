@@ -1,0 +1,16 @@
+"""How to measure hundreds of cases, on one machine or many: cases, tasks, workers, sweep files."""
+
+from qtaml.laboratory.cases import Case, OwnNetwork, Samples
+from qtaml.laboratory.laboratory import Laboratory, Manifest, Measured
+from qtaml.laboratory.result_file import result_json, save_result
+
+__all__ = [
+    "Case",
+    "Laboratory",
+    "Manifest",
+    "Measured",
+    "OwnNetwork",
+    "Samples",
+    "result_json",
+    "save_result",
+]

@@ -1,0 +1,268 @@
+"""One measurement: what it is, the name it is kept under, and how a worker process makes it."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+import qtaml
+from qtaml import _files
+from qtaml._random import child_seed
+from qtaml.errors import QtamlError, StoredFileError
+from qtaml.laboratory import cases
+from qtaml.laboratory.cases import Case, OwnNetwork, Samples
+from qtaml.measuring import Accuracy, NegativeLogLikelihood, OutputError, Result, SampleMetric, evaluate
+from qtaml.memory import store
+from qtaml.networks import Data, trained
+from qtaml.planning import Plan
+
+if sys.platform != "win32":
+    import fcntl
+
+Loader = Callable[[OwnNetwork, Path], tuple[nn.Module, Samples]]
+"""Makes a network that is not built in from its files, which are in a folder."""
+
+_PLACES = 2**62
+
+
+@dataclass(frozen=True)
+class Task:
+    """A case for one trained network: what is measured, and kept, as a whole.
+
+    Attributes:
+        case: what is stored, and how.
+        training_seed: which trained network.
+        trials: reads.
+        seed: seed of calibration and errors.
+    """
+
+    case: Case
+    training_seed: int
+    trials: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was measured of a task.
+
+    Attributes:
+        task: the task.
+        overhead: overhead that the plan takes.
+        predicted_error: output error that the plan predicts; None if it does not.
+        clean: accuracy (of texts, negative log-likelihood) of the network outside the leaking memory.
+        result: the metric over the reads.
+        seconds: how long the measurement took.
+    """
+
+    task: Task
+    overhead: float
+    predicted_error: float | None
+    clean: float
+    result: Result
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how worker processes measure; the same for all tasks of a run.
+
+    Attributes:
+        folder: where trained networks and measurements are kept.
+        origin: what numbers depend on besides the task, in the process that asks; see `origin`.
+        load: makes networks that are not built in.
+    """
+
+    folder: Path
+    origin: str
+    load: Loader | None = None
+
+    def key(self, task: Task) -> str:
+        """Name under which a task's record is kept: a hash of all that its numbers depend on."""
+        return _files.sha256((_files.to_json(task) + self.origin).encode())[:32]
+
+    def record_path(self, key: str) -> Path:
+        """File of the record."""
+        return self.folder / "measurements" / f"{key}.json"
+
+    def network(self, case: Case, training_seed: int) -> tuple[nn.Module, Data | Samples]:
+        """The trained network of a case and its data."""
+        if case.own is None:
+            return built_in(case.network, training_seed, self.folder)
+        assert self.load is not None
+        return _loaded(case.own, self.folder, self.load)
+
+
+def train(name: str, training_seed: int, folder: Path) -> None:
+    """Have a built-in network trained, by one process only; the others wait for it."""
+    with one_thread(), claimed(folder, f"{name}-{training_seed}", wait=True):
+        built_in(name, training_seed, folder)
+
+
+def measure(tasks: Sequence[Task], place: Place, wait: bool) -> list[tuple[Task, QtamlError]]:
+    """Measure tasks that share a plan, and keep each record as soon as it is there.
+
+    What is there already, from a process that died on the way or from another run, is not measured again.
+
+    Args:
+        tasks: what to measure.
+        place: where.
+        wait: wait if another process is at these tasks, and measure what it leaves; else leave them to it.
+
+    Returns:
+        Tasks that were refused, with the reason.
+
+    Raises:
+        QtamlError: if this process runs another version of something than the one that asks.
+    """
+    if place.origin != origin():
+        raise QtamlError(
+            "a worker process must run the same sources and versions of qtaml, torch, numpy, scipy and Python as the "
+            "process that asks; install the same on all machines, and do not change it meanwhile"
+        )
+    refused = []
+    with one_thread(), claimed(place.folder, repr(plan_key(tasks[0])), wait) as mine:
+        for task in tasks if mine else ():
+            path = place.record_path(place.key(task))
+            if path.exists():
+                continue
+            try:
+                _files.write_text(path, _files.to_json(_measure(task, place)))
+            except QtamlError as error:
+                refused.append((task, error))
+    return refused
+
+
+def _measure(task: Task, place: Place) -> Record:
+    start, case = time.monotonic(), task.case
+    model, data = place.network(case, task.training_seed)
+    plan = planned(case, task.training_seed, task.seed, place)
+    metric, clean = _metrics(case, model, data)
+    result = evaluate(
+        store(model, plan),
+        metric,
+        trials=task.trials,
+        fault=case.read_fault,
+        seed=child_seed(task.seed, "reads", task.training_seed),
+    )
+    seconds = round(time.monotonic() - start, 3)
+    return Record(task, plan.overhead, plan.predicted_error, clean(model), result, seconds)
+
+
+def _metrics(case: Case, model: nn.Module, data: Data | Samples) -> tuple[SampleMetric, Callable[[nn.Module], float]]:
+    """What to measure of reads, and of the clean network."""
+    if case.metric == "log_likelihood" and isinstance(data.test_inputs, torch.Tensor):
+        likelihood = NegativeLogLikelihood(data.test_inputs)
+        return likelihood, likelihood
+    accuracy = Accuracy(data.test_inputs, data.test_labels)
+    return (accuracy if case.metric == "accuracy" else OutputError(model, data.calibration)), accuracy
+
+
+@lru_cache(maxsize=8)
+def built_in(name: str, training_seed: int, folder: Path) -> tuple[nn.Module, Data]:
+    """A trained built-in network and its data."""
+    return trained(name, seed=training_seed, cache=folder / "networks")
+
+
+@lru_cache(maxsize=2)
+def _loaded(own: OwnNetwork, folder: Path, load: Loader) -> tuple[nn.Module, Samples]:
+    # A factory may draw the weights that it comes with: the same ones in every process.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return load(own, folder)
+
+
+def planned(case: Case, training_seed: int, seed: int, place: Place) -> Plan:
+    """How a case stores one trained network."""
+    return _plan(_planned_json(case), training_seed, seed, place)
+
+
+@lru_cache(maxsize=32)
+def _plan(case_json: str, training_seed: int, seed: int, place: Place) -> Plan:
+    case = _files.from_json(Case, case_json, "a case")
+    model, data = place.network(case, training_seed)
+    return case.plan(model, data, child_seed(seed, "plan", training_seed))
+
+
+def plan_key(task: Task) -> tuple[str, int, int, str]:
+    """What decides the plan of a task; sorted by it, tasks of one network are neighbours."""
+    return task.case.network, task.training_seed, task.seed, _planned_json(task.case)
+
+
+def _planned_json(case: Case) -> str:
+    return _files.to_json(Case(case.network, case.method, case.settings, case.fault, own=case.own))
+
+
+@lru_cache(maxsize=1)
+def origin() -> str:
+    """What numbers depend on besides the task: sources and versions."""
+    return source() + repr(sorted(_files.versions().items()))
+
+
+@lru_cache(maxsize=1)
+def source() -> str:
+    """SHA-256 of the sources that plan, read and measure: all but those that only ask and show."""
+    root = Path(qtaml.__file__).parent
+    measuring = (Path(__file__), Path(cases.__file__))
+    shown = {"cli", "export", "report", "laboratory"}
+    found = (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in shown or path in measuring)
+    files = sorted(found)
+    texts = (f"{path.relative_to(root).as_posix()} {_files.sha256(path.read_bytes())}" for path in files)
+    return _files.sha256("\n".join(texts).encode())
+
+
+@contextmanager
+def claimed(folder: Path, name: str, wait: bool) -> Iterator[bool]:
+    """Claim a piece of work, which one process at a time can do; a process that dies lets go of what it has claimed.
+
+    Where the file system knows no locks everything can be claimed: work may then be done twice, with the same result.
+
+    Args:
+        folder: shared by all processes that may do the work.
+        name: of the work.
+        wait: wait until nobody else has it.
+
+    Yields:
+        Whether this process has it.
+
+    Raises:
+        StoredFileError: if nothing can be written into the folder.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
+    # One byte of one file for each piece of work: the system drops the lock with the process, and no files pile up.
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = open(folder / ".claims", "a")  # noqa: SIM115
+    except OSError as error:
+        raise StoredFileError(f"cannot write {folder}: {error.strerror}") from error
+    with opened as file:
+        try:
+            flags = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+            fcntl.lockf(file, flags, 1, child_seed(0, name) % _PLACES)
+            mine = True
+        except (BlockingIOError, PermissionError):
+            mine = False
+        except OSError:
+            mine = True
+        yield mine
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, so that sums are taken in one order whatever the number of processors."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,208 @@
+"""Which errors did a memory really make, and are they those that the plan assumes?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qtaml import _checks
+from qtaml._progress import track
+from qtaml._random import child_seed
+from qtaml.faults import WordLaw
+from qtaml.formats import words_at
+from qtaml.measuring.intervals import binomial_interval
+from qtaml.memory import Artifact, check_words, regions, words_as_read
+from qtaml.protections import BlockCode, Protection
+
+_Position = tuple[int, int, Protection]
+"""Length of a word, bit position, and protection."""
+_Counts = NDArray[np.int64]
+"""For each position, bits stored as 0 and as 1; shape (positions, 2)."""
+
+
+@dataclass(frozen=True)
+class ObservedRate:
+    """How often bits of one value, at one position under one protection, were read wrong.
+
+    Attributes:
+        word_bits: length of their words.
+        bit: bit position, 0 for the least significant.
+        protection: what protects them.
+        stored: the bit that was stored, 0 or 1.
+        wrong: how many were read wrong.
+        of: how many there are.
+        low: lower end of the interval of the rate.
+        high: upper end.
+        assumed: the rate that the plan assumes for the words that are stored.
+        at_most: the plan assumes an upper bound: for block codes, whose rates were measured.
+        departs: so far off as none of all rates is in 95% of reads of a memory that fails as the plan assumes.
+    """
+
+    word_bits: int
+    bit: int
+    protection: Protection
+    stored: int
+    wrong: int
+    of: int
+    low: float
+    high: float
+    assumed: float
+    at_most: bool
+    departs: bool
+
+    @property
+    def rate(self) -> float:
+        """The rate observed."""
+        return self.wrong / self.of
+
+
+def observed_errors(
+    stored: Artifact, words: Mapping[str, torch.Tensor], *, confidence: float = 0.95, reads: int = 199, seed: int = 0
+) -> list[ObservedRate]:
+    """Error rates of each bit position in words that were read back, beside those that the plan assumes.
+
+    The stored words are also read `reads` times with errors under the plan's fault model. How far the rates of these
+    lie from the assumed ones says how far rates may lie off, whatever ties errors to each other: a rate departs if it
+    is farther off, in standard errors of independent bits, than the farthest of all rates in 95% of these reads. Where
+    errors are tied, intervals are those of as many independent bits as would spread alike.
+
+    Args:
+        stored: what was stored.
+        words: what was read, for each tensor, as for `Memory.with_words`.
+        confidence: coverage of each interval, in (0, 1).
+        reads: how often the plan's errors are drawn, at least 19.
+        seed: of those draws.
+
+    Returns:
+        A row for each word length, bit position, protection and stored bit of which there are any; longest words and
+        most significant bits first.
+
+    Raises:
+        ArgumentError: if the words do not fit, or a number is out of its range.
+
+    Source:
+        Westfall and Young, Resampling-Based Multiple Testing, 1993: the largest of all statistics.
+
+    Example:
+        >>> from qtaml.planning import uniform_msp
+        >>> from qtaml.memory import store
+        >>> model = torch.nn.Linear(100, 10)
+        >>> memory = store(model, uniform_msp(model, p=0.1, protected_bits=7))
+        >>> flipped = {name: tensor.words ^ 1 for name, tensor in memory.tensors.items()}
+        >>> rows = observed_errors(memory.artifact, flipped)
+        >>> [(row.bit, row.stored, row.rate, round(row.assumed, 9), row.departs) for row in rows[-2:]]
+        [(0, 0, 1.0, 0.1, True), (0, 1, 1.0, 0.1, True)]
+    """
+    for entry in stored.plan.tensors:
+        check_words(entry, words.get(entry.name))
+    reads = _checks.integer("reads", reads, 19)
+    confidence = _checks.confidence(confidence)
+    positions, totals, expected = _positions(stored)
+    if not positions:
+        return []
+    wrong = _wrong(stored, words, positions)
+    drawn = np.stack(
+        [
+            _wrong(stored, words_as_read(stored, seed=child_seed(seed, "as assumed", read)), positions)
+            for read in track(range(reads), "errors as assumed")
+        ]
+    )
+    variance = expected * (1 - expected / np.maximum(totals, 1))
+    bounds = np.array([[isinstance(protection, BlockCode)] * 2 for _, _, protection in positions])
+    limit = np.sort(_distance(drawn, expected, variance, bounds).max((1, 2)))[math.ceil(0.95 * (reads + 1)) - 1]
+    departs = _distance(wrong, expected, variance, bounds) > limit
+    # How many times as much as independent bits the errors spread.
+    spread = np.maximum(drawn.var(0, ddof=1) / np.where(variance > 0, variance, np.inf), 1)
+    rows = []
+    for (place, value), of in np.ndenumerate(totals):
+        if of:
+            rate = float(wrong[place, value] / of)
+            low, high = binomial_interval(rate, float(of / spread[place, value]), confidence)
+            rows.append(
+                ObservedRate(
+                    *positions[place],
+                    stored=value,
+                    wrong=int(wrong[place, value]),
+                    of=int(of),
+                    low=low,
+                    high=high,
+                    assumed=float(expected[place, value] / of),
+                    at_most=bool(bounds[place, value]),
+                    departs=bool(departs[place, value]),
+                )
+            )
+    return sorted(
+        rows, key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, str(row.protection), row.stored)
+    )
+
+
+def _positions(stored: Artifact) -> tuple[list[_Position], _Counts, NDArray[np.float64]]:
+    """Every position, how many bits are stored there, and how many of them are expected to be read wrong."""
+    totals: dict[_Position, _Counts] = {}
+    expected: dict[_Position, NDArray[np.float64]] = {}
+    for entry in stored.plan.tensors:
+        words = stored.tensors[entry.name].words.reshape(-1)
+        for region in regions(entry.storage):
+            amounts = _amounts(words_at(words, region.spans), region.format.bits)
+            wrong = _probabilities_wrong(region.format.law(stored.plan.fault))
+            for bit in region.bits:
+                ones = np.arange(2**region.format.bits) >> bit & 1
+                position = region.format.bits, bit, region.format.protections[bit]
+                totals.setdefault(position, np.zeros(2, np.int64))
+                expected.setdefault(position, np.zeros(2))
+                for value in (0, 1):
+                    totals[position][value] += amounts[ones == value].sum()
+                    expected[position][value] += (amounts * wrong[bit])[ones == value].sum()
+    return list(totals), np.array(list(totals.values())), np.array(list(expected.values()))
+
+
+def _probabilities_wrong(law: WordLaw) -> NDArray[np.float64]:
+    """For each bit position and each stored word, the probability that the bit is read wrong."""
+    rows, words, first = [], np.arange(2**law.bits), 0
+    for group in law.groups:
+        bits = len(group).bit_length() - 1
+        held = words >> first & (len(group) - 1)
+        for bit in range(bits):
+            values = np.arange(len(group)) >> bit & 1
+            differs = values[:, None] != values[None, :]
+            rows.append((group * differs).sum(1)[held])
+        first += bits
+    return np.array(rows)
+
+
+def _wrong(stored: Artifact, words: Mapping[str, torch.Tensor], positions: list[_Position]) -> _Counts:
+    """How many bits were read wrong at each position."""
+    wrong = {position: np.zeros(2, np.int64) for position in positions}
+    for entry in stored.plan.tensors:
+        before, after = (one.reshape(-1) for one in (stored.tensors[entry.name].words, words[entry.name]))
+        flipped = before ^ after.to(before.device)
+        falling = flipped & before
+        for region in regions(entry.storage):
+            bits = region.format.bits
+            for value, some in ((0, flipped ^ falling), (1, falling)):
+                amounts = _amounts(words_at(some, region.spans), bits)
+                for bit in region.bits:
+                    of_bit = amounts[np.arange(2**bits) >> bit & 1 == 1].sum()
+                    wrong[bits, bit, region.format.protections[bit]][value] += of_bit
+    return np.array(list(wrong.values()))
+
+
+def _amounts(words: torch.Tensor, bits: int) -> _Counts:
+    """How many words of each label there are."""
+    labels = words if words.dtype == torch.uint8 else words.int()
+    counts: _Counts = torch.bincount(labels, minlength=2**bits).cpu().numpy()
+    return counts
+
+
+def _distance(
+    wrong: _Counts, expected: NDArray[np.float64], variance: NDArray[np.float64], bounds: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """How many standard errors of independent bits counts lie off; above alone where the assumed rate is a bound."""
+    off = wrong - expected
+    off = np.where(bounds, np.maximum(off, 0), np.abs(off))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The expected count may be a rounding of 0 or of all.
+        return np.where(off > 1e-6, off / np.sqrt(variance), 0.0)

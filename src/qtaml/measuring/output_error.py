@@ -1,0 +1,150 @@
+"""Is the output error that a plan predicts the one that is measured?"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from scipy import stats
+from torch import nn
+
+from qtaml.errors import ArgumentError
+from qtaml.faults import AnyFault
+from qtaml.measuring.metrics import batches_of
+from qtaml.measuring.monte_carlo import Result, evaluate
+from qtaml.memory import Memory
+from qtaml.model import Batch, evaluation_mode, finite_outputs
+from qtaml.planning import Plan
+
+
+class OutputError:
+    """Squared deviation ||f(W') - f(W)||**2 of the outputs of a read network from those of the clean one.
+
+    Its mean over reads and samples is what lemma 4.3 of the paper predicts.
+
+    Args:
+        model: the clean network; it is run once, in evaluation mode, and not changed.
+        batch: inputs: a tensor, a tuple of inputs or a dictionary of them, samples first.
+        batch_size: samples that go through the model at once; all if not given.
+
+    Raises:
+        ArgumentError: if `batch_size` is below 1.
+        ModelError: if the model fails on the batch, or gives NaN or infinity.
+
+    Source:
+        paper, lemma 4.3.
+
+    Example:
+        >>> clean = nn.Linear(2, 1, bias=False)
+        >>> metric = OutputError(clean, torch.eye(2))
+        >>> shifted = nn.Linear(2, 1, bias=False)
+        >>> shifted.weight.data = clean.weight.data + torch.tensor([[1.0, 2.0]])
+        >>> metric.scores(shifted).round(decimals=4), round(metric(shifted), 4)
+        (tensor([1., 4.], dtype=torch.float64), 2.5)
+    """
+
+    def __init__(self, model: nn.Module, batch: Batch, *, batch_size: int | None = None) -> None:
+        self._batches = batches_of(batch, batch_size)
+        self._clean = self._outputs(model)
+
+    def scores(self, model: nn.Module) -> torch.Tensor:
+        """Squared output deviation of each sample, float64, shape (samples,)."""
+        return (self._outputs(model) - self._clean).square().sum(1)
+
+    def __call__(self, model: nn.Module) -> float:
+        """Mean squared output deviation over the samples."""
+        return float(self.scores(model).mean())
+
+    def _outputs(self, model: nn.Module) -> torch.Tensor:
+        with evaluation_mode(model), torch.no_grad():
+            return torch.cat([finite_outputs(model, batch).double().cpu() for batch in self._batches])
+
+
+@dataclass(frozen=True)
+class PredictionCheck:
+    """Measured output error of a memory over the one its plan predicted.
+
+    Attributes:
+        ratio: measured over predicted.
+        low: lower end of its interval, for other reads on the same samples and other draws of the gains.
+        high: upper end of the same.
+        measured: mean squared output error over the reads.
+        predicted: that of the plan, from its gains and the exact variances.
+        predicted_standard_error: what the random passes of the gains leave uncertain of it, at most.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    measured: Result
+    predicted: float
+    predicted_standard_error: float
+
+    def __str__(self) -> str:
+        """Ratio and interval in one line."""
+        return f"measured / predicted {self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def check_prediction(
+    memory: Memory,
+    model: nn.Module,
+    batch: Batch,
+    *,
+    trials: int = 100,
+    fault: AnyFault | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
+    batch_size: int | None = None,
+) -> PredictionCheck:
+    """Compare the measured output error of a memory with what its plan predicted.
+
+    The prediction is first order in the weight errors, and that of `compensate` knows neither their mean nor the
+    rounding to levels (that of `qtaml.design` does): a ratio above its interval says that one of these counts.
+
+    Args:
+        memory: the stored network, under a plan with gains, as `compensate` and `design` make it.
+        model: the clean network; it is not changed.
+        batch: the calibration inputs of the plan; others have other gains.
+        trials: number of reads, at least 2.
+        fault: how the memory fails; the plan's fault model, for which the prediction was made, if not given.
+        seed: seed of the errors.
+        confidence: coverage of the interval, in (0, 1).
+        batch_size: samples that go through the model at once; all if not given.
+
+    Returns:
+        The ratio with its interval. The interval joins the reads' and the gains' relative errors as independent.
+
+    Raises:
+        ArgumentError: if the plan predicts no error above 0, or an argument has a value that is not allowed.
+        ModelError: if the model fails on the batch.
+
+    Source:
+        paper A.7, which reports this ratio for its digit CNN; lemma 4.3.
+
+    Example:
+        >>> from qtaml.memory import store
+        >>> from qtaml.planning import compensate
+        >>> model, inputs = nn.Linear(16, 4), torch.randn(64, 16)
+        >>> memory = store(model, compensate(model, inputs, p=0.01, overhead=0.0))
+        >>> check = check_prediction(memory, model, inputs, trials=50)
+        >>> check.low < check.ratio < check.high
+        True
+    """
+    predicted = memory.plan.predicted_error
+    if not predicted:
+        raise ArgumentError(f"the memory's plan must predict an output error above 0, got {predicted}")
+    metric = OutputError(model, batch, batch_size=batch_size)
+    measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence)
+    error = _standard_error(memory.plan)
+    of_prediction = float(stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
+    ratio, reads = measured.mean / predicted, (measured.reads_high - measured.reads_low) / 2 / predicted
+    half = math.hypot(reads, ratio * of_prediction)
+    return PredictionCheck(ratio, max(ratio - half, 0.0), ratio + half, measured, predicted, error)
+
+
+def _standard_error(plan: Plan) -> float:
+    # All gains come from the same passes: their errors may go together, so they are summed, not their squares.
+    return sum(
+        tensor.predicted_error * tensor.gain.standard_error / tensor.gain.squared
+        for tensor in plan.tensors
+        if tensor.predicted_error and tensor.gain
+    )

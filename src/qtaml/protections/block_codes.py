@@ -1,0 +1,84 @@
+"""The table of measured block codes that ships with the package; `simulate_block_codes` makes it."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import resources
+
+import numpy as np
+from scipy import stats
+
+from qtaml._files import from_json
+
+TABLE = "block_codes.json"
+_RISK = 0.05
+# So many wrong blocks say what share of their bits is wrong.
+_ENOUGH = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a decoder made of random blocks at one error rate.
+
+    Attributes:
+        p: rate of the errors of the stored bits.
+        words: blocks decoded.
+        shares: for each block with a wrong data bit, the share of its data bits that was wrong.
+    """
+
+    p: float
+    words: int
+    shares: tuple[float, ...]
+
+    def wrong_words(self, risk: float) -> float:
+        """Upper bound of the rate of wrong blocks (Clopper and Pearson).
+
+        Example:
+            >>> f"{Measured(0.1, 3000, ()).wrong_words(0.05):.1e}"
+            '1.0e-03'
+        """
+        wrong = len(self.shares)
+        return 1.0 if wrong == self.words else float(stats.beta.ppf(1 - risk, wrong + 1, self.words - wrong))
+
+    def wrong_share(self, risk: float) -> float:
+        """Upper bound of the mean share of wrong bits in a wrong block (Student), at most one half."""
+        error = np.std(self.shares, ddof=1) / np.sqrt(len(self.shares))
+        return min(0.5, float(np.mean(self.shares) + error * stats.t.ppf(1 - risk, len(self.shares) - 1)))
+
+
+@dataclass(frozen=True)
+class MeasuredCode:
+    """A block code with what was measured of it, by ascending error rate."""
+
+    data_bits: int
+    code_bits: int
+    points: tuple[Measured, ...]
+
+    @cached_property
+    def bounds(self) -> tuple[float, ...]:
+        """Upper confidence bound (95%) of the rate of wrong data bits, at each of the points.
+
+        It is the bound of the rate of wrong blocks times that of the share of wrong bits in one, each at half of the
+        risk. Where fewer than five blocks were wrong, the share is that of the next larger error rate with as many: a
+        block with more errors is not decoded better. If there is none, it is one half.
+        """
+        return tuple(
+            point.wrong_words(_RISK / 2)
+            * next((p.wrong_share(_RISK / 2) for p in self.points[i:] if len(p.shares) >= _ENOUGH), 0.5)
+            for i, point in enumerate(self.points)
+        )
+
+
+@dataclass(frozen=True)
+class BlockCodeTable:
+    """All measured codes, and what measured them."""
+
+    decoder: str
+    seed: int
+    codes: tuple[MeasuredCode, ...]
+
+
+@lru_cache(maxsize=1)
+def block_code_table() -> BlockCodeTable:
+    """The table that ships with the package."""
+    text = resources.files("qtaml.protections").joinpath(TABLE).read_text(encoding="utf-8")
+    return from_json(BlockCodeTable, text, TABLE)

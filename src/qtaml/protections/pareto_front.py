@@ -1,0 +1,70 @@
+"""Which protections are worth a thought for a given cell."""
+
+from collections.abc import Iterable, Sequence
+
+from qtaml import _checks
+from qtaml.protections import bch
+from qtaml.protections.base import DECODERS, BitProtection, Decoder
+from qtaml.protections.bch import Bch
+from qtaml.protections.block_code import BlockCode
+from qtaml.protections.block_codes import block_code_table
+from qtaml.protections.hamming import Hamming
+from qtaml.protections.plain import HardenedCell, Ideal, Raw
+from qtaml.protections.repetition import Repetition
+
+AnyProtection = Raw | Ideal | HardenedCell | Repetition | Hamming | Bch | BlockCode
+
+_MOST_COPIES = 15
+_HAMMING = tuple(Hamming(k, two) for k in (4, 8, 11, 16, 26, 32, 57, 64, 120) for two in (False, True))
+
+
+def pareto_front(
+    p01: float,
+    p10: float,
+    *,
+    decoders: Iterable[Decoder] = ("none", "majority", "algebraic", "iterative"),
+    hardened: Sequence[HardenedCell] = (),
+    bits: int | None = None,
+) -> tuple[AnyProtection, ...]:
+    """The protections of which no other is both cheaper and better.
+
+    Args:
+        p01: probability that a raw cell reads 1 where 0 is stored.
+        p10: probability that it reads 0 where 1 is stored.
+        decoders: what may read a bit; with "ideal" the paper's ideal code is among them.
+        hardened: better cells to choose from, besides the codes.
+        bits: data bits that share a protection; codes of larger blocks are left out. None for as many as it takes.
+
+    Returns:
+        By ascending cells and falling mean error rate, the raw cell first.
+
+    Raises:
+        ArgumentError: if a rate is no probability, a decoder is none of `DECODERS`, or `bits` is below 1.
+
+    Example:
+        >>> for protection in pareto_front(0.0, 0.1, decoders=("none", "majority"))[:3]:
+        ...     print(protection, protection.cells, round(sum(protection.residual(0.0, 0.1)) / 2, 6))
+        Raw() 1 0.05
+        Repetition(copies=2, ones=1) 2 0.005
+        Repetition(copies=3, ones=1) 3 0.0005
+    """
+    rates = _checks.probability("p01", p01), _checks.probability("p10", p10)
+    allowed = {_checks.one_of("decoders", decoder, DECODERS) for decoder in decoders}
+    votes = [Repetition.best(copies, *rates) for copies in range(2, _MOST_COPIES + 1)]
+    blocks = [BlockCode(code.data_bits, code.code_bits) for code in block_code_table().codes]
+    codes = [Bch(*code) for code in bch.CODES]
+    everything: list[AnyProtection] = [Raw(), Ideal(), *hardened, *votes, *_HAMMING, *codes, *blocks]
+    most = max(one.block[0] for one in everything) if bits is None else _checks.integer("bits", bits, 1)
+    fitting = [one for one in everything if one.block[0] <= most]
+    candidates = [one for one in fitting if one.decoder in allowed or isinstance(one, Raw)]
+    # A vote on a very asymmetric cell may be wrong more often than right about one of the two values.
+    candidates = [one for one in candidates if isinstance(one, Raw) or max(one.residual(*rates)) <= 0.5]
+    found: list[AnyProtection] = []
+    for one in sorted(candidates, key=lambda one: (one.cells, _mean_error(one, *rates))):
+        if not found or _mean_error(one, *rates) < _mean_error(found[-1], *rates):
+            found.append(one)
+    return tuple(found)
+
+
+def _mean_error(protection: BitProtection, p01: float, p10: float) -> float:
+    return sum(protection.residual(p01, p10)) / 2

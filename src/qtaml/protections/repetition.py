@@ -1,0 +1,80 @@
+"""Several cells for one bit, and a vote."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from scipy import stats
+
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+from qtaml.protections.base import BitProtection, Decoder
+
+
+@dataclass(frozen=True)
+class Repetition(BitProtection):
+    """The same bit in several cells; it is read as 1 where at least `ones` of them are.
+
+    Attributes:
+        copies: cells for one bit, at least 2.
+        ones: copies that have to be read as 1, from 1 to `copies`; the majority of an odd number if not given.
+
+    Raises:
+        ArgumentError: if a number is out of its range, or an even number of copies comes without `ones`.
+
+    Source:
+        theory.md 5.2, exact binomial tails.
+
+    Example:
+        >>> [round(p, 6) for p in Repetition(3).residual(0.1, 0.1)]  # 3 p^2 - 2 p^3
+        [0.028, 0.028]
+        >>> Repetition.best(2, 0.0, 0.1)  # only stored ones are lost: one copy read as 1 is enough
+        Repetition(copies=2, ones=1)
+        >>> [round(p, 6) for p in Repetition(2, ones=1).residual(0.0, 0.1)]
+        [0.0, 0.01]
+    """
+
+    copies: int
+    ones: int = 0
+    kind: Literal["repetition"] = field(default="repetition", repr=False)
+
+    def __post_init__(self) -> None:
+        copies = _checks.integer("copies", self.copies, 2)
+        if not self.ones and copies % 2 == 0:
+            raise ArgumentError(f"ones must be given for an even number of copies, got {copies} copies")
+        object.__setattr__(self, "ones", _checks.integer("ones", self.ones or copies // 2 + 1, 1, copies))
+
+    @staticmethod
+    def best(copies: int, p01: float, p10: float) -> "Repetition":
+        """The vote that makes the fewest errors for these rates of a raw cell, where 0 and 1 are equally likely.
+
+        Args:
+            copies: cells for one bit, at least 2.
+            p01: probability of reading 1 where 0 is stored.
+            p10: probability of reading 0 where 1 is stored.
+
+        Raises:
+            ArgumentError: if `copies` is below 2.
+        """
+        votes = [Repetition(copies, ones) for ones in range(1, _checks.integer("copies", copies, 2) + 1)]
+        # Of equal votes the one nearest to the majority, so that symmetric errors stay symmetric.
+        return min(votes, key=lambda vote: (sum(vote.residual(p01, p10)), abs(2 * vote.ones - copies - 1)))
+
+    @property
+    def block(self) -> tuple[int, float]:
+        """Data bits that are stored together, and the memory cells that they take."""
+        return 1, self.copies
+
+    @property
+    def decoder(self) -> Decoder:
+        """What has to read it."""
+        return "majority"
+
+    def residual(self, p01: float, p10: float) -> tuple[float, float]:
+        """Error rates of the protected bit, from those of a raw cell whose copies fail independently."""
+        return _tails(self.copies, self.ones, float(p01), float(p10))
+
+
+@lru_cache(maxsize=4096)
+def _tails(copies: int, ones: int, p01: float, p10: float) -> tuple[float, float]:
+    return float(stats.binom.sf(ones - 1, copies, p01)), float(stats.binom.sf(copies - ones, copies, p10))

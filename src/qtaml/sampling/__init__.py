@@ -1,0 +1,10 @@
+"""How errors are drawn: exactly, fast, by the seed alone."""
+
+from qtaml.sampling.sampler import error_mask, flip, flip_asymmetric, word_dtype
+
+__all__ = [
+    "error_mask",
+    "flip",
+    "flip_asymmetric",
+    "word_dtype",
+]

@@ -1,0 +1,104 @@
+"""Evenly spaced levels fitted to the weights: a readout of two numbers, for tensors too small to pay for a table."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from qtaml.errors import ArgumentError
+from qtaml.faults import WordLaw
+from qtaml.formats.nearest_label import least_error_regions
+from qtaml.formats.transitions import central_moments
+from qtaml.search.histogram import Histogram
+
+Floats = NDArray[np.float64]
+
+_COARSE, _FINE = 25, 0.1
+"""Steps that are tried first, and how near the reach of all of them is then found, in steps."""
+_SIMPLEX = np.array([(0.0, 0.0), (-0.1, 0.0), (0.0, 0.01)])
+_EVALUATIONS = 80
+_ROUNDS = 3
+
+
+def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
+    """The evenly spaced levels of the least mean squared error that the search finds.
+
+    Each weight is stored as the label of the least expected squared error when read; first value and step are searched.
+
+    Args:
+        histogram: the weights.
+        law: law of the word read, of at least one bit.
+
+    Returns:
+        (first, step): label u is read as first + step x u.
+
+    Raises:
+        ArgumentError: if the law has no bits.
+
+    Source:
+        theory.md 6.1, with the table bound to a straight line.
+
+    Example:
+        >>> weights = Histogram(np.array([-1.0, 1.0]), np.array([1.0, 1.0]))
+        >>> first, step = fit_even(weights, WordLaw.of_bits((0.1,), (0.1,)))
+        >>> round(first, 1), round(step, 1)
+        (-0.8, 1.6)
+    """
+    if not law.bits:
+        raise ArgumentError("law must have at least one bit, got none")
+    labels = np.arange(2**law.bits, dtype=np.float64)
+    mean, variance, *_ = central_moments(labels, law)
+    lines = _Lines(histogram, mean, variance + mean**2)
+    deviation = histogram.variance**0.5
+    if deviation == 0:
+        return histogram.mean, 0.0
+    widest = max(float(np.abs(histogram.points - histogram.mean).max()), deviation)
+    steps = 2 / len(labels) * np.geomspace(deviation, 2 * widest, _COARSE)
+    step = min(steps, key=lambda step: lines.centered(step)[0])
+    first = lines.centered(step)[1]
+    # Reach and middle of the levels, in units of which a thousandth matters however many levels there are.
+    reach, middle = step * len(labels), first + step * labels.mean()
+
+    def line(change: Floats) -> tuple[float, float]:
+        wider = float(reach * np.exp(change[0]) / len(labels))
+        return float(middle + reach * change[1] - wider * labels.mean()), wider
+
+    found = optimize.minimize(  # type: ignore[call-overload]  # its options are not all known to the stubs
+        lambda change: lines.error(*line(change)),
+        np.zeros(2),
+        method="Nelder-Mead",
+        options={"initial_simplex": _SIMPLEX, "maxfev": _EVALUATIONS, "xatol": _FINE / len(labels), "fatol": np.inf},
+    )
+    return line(found.x)
+
+
+class _Lines:
+    """Straight readouts of one law, and what they leave of the weights of a histogram."""
+
+    def __init__(self, histogram: Histogram, mean: Floats, square: Floats) -> None:
+        shares = histogram.counts / histogram.counts.sum()
+        self.points, self.center = histogram.points, histogram.mean
+        self.cumulated = np.pad(np.cumsum([shares, shares * self.points], axis=1), ((0, 0), (1, 0)))
+        self.mean, self.square = mean, square
+
+    def centered(self, step: float) -> tuple[float, float]:
+        """(error, first value) of a readout with a step, whose mean is brought near that of the weights."""
+        first = self.center - step * (len(self.mean) - 1) / 2
+        for _ in range(_ROUNDS):
+            share, _, stored = self._stored(first, step)
+            first = self.center - step * float(share @ self.mean[stored])
+        return self.error(first, step), first
+
+    def error(self, first: float, step: float) -> float:
+        """Mean squared error of a readout, but for a constant."""
+        share, total, stored = self._stored(first, step)
+        read, square = self.mean[stored], self.square[stored]
+        squared = first**2 + 2 * first * step * read + step**2 * square
+        return float(share @ squared - 2 * total @ (first + step * read))
+
+    def _stored(self, first: float, step: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """Share and sum of the weights of each region, and its label."""
+        square = first**2 + 2 * first * step * self.mean + step**2 * self.square
+        regions, stored = least_error_regions(first + step * self.mean, square)
+        places = np.concatenate(([0], np.searchsorted(self.points, regions, side="right"), [len(self.points)]))
+        share, total = np.diff(self.cumulated[:, places], axis=1)
+        return share, total, stored

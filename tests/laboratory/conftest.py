@@ -1,0 +1,5 @@
+"""The laboratory of all tests."""
+
+from tests.laboratory_fixture import laboratory
+
+__all__ = ["laboratory"]

@@ -1,0 +1,148 @@
+"""The file that describes a sweep, and the place that errors in it name."""
+
+from pathlib import Path
+
+import pytest
+
+import qtaml
+from qtaml.faults import Clustered, PerBit, Uniform
+from qtaml.laboratory.sweep_file import Storage, read_sweep
+
+WHOLE = """\
+networks = ["SmallCNN"]
+methods = [
+    "tac",
+    "uniform_msp",
+    { name = "half the cells", method = "design", decoders = ["none", "table"], overheads = [-0.5] },
+    { method = "uniform_msp", bits = 4, protected_bits = 1 },
+    "weight_scaling",
+]
+faults = [
+    "uniform",
+    { kind = "clustered", size = 4 },
+    { kind = "per_bit", p01 = [0.1, 0.2] },
+    { kind = "uniform", p = 0.2 },
+]
+p = [0.05, 0.1]
+overheads = [0, 0.125]
+training_seeds = [0, 1]
+trials = 3
+"""
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "sweeps.md"
+
+
+def written(tmp_path, text):
+    """A sweep file with this text."""
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    return path
+
+
+def test_everything_is_crossed(tmp_path):
+    """Faults without a p get each of the list; budgets become the setting that each method takes them in."""
+    sweep = read_sweep(written(tmp_path, WHOLE))
+    clusters = (Clustered(0.05, size=4), Clustered(0.1, size=4))
+    assert sweep.faults == (Uniform(0.05), Uniform(0.1), *clusters, PerBit((0.1, 0.2)), Uniform(0.2))
+    assert sweep.storages == (
+        Storage("tac", "tac", 0.0, {"overhead": 0.0}),
+        Storage("tac", "tac", 0.125, {"overhead": 0.125}),
+        Storage("uniform_msp", "uniform_msp", 0.0, {"protected_bits": 0}),
+        Storage("uniform_msp", "uniform_msp", 0.125, {"protected_bits": 1}),
+        Storage("half the cells", "design", -0.5, {"decoders": ["none", "table"], "cells": 0.5}),
+        Storage("uniform_msp", "uniform_msp", None, {"bits": 4, "protected_bits": 1}),
+        Storage("weight_scaling", "weight_scaling", None, {}),
+    )
+    assert (sweep.file.training_seeds, sweep.file.trials, sweep.file.seed) == ([0, 1], 3, 0)
+
+
+GOOD = """\
+# budgets are overheads
+networks = ["SmallCNN"]
+p = [0.1]
+overheads = [0.1]
+trials = 3
+
+[[methods]]
+method = "tac"
+correction = "paper"
+
+[[faults]]
+kind = "clustered"
+size = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("p = [0.1]", "p = [0.1", "must be a TOML file: .*line 4"),
+        ("trials = 3", "trials = 3.5", "line 5: trials: Input should be a valid integer, got 3.5"),
+        ("trials = 3", 'trials = "3"', "line 5: trials: Input should be a valid integer, got '3'"),
+        ("trials = 3", "trails = 3", "line 5: trails: Extra inputs are not permitted, got 3"),
+        ("trials = 3", "trials = 1", "line 5: trials: Input should be greater than or equal to 2, got 1"),
+        ("[0.1]\nover", "[0.1,\n 0.5\n]\nover", r"lines 3 to 5: p\[1\]: Input should be less than 0.5, got 0.5"),
+        ("overheads = [0.1]", "overheads = [nan]", r"line 4: overheads\[0\]: .*finite"),
+        ("p = [0.1]\n", "", "toml: p: must be given for the fault 'clustered'"),
+        ("overheads = [0.1]\n", "", "toml: overheads: must be given for the method 'tac'"),
+        ("SmallCNN", "BigCNN", r"line 2: networks\[0\].name: must be one of 'SmallCNN'.*, got 'BigCNN'"),
+        ('["SmallCNN"]', "[]", "line 2: networks: List should have at least 1 item"),
+        ('networks = ["SmallCNN"]', "", "toml: networks: Field required"),
+        ('"tac"', '"tic"', r"line 8: methods\[0\].method: Input should be 'uniform_msp', 'tac'.*, got 'tic'"),
+        (
+            '"paper"',
+            '"none!"',
+            r"line 9: methods\[0\].correction: Input should be 'none', 'paper' or 'exact', got 'none!'",
+        ),
+        ("correction", "corection", r"line 9: methods\[0\].corection: Extra inputs are not permitted, got 'paper'"),
+        ("correction", 'seed = 1 # "', r"line 9: methods\[0\].seed: Extra inputs"),
+        ('"tac"\ncorrection = "paper"', '"fixed_point"\noverheads = [0.1]', r"line 9: .*'fixed_point' has no budget"),
+        ('"tac"', '"tac"\noverheads = [0.2]', "line 4: overheads: is for methods that do not say their own"),
+        ('"clustered"', '"clusters"', r"line 12: faults\[0\].kind: must be one of 'uniform'.*, got 'clusters'"),
+        ("size", "sizes", r"line 13: faults\[0\].sizes: must be one of 'p', 'size'"),
+        ("size = 2", "size = 0", r"line 11: faults\[0\]: size must be .*got 0"),
+        ("size = 2", "", r"line 11: faults\[0\].size: Field required"),
+        ("size = 2", "size = 2\np = 0.2", "line 3: p: is for faults that do not say their own p"),
+    ],
+)
+def test_mistakes_are_found_where_they_are(tmp_path, old, new, message):
+    """The error names file, line, key and what was given."""
+    assert GOOD.count(old) >= 1
+    path = written(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(qtaml.ArgumentError, match=message) as caught:
+        read_sweep(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ('{ name = "mine", model = "a:b", test = "t.npz" }', r"networks\[0\].calibration: must be given"),
+        ('{ name = "SmallCNN", weights = "w.npz" }', r"networks\[0\].weights: is for a network that is not built in"),
+        ('{ model = "a:b" }', r"networks\[0\].name: Field required"),
+    ],
+)
+def test_networks_are_whole(tmp_path, entry, message):
+    """One's own needs data; a built-in one takes none."""
+    path = written(tmp_path, GOOD.replace('"SmallCNN"', entry))
+    with pytest.raises(qtaml.ArgumentError, match=f"line 2: {message}"):
+        read_sweep(path)
+
+
+def test_files_that_are_none(tmp_path):
+    """A missing file, and one that is no text."""
+    with pytest.raises(qtaml.StoredFileError, match=r"cannot read .*nothing\.toml: No such file"):
+        read_sweep(tmp_path / "nothing.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(qtaml.ArgumentError, match="must be a TOML file: 'utf-8' codec"):
+        read_sweep(tmp_path / "bytes.toml")
+
+
+def test_the_documented_file_is_one(tmp_path):
+    """All that docs/sweeps.md shows."""
+    text = DOCUMENT.read_text().split("```toml\n")[1].split("```")[0]
+    sweep = read_sweep(written(tmp_path, text))
+    assert [entry.name for entry in sweep.file.networks] == ["SmallCNN", "mine"]
+    assert len(sweep.faults) == 4
+    assert len(sweep.storages) == 3 * 3 + 1

@@ -1,0 +1,24 @@
+"""One laboratory for all experiments at a tiny size: networks are trained once for the whole test run."""
+
+from dataclasses import replace
+
+import pytest
+
+from qtaml.laboratory.laboratory import Laboratory
+from qtaml.networks import RECIPES, Data, LanguageModel, python_sources
+
+
+def tiny_text():
+    """A few windows of the text."""
+    train, test = python_sources()
+    return Data(train[:64, :-1], train[:64, 1:], test[:8, :-1], test[:8, 1:], calibration_samples=4)
+
+
+@pytest.fixture(scope="session")
+def laboratory(tmp_path_factory):
+    """Two reads of one trained network; the folder is shared by the processes of pytest-xdist."""
+    folder = tmp_path_factory.getbasetemp().parent / "laboratory"
+    with pytest.MonkeyPatch.context() as patch:
+        small = replace(RECIPES["LanguageModel"], build=lambda: LanguageModel(16, blocks=1), data=tiny_text)
+        patch.setitem(RECIPES, "LanguageModel", small)
+        yield Laboratory(folder, trials=2, training_seeds=(0,), workers=1)

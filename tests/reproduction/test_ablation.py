@@ -1,0 +1,35 @@
+"""The parts of TAC, and the choice of which means are corrected."""
+
+import pytest
+
+from reproduction import ablation, correction
+
+
+def test_parts_add_up(laboratory):
+    """Gains are differences of accuracies, none in the first row; bits bring most."""
+    rows = ablation.compute(laboratory, probabilities=(0.1,))
+    assert [row.part for row in rows] == ["none", "mean correction only", "bits only", "both (TAC)"] * 2
+    assert [row.way for row in rows] == ["exact"] * 4 + ["paper"] * 4
+    for index, row in enumerate(rows):
+        if index % 4 == 0:
+            assert row.gain is None
+        else:
+            assert row.gain == pytest.approx(row.accuracy - rows[index - 1].accuracy)
+            assert row.gain_low <= row.gain <= row.gain_high
+    assert [row.overhead for row in rows[:4]] == pytest.approx([0, 0, 0.05, 0.05], abs=1e-4)
+    assert rows[2].gain == max(row.gain for row in rows[1:4])
+    # What is not corrected is one measurement for both ways.
+    assert (rows[0].accuracy, rows[2].accuracy) == (rows[4].accuracy, rows[6].accuracy)
+    assert ablation.table(rows).row_count == 8
+
+
+def test_choices_of_correction_are_compared(laboratory):
+    """Adaptive is ahead of itself by nothing, and of the others by the difference of accuracies."""
+    rows = correction.compute(laboratory, networks=("SmallCNN",), overheads=(0.03,))
+    assert [row.choice for row in rows] == ["always", "never", "adaptive"] * 2
+    for always, never, adaptive in (rows[:3], rows[3:]):
+        assert (adaptive.adaptive_ahead, adaptive.adaptive_ahead_low, adaptive.adaptive_ahead_high) == (0, 0, 0)
+        for row in (always, never):
+            assert row.adaptive_ahead == pytest.approx(adaptive.accuracy - row.accuracy)
+        assert always.overhead == never.overhead == adaptive.overhead
+    assert correction.table(rows).row_count == 2

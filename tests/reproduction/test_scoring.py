@@ -1,0 +1,45 @@
+"""Figure 9 and table 6: three scores."""
+
+import pytest
+
+from reproduction import scoring
+
+
+@pytest.fixture(scope="module")
+def rows(laboratory):
+    """One budget."""
+    return scoring.compute(laboratory, overheads=(0.125,))
+
+
+def test_every_scoring_has_its_accuracy_and_scores(rows):
+    """Three scorings with two allocations; ten tensors each, of which the largest counts 1."""
+    accuracies = [row for row in rows if row.part == "accuracy"]
+    assert len(accuracies) == 6
+    for row in accuracies:
+        assert row.accuracy_low <= row.accuracy <= row.accuracy_high
+        assert (row.behind_tac == 0) or row.scoring != "TAC"
+    for name in ("magnitude", "sensitivity", "TAC"):
+        relative = [row.relative_score for row in rows if row.part == "score" and row.scoring == name]
+        assert len(relative) == 10
+        assert max(relative) == 1
+        assert min(relative) > 0
+
+
+def test_costs_are_counted(laboratory):
+    """For each tensor one pass of the clean outputs and eight others; or one forward and 32 backward for all."""
+    costs = {row.estimator: row for row in scoring.compute_costs(laboratory, repetitions=2)}
+    assert {name: (row.forward, row.backward) for name, row in costs.items()} == {
+        "magnitude": (0, 0),
+        "sensitivity": (90, 0),
+        "Gaussian probes": (90, 0),
+        "random-sign passes": (1, 32),
+    }
+    assert costs["magnitude"].error == 0
+    assert all(row.error > 0 and row.seconds > 0 for name, row in costs.items() if name != "magnitude")
+    assert scoring.cost_table(list(costs.values())).row_count == 4
+
+
+def test_table_and_picture_are_made(rows):
+    """Accuracy and scores by three scorings, differences of two."""
+    assert [len(axes.containers) for axes in scoring.draw(rows).axes] == [3, 2, 3]
+    assert scoring.table(rows).row_count == 1
