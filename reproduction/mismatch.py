@@ -11,6 +11,7 @@ from qtaml.faults import Uniform
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.fields import captioned_table, cell, columns, interval_fields, percent
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.planning import Tac, UniformMsp
 from qtaml.report import Curve, HeatMap, Panel, panels_figure
 from reproduction.experiment import Experiment
 
@@ -165,8 +166,6 @@ FIGURE4 = Experiment("A memory that fails more or less often than planned for", 
 
 def _case(calibrated: float | None, deployed: float, overhead: float) -> Case:
     """What is read as planned, or at the network's own p, is a case that other experiments share."""
-    planned = deployed if calibrated is None else calibrated
-    faults = (Uniform(planned), Uniform(deployed))
     if calibrated is None:
-        return Case(NETWORK, "uniform_msp", {"protected_bits": 2}, *faults)
-    return Case(NETWORK, "tac", {"overhead": overhead}, *faults)
+        return Case(NETWORK, UniformMsp(p=deployed, protected_bits=2))
+    return Case(NETWORK, Tac(p=calibrated, overhead=overhead), Uniform(deployed))

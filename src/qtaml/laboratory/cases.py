@@ -130,5 +130,5 @@ class Case:
 
     def plan(self, model: nn.Module, data: Data | Samples, seed: int) -> Plan:
         """How the case stores a trained network of its kind."""
-        seeded = {"seed": seed} if hasattr(self.settings, "seed") else {}
+        seeded: dict[str, Any] = {"seed": seed} if hasattr(self.settings, "seed") else {}
         return METHODS[type(self.settings)](model, data, replace(self.settings, **seeded))

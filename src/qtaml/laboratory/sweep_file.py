@@ -205,7 +205,7 @@ def _faults(file: SweepFile) -> list[AnyFault]:
 
 def _takes_p(table: dict[str, Any]) -> bool:
     model = KINDS.get(str(table.get("kind")))
-    return model is not None and "p" in model.__dataclass_fields__
+    return model is not None and any(field.name == "p" for field in fields(cast(Any, model)))
 
 
 def _storages(file: SweepFile, faults: Sequence[AnyFault]) -> tuple[Storage, ...]:

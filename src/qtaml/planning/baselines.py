@@ -12,7 +12,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault
 from qtaml.formats import Format, Section, TensorFormat
-from qtaml.model import Batch, aliases, stored_weights
+from qtaml.model import Batch, Batches, aliases, one_batch, stored_weights
 from qtaml.planning.keywords import takes
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import spread_protection
@@ -161,7 +161,7 @@ def magnitude_protection(model: nn.Module, settings: Magnitude) -> Plan:
 
 
 @takes(Sensitivity)
-def sensitivity_protection(model: nn.Module, calibration: Batch, settings: Sensitivity) -> Plan:
+def sensitivity_protection(model: nn.Module, calibration: Batches, settings: Sensitivity) -> Plan:
     """Protection by the output deviation that errors in each tensor alone were measured to make.
 
     Args:
@@ -185,8 +185,8 @@ def sensitivity_protection(model: nn.Module, calibration: Batch, settings: Sensi
         >>> 0 < plan.overhead <= 0.25
         True
     """
-    weights = stored_weights(model)
-    gains = sensitivity_gains(model, calibration, weights, settings.fault, trials=settings.trials, seed=settings.seed)
+    batch, weights = one_batch(calibration), stored_weights(model)
+    gains = sensitivity_gains(model, batch, weights, settings.fault, trials=settings.trials, seed=settings.seed)
     return _scored(model, weights, gains, settings)
 
 

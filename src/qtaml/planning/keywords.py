@@ -86,7 +86,7 @@ def setting_parameters(record: type[Settings]) -> dict[str, inspect.Parameter]:
     """The settings that a record takes, with their types and defaults, as keyword arguments."""
     found = dict(inspect.signature(record).parameters)
     del found["kind"]
-    factories = {one.name: one.default_factory for one in record.__dataclass_fields__.values()}
+    factories: dict[str, Any] = {one.name: one.default_factory for one in record.__dataclass_fields__.values()}
     for name, one in found.items():
         kind = one.annotation.type if isinstance(one.annotation, InitVar) else one.annotation
         default = factories[name]() if callable(factories[name]) else one.default

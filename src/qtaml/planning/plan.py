@@ -93,7 +93,7 @@ class Plan:
     """
 
     # First, so that a plan of another version is told by it.
-    version: Annotated[Literal[3], BeforeValidator(_readable)] = field(default=_VERSION, kw_only=True)
+    version: Annotated[Literal[3], BeforeValidator(_readable)] = field(default=3, kw_only=True)
     settings: AnySettings
     tensors: tuple[TensorPlan, ...]
     allocation_gap: float | None = None

@@ -70,6 +70,7 @@ class Settings:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
+    kind: str = field(repr=False)
     p: InitVar[float | None] = None
     fault: AnyFault = None  # type: ignore[assignment]  # `p` stands for it
 
@@ -286,7 +287,7 @@ class Design(Settings):
     seed: int = 0
     kind: Literal["design"] = field(default="design", repr=False)
 
-    def __post_init__(self, p: float | None, device: Preset | str | None) -> None:  # type: ignore[override]
+    def __post_init__(self, p: float | None, device: Preset | str | None) -> None:
         named = device.name if isinstance(device, Preset) else device
         if sum(one is not None for one in (p, self.fault, device)) != 1:
             raise ArgumentError(
