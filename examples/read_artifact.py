@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 2
+VERSION = 3
 DTYPES = {"U8": "u1", "I8": "i1", "I32": "i4", "I64": "i8", "BOOL": "?", "F16": "f2", "F32": "f4", "F64": "f8"}
 
 

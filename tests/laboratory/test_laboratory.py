@@ -5,8 +5,9 @@ import pytest
 import qtaml
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured
+from qtaml.planning import ByHand, Tac, UniformMsp
 
-CASES = [Case("SmallCNN", "uniform_msp", {"protected_bits": bits}) for bits in (0, 2)]
+CASES = [Case("SmallCNN", UniformMsp(p=0.1, protected_bits=bits)) for bits in (0, 2)]
 
 
 def records_of(folder):
@@ -37,7 +38,7 @@ def test_an_interrupted_run_goes_on(mine):
     """What is missing is measured, with the same numbers; the rest stays."""
     whole = mine.measure(CASES)
     before = records_of(mine.folder)
-    lost = next(path for path in before if f'"protected_bits": {2}' in path.read_text())
+    lost = next(path for path in before if '"protected_bits": 2.0' in path.read_text())
     lost.unlink()
     again = mine.measure(CASES)
     assert [one.values.tolist() for one in again] == [one.values.tolist() for one in whole]
@@ -61,7 +62,7 @@ def test_numbers_do_not_depend_on_the_number_of_processes(mine, tmp_path):
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "networks").symlink_to(mine.folder / "networks")
     parallel = Laboratory(tmp_path / "two", trials=2, training_seeds=(0,), workers=2)
-    cases = [*CASES, Case("SmallCNN", "tac", {"overhead": 0.03})]
+    cases = [*CASES, Case("SmallCNN", Tac(p=0.1, overhead=0.03))]
     one, two = mine.measure(cases), parallel.measure(cases)
     for first, second in zip(one, two, strict=True):
         assert first.values.tolist() == second.values.tolist()
@@ -90,9 +91,8 @@ def test_the_interval_of_one_training_covers_test_samples_too(mine):
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        (Case("BigCNN"), "network must be one of 'SmallCNN'"),
-        (Case("SmallCNN", "best"), "method must be one of 'uniform_msp', 'tac'.* got 'best'"),
-        (Case("SmallCNN", "uniform_msp", {"protected_bits": 9}), "protected_bits must be a number from 0 to 8, got 9"),
+        (Case("BigCNN", Tac(p=0.1, overhead=0.03)), "network must be one of 'SmallCNN'"),
+        (Case("SmallCNN", ByHand(p=0.1)), "method must be one of 'uniform_msp', 'tac'.* got 'by_hand'"),
     ],
 )
 def test_what_does_not_exist_is_refused(mine, case, message):

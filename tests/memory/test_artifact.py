@@ -15,10 +15,9 @@ import torch
 from torch import nn
 
 import qtaml
-from qtaml.faults import Uniform
 from qtaml.formats import Format, Section, TensorFormat
 from qtaml.memory import read_artifact
-from qtaml.planning import Plan, TensorPlan
+from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 from tests.full_disk import full_disk
@@ -68,7 +67,7 @@ def planned(storage, model):
     runs = [Section(3, fmt) for fmt in formats] + [Section(2, fmt) for fmt in formats]
     rest = weight.numel() - sum(section.weights for section in runs)
     sections = (*runs, Section(rest, formats[0]))
-    return Plan("by hand", Uniform(0.1), (TensorPlan.of("weight", (), weight, TensorFormat(sections, **settings)),))
+    return Plan(ByHand(p=0.1), (TensorPlan.of("weight", (), weight, TensorFormat(sections, **settings)),))
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +168,8 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     """And the system's own sha256sum agrees with it."""
     assert sorted(path.name for path in saved.iterdir()) == FILES
     manifest = json.loads((saved / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"], manifest["method"]) == ("qtaml-memory", 2, "tac")
+    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 3)
+    assert manifest["settings"]["kind"] == "tac"
     assert manifest["settings"]["seed"] == 0
     assert manifest["versions"]["torch"] == torch.__version__
     assert sorted(manifest["sha256"]) == [name for name in FILES if not name.startswith("manifest")]
@@ -220,8 +220,8 @@ def test_damage_is_found(copied, name, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 3}, "has version 3 of the layout, and this qtaml reads version 2: update qtaml"),
-        ({"version": 1}, "has version 1 of the layout, and this qtaml reads version 2: store the network again"),
+        ({"version": 4}, "has version 4 of the layout, and this qtaml reads version 3: update qtaml"),
+        ({"version": 2}, "has version 2 of the layout, and this qtaml reads version 3: store the network again"),
         ({"format": "sketch"}, "holds 'sketch', not a qtaml-memory"),
         ({"version": "new"}, r"manifest\.json is damaged, or is no manifest of a stored network"),
     ],

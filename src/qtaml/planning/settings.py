@@ -10,7 +10,7 @@ from dataclasses import MISSING, InitVar, dataclass, field, fields
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, InstanceOf
 
 from qtaml import _checks
 from qtaml.device import Preset, larger_cells, preset_record
@@ -70,7 +70,7 @@ class Settings:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    kind: str = field(repr=False)
+    kind: str = field(default="", repr=False)
     p: InitVar[float | None] = None
     fault: AnyFault = None  # type: ignore[assignment]  # `p` stands for it
 
@@ -251,7 +251,6 @@ class Design(Settings):
     """The search over all formats; see `qtaml.design`.
 
     Attributes:
-        p: flip probability of a cell, in [0, 0.5), kept as `fault=Uniform(p)`; or
         fault: a fault model; where it knows words of certain lengths only, words have those; or
         device: a preset or its name (`qtaml device list`), kept as its flip probability at its window and as larger
             cells in `hardened`.
@@ -272,7 +271,7 @@ class Design(Settings):
         seed: seed of calibration and reads.
     """
 
-    device: InitVar[Preset | str | None] = None
+    device: InitVar[InstanceOf[Preset] | str | None] = None
     cells: float | None = None
     error: float | None = None
     accuracy: float | None = None
