@@ -226,10 +226,11 @@ def _of_method(entry: MethodEntry, index: int, overheads: list[float]) -> Iterat
     budget = _budget(entry)
     if not budget and entry.overheads is not None:
         raise TableError((*key, "overheads"), f"must not be given: {entry.method!r} has no budget left open")
-    if budget and not (entry.overheads or overheads):
+    overheads = overheads if entry.overheads is None else entry.overheads
+    if budget and not overheads:
         raise TableError(("overheads",), f"must be given for the method {entry.method!r}")
     bits = settings.get("bits")
-    for overhead in (entry.overheads or overheads) if budget else [None]:
+    for overhead in overheads if budget else [None]:
         spent = {} if overhead is None else {budget: _BUDGETS[budget](overhead, bits if isinstance(bits, int) else 8)}
         try:
             asked = from_table(record, {**settings, **spent, "p": 0.0})
