@@ -79,6 +79,9 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
             where = np.concatenate([np.arange(*run) for run in region["runs"]])
             values[where] = readouts[str(region["format"])][labels]
         scale = scales[tensor["name"]] * tensor["readout_gain"]
+        if group := tensor["group"]:
+            length = int(np.prod(tensor["shape"])) // len(scale)
+            scale = np.repeat(scale, group, axis=1)[:, :length].reshape(tensor["shape"])
         for name in (tensor["name"], *tensor["aliases"]):
             weights[name] = rounded(values.reshape(tensor["shape"]) * scale, tensor["dtype"])
     return weights

@@ -74,16 +74,16 @@ def test_every_setting_is_an_option(name):
     [
         (
             "compensate",
-            "--p 0.1 --overhead 0.25 --bits 6 --encoding gray --grid integer --granularity row --allocation greedy "
+            "--p 0.1 --overhead 1 --bits 6 --encoding gray --grid integer --granularity 16 --allocation greedy "
             "--correction paper --step recompute --decision predicted --floor 0*=1 --floor 2*=0 --residual-floor 0 "
             "--passes 4 --trials 3 --include *.bias --exclude 2.bias --seed 7",
             Tac(
                 p=0.1,
-                overhead=0.25,
+                overhead=1.0,
                 bits=6,
                 encoding="gray",
                 grid="integer",
-                granularity="row",
+                granularity=16,
                 allocation="greedy",
                 correction="paper",
                 step="recompute",
@@ -98,7 +98,8 @@ def test_every_setting_is_an_option(name):
         ),
         (
             "design",
-            "--p 0.1 --error 0.5 --trials 3 --decoders none,table --hardened area=2,p01=0.01,p10=.02 --rows --bits 6 "
+            "--p 0.1 --error 0.5 --trials 3 --decoders none,table --hardened area=2,p01=0.01,p10=.02 --rows --group 3 "
+            "--levels nf4 --levels int4 --bits 6 "
             "--passes 4 --exclude 2.* --seed 7",
             Design(
                 p=0.1,
@@ -107,6 +108,8 @@ def test_every_setting_is_an_option(name):
                 decoders=("none", "table"),
                 hardened=[HardenedCell(2, 0.01, 0.02)],
                 rows=True,
+                group=3,
+                levels=["nf4", "int4"],
                 bits=6,
                 passes=4,
                 exclude=["2.*"],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 
@@ -99,6 +99,10 @@ def _form(setting: inspect.Parameter) -> _Form:
         return _Form(list[str] | None, read, metavar=",".join(f"{name}=.." for name in _fields(items[0])))
     if origin is Sequence:
         return _Form(str, _names, ",".join(default))
+    if origin in (Union, UnionType) and any(get_origin(item) is Literal for item in items):
+        # One of some names, or a number.
+        names = (name for item in items for name in (get_args(item) or ("N",)))
+        return _Form(str, lambda text: int(text) if text.isdecimal() else text, default, metavar="|".join(names))
     if origin in (Union, UnionType) and str in items:
         return _Form(str | None)
     return _Form(kind, default=default)

@@ -15,6 +15,7 @@ from qtaml.faults import KINDS, AnyFault, from_kind
 from qtaml.laboratory.cases import METHODS
 from qtaml.networks import NETWORKS
 from qtaml.planning import AnySettings, Settings
+from qtaml.planning.settings import word_levels
 
 _Probability = Annotated[float, Field(ge=0, lt=0.5)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -23,12 +24,12 @@ _Seed = Annotated[int, Field(ge=0)]
 _RECORDS = {record.kind: record for record in METHODS}
 _BRIEF = {"networks": "name", "faults": "kind", "methods": "method"}
 """Tables that a text alone stands for, and the key that the text is the value of."""
-_BUDGETS: dict[str, Callable[[float, int], float]] = {
-    "overhead": lambda overhead, bits: overhead,
-    "protected_bits": lambda overhead, bits: round(overhead * bits, 12),
-    "cells": lambda overhead, bits: round(1 + overhead, 12),
+_BUDGETS: dict[str, Callable[[float, Any], float]] = {
+    "overhead": lambda overhead, settings: overhead,
+    "protected_bits": lambda overhead, settings: round(overhead * word_levels(settings).bits, 12),
+    "cells": lambda overhead, settings: round(1 + overhead, 12),
 }
-"""The setting in which a method takes its budget, from an overhead and the bits of a word."""
+"""The setting in which a method takes its budget, from an overhead and the other settings."""
 _GOALS = {*_BUDGETS, "error"}
 _NOT_HERE = {"fault", "seed", "accuracy", "kind"}
 """What the sweep says for all methods, or needs a metric."""
@@ -229,14 +230,20 @@ def _of_method(entry: MethodEntry, index: int, overheads: list[float]) -> Iterat
     overheads = overheads if entry.overheads is None else entry.overheads
     if budget and not overheads:
         raise TableError(("overheads",), f"must be given for the method {entry.method!r}")
-    bits = settings.get("bits")
-    for overhead in overheads if budget else [None]:
-        spent = {} if overhead is None else {budget: _BUDGETS[budget](overhead, bits if isinstance(bits, int) else 8)}
+    try:
+        asked = cast(Any, from_table(record, {**settings, **({budget: 1} if budget else {}), "p": 0.0}))
+    except TableError as wrong:
+        raise wrong.below(key) from wrong
+    if not budget:
+        yield Storage(entry.name or entry.method, None, asked)
+        return
+    place = ("overheads",) if entry.overheads is None else (*key, "overheads")
+    for number, overhead in enumerate(overheads):
         try:
-            asked = from_table(record, {**settings, **spent, "p": 0.0})
-        except TableError as wrong:
-            raise wrong.below(key) from wrong
-        yield Storage(entry.name or entry.method, overhead, cast(AnySettings, asked))
+            within = replace(asked, **{budget: _BUDGETS[budget](overhead, asked)})
+        except ArgumentError as wrong:
+            raise TableError((*place, number), str(wrong)) from wrong
+        yield Storage(entry.name or entry.method, overhead, within)
 
 
 def _names(record: type[Settings]) -> list[str]:

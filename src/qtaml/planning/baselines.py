@@ -11,7 +11,7 @@ from torch import nn
 from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Fixed, Format, Section, TensorFormat
 from qtaml.model import Batch, Batches, aliases, one_batch, stored_weights
 from qtaml.planning.keywords import takes
 from qtaml.planning.plan import Plan, TensorPlan
@@ -24,6 +24,7 @@ from qtaml.planning.settings import (
     Sensitivity,
     UniformMsp,
     WeightScaling,
+    word_levels,
 )
 from qtaml.protections import Ideal, Raw
 from qtaml.sensitivity import Gain, output_deviations
@@ -57,10 +58,10 @@ def uniform_msp(model: nn.Module, settings: UniformMsp) -> Plan:
         >>> uniform_msp(nn.Linear(4, 2), p=0.1, protected_bits=1.5).overhead
         0.1875
     """
-    base = Format(bits=settings.bits, encoding=settings.encoding, grid=settings.grid)
+    base = Format(word_levels(settings))
     weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
     storages = {
-        name: TensorFormat(_mixed(w.numel(), base, settings.protected_bits), settings.granularity)
+        name: TensorFormat(_mixed(w.numel(), base, settings.protected_bits), granularity=settings.granularity)
         for name, w in weights.items()
     }
     return _plan(model, weights, storages, settings)
@@ -89,15 +90,14 @@ def fixed_point(model: nn.Module, settings: FixedPoint) -> Plan:
     Example:
         >>> model = nn.Linear(2, 1)
         >>> _ = nn.init.constant_(model.weight, 0.3)
-        >>> fixed_point(model, p=0.1).tensors[0].storage.full_scale
+        >>> fixed_point(model, p=0.1).tensors[0].storage.scale.value
         0.5
     """
     weights = stored_weights(model)
     largest = max(float(weight.abs().max()) for weight in weights.values())
     full_scale = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
     storages = {
-        name: TensorFormat((Section(weight.numel(), Format()),), full_scale=full_scale)
-        for name, weight in weights.items()
+        name: TensorFormat((Section(weight.numel(), Format()),), Fixed(full_scale)) for name, weight in weights.items()
     }
     return _plan(model, weights, storages, settings)
 
@@ -313,4 +313,4 @@ def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, 
 
 
 def _with_ideal(positions: set[int], bits: int) -> Format:
-    return Format(bits=bits, protections=tuple(Ideal() if i in positions else Raw() for i in range(bits)))
+    return Format(EvenLevels(bits), tuple(Ideal() if i in positions else Raw() for i in range(bits)))

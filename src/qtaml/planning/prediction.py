@@ -6,7 +6,7 @@ from rich.table import Table
 from torch import nn
 
 from qtaml import _files
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import Batches, one_batch, stored_weights
 from qtaml.planning.allocation import Options, error_bound
 from qtaml.planning.keywords import takes
@@ -129,7 +129,7 @@ def predict(model: nn.Module, calibration: Batches, settings: Predict) -> Predic
         True
     """
     batch, bits, fault = one_batch(calibration), settings.bits, settings.fault
-    base = Format(bits=bits, encoding=settings.encoding, grid=settings.grid)
+    base = Format(EvenLevels(bits, settings.encoding, settings.grid))
     weights = stored_weights(model)
     gains = jacobian_gains(model, batch, weights, passes=settings.passes, seed=settings.seed)
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}

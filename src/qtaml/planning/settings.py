@@ -16,7 +16,18 @@ from qtaml import _checks
 from qtaml.device import Preset, larger_cells, preset_record
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, given
-from qtaml.formats import Correction, Encoding, Granularity, Grid, Step
+from qtaml.formats import (
+    NAMED_TABLES,
+    Correction,
+    Encoding,
+    EvenLevels,
+    Granularity,
+    Grid,
+    NamedLevels,
+    Step,
+    even_or_named,
+)
+from qtaml.formats.scales import check_granularity
 from qtaml.planning.allocation import Allocation
 from qtaml.protections import Decoder, HardenedCell
 
@@ -50,6 +61,7 @@ def _patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "overhead": check_overhead,
     "bits": partial(_checks.integer, "bits", low=2, high=16),
+    "granularity": check_granularity,
     "passes": partial(_checks.integer, "passes", low=2),
     "trials": partial(_checks.integer, "trials", low=2),
     "seed": partial(_checks.integer, "seed", low=0),
@@ -103,11 +115,13 @@ class Tac(Settings):
         bits: bits of a word, 2 to 16.
         encoding: labels of the levels.
         grid: the symmetric "half_step", or the paper's "integer".
-        granularity: one scale for each "tensor" or each "row" (first dimension).
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
+            a row.
         allocation: "split" (optimal; one tensor may have two depths), "integer" (optimal without), or the paper's
             "greedy".
         correction: mean correction inside the protected cell ("exact", theory.md 1.4), the paper's factor ("paper"),
-            or "none".
+            the label of the least expected error ("least_error", theory.md 6.1), or "none".
         step: "keep" the quantisation step under correction, or "recompute" it.
         decision: what decides about the correction of a tensor: "measured" reads (step 3), "predicted" to first order
             from `passes` backward passes for all tensors together, where there are many, or "always" correct.
@@ -128,6 +142,7 @@ class Tac(Settings):
     bits: int = 8
     encoding: Encoding = "offset_binary"
     grid: Grid = "half_step"
+    levels: str | None = None
     granularity: Granularity = "tensor"
     allocation: Allocation = "split"
     correction: Correction = "exact"
@@ -144,14 +159,15 @@ class Tac(Settings):
 
     def __post_init__(self, p: float | None) -> None:
         super().__post_init__(p)
-        object.__setattr__(self, "floors", self._checked_floors())
-        _checks.integer("residual_floor", self.residual_floor, 0, self.bits)
+        bits = word_levels(self).bits
+        object.__setattr__(self, "floors", self._checked_floors(bits))
+        _checks.integer("residual_floor", self.residual_floor, 0, bits)
 
-    def _checked_floors(self) -> dict[str, int]:
+    def _checked_floors(self, bits: int) -> dict[str, int]:
         if self.floors is not None and not isinstance(self.floors, Mapping):
             raise ArgumentError(f"floors must be a mapping from patterns to protected bits, got {self.floors!r}")
         floors = (self.floors or {}).items()
-        return {pattern: _checks.integer(f"floors[{pattern!r}]", floor, 0, self.bits) for pattern, floor in floors}
+        return {pattern: _checks.integer(f"floors[{pattern!r}]", floor, 0, bits) for pattern, floor in floors}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +175,14 @@ class UniformMsp(Settings):
     """The same most significant bits protected in every tensor; see `qtaml.uniform_msp`.
 
     Attributes:
-        protected_bits: protected bits of every weight, or their mean over the weights of each tensor, 0 to `bits`. What
+        protected_bits: protected bits of every weight, or their mean over the weights of each tensor, 0 to all. What
             does not come out at a whole weight is rounded down.
         bits: bits of a word, 2 to 16.
         encoding: labels of the levels.
         grid: the symmetric "half_step", or the paper's "integer".
-        granularity: one scale for each "tensor" or each "row" (first dimension).
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
+            a row.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
         exclude: patterns of tensors not to store.
     """
@@ -173,6 +191,7 @@ class UniformMsp(Settings):
     bits: int = 8
     encoding: Encoding = "offset_binary"
     grid: Grid = "half_step"
+    levels: str | None = None
     granularity: Granularity = "tensor"
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
@@ -180,10 +199,21 @@ class UniformMsp(Settings):
 
     def __post_init__(self, p: float | None) -> None:
         super().__post_init__(p)
-        share = _checks.real("protected_bits", self.protected_bits)
-        if not 0 <= share <= self.bits or isinstance(self.protected_bits, bool):
-            raise ArgumentError(f"protected_bits must be a number from 0 to {self.bits}, got {self.protected_bits!r}")
+        bits, share = word_levels(self).bits, _checks.real("protected_bits", self.protected_bits)
+        if not 0 <= share <= bits or isinstance(self.protected_bits, bool):
+            raise ArgumentError(f"protected_bits must be a number from 0 to {bits}, got {self.protected_bits!r}")
         object.__setattr__(self, "protected_bits", share)
+
+
+def word_levels(settings: Tac | UniformMsp) -> EvenLevels | NamedLevels:
+    """The levels of the words that are asked for.
+
+    Raises:
+        ArgumentError: if a named table is unknown, or comes with what it replaces.
+    """
+    if settings.levels is not None:
+        _checks.one_of("levels", settings.levels, NAMED_TABLES)
+    return even_or_named(settings.levels, settings.bits, settings.encoding, settings.grid)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +294,8 @@ class Design(Settings):
             paper's "ideal" code.
         hardened: further protections: larger cells, each with its area in plain cells and its own p01 and p10.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
+        group: allow a scale for each group of so many weights along a row.
+        levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp8_e4m3", "fp8_e5m2".
         bits: bits of a plain word, in which cells are counted, 2 to 16.
         passes: backward passes of the calibration.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
@@ -279,6 +311,8 @@ class Design(Settings):
     decoders: Sequence[Decoding] = REAL_DECODERS
     hardened: Sequence[HardenedCell] = ()
     rows: bool = False
+    group: int | None = None
+    levels: Sequence[str] = ()
     bits: int = 8
     passes: int = 32
     include: Sequence[str] = ()
@@ -311,13 +345,23 @@ class Design(Settings):
                 object.__setattr__(self, name, check(name, value))
 
     def _check_decoders(self) -> None:
-        if isinstance(self.decoders, str) or not isinstance(self.decoders, Collection):
-            raise ArgumentError(f"decoders must be several names such as ('none', 'table'), got {self.decoders!r}")
-        for decoder in self.decoders:
-            _checks.one_of("decoders", decoder, (*REAL_DECODERS, "ideal"))
+        allowed = {"decoders": (*REAL_DECODERS, "ideal"), "levels": tuple(NAMED_TABLES)}
+        for setting, names in allowed.items():
+            given = getattr(self, setting)
+            if isinstance(given, str) or not isinstance(given, Collection):
+                raise ArgumentError(f"{setting} must be several names such as {names[:2]}, got {given!r}")
+            for name in given:
+                _checks.one_of(setting, name, names)
+            object.__setattr__(self, setting, tuple(given))
         if self.rows and "table" not in self.decoders:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(self.decoders)}")
-        object.__setattr__(self, "decoders", tuple(self.decoders))
+        if self.group is not None:
+            object.__setattr__(self, "group", _checks.integer("group", self.group, 2))
+            if "table" not in self.decoders and not self.levels:
+                raise ArgumentError(
+                    f"decoders must hold 'table', or levels name a table, for group={self.group}, "
+                    f"got {list(self.decoders)}"
+                )
         object.__setattr__(self, "hardened", tuple(self.hardened))
         for cell in self.hardened:
             if not isinstance(cell, HardenedCell):

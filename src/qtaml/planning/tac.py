@@ -9,14 +9,14 @@ from torch import nn
 
 from qtaml._progress import track
 from qtaml.errors import ArgumentError
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import Format, Largest, Section, TensorFormat
 from qtaml.model import Batch, Batches, aliases, one_batch, residual_weights, stored_weights
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.keywords import takes
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import spread_protection
-from qtaml.planning.settings import Tac
-from qtaml.sensitivity import jacobian_gains
+from qtaml.planning.settings import Tac, word_levels
+from qtaml.sensitivity import jacobian_gains, output_deviations
 
 
 @takes(Tac)
@@ -51,20 +51,20 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         0.05
     """
     batch, fault, seed = one_batch(calibration), settings.fault, settings.seed
-    fault.rates(settings.bits)
-    base = Format(bits=settings.bits, encoding=settings.encoding, grid=settings.grid)
+    base = Format(word_levels(settings))
+    fault.rates(base.bits)
     weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
-    stored = {name: TensorFormat((Section(w.numel(), base),), settings.granularity) for name, w in weights.items()}
+    stored = {
+        name: TensorFormat((Section(w.numel(), base),), Largest(settings.step), settings.granularity)
+        for name, w in weights.items()
+    }
     floors = _floors(model, batch, weights, settings)
 
     gains = jacobian_gains(model, batch, weights, passes=settings.passes, seed=seed)
     protected = spread_protection(
         weights, stored, gains, fault, overhead=settings.overhead, allocation=settings.allocation, floors=floors
     )
-    tried = {
-        name: replace(one, correction=settings.correction, step=settings.step)
-        for name, one in protected.storages.items()
-    }
+    tried = {name: replace(one, correction=settings.correction) for name, one in protected.storages.items()}
     tests = _correction_tests(model, batch, weights, tried, settings)
     shared_names = aliases(model, list(weights))
     tensors = []
@@ -75,7 +75,19 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         entry = TensorPlan.of(name, shared_names[name], weight, storage)
         error = gains[name].squared * storage.summed_variance(*storage.encode(weight, fault), fault)
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
-    return Plan(settings, tuple(tensors), protected.gap, bits=settings.bits)
+    plan = Plan(settings, tuple(tensors), protected.gap, bits=base.bits)
+    return plan if settings.levels is None else replace(plan, predicted_bias=_bias(model, batch, weights, plan))
+
+
+def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan) -> float:
+    """Squared output deviation of the network of the expected weights: what rounding to few levels leaves."""
+    expected = {
+        entry.name: entry.storage.read_mean(*entry.storage.encode(weights[entry.name], plan.fault), plan.fault).to(
+            weights[entry.name].dtype
+        )
+        for entry in plan.tensors
+    }
+    return float(output_deviations(model, batch, [expected])[0])
 
 
 def _correction_tests(
