@@ -5,6 +5,7 @@ import pytest
 import qtaml
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured
+from qtaml.measuring import Estimate
 
 CASES = [Case("SmallCNN", "uniform_msp", {"protected_bits": bits}) for bits in (0, 2)]
 
@@ -72,8 +73,8 @@ def test_numbers_do_not_depend_on_the_number_of_processes(mine, tmp_path):
 def test_methods_see_the_same_errors(mine):
     """The difference of a case to itself is exactly 0; that of two protections is sharper than each alone."""
     plain, protected = mine.measure(CASES)
-    assert plain.minus(plain) == (0, 0, 0)
-    assert protected.minus(plain).mean == pytest.approx(protected.estimate.mean - plain.estimate.mean)
+    assert plain.minus(plain) == Estimate(0.0, 0.0, 0.0, "reads")
+    assert protected.minus(plain).value == pytest.approx(protected.estimate.value - plain.estimate.value)
 
 
 def test_the_interval_of_one_training_covers_test_samples_too(mine):
@@ -81,9 +82,9 @@ def test_the_interval_of_one_training_covers_test_samples_too(mine):
     (measured,) = mine.measure(CASES[1:])
     result = measured.records[0].result
     assert result.covers == "reads and test samples"
-    assert measured.estimate == (result.mean, result.low, result.high)
+    assert measured.estimate == result.estimate
     twice = Measured(measured.records * 2)
-    assert twice.estimate.mean == measured.estimate.mean
+    assert twice.estimate.value == measured.estimate.value
     assert twice.estimate != measured.estimate
 
 

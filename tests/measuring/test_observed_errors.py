@@ -127,4 +127,4 @@ def test_words_that_do_not_fit_are_refused():
 def test_a_network_without_stored_bits_has_no_rates():
     """Formats of no bits leave nothing that could be read wrong."""
     stored = artifact(Uniform(0.1), TensorFormat((Section(10, Format(bits=0, table=(0.0,))),)))
-    assert observed_errors(stored, {"weight": stored.tensors["weight"].words}) == []
+    assert observed_errors(stored, {"weight": stored.tensors["weight"].words}).rates == ()

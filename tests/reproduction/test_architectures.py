@@ -34,5 +34,5 @@ def test_networks_are_described(laboratory):
     assert (row.weights, row.tensors, row.residual_tensors) == (38160, 4, 0)
     assert row.structure == "2 convolution, 2 linear, 2 BatchNorm"
     assert row.parameters > row.weights
-    assert row.clean > 0.98
-    assert math.isclose(row.clean_low, row.clean)
+    assert row.clean.value > 0.98
+    assert math.isclose(row.clean.low, row.clean.value)

@@ -63,7 +63,7 @@ def test_the_experiment_compares_both_ways_to_read(laboratory):
     """One network at one budget: the same plan, errors alike."""
     (row,) = real_codes.compute(laboratory, networks=("SmallCNN",), cells=(0.5,))
     assert row.spent <= 0.5
-    assert abs(row.assumed - row.decoded) < 0.05
+    assert abs(row.assumed.value - row.decoded.value) < 0.05
     assert row.blocks > 0
     assert real_codes.table([row]).row_count == 1
     assert real_codes.draw([row]).axes

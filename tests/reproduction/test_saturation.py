@@ -15,13 +15,13 @@ def test_ratios_are_in_their_order(rows):
     """rho* <= rho <= whole bits; only the exact and the greedy allocation may be above the split one."""
     assert len(rows) == 6
     for row in rows:
-        assert row.geometric_score == pytest.approx(row.mean_score * row.saturation_ratio)
-        assert row.saturation_ratio <= row.ratio * (1 + 1e-9)
-        assert row.correction >= 1 - 1e-9
-        assert row.whole == pytest.approx(row.ratio * row.correction)
-        assert row.predicted == pytest.approx(row.saturation_ratio * row.correction)
+        assert row.geometric_score.value == pytest.approx(row.mean_score.value * row.saturation_ratio.value)
+        assert row.saturation_ratio.value <= row.ratio.value * (1 + 1e-9)
+        assert row.correction.value >= 1 - 1e-9
+        assert row.whole.value == pytest.approx(row.ratio.value * row.correction.value)
+        assert row.predicted.value == pytest.approx(row.saturation_ratio.value * row.correction.value)
     for overhead in (0.05, 0.25):
-        split, integer, greedy = (row.whole for row in rows if row.overhead == overhead)
+        split, integer, greedy = (row.whole.value for row in rows if row.overhead == overhead)
         assert split <= integer * (1 + 1e-6) <= greedy * (1 + 2e-6)
 
 
