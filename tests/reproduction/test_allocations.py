@@ -21,7 +21,7 @@ def test_protection_follows_the_scores(rows):
         spent = sum(row.protected.value * row.weights for row in own) / 8 / sum(row.weights for row in own)
         assert spent == pytest.approx(overhead, abs=1e-4)
     small, large = rows[:4], rows[4:]
-    assert all(a.protected <= b.protected for a, b in zip(small, large, strict=True))
+    assert all(a.protected.value <= b.protected.value for a, b in zip(small, large, strict=True))
     assert all(row.score.value == pytest.approx(row.squared_gain.value * row.largest_weight.value**2) for row in rows)
 
 

@@ -10,11 +10,12 @@ from reproduction import architectures
 def test_table5_of_one_network(laboratory):
     """TAC needs less than mixed k, that not more than whole k; factors are their quotients."""
     (row,) = architectures.table5(laboratory, networks=("SmallCNN",), resolution=1.2)
-    assert row.tac < row.uniform_mixed <= row.uniform_whole
-    assert row.factor_whole == pytest.approx(row.uniform_whole / row.tac)
-    assert row.factor_mixed == pytest.approx(row.uniform_mixed / row.tac)
-    assert 0 < row.saturation_ratio < 1
-    assert row.uniform_whole in (0.125, 0.25, 0.375, 0.5)
+    tac, mixed, whole = (one.value for one in (row.tac, row.uniform_mixed, row.uniform_whole))
+    assert tac < mixed <= whole
+    assert row.factor_whole.value == pytest.approx(whole / tac)
+    assert row.factor_mixed.value == pytest.approx(mixed / tac)
+    assert 0 < row.saturation_ratio.value < 1
+    assert whole in (0.125, 0.25, 0.375, 0.5)
     assert row.target == pytest.approx(0.95 * row.clean)
     assert architectures.show_budgets([row]).row_count == 1
 

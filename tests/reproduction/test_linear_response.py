@@ -42,9 +42,9 @@ def test_every_storage_is_predicted_and_measured(rows):
     assert len(predictions) == 16
     for storage, p in predictions:
         if p == 0.001 and "corrected" not in storage:
-            growth = predictions[storage, 0.1].predicted / predictions[storage, p].predicted
+            growth = predictions[storage, 0.1].predicted.value / predictions[storage, p].predicted.value
             assert growth == pytest.approx(0.09 / 0.000999, rel=1e-6) or storage.startswith("TAC")
-        assert predictions[storage, p].ratio > 0
+        assert predictions[storage, p].ratio.value > 0
     agreements = [row.agreement.value for row in rows if row.part == "order"]
     assert len(agreements) == 2
     assert all(0 < agreement <= 1 for agreement in agreements)

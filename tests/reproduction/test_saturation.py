@@ -31,7 +31,7 @@ def test_it_is_measured_where_uniform_msp_exists(rows):
         there = row.overhead == 0.25 and row.allocation != "integer"
         assert [one is not None for one in (row.measured, row.measured_small_p, row.measured_corrected)] == [there] * 3
     (split,) = [row for row in rows if (row.overhead, row.allocation) == (0.25, "split")]
-    assert 0 < split.measured_small_p < 1
+    assert 0 < split.measured_small_p.value < 1
 
 
 def test_both_tables_show_the_rows(rows):

@@ -34,7 +34,7 @@ def test_costs_are_counted(laboratory):
         "Gaussian probes": (90, 0),
         "random-sign passes": (1, 32),
     }
-    assert costs["magnitude"].error == 0
+    assert costs["magnitude"].error.value == 0
     assert all(row.error.value > 0 and row.seconds.value > 0 for name, row in costs.items() if name != "magnitude")
     assert scoring.cost_table(list(costs.values())).row_count == 4
 
