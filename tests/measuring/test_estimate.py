@@ -10,6 +10,7 @@ from qtaml._tables import as_text, captioned_table
 from qtaml.formats import Format
 from qtaml.measuring import Estimate, check_prediction, measure, observed_errors
 from qtaml.memory import words_as_read
+from qtaml.planning import CorrectionTest
 from qtaml.report import cell, columns, percent
 from qtaml.search import Histogram, fit
 
@@ -70,7 +71,6 @@ def test_every_result_prints_as_a_line_or_a_table(network, memory):
     """No raw records: `print` is for people."""
     model, inputs, labels = network
     weight, entry = model[0].weight.detach(), memory.plan.tensors[0]
-    corrected = Format().law(memory.plan.fault)
     tables = [
         memory.plan,
         qtaml.predict(model, inputs, p=0.1),
@@ -85,7 +85,8 @@ def test_every_result_prints_as_a_line_or_a_table(network, memory):
         measure(model, qtaml.Accuracy(inputs, labels)),
         observed_errors(memory.artifact, words_as_read(memory.artifact, seed=0), reads=19)[0],
         entry.gain,
-        fit(Histogram.of(weight), corrected),
+        CorrectionTest(0.4, 0.3, 0.01),
+        fit(Histogram.of(weight), Format().law(memory.plan.fault)),
     ]
     for result in tables:
         assert "┏" in str(result) or "┌" in str(result), type(result)
