@@ -22,5 +22,5 @@ def test_fields_become_columns_and_cells():
 
 def test_an_unknown_field_is_an_error():
     """A name that no row has is not drawn as nothing."""
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="has no attribute 'score'"):
         columns([SimpleNamespace()], "score")

@@ -235,11 +235,11 @@ def test_an_interrupted_replacement_keeps_the_old_memory(tmp_path, monkeypatch):
     def interrupted(source, target):
         calls.append(target)
         if len(calls) == 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("pressed")
         replace(source, target)
 
     monkeypatch.setattr("os.replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="pressed"):
         stored(CONVOLUTION, overhead=0.9)[1].save(tmp_path / "deployed")
     monkeypatch.undo()
     assert_equal_memories(memory, qtaml.load(tmp_path / "deployed", model))

@@ -10,7 +10,6 @@ import qtaml
 from qtaml.faults import Uniform
 from qtaml.measuring import Accuracy, check_prediction
 from qtaml.protections import HardenedCell
-from qtaml.search import design
 from tests.cases import CASES, CONVOLUTION, assert_unchanged, snapshot
 
 VOTES = ("none", "table", "majority")
@@ -30,12 +29,7 @@ def network(*sizes):
 def quick(model, inputs, **arguments):
     """A design in a moment."""
     settings = {"p": 0.1, "decoders": VOTES, "passes": 8} | arguments
-    return design(model, inputs, **settings)
-
-
-def test_design_is_at_the_top():
-    """Beside `compensate`."""
-    assert qtaml.design is design
+    return qtaml.design(model, inputs, **settings)
 
 
 # The paper's schemes are special cases
