@@ -1,4 +1,4 @@
-"""One laboratory for all experiments at a tiny size: networks are trained once for the whole test run."""
+"""One laboratory for all tests, of a tiny size: networks are trained once for the whole run."""
 
 from dataclasses import replace
 
@@ -22,3 +22,15 @@ def laboratory(tmp_path_factory):
         small = replace(RECIPES["LanguageModel"], build=lambda: LanguageModel(16, blocks=1), data=tiny_text)
         patch.setitem(RECIPES, "LanguageModel", small)
         yield Laboratory(folder, trials=2, training_seeds=(0,), workers=1)
+
+
+@pytest.fixture(scope="session")
+def laboratory_beside(laboratory):
+    """A function that makes a laboratory with records of its own in a folder, and the trained networks of all tests."""
+    laboratory.network("SmallCNN", 0)
+
+    def call(folder, **arguments):
+        (folder / "networks").symlink_to(laboratory.folder / "networks")
+        return Laboratory(folder, **{"trials": 2, "training_seeds": (0,), "workers": 1} | arguments)
+
+    return call
