@@ -209,6 +209,7 @@ def test_an_insufficient_budget_has_its_own_code(here, folder):
     assert not (folder / "too_little").exists()
 
 
+@pytest.mark.slow
 def test_no_traceback_reaches_the_user(folder):
     """As a process of its own, a mistake leaves one line on standard error."""
     done = run(folder, "compensate", "missing.pt2", *COMPENSATE, "--out", "mistake")

@@ -168,7 +168,7 @@ def assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path
     rows = json.loads((out / "sweep.json").read_text())["rows"]
     assert len(rows) == ALL
     assert rows == json.loads((whole / "sweep.json").read_text())["rows"]
-    assert len({row["mean"] for row in rows}) > 10
+    assert len({row["mean"] for row in rows}) > 5
 
 
 @pytest.mark.slow

@@ -106,6 +106,7 @@ def test_window_for_is_the_inverse_of_p(cell, p):
     assert cell.flip_probability(cell.window_for(p)) == pytest.approx(p, rel=1e-7)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(cells, st.floats(1e-9, 0.999), st.floats(-6.0, 8.0))
 def test_thickness_for_is_the_inverse_of_p(cell, p, log10_window):

@@ -91,6 +91,7 @@ def test_refresh_of_single_electron_cells_halves_per_bit():
     assert intervals[1:] / intervals[:-1] == pytest.approx([0.5] * 7, rel=1e-13)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 10), st.integers(0, 6), st.integers(0, 2**32 - 1))
 def test_no_other_allocation_of_the_refreshes_is_better(bits, threshold, seed):
     """Sum 4^i tau_i^(n+1) is smallest: every random allocation with the same total is at least as bad."""

@@ -151,6 +151,7 @@ def test_moments_cannot_be_overwritten() -> None:
 # Closed forms: theory.md 1.2 and 1.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", TWO_PROBABILITIES)
 @pytest.mark.parametrize("bits", FEW_BITS)
 def test_offset_binary_shrinks_towards_the_protected_cell(bits: int, p: float) -> None:

@@ -362,6 +362,7 @@ def test_a_reader_follows_a_model_that_changes_its_tensors(change):
         change(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_compiled_network_is_the_network(case, tmp_path):
     """What is planned, stored and measured of it is that of the plain one, which it can be loaded into; and back."""

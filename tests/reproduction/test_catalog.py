@@ -56,6 +56,7 @@ def test_every_experiment_has_a_tiny_size():
     assert TINY.keys() == CATALOG.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CATALOG)
 def test_an_experiment_runs_end_to_end(name, laboratory, tmp_path):
     """Its rows are flat, intervals hold their estimates, table and picture are made, and numbers are kept."""

@@ -73,6 +73,7 @@ def test_lines_are_the_theory_of_the_paper(rows):
     assert last.theory == pytest.approx(ErrorLaw(8, 0.1).kurtosis(0) / error_law.WIDTHS[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "p"), [(2, 0.05), (8, 0.05), (10, 0.4), (6, 1e-9)])
 def test_all_panels_are_drawn(laboratory, bits, p, tmp_path):
     """Theory as a line and Monte Carlo as points with error bars in each of five, also where no error is drawn."""

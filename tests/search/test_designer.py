@@ -100,6 +100,7 @@ def test_codes_are_among_what_is_counted(everything):
     assert all(protection.block[0] <= 2048 for protection in protections)
 
 
+@pytest.mark.slow
 def test_rows_have_a_scale_each():
     """Every other row a hundredth of the others: a scale for each row pays, and is counted."""
     with torch.random.fork_rng(devices=[]):
@@ -115,6 +116,7 @@ def test_rows_have_a_scale_each():
     assert plan.cells <= 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "cells"),
     [(CONVOLUTION, 0.6), (TRANSFORMER, 1.0)],
@@ -136,6 +138,7 @@ def test_more_cells_leave_less_error(votes):
     assert errors[-1] < errors[0] / 5
 
 
+@pytest.mark.slow
 def test_the_gap_is_against_the_whole_budget(votes):
     """Tables of a network of 2,048 weights leave some of it unspent; without tables next to nothing is left."""
     for cells in (0.4, 1.0):
@@ -178,6 +181,7 @@ def test_raw_cells_need_no_decoder(decoders):
     assert any(Raw() in s.format.protections for t in plan.tensors for s in t.storage.sections)
 
 
+@pytest.mark.slow
 def test_larger_cells_are_used_where_they_are_good():
     """One of almost no errors at the price of two cells beats three copies."""
     larger = HardenedCell(2.0, 1e-4, 1e-4)
@@ -185,6 +189,7 @@ def test_larger_cells_are_used_where_they_are_good():
     assert any(larger in s.format.protections for t in plan.tensors for s in t.storage.sections)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [False, True])
 @pytest.mark.parametrize(
     "change", [lambda weight: torch.full_like(weight, 0.25), torch.zeros_like], ids=["one", "zero"]
@@ -200,6 +205,7 @@ def test_a_tensor_of_equal_weights_needs_no_bits(change, rows):
     assert torch.allclose(read.first.weight, storage.readout_gain * model.first.weight, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_rows_of_zeros_are_read_as_zeros():
     """Their scale is zero, whatever their labels are read as."""
     with torch.random.fork_rng(devices=[]):
@@ -213,6 +219,7 @@ def test_rows_of_zeros_are_read_as_zeros():
     assert read[1::2].any(1).all()
 
 
+@pytest.mark.slow
 def test_rows_of_one_weight_are_stored():
     """With a scale each or with one for all, they read back as they were."""
     with torch.random.fork_rng(devices=[]):
@@ -238,6 +245,7 @@ def test_one_weight_is_its_scale():
 PAIRS = MultiLevel((((0.9, 0.1, 0.0, 0.0), (0.05, 0.85, 0.1, 0.0), (0.0, 0.1, 0.85, 0.05), (0.0, 0.0, 0.05, 0.95)),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoders", [("none", "table"), qtaml.search.REAL_DECODERS], ids=["table", "everything"])
 @pytest.mark.parametrize(
     ("fault", "lengths"), [(PAIRS, range(0, 11, 2)), (PerBit(tuple(0.02 * (9 - i) for i in range(8))), (0, 8))]
@@ -254,6 +262,7 @@ def test_words_have_the_lengths_that_the_memory_holds(fault, lengths, decoders):
 EVEN, TAILS = (lambda weight: weight), (lambda weight: weight.sinh() ** 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "p", "bits", "networks"),
     [(EVEN, 0.0, 2, 1), (EVEN, 0.0, 8, 4), (TAILS, 0.0, 2, 1), (TAILS, 0.0, 8, 1), (EVEN, 1e-12, 4, 1)],
@@ -275,6 +284,7 @@ def test_without_errors_a_design_is_at_least_as_good_as_plain_words(change, p, b
     assert designed <= plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Asymmetric(0.0, 0.1), StaticCells((0.0, 0.0, 0.1, 0.3))], ids=["asymmetric", "weak"])
 def test_faults_that_treat_all_bits_alike_are_designed_for(fault, votes):
     """One-directional errors of the same p leave less error; weak cells are counted by their mean rate."""
@@ -312,6 +322,7 @@ def test_bad_arguments_are_refused_at_the_door(arguments, message):
         designer(**arguments)
 
 
+@pytest.mark.slow
 def test_the_model_is_not_changed_and_the_plan_is_repeatable():
     """The same seed, the same plan."""
     model, inputs = network()
