@@ -15,7 +15,12 @@ UNSEEDED = {"default_rng", "RandomState", "Random", "SeedSequence", "Generator"}
 
 
 def draws():
-    """A number of each global generator."""
+    """A number of each global generator; doctests start from the same state as tests.
+
+    Example:
+        >>> draws() == FIRST
+        True
+    """
     return float(torch.rand(())), np.random.random(), random.random()
 
 
