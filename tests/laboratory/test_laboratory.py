@@ -16,11 +16,9 @@ def records_of(folder):
 
 
 @pytest.fixture
-def mine(laboratory, tmp_path):
-    """A laboratory of its own records, with the trained network of the shared one."""
-    laboratory.network("SmallCNN", 0)
-    (tmp_path / "networks").symlink_to(laboratory.folder / "networks")
-    return Laboratory(tmp_path, trials=2, training_seeds=(0,), workers=1)
+def mine(laboratory_beside, tmp_path):
+    """A laboratory of its own records."""
+    return laboratory_beside(tmp_path)
 
 
 def test_what_is_measured_is_not_measured_again(mine):
@@ -57,11 +55,11 @@ def test_a_damaged_record_is_named(mine, content):
         mine.measure(CASES[:1])
 
 
-def test_numbers_do_not_depend_on_the_number_of_processes(mine, tmp_path):
+@pytest.mark.slow
+def test_numbers_do_not_depend_on_the_number_of_processes(mine, laboratory_beside, tmp_path):
     """One process and two give the same bits."""
     (tmp_path / "two").mkdir()
-    (tmp_path / "two" / "networks").symlink_to(mine.folder / "networks")
-    parallel = Laboratory(tmp_path / "two", trials=2, training_seeds=(0,), workers=2)
+    parallel = laboratory_beside(tmp_path / "two", workers=2)
     cases = [*CASES, Case("SmallCNN", "tac", {"overhead": 0.03})]
     one, two = mine.measure(cases), parallel.measure(cases)
     for first, second in zip(one, two, strict=True):

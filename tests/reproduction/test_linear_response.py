@@ -4,6 +4,7 @@ import pytest
 
 from qtaml.sensitivity import jacobian_gains, probe_gains
 from reproduction import linear_response
+from tests.tables import shown
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,9 @@ def test_every_storage_is_predicted_and_measured(rows):
 
 
 def test_table_and_picture_are_made(rows):
-    """One panel of probes, one of the network; eight storages in it."""
+    """One panel of probes, one of the network; eight storages in it, each with its line in the table."""
     probes, network = linear_response.draw(rows).axes
     assert (len(probes.containers), len(network.containers)) == (4, 8)
-    assert linear_response.table(rows).row_count == 1
+    text, storages = shown(linear_response.table(rows)), {row.storage for row in rows if row.part == "prediction"}
+    assert len(storages) == 8
+    assert {name for name in storages if name not in text} == set()

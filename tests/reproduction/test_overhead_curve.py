@@ -5,7 +5,6 @@ import torch
 from rich.console import Console
 
 import qtaml
-from qtaml.laboratory.laboratory import Laboratory
 from qtaml.networks import SmallCNN, load_digits, train_classifier
 from reproduction import overhead_curve
 from tests.cases import assert_unchanged, snapshot
@@ -18,15 +17,15 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def network(digits):
+def network(laboratory):
     """SmallCNN, trained."""
-    return train_classifier(SmallCNN, digits.train_images, digits.train_labels)
+    return laboratory.network("SmallCNN", 0)[0]
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
+def rows(laboratory_beside, tmp_path_factory):
     """Accuracy over overhead at p = 0.10 with 30 reads of one trained network."""
-    laboratory = Laboratory(tmp_path_factory.mktemp("laboratory"), training_seeds=(0,), workers=1)
+    laboratory = laboratory_beside(tmp_path_factory.mktemp("laboratory"), trials=30)
     return overhead_curve.over_overhead(laboratory, overheads=(0.0, 0.03, 0.05, 0.0625, 0.125, 0.25))
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from reproduction import scoring
+from tests.tables import shown
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,9 @@ def test_costs_are_counted(laboratory):
 
 
 def test_table_and_picture_are_made(rows):
-    """Accuracy and scores by three scorings, differences of two."""
+    """Accuracy and scores by three scorings, differences of two, which the table names."""
     assert [len(axes.containers) for axes in scoring.draw(rows).axes] == [3, 2, 3]
-    assert scoring.table(rows).row_count == 1
+    text, scorings = shown(scoring.table(rows)), {row.scoring for row in rows}
+    assert {"magnitude", "sensitivity", "TAC"} <= scorings
+    assert {part for name in scorings for part in (name, f"{name} score") if part not in text} == set()
+    assert all(f"TAC - {name}" in text for name in scorings - {"TAC"})

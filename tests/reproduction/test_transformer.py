@@ -3,6 +3,7 @@
 import pytest
 
 from reproduction import transformer
+from tests.tables import shown
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,10 @@ def test_protection_restores_the_accuracy(rows):
 
 
 def test_table_and_picture_are_made(rows):
-    """Four panels; three tables in one."""
+    """Four panels; three tables in one, which name every tensor, method and way to allocate."""
     assert [len(axes.containers) for axes in transformer.draw(rows).axes] == [1, 1, 3, 2]
-    assert transformer.table(rows).row_count == 1
+    text = shown(transformer.table(rows))
+    tensors = {row.tensor for row in rows if row.part == "tensor"}
+    methods = {row.method for row in rows if row.part == "accuracy"}
+    assert (len(tensors), len(methods)) == (10, 2)
+    assert {name for name in {*tensors, *methods, "split", "integer", "greedy"} if name not in text} == set()
