@@ -171,7 +171,7 @@ def test_a_program_with_pickled_objects_is_refused(here, folder, tmp_path):
     spoiled.write_bytes((folder / "network.pt2").read_bytes())
     with zipfile.ZipFile(spoiled, "a") as archive:
         archive.writestr("network/data/constants/custom_obj_0", b"pickled")
-    ended, _, err = here("predict", spoiled, "--calibration", "calibration.npz")
+    ended, _, err = here("predict", spoiled, "--calibration", "calibration.npz", "--p", 0.1)
     assert (ended, "spoiled.pt2 holds pickled objects, which are not loaded" in err) == (4, True)
 
 
@@ -191,11 +191,11 @@ def test_tied_weights_may_have_one_name_or_each(here, tmp_path):
     safetensors.torch.save_file(names, each)
     safetensors.torch.save_file(names | {"head.weight": names["head.weight"] + 1}, untied)
     np.savez(tmp_path / "tokens.npz", tokens=TRANSFORMER.batch(40).numpy())
-    predict = ("predict", "tests.cases:Transformer", "--calibration", tmp_path / "tokens.npz", "--json", "--weights")
-    found = [here(*predict, path) for path in (once, each)]
+    predict = ("predict", "tests.cases:Transformer", "--p", 0.1, "--calibration", tmp_path / "tokens.npz", "--json")
+    found = [here(*predict, "--weights", path) for path in (once, each)]
     assert found[0][0] == 0, found[0][2]
     assert found[0] == found[1]
-    ended, _, err = here(*predict, untied)
+    ended, _, err = here(*predict, "--weights", untied)
     assert ended == 2
     assert "do not fit the model, which ties 'embed.weight' and 'head.weight': there they differ" in err
 
@@ -264,10 +264,10 @@ def test_a_moved_network_can_be_named_again(here, folder, tmp_path):
 
 def test_the_saving_is_predicted(here):
     """`qtaml predict` says whether TAC pays, as a table and as JSON."""
-    ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz")
+    ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz", "--p", 0.1)
     assert ended == 0, err
     assert "saturation ratio" in out
-    _, out, _ = here("predict", "network.pt2", "--calibration", "calibration.npz", "--json")
+    _, out, _ = here("predict", "network.pt2", "--calibration", "calibration.npz", "--p", 0.1, "--json")
     assert 0 < json.loads(out)["saturation_ratio"] <= 1
 
 
