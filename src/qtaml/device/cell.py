@@ -307,13 +307,13 @@ class Cell:
         wanted = np.log(_checks.open_probability_array("p", p))
         log_window = np.log(_checks.positive("window", window))
 
-        def excess(extra: Array, log_p: Array = wanted) -> Array:
+        def excess(extra: Array, log_p: Array) -> Array:
             """How far ln p lies below the wanted one."""
             return log_p - self._log_average(log_window, extra)
 
         low = np.full(wanted.shape, -self.barrier.thickness)
-        high = double_until(excess, np.ones(wanted.shape), _THICKEST)
-        if (excess(low) > 0).any() or (excess(high) < 0).any():
+        high = double_until(lambda extra: excess(extra, wanted), np.ones(wanted.shape), _THICKEST)
+        if (excess(low, wanted) > 0).any() or (excess(high, wanted) < 0).any():
             raise ArgumentError(f"p must be reachable by some thickness at a window of {window!r} s, got {p!r}")
         return like(p, self.barrier.thickness + find_root(excess, low, high, wanted))
 

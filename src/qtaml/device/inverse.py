@@ -13,9 +13,6 @@ from qtaml.device.tails import log_binomial_tail
 # scipy's inverse of the incomplete beta function fails for some p below 1e-160.
 _SMALLEST_CLOSED = 1e-150
 
-# Absolute ones too, for roots near 0 (nm, ln s). SciPy's own are relative only, and move roots by up to 7e-15.
-_TOLERANCES = {"xatol": 2e-14, "xrtol": 4e-16, "fatol": 0.0}
-
 
 def required_log_exposure(p: ArrayLike, electrons: int, threshold: int) -> Array:
     """Logarithm of the exposure at which a cell loses its bit with probability p, in closed form.
@@ -90,7 +87,7 @@ def bisect(function: Callable[[Array], Array], low: Array, high: Array, halvings
     return (low + high) / 2
 
 
-def find_root(function: Callable[[Array, Array], Array], low: Array, high: Array, wanted: Array) -> Array:
+def find_root(function: Callable[..., Array], low: Array, high: Array, wanted: Array) -> Array:
     """Root of a function between two points where its signs differ, element by element, to rounding error.
 
     Args:
@@ -108,7 +105,10 @@ def find_root(function: Callable[[Array, Array], Array], low: Array, high: Array
     """
     from scipy.optimize import elementwise  # 0.1 s, and few need it
 
-    found = elementwise.find_root(function, (low, high), args=(wanted,), tolerances=_TOLERANCES)
+    # An absolute tolerance for roots near 0 (nm, ln s), where SciPy's own, which are relative, go on for nothing.
+    found = elementwise.find_root(
+        function, (low, high), args=(wanted,), tolerances={"xatol": 2e-14, "xrtol": 4e-16, "fatol": 0.0}
+    )
     return np.asarray(found.x)
 
 
