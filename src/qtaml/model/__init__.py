@@ -10,6 +10,7 @@ from qtaml.model.calls import (
     one_batch,
     output_tensor,
     outputs,
+    replacing,
 )
 from qtaml.model.residual import residual_weights
 from qtaml.model.torch_compile import check_copies_read_their_own_weights, uncompiled, uncompiled_name
@@ -30,6 +31,7 @@ __all__ = [
     "output_tensor",
     "outputs",
     "own_names",
+    "replacing",
     "residual_weights",
     "stored_weights",
     "uncompiled",

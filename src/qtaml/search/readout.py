@@ -8,7 +8,7 @@ import torch
 from scipy import optimize
 from torch import nn
 
-from qtaml.model import Batch, evaluation_mode, finite_outputs, named_tensors
+from qtaml.model import Batch, evaluation_mode, named_tensors, replacing
 
 _STEP = 0.05
 _ROUNDS = 4
@@ -71,13 +71,14 @@ def balance_readout(
         >>> round(balanced.gains["weight"], 3)
         1.25
     """
+    run_with = replacing(model)
     types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in expected}
     noise = np.array([variance[name] for name in expected])
 
     def run(gains: np.ndarray | None) -> np.ndarray:
         pairs = zip(gains if gains is not None else (), expected.items(), strict=gains is not None)
         changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
-        return _sampled(finite_outputs(model, batch, changed)).double().cpu().numpy()
+        return _sampled(run_with(batch, changed)).double().cpu().numpy()
 
     with evaluation_mode(model), torch.no_grad():
         clean = run(None)
