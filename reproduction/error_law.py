@@ -15,7 +15,7 @@ from qtaml._progress import track
 from qtaml._random import child_seed, torch_generator
 from qtaml.errors import ArgumentError
 from qtaml.faults import Uniform
-from qtaml.formats import Format, quantisation_step
+from qtaml.formats import EvenLevels, Format, quantisation_step
 from qtaml.laboratory.fields import captioned_table
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.report import Curve, Panel, panels_figure
@@ -108,7 +108,7 @@ def compute(laboratory: Laboratory, *, bits: int = 8, p: float = 0.10, draws: in
     _checks.integer("draws", draws, 1000)
     if _checks.flip_probability("p", p) == 0:
         raise ArgumentError(f"p must be above 0 for errors to be seen, got {p!r}")
-    fmt, fault, seed = Format(bits), Uniform(p), laboratory.seed
+    fmt, fault, seed = Format(EvenLevels(bits)), Uniform(p), laboratory.seed
     points = {
         "distribution": _distribution(fmt, fault, draws, seed),
         **_moments_over_words(fmt, fault, draws, seed),
@@ -217,7 +217,7 @@ def _moments_over_words(fmt: Format, fault: Uniform, draws: int, seed: int) -> d
 def _top_bit_share(fault: Uniform, draws: int, seed: int) -> list[_Point]:
     points = []
     for bits in track(SHARE_BITS, "reading words of each length"):
-        fmt, word, top = Format(bits), 2**bits // 3, 2 ** (bits - 1)
+        fmt, word, top = Format(EvenLevels(bits)), 2**bits // 3, 2 ** (bits - 1)
         drawn = _errors(fmt, fault, torch.full((_whole_groups(draws),), word), child_seed(seed, "share", bits))
         # The top bit is wrong where the word is read in the other half.
         wrong = (drawn + word >= top) != (word >= top)

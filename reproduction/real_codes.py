@@ -17,7 +17,7 @@ from qtaml.measuring import Accuracy, OutputError, networks_interval
 from qtaml.memory import Memory, store
 from qtaml.model import named_tensors
 from qtaml.networks import NETWORKS
-from qtaml.protections import BlockCode, Protection, Raw, Repetition
+from qtaml.protections import Protection
 from qtaml.protections.block_coder import BlockCoder
 from qtaml.report import Curve, Panel, panels_figure
 from reproduction.experiment import Experiment
@@ -260,12 +260,12 @@ def _overwrite(model: nn.Module, tensors: Iterator[tuple[str, torch.Tensor]]) ->
 def _through(protection: Protection, bits: torch.Tensor, p: float, seed: int, blocks: Blocks) -> torch.Tensor:
     """Bits as read once through a protection."""
     generator = torch_generator(seed)
-    if isinstance(protection, Raw):
+    if protection.kind == "raw":
         return bits ^ _flips(bits.shape, p, generator)
-    if isinstance(protection, Repetition):
+    if protection.kind == "repetition":
         copies = bits[:, None] ^ _flips((len(bits), protection.copies), p, generator)
         return (copies.sum(1) >= protection.ones).int()
-    assert isinstance(protection, BlockCode)
+    assert protection.kind == "block_code"
     coder = BlockCoder(protection.data_bits, protection.code_bits)
     count = -(-len(bits) // protection.data_bits)
     data = torch.zeros(count * protection.data_bits, dtype=torch.uint8)

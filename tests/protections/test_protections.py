@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from qtaml.errors import ArgumentError
-from qtaml.formats import Format
+from qtaml.formats import EvenLevels, Format
 from qtaml.protections import (
     DECODERS,
     Bch,
@@ -94,7 +94,7 @@ def test_shipped_weights_are_those_of_the_code(code):
     counted = weights(n, k, t)
     assert sum(counted) == 2**k
     assert not any(counted[1 : 2 * t + 1])
-    assert Bch(n, k, t).exact
+    assert not Bch(n, k, t).is_bound
 
 
 @pytest.mark.parametrize("code", [Bch(*code) for code in CODES], ids=repr)
@@ -159,7 +159,7 @@ def test_partial_blocks_cost_whole_ones():
 
 def test_format_with_real_costs():
     """A format adds fractions of cells."""
-    fmt = Format(bits=3, protections=(Raw(), Hamming(4), BlockCode(1000, 2480)))
+    fmt = Format(EvenLevels(3), (Raw(), Hamming(4), BlockCode(1000, 2480)))
     assert fmt.cells == pytest.approx(1 + 1.75 + 2.48)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from qtaml.faults import Uniform
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import Format, Section, TableLevels, TensorFormat
 from qtaml.memory import store
 from qtaml.planning import Plan, TensorPlan
 from qtaml.protections import BlockCode, Raw, Repetition
@@ -20,7 +20,7 @@ def memory(protection, p):
         torch.manual_seed(0)
         model = nn.Linear(10, 6, bias=False)
     table = tuple(float(value) for value in range(-4, 4))
-    storage = TensorFormat((Section(60, Format(3, protections=(protection,) * 3, table=table)),))
+    storage = TensorFormat((Section(60, Format(TableLevels(table), (protection,) * 3)),))
     return store(model, Plan("by hand", Uniform(p), (TensorPlan("weight", (), (6, 10), "float32", storage),)))
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 import qtaml
 from qtaml.faults import Asymmetric, MultiLevel, PerBit, StaticCells, Uniform
+from qtaml.formats import RootMeanSquare
 from qtaml.measuring import OutputError
 from qtaml.planning.plan import side_cells
 from qtaml.protections import HardenedCell, Raw
@@ -71,8 +72,8 @@ def cells_by_hand(plan):
         for section in tensor.storage.sections:
             for protection in section.format.protections:
                 bits_of[protection] += section.weights
-        if tensor.storage.fitted:
-            tables = {section.format.table for section in tensor.storage.sections}
+        if tensor.storage.scale == RootMeanSquare():
+            tables = {section.format.levels.values for section in tensor.storage.sections}
             even = {table for table in tables if len(table) > 1 and np.allclose(np.diff(table, 2), 0, atol=1e-9)}
             scales = tensor.shape[0] if tensor.storage.granularity == "row" else 1
             side += scales + 2 + 2 * len(tensor.storage.sections) + sum(map(len, tables - even)) + 2 * len(even)

@@ -15,7 +15,7 @@ from qtaml.faults import WordLaw
 from qtaml.formats import words_at
 from qtaml.measuring.intervals import binomial_interval
 from qtaml.memory import Artifact, check_words, regions, words_as_read
-from qtaml.protections import BlockCode, Protection
+from qtaml.protections import Protection
 
 _Position = tuple[int, int, Protection]
 """Length of a word, bit position, and protection."""
@@ -111,7 +111,7 @@ def observed_errors(
         ]
     )
     variance = expected * (1 - expected / np.maximum(totals, 1))
-    bounds = np.array([[isinstance(protection, BlockCode)] * 2 for _, _, protection in positions])
+    bounds = np.array([[protection.is_bound] * 2 for _, _, protection in positions])
     limit = np.sort(_distance(drawn, expected, variance, bounds).max((1, 2)))[math.ceil(0.95 * (reads + 1)) - 1]
     departs = _distance(wrong, expected, variance, bounds) > limit
     # How many times as much as independent bits the errors spread.

@@ -53,7 +53,7 @@ class TensorPlan:
     @property
     def side_values(self) -> int:
         """Scales, tables and other numbers that reading fitted levels needs beside the words."""
-        return self.storage.side_values(self.shape[0] if len(self.shape) > 1 else 1)
+        return self.storage.side_values(self.shape)
 
     @staticmethod
     def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
@@ -96,7 +96,7 @@ class Plan:
     predicted_bias: float | None = None
     bits: int = 8
     versions: dict[str, str] = field(default_factory=_files.versions)
-    version: Literal[2] = 2
+    version: Literal[3] = 3
 
     def __post_init__(self) -> None:
         names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]
@@ -224,7 +224,7 @@ def _protected(storage: TensorFormat) -> str:
 
 def _described(fmt: Format) -> str:
     """Protected bits of evenly spaced levels; for fitted ones the bits under each protection."""
-    if not fmt.table:
+    if fmt.levels.kind != "table":
         return str(fmt.protected_bits)
     kinds = Counter(protection.kind for protection in reversed(fmt.protections))
     return "+".join(f"{count} {kind}" for kind, count in kinds.items()) or "mean only"

@@ -7,7 +7,7 @@ from torch import nn
 
 from qtaml import _checks, _files
 from qtaml.faults import AnyFault, given
-from qtaml.formats import Encoding, Format, Grid, Section, TensorFormat
+from qtaml.formats import Encoding, EvenLevels, Format, Grid, Section, TensorFormat
 from qtaml.model import Batches, one_batch, stored_weights
 from qtaml.planning.allocation import Options, error_bound
 from qtaml.planning.protection import protection_options
@@ -146,7 +146,7 @@ def predict(
         True
     """
     batch, faults = one_batch(calibration), given(p, fault)
-    base = Format(bits=bits, encoding=encoding, grid=grid)
+    base = Format(EvenLevels(bits, encoding, grid))
     weights = stored_weights(model)
     gains = jacobian_gains(model, batch, weights, passes=passes, seed=seed)
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}

@@ -31,6 +31,11 @@ class BitProtection(ABC):
         """Error rates of the protected bit, from those of a raw cell."""
 
     @property
+    def is_bound(self) -> bool:
+        """Whether the residual rates are upper bounds, not the rates themselves."""
+        return False
+
+    @property
     def one_cell(self) -> bool:
         """Whether a bit is read from one cell alone; the paper's ideal code counts as one."""
         return self.decoder in ("none", "ideal")

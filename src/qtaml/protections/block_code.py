@@ -55,6 +55,11 @@ class BlockCode(BitProtection):
         return self.data_bits, self.code_bits
 
     @property
+    def is_bound(self) -> bool:
+        """The residual rates are upper confidence bounds."""
+        return True
+
+    @property
     def decoder(self) -> Decoder:
         """What has to read it."""
         return "iterative"
