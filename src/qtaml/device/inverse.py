@@ -103,7 +103,7 @@ def find_root(function: Callable[..., Array], low: Array, high: Array, wanted: A
         >>> find_root(lambda x, wanted: x**2 - wanted, np.zeros(2), np.full(2, 2.0), np.array([2.0, 0.25])).round(6)
         array([1.414214, 0.5     ])
     """
-    from scipy.optimize import elementwise  # 0.1 s, and few need it
+    from scipy.optimize import elementwise
 
     # An absolute tolerance for roots near 0 (nm, ln s), where SciPy's own, which are relative, go on for nothing.
     found = elementwise.find_root(

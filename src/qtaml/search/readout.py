@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy import optimize
 from torch import nn
 
 from qtaml.model import Batch, evaluation_mode, named_tensors, replacing
@@ -123,7 +123,7 @@ def _least_squares(slopes: np.ndarray, missing: np.ndarray, gains: np.ndarray, n
     pull = np.sqrt(_DAMPING * np.where(strength > 0, strength, strength.max() or 1.0))
     rows = np.concatenate([slopes, np.diag(np.sqrt(noise)), np.diag(pull)])
     wanted = np.concatenate([missing + slopes @ gains, np.zeros(len(gains)), pull * gains])
-    return np.asarray(optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)
+    return np.asarray(scipy.optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)
 
 
 def _bias(output: np.ndarray, clean: np.ndarray) -> float:

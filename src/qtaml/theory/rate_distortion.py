@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
@@ -46,7 +46,7 @@ def entropy_power(weights: ArrayLike) -> float:
     if values.size > _MOST_SAMPLES:
         values = np.random.default_rng(0).choice(values, _MOST_SAMPLES, replace=False)
     with np.errstate(divide="ignore"):
-        entropy = float(stats.differential_entropy(values, method="vasicek"))
+        entropy = float(scipy.stats.differential_entropy(values, method="vasicek"))
     return min(float(np.exp(2 * entropy) / (2 * np.pi * np.e)), float(np.mean(values**2)))
 
 
