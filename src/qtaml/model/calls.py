@@ -117,18 +117,18 @@ def finite_outputs(model: nn.Module, batch: Batch) -> torch.Tensor:
     Raises:
         ModelError: if an output is NaN or infinite, or as `outputs`.
     """
-    return _finite(outputs(model, batch), batch)
+    return finite(outputs(model, batch), batch)
 
 
 def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]], torch.Tensor]:
-    """Return `(batch, tensors) -> finite outputs` of a model with other tensors, names and ties worked out once.
+    """Return `(batch, tensors) -> outputs` of a model with other tensors, names and ties worked out once.
 
     Args:
         model: as for `output_tensor`; its tensors keep their names and ties while the function is in use.
 
     Returns:
         A function of a batch and the tensors that replace those of the same name (and all tied to them) for this call;
-        it raises `ModelError` as `finite_outputs`.
+        it raises `ModelError` as `outputs`.
 
     Example:
         >>> run = replacing(nn.Linear(2, 1, bias=False))
@@ -141,13 +141,17 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
     def run(batch: Batch, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         replaced = {tied: tensor for name, tensor in tensors.items() for tied in names[name]}
         output = _called(model, batch, replaced)
-        return _finite(output.reshape(len(output), -1), batch)
+        return output.reshape(len(output), -1)
 
     return run
 
 
-def _finite(output: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Outputs, or as many of them as can be handled, if they are finite."""
+def finite(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The outputs of a batch, or as many of them as `finite_outputs` gives.
+
+    Raises:
+        ModelError: if an output is NaN or infinite.
+    """
     if not bool(torch.isfinite(output.detach()).all()):
         raise ModelError(f"the model gives NaN or infinite outputs on inputs of {describe(batch)}")
     count = output.shape[1]

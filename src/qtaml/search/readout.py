@@ -8,7 +8,7 @@ import scipy
 import torch
 from torch import nn
 
-from qtaml.model import Batch, evaluation_mode, named_tensors, replacing
+from qtaml.model import Batch, evaluation_mode, finite, named_tensors, replacing
 
 _STEP = 0.05
 _ROUNDS = 4
@@ -78,7 +78,7 @@ def balance_readout(
     def run(gains: np.ndarray | None) -> np.ndarray:
         pairs = zip(gains if gains is not None else (), expected.items(), strict=gains is not None)
         changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
-        return _sampled(run_with(batch, changed)).double().cpu().numpy()
+        return _sampled(finite(run_with(batch, changed), batch)).double().cpu().numpy()
 
     with evaluation_mode(model), torch.no_grad():
         clean = run(None)

@@ -11,7 +11,7 @@ from torch import nn
 from qtaml import _checks
 from qtaml._random import torch_generator
 from qtaml.errors import ModelError
-from qtaml.model import Batch, evaluation_mode, replacing
+from qtaml.model import Batch, evaluation_mode, finite, replacing
 
 PASSES_AT_ONCE = 8
 """Passes between two looks at whether they are enough; so many are always made."""
@@ -100,7 +100,7 @@ def _made(
     sums: dict[str, list[torch.Tensor | float]] = {name: [0.0] * len(numbers) for name in leaves}
     samples = 0
     for start, part in parts:
-        output = run(part, leaves)
+        output = finite(run(part, leaves), part)
         _check_output(output, part, parts)
         for place, number in enumerate(numbers):
             signs = _random_signs(output, seed, number, start)
