@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,11 @@ class Bch(BitProtection):
         if code not in CODES:
             same = ", ".join(str(known) for known in CODES if known[0] == self.code_bits)
             raise ArgumentError(f"a BCH code must be one of {same or 'length 15, 31, 63 or 127'}, got {code}")
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """All of `CODES`."""
+        return tuple(cls(*code) for code in CODES)
 
     @property
     def is_bound(self) -> bool:

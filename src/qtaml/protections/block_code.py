@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Decoder
@@ -43,6 +43,11 @@ class BlockCode(BitProtection):
         size = (self.data_bits, self.code_bits)
         if size not in _by_size():
             raise ArgumentError(f"a block code must be one of {list(_by_size())}, got {size}")
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """All of the shipped table."""
+        return tuple(cls(*size) for size in _by_size())
 
     @property
     def measured(self) -> MeasuredCode:
