@@ -57,7 +57,7 @@ def design_command(
     """
     if (accuracy is None) != (test is None):
         raise ArgumentError(f"--accuracy and --test must be given together, got {accuracy} and {test}")
-    check_out(out)
+    check_out(out, model, weights, calibration, test)
     network = load_model(model, weights)
     plan = design(
         network,

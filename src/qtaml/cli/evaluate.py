@@ -10,6 +10,7 @@ from qtaml.cli.options import JsonOption, LengthOption, SeedOption, StoredArgume
 from qtaml.cli.stored import load_stored
 from qtaml.faults import Uniform
 from qtaml.measuring import as_perplexity, evaluate
+from qtaml.memory import read_artifact
 
 
 def evaluate_command(
@@ -30,7 +31,7 @@ def evaluate_command(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a stored network over independent reads of the leaking memory."""
-    memory, network, spec = load_stored(stored, model, weights)
+    memory, network, spec = load_stored(read_artifact(stored), model, weights)
     measured = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
     fault = None if p is None else Uniform(p)
     result = evaluate(memory, measured, trials=trials, fault=fault, seed=seed, stop_width=stop_width)
