@@ -45,7 +45,8 @@ def load_directory(path: Path) -> nn.Module:
             check_not_pickled(pickled)
         raise StoredFileError(f"{path} holds no weights: it needs {_WEIGHTS[0]}")
     for file in _weight_files(path):
-        check_not_pickled(file)
+        with _files.open_regular(file):  # a pipe would hang the package that loads it
+            check_not_pickled(file)
         if file.suffix != ".safetensors":
             raise StoredFileError(f"{path} keeps weights in {file.name}, which is no safetensors file")
     return _transformers_network(path, config) if config.get("architectures") else _timm_network(path, config)

@@ -133,10 +133,11 @@ def check_replaceable(path: str | Path) -> None:
     try:
         if not path.exists():
             return
-        entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(path)}
+        found = os.scandir(path) if path.is_dir() else ()
+        entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in found}
     except (OSError, ValueError) as error:
         raise StoredFileError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    if not entries:
+    if path.is_dir() and not entries:
         return
     if MANIFEST not in entries:
         raise StoredFileError(f"{path} exists and has no {MANIFEST}: it is not overwritten")
