@@ -80,8 +80,8 @@ def test_a_killed_writer_leaves_the_old_or_the_new(write, tmp_path, monkeypatch,
     event = 0
     while killed(write, new, path, event):
         if not exchange and not path.exists():  # between two renames: the next writer puts it back, and then fails
-            with pytest.raises(KeyboardInterrupt), _files.new_directory(path, check_replaceable):
-                raise KeyboardInterrupt
+            with pytest.raises(KeyboardInterrupt, match="pressed"), _files.new_directory(path, check_replaceable):
+                raise KeyboardInterrupt("pressed")
         assert content(path) in states
         write(old, path)
         assert content(path) == states[1]

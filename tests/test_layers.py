@@ -13,7 +13,7 @@ ROOT = Path(qtaml.__file__).parent
 LAYERS = (
     ["errors"],
     ["_checks", "_replacing"],
-    ["_random", "_files", "_progress"],
+    ["_random", "_files", "_progress", "_tables"],
     ["device"],
     ["sampling", "protections", "model", "networks"],
     ["faults", "sensitivity"],

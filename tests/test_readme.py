@@ -9,6 +9,7 @@ import pytest
 README = Path(__file__).parent.parent / "README.md"
 
 
+@pytest.mark.slow
 def test_the_example_runs(tmp_path, monkeypatch, capsys):
     """The Python of the README runs as it stands, and prints the plan and an accuracy."""
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

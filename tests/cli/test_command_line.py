@@ -71,10 +71,10 @@ COMPENSATE = ("--calibration", "calibration.npz", "--p", "0.1", "--overhead", "0
 
 def test_a_program_is_compensated_and_evaluated(folder, here):
     """The way of the README: a .pt2 goes in, a stored network comes out, its accuracy has an interval."""
-    compensated = run(folder, "compensate", "network.pt2", *COMPENSATE, "--out", "stored")
-    assert compensated.returncode == 0, compensated.stderr
-    assert "conv.weight" in compensated.stdout
-    assert "stored network: stored" in compensated.stdout
+    ended, out, err = here("compensate", "network.pt2", *COMPENSATE, "--out", "stored")
+    assert ended == 0, err
+    assert "conv.weight" in out
+    assert "stored network: stored" in out
     ended, out, err = here(
         "evaluate", "stored", "--model", "network.pt2", "--test", "test.npz", "--trials", "5", "--json"
     )
@@ -216,6 +216,7 @@ def test_an_insufficient_budget_has_its_own_code(here, folder):
     assert not (folder / "too_little").exists()
 
 
+@pytest.mark.slow
 def test_no_traceback_reaches_the_user(folder):
     """As a process of its own, a mistake leaves one line on standard error."""
     done = run(folder, "compensate", "missing.pt2", *COMPENSATE, "--out", "mistake")
@@ -289,8 +290,12 @@ def test_help_names_the_commands_and_exit_codes(here):
         assert word in text
 
 
-def test_demo_writes_a_picture_and_numbers(here, tmp_path):
-    """The first command of the README, with few reads."""
+@pytest.mark.slow
+def test_demo_writes_a_picture_and_numbers(here, tmp_path, monkeypatch):
+    """The first command of the README, with few reads of few budgets and in this process."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("qtaml.cli.demo.DEMO_CELLS", (0.3, 1.0))
+    monkeypatch.setattr("qtaml.cli.demo.DEMO_PLAIN_CELLS", (1.0, 1.05))
     ended, out, err = here("demo", "--out", tmp_path, "--trials", "2", "--json")
     assert ended == 0, err
     curve = json.loads(out)

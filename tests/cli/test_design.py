@@ -35,6 +35,7 @@ def here(folder, monkeypatch, command):
     return command
 
 
+@pytest.mark.slow
 def test_a_design_is_stored_and_evaluated(here, tmp_path):
     """As a table and as JSON; `qtaml evaluate` reads what was written."""
     ended, out, err = here(*SETTINGS, "--p", 0.1, "--cells", 0.8, "--out", tmp_path / "stored")

@@ -12,7 +12,7 @@ from torch import nn
 
 import qtaml
 from qtaml.export import image_planes, read_binary, read_verilog, write_binary, write_verilog
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.planning import Plan, TensorPlan
 from tests.cases import CONVOLUTION, TRANSFORMER
 
@@ -44,7 +44,7 @@ def test_images_come_back(artifact, tmp_path, word_bits):
 def test_bits_are_where_the_planes_say(counts, bits, word_bits):
     """Bit i of a plane is bit i % width of word address + i // width, words being little-endian."""
     model = nn.Linear(sum(counts), 1, bias=False)
-    sections = tuple(Section(count, Format(bits).protect(i % 3)) for i, count in enumerate(counts))
+    sections = tuple(Section(count, Format(EvenLevels(bits)).protect(i % 3)) for i, count in enumerate(counts))
     plan = Plan(
         "by hand", qtaml.faults.Uniform(0.1), (TensorPlan.of("weight", (), model.weight, TensorFormat(sections)),)
     )

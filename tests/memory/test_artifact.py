@@ -16,7 +16,7 @@ from torch import nn
 
 import qtaml
 from qtaml.faults import Uniform
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Largest, NamedLevels, RootMeanSquare, Section, TableLevels, TensorFormat
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan, TensorPlan
 from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
@@ -35,26 +35,32 @@ FILES = [
     "scales.safetensors",
 ]
 MIXED = (
-    Format(bits=8).protect(2),
-    Format(bits=8).protect(3, Repetition(3)),
-    Format(bits=8).protect(1, Hamming(4)),
-    Format(bits=8).protect(1, Bch(15, 7, 2)),
-    Format(bits=8).protect(4, BlockCode(1000, 2480)),
-    Format(bits=8).protect(1, HardenedCell(3.0, 0.01, 0.02)),
+    Format(EvenLevels(8)).protect(2),
+    Format(EvenLevels(8)).protect(3, Repetition(3)),
+    Format(EvenLevels(8)).protect(1, Hamming(4)),
+    Format(EvenLevels(8)).protect(1, Bch(15, 7, 2)),
+    Format(EvenLevels(8)).protect(4, BlockCode(1000, 2480)),
+    Format(EvenLevels(8)).protect(1, HardenedCell(3.0, 0.01, 0.02)),
 )
 FITTED = tuple(
-    Format(bits=bits, table=tuple(np.linspace(-2, 2.5, 2**bits)), protections=(Repetition(3),) * bits)
-    for bits in (0, 1, 2, 5, 10)
+    Format(TableLevels(tuple(np.linspace(-2, 2.5, 2**bits))), (Repetition(3),) * bits) for bits in (0, 1, 2, 5, 10)
 )
 STORAGES = {
     "mixed protections": (MIXED, {}),
     "rows": (MIXED[:1], {"granularity": "row"}),
-    "exact correction": ((Format(bits=8),), {"correction": "exact", "step": "recompute"}),
-    "fitted tables of 0 to 10 bits": (FITTED, {"readout_gain": 1.07}),
-    "fitted tables by row": (FITTED[::-1], {"granularity": "row", "readout_gain": 0.9}),
-    **{f"{bits} bits": ((Format(bits=bits), Format(bits=bits).protect(1)), {}) for bits in (2, 7, 9, 12, 16)},
+    "groups of 4 NF4 words": ((Format(NamedLevels("nf4")).protect(1),), {"granularity": 4, "readout_gain": 1.1}),
+    "exact correction": ((Format(EvenLevels(8)),), {"correction": "exact", "scale": Largest("recompute")}),
+    "fitted tables of 0 to 10 bits": (
+        FITTED,
+        {"readout_gain": 1.07, "scale": RootMeanSquare(), "correction": "least_error"},
+    ),
+    "fitted tables by row": (FITTED[::-1], {"granularity": "row", "readout_gain": 0.9, "scale": RootMeanSquare()}),
     **{
-        f"{encoding}, {grid}": ((Format(bits=6, encoding=encoding, grid=grid),), {})
+        f"{bits} bits": ((Format(EvenLevels(bits)), Format(EvenLevels(bits)).protect(1)), {})
+        for bits in (2, 7, 9, 12, 16)
+    },
+    **{
+        f"{encoding}, {grid}": ((Format(EvenLevels(6, encoding, grid)),), {})
         for encoding in ("offset_binary", "twos_complement", "sign_magnitude", "gray")
         for grid in ("half_step", "integer")
     },
@@ -169,7 +175,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     """And the system's own sha256sum agrees with it."""
     assert sorted(path.name for path in saved.iterdir()) == FILES
     manifest = json.loads((saved / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"], manifest["method"]) == ("qtaml-memory", 2, "tac")
+    assert (manifest["format"], manifest["version"], manifest["method"]) == ("qtaml-memory", 3, "tac")
     assert manifest["settings"]["seed"] == 0
     assert manifest["versions"]["torch"] == torch.__version__
     assert sorted(manifest["sha256"]) == [name for name in FILES if not name.startswith("manifest")]
@@ -177,6 +183,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     assert len({path.stat().st_mode for path in saved.iterdir()}) == 1  # no file is more private than another
 
 
+@pytest.mark.slow
 def test_every_single_byte_that_is_wrong_is_found(tmp_path):
     """In any file of a small memory, whatever the byte."""
     model = nn.Linear(3, 2)
@@ -220,8 +227,8 @@ def test_damage_is_found(copied, name, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 3}, "has version 3 of the layout, and this qtaml reads version 2: update qtaml"),
-        ({"version": 1}, "has version 1 of the layout, and this qtaml reads version 2: store the network again"),
+        ({"version": 4}, "has version 4 of the layout, and this qtaml reads version 3: update qtaml"),
+        ({"version": 2}, "has version 2 of the layout, and this qtaml reads version 3: store the network again"),
         ({"format": "sketch"}, "holds 'sketch', not a qtaml-memory"),
         ({"version": "new"}, r"manifest\.json is damaged, or is no manifest of a stored network"),
     ],

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qtaml.faults import Asymmetric, Uniform
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import stored_weights
 from qtaml.networks import trained
 from qtaml.planning import CorrectionTest, correction, measure_correction, predict_corrections
@@ -76,7 +76,7 @@ def test_prediction_is_unbiased(encoding, samples_at_once):
     torch.manual_seed(0)
     model = nn.Linear(12, 5, bias=False).double()
     weight, batch, fault = model.weight.detach(), torch.randn(7, 12).double(), Asymmetric(0.05, 0.15)
-    storage = TensorFormat((Section(60, Format(encoding=encoding).protect(1)),), correction="exact")
+    storage = TensorFormat((Section(60, Format(EvenLevels(encoding=encoding)).protect(1)),), correction="exact")
     found = predict_corrections(
         model, batch, {"weight": weight}, {"weight": storage}, fault, passes=2000, samples_at_once=samples_at_once
     )["weight"]

@@ -96,7 +96,7 @@ def write_binary(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -
     """
     planes = image_planes(artifact.plan, word_bits)
     with _files.new_file(path) as new, new.open("wb") as file:
-        for content in _contents(artifact, planes, word_bits):
+        for content in image_bytes(artifact, planes, word_bits):
             file.write(content.tobytes())
     return planes
 
@@ -105,7 +105,7 @@ def write_verilog(artifact: Artifact, path: str | Path, *, word_bits: int = 32) 
     """Write the stored bits as text for Verilog's `$readmemh`, one memory word a line; arguments as `write_binary`."""
     planes = image_planes(artifact.plan, word_bits)
     with _files.new_file(path) as new, new.open("w", encoding="ascii", errors="backslashreplace") as file:
-        for plane, content in zip(planes, _contents(artifact, planes, word_bits), strict=True):
+        for plane, content in zip(planes, image_bytes(artifact, planes, word_bits), strict=True):
             name = plane.tensor.replace("\n", " ")
             file.write(
                 f"// {name}, region {plane.region}, bit {plane.bit}, {plane.protection.kind}\n@{plane.address:x}\n"
@@ -191,7 +191,7 @@ def read_verilog(path: str | Path, plan: Plan, *, word_bits: int | None = None) 
     return _words_of(plan, content, word_bits)
 
 
-def _contents(artifact: Artifact, planes: Sequence[ImagePlane], word_bits: int) -> Iterator[Bytes]:
+def image_bytes(artifact: Artifact, planes: Sequence[ImagePlane], word_bits: int) -> Iterator[Bytes]:
     """The bytes of each plane, filled up to whole memory words."""
     sizes = iter([plane.words * word_bits // 8 for plane in planes])
     for entry in artifact.plan.tensors:

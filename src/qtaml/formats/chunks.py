@@ -1,6 +1,5 @@
 """Going through a flattened tensor a part at a time, so that nothing of its size is needed besides it."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -39,28 +38,6 @@ def chunks(spans: Sequence[slice], device: torch.device) -> Iterator[Places]:
                 parts, left = [], CHUNK
     if parts:
         yield _places(parts, device)
-
-
-def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int]) -> torch.Tensor:
-    """The scale of each weight at some places: that of its row, or the one of all.
-
-    Args:
-        scale: shape () for one scale, (rows, 1, ...) for one of each row.
-        where: places in the flattened tensor.
-        shape: shape of the tensor.
-
-    Returns:
-        Shape (), or one scale for each place.
-
-    Example:
-        >>> of_each(torch.tensor([[1.0], [2.0]]), slice(1, 4), (2, 2))
-        tensor([1., 2., 2.])
-    """
-    if scale.ndim == 0:
-        return scale
-    if isinstance(where, slice):
-        where = torch.arange(where.start, where.stop, device=scale.device)
-    return scale.reshape(-1)[where // math.prod(shape[1:])]
 
 
 def words_at(words: torch.Tensor, spans: Sequence[slice]) -> torch.Tensor:

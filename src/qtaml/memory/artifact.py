@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from qtaml import _files
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
-from qtaml.formats import Format, label_dtype
+from qtaml.formats import Format, label_dtype, scale_shape
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
 from qtaml.planning import Plan, Setting, TensorPlan
@@ -22,7 +22,7 @@ MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
 _PLAN, _MAP = "plan.json", "map.json"
 _PLANES, _SCALES, _READOUTS, _REST = (f"{name}.safetensors" for name in ("planes", "scales", "readouts", "rest"))
 _FILES = (_PLAN, _MAP, _PLANES, _SCALES, _READOUTS, _REST)
-_FORMAT, _VERSION, _KEPT = "qtaml-memory", 2, "__metadata__"
+_FORMAT, _VERSION, _KEPT = "qtaml-memory", 3, "__metadata__"
 _UNSTORED, _FOR_EACH_BYTE = 2**24, 2**10
 """The most weights of a stored network: 16 million, and a thousand for each byte of planes.
 
@@ -112,7 +112,7 @@ class Manifest:
     weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     format: Literal["qtaml-memory"] = "qtaml-memory"
-    version: Literal[2] = 2
+    version: Literal[3] = 3
 
 
 @dataclass(frozen=True)
@@ -299,10 +299,9 @@ def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> I
         yield f"planes must be uint8 of shape {(size,)}, got {packed.dtype} of shape {tuple(packed.shape)}"
     if not filled_up_with_zeros(storage, packed.numpy()):
         yield "planes must be filled up with zeros"
-    per_row = storage.granularity == "row" and len(entry.shape) > 1
-    scale_shape = (entry.shape[0], *(1,) * (len(entry.shape) - 1)) if per_row else ()
-    if (scale.dtype, tuple(scale.shape)) != (torch.float64, scale_shape):
-        yield f"scale must be float64 of shape {scale_shape}, got {scale.dtype} of shape {tuple(scale.shape)}"
+    expected = scale_shape(entry.shape, storage.granularity)
+    if (scale.dtype, tuple(scale.shape)) != (torch.float64, expected):
+        yield f"scale must be float64 of shape {expected}, got {scale.dtype} of shape {tuple(scale.shape)}"
     if not bool((scale.isfinite() & (scale >= 0)).all()):
         yield "scale must be finite and at least 0"
 

@@ -50,8 +50,8 @@ def regions(storage: TensorFormat) -> list[Region]:
     """The regions of a tensor, in the order in which they are packed.
 
     Example:
-        >>> from qtaml.formats import Section
-        >>> (region,) = regions(TensorFormat((Section(9, Format(bits=2).protect(1)),)))
+        >>> from qtaml.formats import EvenLevels, Section
+        >>> (region,) = regions(TensorFormat((Section(9, Format(EvenLevels(2)).protect(1)),)))
         >>> [(bit, region.format.protections[bit].kind, region.plane(bit)) for bit in region.bits]
         [(1, 'ideal', slice(0, 2, None)), (0, 'raw', slice(2, 4, None))]
     """
@@ -70,8 +70,8 @@ def pack(storage: TensorFormat, words: torch.Tensor) -> Packed:
         words: its words, of any shape, on any device.
 
     Example:
-        >>> from qtaml.formats import Section
-        >>> storage = TensorFormat((Section(3, Format(bits=2)),))
+        >>> from qtaml.formats import EvenLevels, Section
+        >>> storage = TensorFormat((Section(3, Format(EvenLevels(2))),))
         >>> pack(storage, torch.tensor([1, 2, 3], dtype=torch.uint8)).tolist()
         [6, 5]
     """
@@ -90,8 +90,8 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
     """The words that bit planes hold, shape (weights,), on the CPU; the inverse of `pack`.
 
     Example:
-        >>> from qtaml.formats import Section
-        >>> unpack(TensorFormat((Section(3, Format(bits=2)),)), np.array([6, 5], dtype=np.uint8)).tolist()
+        >>> from qtaml.formats import EvenLevels, Section
+        >>> unpack(TensorFormat((Section(3, Format(EvenLevels(2))),)), np.array([6, 5], dtype=np.uint8)).tolist()
         [1, 2, 3]
     """
     words = torch.zeros(storage.weights, dtype=label_dtype(storage.bits))

@@ -54,7 +54,7 @@ class MappedRegion:
 
 @dataclass(frozen=True)
 class MappedTensor:
-    """A stored tensor: a read weight is the readout of its label x the scale of the tensor or row x the gain.
+    """A stored tensor: a read weight is the readout of its label x the scale of its tensor, row or group x the gain.
 
     Attributes:
         name: its name in the network, also that of its packed bits and its scale.
@@ -62,6 +62,7 @@ class MappedTensor:
         shape: its shape.
         dtype: to what weights are rounded, to the nearest; float16 and bfloat16 by way of float32.
         readout_gain: the gain.
+        group: weights along a row that share a scale; None where the tensor or each row has one.
         regions: its weights, format by format.
     """
 
@@ -70,6 +71,7 @@ class MappedTensor:
     shape: tuple[int, ...]
     dtype: str
     readout_gain: float
+    group: int | None
     regions: tuple[MappedRegion, ...]
 
 
@@ -126,6 +128,7 @@ def protection_map(plan: Plan) -> ProtectionMap:
                 entry.shape,
                 entry.dtype,
                 entry.storage.readout_gain,
+                None if isinstance(entry.storage.granularity, str) else entry.storage.granularity,
                 tuple(_mapped_regions(entry, formats)),
             )
             for entry in plan.tensors

@@ -12,7 +12,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, given
-from qtaml.formats import Encoding, Format, Granularity, Grid, Section, TensorFormat
+from qtaml.formats import Encoding, EvenLevels, Fixed, Format, Granularity, Grid, Section, TensorFormat, even_or_named
 from qtaml.model import Batch, aliases, stored_weights
 from qtaml.planning.allocation import Allocation
 from qtaml.planning.plan import Plan, Setting, TensorPlan
@@ -31,6 +31,7 @@ def uniform_msp(
     bits: int = 8,
     encoding: Encoding = "offset_binary",
     grid: Grid = "half_step",
+    levels: str | None = None,
     granularity: Granularity = "tensor",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -49,7 +50,8 @@ def uniform_msp(
         bits: bits of a word.
         encoding: labels of the levels.
         grid: "half_step" or the paper's "integer".
-        granularity: one scale for each "tensor" or each "row".
+        levels: a named table in place of bits, encoding and grid; see `NamedLevels`.
+        granularity: one scale for each "tensor", each "row", or each group of so many weights of a row.
         include: patterns of further tensors to store; see `stored_weights`.
         exclude: patterns of tensors not to store.
 
@@ -70,12 +72,14 @@ def uniform_msp(
         0.1875
     """
     faults = given(p, fault)
-    base = Format(bits=bits, encoding=encoding, grid=grid)
+    base = Format(even_or_named(levels, bits, encoding, grid))
     share = _checks.real("protected_bits", protected_bits)
-    if not 0 <= share <= bits or isinstance(protected_bits, bool):
-        raise ArgumentError(f"protected_bits must be a number from 0 to {bits}, got {protected_bits!r}")
+    if not 0 <= share <= base.bits or isinstance(protected_bits, bool):
+        raise ArgumentError(f"protected_bits must be a number from 0 to {base.bits}, got {protected_bits!r}")
     weights = stored_weights(model, include=include, exclude=exclude)
-    storages = {name: TensorFormat(_mixed(w.numel(), base, share), granularity) for name, w in weights.items()}
+    storages = {
+        name: TensorFormat(_mixed(w.numel(), base, share), granularity=granularity) for name, w in weights.items()
+    }
     method = "uniform_msp" if share else "uncompensated"
     settings: dict[str, Setting] = {"protected_bits": int(share) if share.is_integer() else share}
     return _plan(method, model, faults, weights, storages, settings)
@@ -104,15 +108,14 @@ def fixed_point(model: nn.Module, *, p: float | None = None, fault: AnyFault | N
     Example:
         >>> model = nn.Linear(2, 1)
         >>> _ = nn.init.constant_(model.weight, 0.3)
-        >>> fixed_point(model, p=0.1).tensors[0].storage.full_scale
+        >>> fixed_point(model, p=0.1).tensors[0].storage.scale.value
         0.5
     """
     faults, weights = given(p, fault), stored_weights(model)
     largest = max(float(weight.abs().max()) for weight in weights.values())
     full_scale = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
     storages = {
-        name: TensorFormat((Section(weight.numel(), Format()),), full_scale=full_scale)
-        for name, weight in weights.items()
+        name: TensorFormat((Section(weight.numel(), Format()),), Fixed(full_scale)) for name, weight in weights.items()
     }
     return _plan("fixed_point", model, faults, weights, storages, {})
 
@@ -364,4 +367,4 @@ def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, 
 
 
 def _with_ideal(positions: set[int], bits: int) -> Format:
-    return Format(bits=bits, protections=tuple(Ideal() if i in positions else Raw() for i in range(bits)))
+    return Format(EvenLevels(bits), tuple(Ideal() if i in positions else Raw() for i in range(bits)))

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qtaml import _files
+from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Format, TensorFormat
@@ -53,7 +52,7 @@ class TensorPlan:
     @property
     def side_values(self) -> int:
         """Scales, tables and other numbers that reading fitted levels needs beside the words."""
-        return self.storage.side_values(self.shape[0] if len(self.shape) > 1 else 1)
+        return self.storage.side_values(self.shape)
 
     @staticmethod
     def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
@@ -96,7 +95,7 @@ class Plan:
     predicted_bias: float | None = None
     bits: int = 8
     versions: dict[str, str] = field(default_factory=_files.versions)
-    version: Literal[2] = 2
+    version: Literal[3] = 3
 
     def __post_init__(self) -> None:
         names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]
@@ -172,16 +171,13 @@ class Plan:
 
     def __str__(self) -> str:
         """The plan as a table, one row for each tensor."""
-        console = Console(width=132, no_color=True)
-        with console.capture() as capture:
-            console.print(self.table())
-        return "\n".join(line.rstrip() for line in capture.get().splitlines())
+        return _tables.as_text(self.table())
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
         total = self.predicted_error
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
-        table = Table(title=f"plan: {self.method}", caption=caption, title_justify="left", caption_justify="left")
+        table = _tables.captioned_table(f"plan: {self.method}", caption)
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
             table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")
         for tensor in self.tensors:
@@ -192,7 +188,7 @@ class Plan:
                 str(tensor.storage.bits),
                 _protected(tensor.storage),
                 tensor.storage.correction,
-                f"{tensor.gain.squared:.3g} ± {tensor.gain.standard_error:.1g}" if tensor.gain else "-",
+                str(tensor.gain or "-"),
                 f"{share:.1%}" if share is not None else "-",
                 f"{tensor.storage.cells + side_cells(self.fault) * tensor.side_values:,.0f}",
             )
@@ -224,7 +220,7 @@ def _protected(storage: TensorFormat) -> str:
 
 def _described(fmt: Format) -> str:
     """Protected bits of evenly spaced levels; for fitted ones the bits under each protection."""
-    if not fmt.table:
+    if fmt.levels.kind != "table":
         return str(fmt.protected_bits)
     kinds = Counter(protection.kind for protection in reversed(fmt.protections))
     return "+".join(f"{count} {kind}" for kind, count in kinds.items()) or "mean only"

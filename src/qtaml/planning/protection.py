@@ -11,6 +11,7 @@ from qtaml.errors import ArgumentError, BudgetError
 from qtaml.faults import FaultModel
 from qtaml.formats import Format, Section, TensorFormat
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
+from qtaml.planning.plan import side_cells
 from qtaml.sensitivity import Gain
 
 
@@ -68,7 +69,8 @@ def spread_protection(
         name: protection_options(w, stored[name], gains[name], fault, least[name]) for name, w in weights.items()
     }
     bits = next(iter(stored.values())).bits
-    choices, gap = _allocate(list(options.values()), overhead, bits, allocation)
+    beside = side_cells(fault) * _side_values(weights, stored)
+    choices, gap = _allocate(list(options.values()), overhead, bits, allocation, beside)
     chosen = dict(zip(weights, choices, strict=True))
     storages = {
         name: replace(storage, sections=_sections(storage.sections[0].format, options[name], chosen[name], least[name]))
@@ -115,18 +117,22 @@ def protection_options(
 
 
 def _allocate(
-    options: Sequence[Options], overhead: float, bits: int, allocation: Allocation
+    options: Sequence[Options], overhead: float, bits: int, allocation: Allocation, beside: float
 ) -> tuple[tuple[Choice, ...], float]:
-    """Choices within the overhead, and by how much their predicted error exceeds the best possible."""
+    """Choices within the overhead, and by how much their predicted error exceeds the best possible.
+
+    `beside` are the cells of what is read beside the words.
+    """
     plain = bits * sum(option.weights for option in options)
     # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of cells.
-    budget = int(plain * (1 + overhead) + 1e-6)
+    budget = int(plain * (1 + overhead) - beside + 1e-6)
     floor = sum(option.weights * option.cells[0] for option in options)
     if floor > budget:
-        least = floor / plain - 1
+        least = (floor + beside) / plain - 1
         named = math.ceil(least * 1e6) / 1e6
         raise BudgetError(
-            f"overhead must be at least {named:g} to give every tensor its floor of protected bits, got {overhead}; "
+            f"overhead must be at least {named:g} to give every tensor its floor of protected bits and its scales, "
+            f"got {overhead}; "
             "raise it, or lower floors or residual_floor",
             least,
         )
@@ -134,6 +140,12 @@ def _allocate(
     error = sum(map(allocated_error, options, choices))
     bound = error_bound(options, budget)
     return choices, (error / bound - 1 if bound > 0 else 0.0)
+
+
+def _side_values(weights: Mapping[str, torch.Tensor], stored: Mapping[str, TensorFormat]) -> int:
+    """Numbers beside the words, one of which tells a section more: an allocation may split one tensor."""
+    needed = [stored[name].side_values(weight.shape) for name, weight in weights.items()]
+    return sum(needed) + 2 * any(needed)
 
 
 def _sections(base: Format, option: Options, choice: Choice, floor: int) -> tuple[Section, ...]:

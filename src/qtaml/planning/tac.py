@@ -14,22 +14,23 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, given
 from qtaml.formats import (
     CORRECTIONS,
-    STEPS,
     Correction,
     Encoding,
     Format,
     Granularity,
     Grid,
+    Largest,
     Section,
     Step,
     TensorFormat,
+    even_or_named,
 )
 from qtaml.model import Batch, Batches, aliases, one_batch, residual_weights, stored_weights
 from qtaml.planning.allocation import ALLOCATIONS, Allocation
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
-from qtaml.sensitivity import jacobian_gains
+from qtaml.sensitivity import jacobian_gains, output_deviations
 
 Decision = Literal["measured", "predicted", "always"]
 DECISIONS: tuple[Decision, ...] = ("measured", "predicted", "always")
@@ -45,6 +46,7 @@ def compensate(
     bits: int = 8,
     encoding: Encoding = "offset_binary",
     grid: Grid = "half_step",
+    levels: str | None = None,
     granularity: Granularity = "tensor",
     allocation: Allocation = "split",
     correction: Correction = "exact",
@@ -74,10 +76,12 @@ def compensate(
         bits: bits of a word, 2 to 16.
         encoding: "offset_binary", "twos_complement", "sign_magnitude" or "gray".
         grid: "half_step", or the paper's "integer".
-        granularity: one scale for each "tensor" or each "row" (first dimension).
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
+            a row.
         allocation: "split" (optimal; one tensor may have two depths), "integer" (optimal without), or the paper's
             "greedy".
-        correction: "exact" (theory.md 1.4), the paper's factor ("paper"), or "none".
+        correction: "exact" (theory.md 1.4), the paper's factor ("paper"), "least_error" (theory.md 6.1), or "none".
         step: "keep" the quantisation step under correction, or "recompute" it.
         decision: what decides about the correction of a tensor: "measured" reads (step 3), "predicted" to first order
             from `passes` backward passes for all tensors together, where there are many, or "always" correct.
@@ -110,22 +114,23 @@ def compensate(
     overhead = check_overhead(overhead)
     _checks.one_of("allocation", allocation, ALLOCATIONS)
     _checks.one_of("correction", correction, CORRECTIONS)
-    _checks.one_of("step", step, STEPS)
     _checks.one_of("decision", decision, DECISIONS)
     trials, passes = _checks.integer("trials", trials, 2), _checks.integer("passes", passes, 2)
     seed = _checks.integer("seed", seed, 0)
-    base = Format(bits=bits, encoding=encoding, grid=grid)
-    faults.rates(bits)
+    base = Format(even_or_named(levels, bits, encoding, grid))
+    faults.rates(base.bits)
     weights = stored_weights(model, include=include, exclude=exclude)
-    stored = {name: TensorFormat((Section(w.numel(), base),), granularity) for name, w in weights.items()}
-    least = _floors(model, batch, weights, floors or {}, residual_floor, bits)
+    stored = {
+        name: TensorFormat((Section(w.numel(), base),), Largest(step), granularity) for name, w in weights.items()
+    }
+    least = _floors(model, batch, weights, floors or {}, residual_floor, base.bits)
 
     gains = jacobian_gains(model, batch, weights, passes=passes, seed=seed)
     protected = spread_protection(
         weights, stored, gains, faults, overhead=overhead, allocation=allocation, floors=least
     )
     shared_names = aliases(model, list(weights))
-    tried = {name: replace(one, correction=correction, step=step) for name, one in protected.storages.items()}
+    tried = {name: replace(one, correction=correction) for name, one in protected.storages.items()}
     tests: dict[str, CorrectionTest | None] = {}
     if decision == "measured":
         for name, weight in track(weights.items(), "measuring mean corrections"):
@@ -150,7 +155,19 @@ def compensate(
     }
     settings |= {"floors": used, "residual_floor": residual_floor, "passes": passes, "trials": trials, "seed": seed}
     settings |= {"include": list(include), "exclude": list(exclude)}
-    return Plan("tac", faults, tuple(tensors), settings, protected.gap, bits=bits)
+    plan = Plan("tac", faults, tuple(tensors), settings, protected.gap, bits=base.bits)
+    return plan if levels is None else replace(plan, predicted_bias=_bias(model, batch, weights, plan))
+
+
+def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan) -> float:
+    """Squared output deviation of the network of the expected weights: what rounding to few levels leaves."""
+    expected = {
+        entry.name: entry.storage.read_mean(*entry.storage.encode(weights[entry.name], plan.fault), plan.fault).to(
+            weights[entry.name].dtype
+        )
+        for entry in plan.tensors
+    }
+    return float(output_deviations(model, batch, [expected])[0])
 
 
 def _floors(

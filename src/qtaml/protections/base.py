@@ -1,7 +1,7 @@
 """What a protection is: its cost in cells, what remains of the error rates, and what has to decode it."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Literal, Self
 
 Decoder = Literal["none", "majority", "algebraic", "iterative", "ideal"]
 """What reads a protected bit: the cell itself, a vote, a syndrome decoder, belief propagation, or nothing real."""
@@ -29,6 +29,16 @@ class BitProtection(ABC):
     @abstractmethod
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
         """Error rates of the protected bit, from those of a raw cell."""
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """Members of the family that may be worth their price for a cell of these error rates."""
+        return ()
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the residual rates are upper bounds, not the rates themselves."""
+        return False
 
     @property
     def one_cell(self) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +56,8 @@ class Bch(BitProtection):
         theory.md 5.2; MacWilliams and Sloane, The Theory of Error-Correcting Codes, chapters 5 and 9.
 
     Example:
-        >>> Bch(15, 7, 2).block, Bch(15, 7, 2).exact
-        ((7, 15), True)
+        >>> Bch(15, 7, 2).block, Bch(15, 7, 2).is_bound
+        ((7, 15), False)
         >>> round(Bch(15, 5, 3).residual(0.1, 0.1)[0], 4)
         0.02
     """
@@ -73,10 +73,15 @@ class Bch(BitProtection):
             same = ", ".join(str(known) for known in CODES if known[0] == self.code_bits)
             raise ArgumentError(f"a BCH code must be one of {same or 'length 15, 31, 63 or 127'}, got {code}")
 
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """All of `CODES`."""
+        return tuple(cls(*code) for code in CODES)
+
     @property
-    def exact(self) -> bool:
-        """Whether the residual rate is exact; else it is an upper bound."""
-        return _words(self) is not None
+    def is_bound(self) -> bool:
+        """Whether the residual rates are upper bounds: where the weights of the code are not known."""
+        return _words(self) is None
 
     @property
     def block(self) -> tuple[int, float]:

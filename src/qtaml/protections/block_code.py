@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Decoder
@@ -44,6 +44,11 @@ class BlockCode(BitProtection):
         if size not in _by_size():
             raise ArgumentError(f"a block code must be one of {list(_by_size())}, got {size}")
 
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """All of the shipped table."""
+        return tuple(cls(*size) for size in _by_size())
+
     @property
     def measured(self) -> MeasuredCode:
         """What the table knows of the code."""
@@ -53,6 +58,11 @@ class BlockCode(BitProtection):
     def block(self) -> tuple[int, float]:
         """Data bits that are stored together, and the memory cells that they take."""
         return self.data_bits, self.code_bits
+
+    @property
+    def is_bound(self) -> bool:
+        """The residual rates are upper confidence bounds."""
+        return True
 
     @property
     def decoder(self) -> Decoder:

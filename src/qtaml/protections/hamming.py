@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.protections.base import BitProtection, Decoder
 from qtaml.protections.polynomial import as_floats, binomials, error_rate, signed_binomials
+
+_USUAL = (4, 8, 11, 16, 26, 32, 57, 64, 120)
+"""Data bits of whole Hamming codes, and of whole bytes."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Hamming(BitProtection):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_bits", _checks.integer("data_bits", self.data_bits, 1, 120))
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """Blocks of usual sizes, with and without detection of two errors."""
+        return tuple(cls(bits, two) for bits in _USUAL for two in (False, True))
 
     @property
     def columns(self) -> tuple[int, ...]:

@@ -1,21 +1,19 @@
 """Which protections are worth a thought for a given cell."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import get_args
 
 from qtaml import _checks
-from qtaml.protections import bch
 from qtaml.protections.base import DECODERS, BitProtection, Decoder
 from qtaml.protections.bch import Bch
 from qtaml.protections.block_code import BlockCode
-from qtaml.protections.block_codes import block_code_table
 from qtaml.protections.hamming import Hamming
 from qtaml.protections.plain import HardenedCell, Ideal, Raw
 from qtaml.protections.repetition import Repetition
 
 AnyProtection = Raw | Ideal | HardenedCell | Repetition | Hamming | Bch | BlockCode
-
-_MOST_COPIES = 15
-_HAMMING = tuple(Hamming(k, two) for k in (4, 8, 11, 16, 26, 32, 57, 64, 120) for two in (False, True))
+"""Every protection; a new one is one more class here."""
 
 
 def pareto_front(
@@ -50,15 +48,13 @@ def pareto_front(
     """
     rates = _checks.probability("p01", p01), _checks.probability("p10", p10)
     allowed = {_checks.one_of("decoders", decoder, DECODERS) for decoder in decoders}
-    votes = [Repetition.best(copies, *rates) for copies in range(2, _MOST_COPIES + 1)]
-    blocks = [BlockCode(code.data_bits, code.code_bits) for code in block_code_table().codes]
-    codes = [Bch(*code) for code in bch.CODES]
-    everything: list[AnyProtection] = [Raw(), Ideal(), *hardened, *votes, *_HAMMING, *codes, *blocks]
+    families = (family.candidates(*rates) for family in get_args(AnyProtection))
+    everything: list[AnyProtection] = [*chain.from_iterable(families), *hardened]
     most = max(one.block[0] for one in everything) if bits is None else _checks.integer("bits", bits, 1)
     fitting = [one for one in everything if one.block[0] <= most]
-    candidates = [one for one in fitting if one.decoder in allowed or isinstance(one, Raw)]
+    candidates = [one for one in fitting if one.decoder in allowed or one.kind == "raw"]
     # A vote on a very asymmetric cell may be wrong more often than right about one of the two values.
-    candidates = [one for one in candidates if isinstance(one, Raw) or max(one.residual(*rates)) <= 0.5]
+    candidates = [one for one in candidates if one.kind == "raw" or max(one.residual(*rates)) <= 0.5]
     found: list[AnyProtection] = []
     for one in sorted(candidates, key=lambda one: (one.cells, _mean_error(one, *rates))):
         if not found or _mean_error(one, *rates) < _mean_error(found[-1], *rates):

@@ -1,7 +1,7 @@
 """Protections without a decoder: the raw cell, a better cell, and the paper's ideal code."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from qtaml import _checks
 from qtaml.device import Cell
@@ -18,6 +18,11 @@ class Raw(BitProtection):
     """
 
     kind: Literal["raw"] = field(default="raw", repr=False)
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """The raw cell."""
+        return (cls(),)
 
     @property
     def block(self) -> tuple[int, float]:
@@ -47,6 +52,11 @@ class Ideal(BitProtection):
     """
 
     kind: Literal["ideal"] = field(default="ideal", repr=False)
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """The paper's code."""
+        return (cls(),)
 
     @property
     def block(self) -> tuple[int, float]:

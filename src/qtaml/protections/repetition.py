@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 from scipy import stats
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Decoder
+
+_MOST_COPIES = 15
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Repetition(BitProtection):
             raise ArgumentError(f"ones must be given for an even number of copies, got {copies} copies")
         object.__setattr__(self, "ones", _checks.integer("ones", self.ones or copies // 2 + 1, 1, copies))
 
-    @staticmethod
-    def best(copies: int, p01: float, p10: float) -> "Repetition":
+    @classmethod
+    def best(cls, copies: int, p01: float, p10: float) -> Self:
         """The vote that makes the fewest errors for these rates of a raw cell, where 0 and 1 are equally likely.
 
         Args:
@@ -56,9 +58,14 @@ class Repetition(BitProtection):
         Raises:
             ArgumentError: if `copies` is below 2.
         """
-        votes = [Repetition(copies, ones) for ones in range(1, _checks.integer("copies", copies, 2) + 1)]
+        votes = [cls(copies, ones) for ones in range(1, _checks.integer("copies", copies, 2) + 1)]
         # Of equal votes the one nearest to the majority, so that symmetric errors stay symmetric.
         return min(votes, key=lambda vote: (sum(vote.residual(p01, p10)), abs(2 * vote.ones - copies - 1)))
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """The best vote of each number of copies."""
+        return tuple(cls.best(copies, p01, p10) for copies in range(2, _MOST_COPIES + 1))
 
     @property
     def block(self) -> tuple[int, float]:

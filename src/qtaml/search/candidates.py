@@ -1,5 +1,6 @@
 """What a weight can be stored as: formats with fitted levels, from the cheapest to the best."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,8 +11,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from qtaml.faults import FaultModel, WordLaw
-from qtaml.formats import Format, Granularity, Section, TensorFormat
+from qtaml.faults import FaultModel, Uniform, WordLaw
+from qtaml.formats import EvenLevels, Format, Granularity, NamedLevels, Scale, Section, TableLevels, TensorFormat
+from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
@@ -142,21 +144,49 @@ def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_c
     return worthwhile(found, _cells_of)
 
 
-def normalised(weight: torch.Tensor, granularity: Granularity) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights in units of the root mean square of their tensor, or of their row, and that root mean square.
+def normalised(
+    weight: torch.Tensor, scale: Scale, granularity: Granularity
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Weights in units of their scale, the scales, and how many weights have each.
 
     Args:
-        weight: a tensor; of rows (first dimension) if they are asked for.
-        granularity: "tensor" or "row".
+        weight: a tensor.
+        scale: a rule that needs no fault model: the root mean square, or the largest magnitude.
+        granularity: how many weights share a scale.
 
     Returns:
-        (relative, scale), float64, of shape (1 or rows, weights of each) and (1 or rows, 1). Where all weights are zero
-        the scale is zero, and so are the relative ones.
+        (relative, scales, counts), float64, of shape (weights,), and of `scale_shape` twice. Where all weights of a
+        scale are zero the scale is zero, and so are the relative ones.
     """
-    values = weight.detach().double().reshape(len(weight) if granularity == "row" else 1, -1)
-    # As it is kept.
-    scale = values.square().mean(1, keepdim=True).sqrt().bfloat16().double()
-    return values / torch.where(scale > 0, scale, 1.0), scale
+    storage = TensorFormat((Section(weight.numel(), Format()),), scale, granularity)
+    scales = storage.scale_of(weight.detach(), Uniform(0.0))
+    flat, whole = weight.detach().reshape(-1).double(), slice(0, weight.numel())
+    divisor = of_each(torch.where(scales > 0, scales, 1.0), whole, weight.shape, granularity)
+    length = weight.numel() // math.prod(scales.shape[:1])
+    counts = torch.full_like(scales, weight.numel() / scales.numel())
+    if not isinstance(granularity, str):
+        counts = torch.full_like(scales, granularity)
+        counts[:, -1] = length - granularity * (scales.shape[1] - 1)
+    return flat / divisor, scales, counts
+
+
+def named_menu(
+    relative: torch.Tensor, levels: NamedLevels, protections: Sequence[Protection], fault: FaultModel
+) -> list[Candidate]:
+    """Words of a named table with their most significant bits under each protection.
+
+    Args:
+        relative: weights in units of the full scale.
+        levels: the table.
+        protections: what the most significant bits can be protected by; the others are raw.
+        fault: how the memory fails.
+
+    Returns:
+        Candidates; errors in units of the squared scale.
+    """
+    weights, base = Histogram.of(relative, bins=_POINTS), Format(levels)
+    formats = dict.fromkeys(base.protect(count, by) for by in protections for count in range(base.bits + 1))
+    return [Candidate(fmt, assess(weights, fmt.law(fault), fmt.readout()).error) for fmt in formats]
 
 
 def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: FaultModel) -> list[Candidate]:
@@ -179,7 +209,7 @@ def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: 
             first, step = _kept(fit_even(weights, law))
             tables.append(first + step * np.arange(2**law.bits))
         for table in tables:
-            fmt = replace(candidate.format, table=tuple(table.tolist()))
+            fmt = replace(candidate.format, levels=TableLevels(tuple(table.tolist())))
             found.append(Candidate(fmt, assess(weights, law, table).error))
     return found
 
@@ -209,7 +239,7 @@ def plain_menu(
     Returns:
         Candidates, each dearer and better than the one before; errors in units of the tensor's mean square.
     """
-    base = Format(bits)
+    base = Format(EvenLevels(bits))
     storage = TensorFormat((Section(weight.numel(), base),))
     (amount,) = storage.label_amounts(*storage.encode(weight, fault))
     energy = float(weight.double().square().sum()) or 1.0
@@ -257,7 +287,7 @@ def _useful(word: Pattern, fault: FaultModel) -> bool:
 
 
 def _candidate(word: Pattern, fitted: Fitted) -> Candidate:
-    return Candidate(Format(len(word), protections=word, table=tuple(fitted.table.tolist())), fitted.error)
+    return Candidate(Format(TableLevels(tuple(fitted.table.tolist())), word), fitted.error)
 
 
 def _cells_of(fmt: Format) -> float:

@@ -72,6 +72,11 @@ class Fitted:
         """Mean squared error of a weight: bias and noise."""
         return self.bias + self.noise
 
+    def __str__(self) -> str:
+        """Labels and errors in one line."""
+        errors = f"mean squared error {self.error:.3g}, of which bias {self.bias:.3g} and noise {self.noise:.3g}"
+        return f"{len(self.used)} of {len(self.table)} labels used; {errors}"
+
     @property
     def power(self) -> float:
         """Mean square of the weights."""

@@ -41,6 +41,8 @@ def design(
     trials: int = 30,
     decoders: Sequence[Decoding] = REAL_DECODERS,
     rows: bool = False,
+    group: int | None = None,
+    levels: Sequence[str] = (),
     bits: int = 8,
     passes: int = 32,
     include: Sequence[str] = (),
@@ -71,6 +73,8 @@ def design(
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
             paper's "ideal" code.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
+        group: allow a scale for each group of so many weights along a row.
+        levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp8_e4m3", "fp8_e5m2".
         bits: bits of a plain word, in which cells are counted.
         passes: backward passes of the calibration.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
@@ -118,6 +122,8 @@ def design(
         decoders=decoders,
         hardened=_larger_cells(device) if device is not None else (),
         rows=rows,
+        group=group,
+        levels=levels,
         bits=bits,
         passes=passes,
         include=include,

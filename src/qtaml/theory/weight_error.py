@@ -34,7 +34,8 @@ def error_distribution(fmt: Format, fault: FaultModel, stored: int) -> tuple[Flo
 
     Example:
         >>> from qtaml.faults import Uniform
-        >>> values, probabilities = error_distribution(Format(bits=2, grid="integer"), Uniform(0.25), stored=0)
+        >>> from qtaml.formats import EvenLevels
+        >>> values, probabilities = error_distribution(Format(EvenLevels(2, grid="integer")), Uniform(0.25), stored=0)
         >>> values.tolist(), probabilities.tolist()
         ([0.0, 0.5, 1.0, 1.5], [0.5625, 0.1875, 0.1875, 0.0625])
     """

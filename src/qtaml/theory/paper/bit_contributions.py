@@ -34,7 +34,8 @@ def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
 
     Example:
         >>> from qtaml.faults import Uniform
-        >>> variance_shares(Format(bits=4), Uniform(0.1))[0].round(5).tolist()
+        >>> from qtaml.formats import EvenLevels
+        >>> variance_shares(Format(EvenLevels(4)), Uniform(0.1))[0].round(5).tolist()
         [0.01176, 0.04706, 0.18824, 0.75294]
     """
     law, values = fmt.law(fault), fmt.readout()
@@ -59,14 +60,15 @@ def bit_weights(fmt: Format) -> Floats:
         theory.md 3: w = constant + sum of beta_i b_i.
 
     Example:
-        >>> bit_weights(Format(bits=3, encoding="twos_complement", grid="integer")).tolist()
+        >>> from qtaml.formats import EvenLevels
+        >>> bit_weights(Format(EvenLevels(3, "twos_complement", "integer"))).tolist()
         [0.25, 0.5, -1.0]
     """
     table = fmt.readout()
     weights = table[1 << np.arange(fmt.bits)] - table[0]
     if not np.allclose(table, table[0] + _bits_of(np.arange(len(table)), fmt.bits) @ weights, rtol=0, atol=1e-12):
         raise ArgumentError(
-            f"the value must be a sum over the bits, as in offset_binary and twos_complement, got {fmt.encoding}"
+            f"the value must be a sum over the bits, as in offset_binary and twos_complement, got {fmt.levels}"
         )
     return np.asarray(weights)
 
