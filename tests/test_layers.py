@@ -13,7 +13,7 @@ ROOT = Path(qtaml.__file__).parent
 LAYERS = (
     ["errors"],
     ["_checks"],
-    ["_random", "_files", "_progress"],
+    ["_random", "_files", "_progress", "_tables", "_records"],
     ["device"],
     ["sampling", "protections", "model", "networks"],
     ["faults", "sensitivity"],

@@ -31,6 +31,7 @@ def example(tmp_path_factory):
     return names, printed, folder
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_says_the_truth(example):
     """With torch alone; the accuracies in its comments are those found."""
     names, (compensated, designed), folder = example
@@ -49,6 +50,7 @@ def test_the_example_runs_and_says_the_truth(example):
     assert (folder / "deployed" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_the_commands_run(example, monkeypatch, capsys):
     """One after the other, on the network of the example."""
     names, _, folder = example

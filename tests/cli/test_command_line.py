@@ -70,10 +70,10 @@ COMPENSATE = ("--calibration", "calibration.npz", "--p", "0.1", "--overhead", "0
 
 def test_a_program_is_compensated_and_evaluated(folder, here):
     """The way of the README: a .pt2 goes in, a stored network comes out, its accuracy has an interval."""
-    compensated = run(folder, "compensate", "network.pt2", *COMPENSATE, "--out", "stored")
-    assert compensated.returncode == 0, compensated.stderr
-    assert "conv.weight" in compensated.stdout
-    assert "stored network: stored" in compensated.stdout
+    ended, out, err = here("compensate", "network.pt2", *COMPENSATE, "--out", "stored")
+    assert ended == 0, err
+    assert "conv.weight" in out
+    assert "stored network: stored" in out
     ended, out, err = here("evaluate", "stored", "--test", "test.npz", "--trials", "5", "--json")
     assert ended == 0, err
     result = qtaml.Result.from_json(out)
@@ -171,7 +171,7 @@ def test_a_program_with_pickled_objects_is_refused(here, folder, tmp_path):
     spoiled.write_bytes((folder / "network.pt2").read_bytes())
     with zipfile.ZipFile(spoiled, "a") as archive:
         archive.writestr("network/data/constants/custom_obj_0", b"pickled")
-    ended, _, err = here("predict", spoiled, "--calibration", "calibration.npz")
+    ended, _, err = here("predict", spoiled, "--calibration", "calibration.npz", "--p", 0.1)
     assert (ended, "spoiled.pt2 holds pickled objects, which are not loaded" in err) == (4, True)
 
 
@@ -191,11 +191,11 @@ def test_tied_weights_may_have_one_name_or_each(here, tmp_path):
     safetensors.torch.save_file(names, each)
     safetensors.torch.save_file(names | {"head.weight": names["head.weight"] + 1}, untied)
     np.savez(tmp_path / "tokens.npz", tokens=TRANSFORMER.batch(40).numpy())
-    predict = ("predict", "tests.cases:Transformer", "--calibration", tmp_path / "tokens.npz", "--json", "--weights")
-    found = [here(*predict, path) for path in (once, each)]
+    predict = ("predict", "tests.cases:Transformer", "--p", 0.1, "--calibration", tmp_path / "tokens.npz", "--json")
+    found = [here(*predict, "--weights", path) for path in (once, each)]
     assert found[0][0] == 0, found[0][2]
     assert found[0] == found[1]
-    ended, _, err = here(*predict, untied)
+    ended, _, err = here(*predict, "--weights", untied)
     assert ended == 2
     assert "do not fit the model, which ties 'embed.weight' and 'head.weight': there they differ" in err
 
@@ -209,6 +209,7 @@ def test_an_insufficient_budget_has_its_own_code(here, folder):
     assert not (folder / "too_little").exists()
 
 
+@pytest.mark.slow
 def test_no_traceback_reaches_the_user(folder):
     """As a process of its own, a mistake leaves one line on standard error."""
     done = run(folder, "compensate", "missing.pt2", *COMPENSATE, "--out", "mistake")
@@ -263,10 +264,10 @@ def test_a_moved_network_can_be_named_again(here, folder, tmp_path):
 
 def test_the_saving_is_predicted(here):
     """`qtaml predict` says whether TAC pays, as a table and as JSON."""
-    ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz")
+    ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz", "--p", 0.1)
     assert ended == 0, err
     assert "saturation ratio" in out
-    _, out, _ = here("predict", "network.pt2", "--calibration", "calibration.npz", "--json")
+    _, out, _ = here("predict", "network.pt2", "--calibration", "calibration.npz", "--p", 0.1, "--json")
     assert 0 < json.loads(out)["saturation_ratio"] <= 1
 
 
@@ -277,8 +278,12 @@ def test_help_names_the_commands_and_exit_codes(here):
         assert word in text
 
 
-def test_demo_writes_a_picture_and_numbers(here, tmp_path):
-    """The first command of the README, with few reads."""
+@pytest.mark.slow
+def test_demo_writes_a_picture_and_numbers(here, tmp_path, monkeypatch):
+    """The first command of the README, with few reads of few budgets and in this process."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("qtaml.cli.demo.DEMO_CELLS", (0.3, 1.0))
+    monkeypatch.setattr("qtaml.cli.demo.DEMO_PLAIN_CELLS", (1.0, 1.05))
     ended, out, err = here("demo", "--out", tmp_path, "--trials", "2", "--json")
     assert ended == 0, err
     curve = json.loads(out)

@@ -60,6 +60,7 @@ def run(path, batch):
     return torch.from_numpy(session.run(None, dict(zip(names, values, strict=True)))[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [(), ("--seed", 3)], ids=["as stored", "as read"])
 def test_a_program_goes_out_in_each_form(here, folder, tmp_path, seed):
     """Without errors, or as read once; nothing but the stored network and, to trace, inputs are named."""
@@ -83,6 +84,7 @@ def test_a_program_goes_out_in_each_form(here, folder, tmp_path, seed):
     torch.testing.assert_close(run(tmp_path / "network.onnx", CONVOLUTION.batch(5)), expected)
 
 
+@pytest.mark.slow
 def test_what_was_exported_comes_in_again(here, tmp_path):
     """The program as a network, the state dict, with tied weights, as weights of the factory."""
     factory = "tests.cases:Transformer"
@@ -118,6 +120,7 @@ DIRECTORIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", DIRECTORIES)
 def test_a_directory_goes_all_the_way(directories, tmp_path, monkeypatch, command, name, way):

@@ -81,6 +81,7 @@ def test_a_vision_transformer_has_named_inputs_and_labels(here, tmp_path):
     assert 0 < json.loads(out)["saturation_ratio"] <= 1, err
 
 
+@pytest.mark.slow
 def test_a_directory_of_timm_is_loaded(here, folder, tmp_path):
     """config.json names the architecture and its arguments, as timm saves it."""
     directory = save_timm(tmp_path / "timm", "resnet10t", {"stem_width": 8, "channels": [8, 8, 8, 16]})
@@ -327,6 +328,7 @@ def test_code_in_a_directory_is_not_run(here, folder, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [("compensate", "--overhead", 0.25), ("design", "--cells", 2, "--decoders", "none")])
 def test_a_full_disk_while_saving_leaves_what_was_there(here, tmp_path, way):
     """An older stored network is whole, nothing is half-written, and the error is one line."""

@@ -42,7 +42,7 @@ def test_evaluation_mode_restores_each_module():
     with evaluation_mode(model):
         assert not any(module.training for module in model.modules())
     assert_unchanged(model, before)
-    with pytest.raises(ModelError), evaluation_mode(model):
+    with pytest.raises(ModelError, match=r"the model failed on inputs of shape \(1,\)"), evaluation_mode(model):
         outputs(model, torch.zeros(1))
     assert_unchanged(model, before)
 

@@ -343,24 +343,32 @@ def test_integer_is_the_best_of_all_choices_of_real_cells(problem: tuple[list[Op
     assert error_bound(options, budget) <= best * (1 + EXACT_MATHS)
 
 
-@pytest.mark.parametrize("method", ["split", "integer"])
-@pytest.mark.parametrize("share", [0.05, 0.4])
-def test_ten_thousand_groups_of_fifty_options_are_certified(method: str, share: float) -> None:
-    """Within 0.1 per cent of the least that any allocation can reach."""
+@pytest.fixture(scope="module")
+def ten_thousand() -> list[Options]:
+    """Groups of fifty options each, whose errors fall about exponentially with the cells."""
     random = np.random.default_rng(0)
     cells = np.sort(random.uniform(0, 12, (10_000, 50)), axis=1)
     decay = random.uniform(0.5, 1.5, (10_000, 1))
     errors = random.lognormal(0, 3, (10_000, 1)) * np.exp(-decay * cells) * random.uniform(0.8, 1.2, (10_000, 50))
     sizes = random.integers(1, 5000, 10_000)
-    options = [
+    return [
         Options(int(size), tuple(cost), tuple(error))
         for size, cost, error in zip(sizes, cells.tolist(), errors.tolist(), strict=True)
     ]
-    least, most = (sum(option.weights * option.cells[end] for option in options) for end in (0, -1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["split", "integer"])
+@pytest.mark.parametrize("share", [0.05, 0.4])
+def test_ten_thousand_groups_of_fifty_options_are_certified(
+    ten_thousand: list[Options], method: str, share: float
+) -> None:
+    """Within 0.1 per cent of the least that any allocation can reach."""
+    least, most = (sum(option.weights * option.cells[end] for option in ten_thousand) for end in (0, -1))
     budget = least + share * (most - least)
-    choices = allocate(options, budget, method)
-    assert allocated_cells(options, choices) <= budget
-    assert total_error(options, choices) <= 1.001 * error_bound(options, budget)
+    choices = allocate(ten_thousand, budget, method)
+    assert allocated_cells(ten_thousand, choices) <= budget
+    assert total_error(ten_thousand, choices) <= 1.001 * error_bound(ten_thousand, budget)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1])

@@ -71,7 +71,7 @@ def test_every_allocation_reports_its_gap(allocation):
     """The gap to the best split allocation is stated, and is never negative."""
     plan = plan_of(RESIDUAL, allocation=allocation)
     assert plan.allocation_gap >= -1e-9
-    assert plan.settings["allocation"] == allocation
+    assert plan.settings.allocation == allocation
 
 
 def test_floors_are_kept():
@@ -108,7 +108,7 @@ def test_the_model_is_not_changed(case):
     before = snapshot(model)
     qtaml.compensate(model, case.batch(), p=0.1, overhead=0.1, passes=2, trials=2)
     assert_unchanged(model, before)
-    with pytest.raises(qtaml.QtamlError):
+    with pytest.raises(qtaml.QtamlError, match=r"the model failed on inputs of shape \(16, 0"):
         qtaml.compensate(model, case.batch()[:, :0], p=0.1, overhead=0.1)
     assert_unchanged(model, before)
 
@@ -286,7 +286,7 @@ def test_always_takes_every_tensor_unmeasured():
     assert [t.storage.sections for t in always.tensors] == [t.storage.sections for t in measured.tensors]
     read = qtaml.Plan.from_json(always.to_json())
     assert read == always
-    assert read.settings["decision"] == "always"
+    assert read.settings.decision == "always"
 
 
 def test_predicted_decisions_are_those_that_reads_would_find():
@@ -305,6 +305,6 @@ def test_predicted_decisions_are_those_that_reads_would_find():
             assert other.storage.correction == one.storage.correction
             clear += 1
     assert clear
-    assert predicted.settings["decision"] == "predicted"
+    assert predicted.settings.decision == "predicted"
     with pytest.raises(qtaml.ArgumentError, match=r"decision must be one of 'measured', .* got 'no'"):
         qtaml.compensate(model, batch, **settings, decision="no")

@@ -118,6 +118,7 @@ def test_several_threads_may_draw_at_once() -> None:
         assert torch.equal(read, Uniform(0.1).corrupt(words, seed=seed))
 
 
+@pytest.mark.slow
 def test_without_numba_the_same_bits_are_drawn() -> None:
     """In a process that cannot import Numba; and qtaml alone imports it in no process."""
     code = (

@@ -9,6 +9,7 @@ from torch import nn
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
+from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.metrics import batches_of
 from qtaml.measuring.monte_carlo import Result, evaluate
 from qtaml.memory import Memory
@@ -79,9 +80,14 @@ class PredictionCheck:
     predicted: float
     predicted_standard_error: float
 
+    @property
+    def estimate(self) -> Estimate:
+        """Ratio and interval, as one record."""
+        return Estimate(self.ratio, self.low, self.high, "reads and draws of the gains")
+
     def __str__(self) -> str:
         """Ratio and interval in one line."""
-        return f"measured / predicted {self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return f"measured / predicted {self.estimate:.3g}"
 
 
 def check_prediction(

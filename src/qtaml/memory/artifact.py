@@ -15,7 +15,7 @@ from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.formats import label_dtype, scale_shape
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
-from qtaml.planning import Plan, Setting, TensorPlan
+from qtaml.planning import AnySettings, Plan, TensorPlan
 
 MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
 _PLAN, _MAP = "plan.json", "map.json"
@@ -84,8 +84,7 @@ class Manifest:
 
     Attributes:
         sha256: checksum of every other file, by its name.
-        method: what made the plan.
-        settings: what it was asked, seed included.
+        settings: what the plan was made from, seed included.
         source: how the command line got the network, so that it can evaluate the memory again; empty otherwise.
         weights: the file of weights that it put into the network; empty otherwise.
         versions: versions of what wrote it.
@@ -94,8 +93,7 @@ class Manifest:
     """
 
     sha256: dict[str, str]
-    method: str
-    settings: dict[str, Setting]
+    settings: AnySettings
     source: str = ""
     weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
@@ -145,7 +143,7 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
         (directory / _PLAN).write_text(plan.to_json(), encoding="utf-8")
         (directory / _MAP).write_text(_files.to_json(protection_map(plan)), encoding="utf-8")
         checksums = {name: _sha256(directory / name) for name in _FILES}
-        manifest = Manifest(checksums, plan.method, plan.settings, source, weights)
+        manifest = Manifest(checksums, plan.settings, source, weights)
         (directory / MANIFEST).write_text(_files.to_json(manifest), encoding="utf-8")
         (directory / MANIFEST_CHECKSUM).write_text(_checksum_line(directory), encoding="utf-8")
 

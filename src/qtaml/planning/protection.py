@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from qtaml import _checks
-from qtaml.errors import ArgumentError, BudgetError
+from qtaml.errors import BudgetError
 from qtaml.faults import FaultModel
 from qtaml.formats import Format, Section, TensorFormat
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
 from qtaml.planning.plan import side_cells
+from qtaml.planning.settings import check_overhead
 from qtaml.sensitivity import Gain
 
 
@@ -77,16 +78,6 @@ def spread_protection(
         for name, storage in stored.items()
     }
     return Protected(storages, {name: allocated_error(options[name], chosen[name]) for name in weights}, gap)
-
-
-def check_overhead(overhead: float) -> float:
-    """Return an overhead if it is a share from 0 to 1, else raise `ArgumentError`."""
-    share = _checks.real("overhead", overhead)
-    if not 0 <= share <= 1:
-        raise ArgumentError(
-            f"overhead must be a share from 0 to 1 (every bit protected), got {overhead!r}; 5 per cent is 0.05"
-        )
-    return share
 
 
 def protection_options(

@@ -62,6 +62,11 @@ class Fitted:
         """Mean squared error of a weight: bias and noise."""
         return self.bias + self.noise
 
+    def __str__(self) -> str:
+        """Labels and errors in one line."""
+        errors = f"mean squared error {self.error:.3g}, of which bias {self.bias:.3g} and noise {self.noise:.3g}"
+        return f"{len(np.unique(self.labels))} of {len(self.table)} labels in use; {errors}"
+
 
 def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     """What a readout table reaches when each weight is stored as the label of least expected squared error.
