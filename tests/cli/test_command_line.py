@@ -290,6 +290,14 @@ def test_help_names_the_commands_and_exit_codes(here):
         assert word in text
 
 
+def test_the_demo_asks_for_its_extras_before_it_trains(here, tmp_path, monkeypatch):
+    """In one line, with the command that installs them."""
+    monkeypatch.setattr("qtaml.cli.demo.find_spec", lambda name: None)
+    ended, out, err = here("demo", "--out", tmp_path)
+    assert (ended, out) == (1, "")
+    assert err == "qtaml: the demo needs scikit-learn and matplotlib: pip install 'qtaml[digits,plot]'\n"
+
+
 @pytest.mark.slow
 def test_demo_writes_a_picture_and_numbers(here, tmp_path, monkeypatch):
     """The first command of the README, with few reads of few budgets and in this process."""
