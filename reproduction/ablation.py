@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.formats import Correction, Step
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, percent
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.planning import Tac, UniformMsp
+from qtaml.report import percent
 from reproduction.experiment import Experiment
 
 NETWORK = "SmallCNN"
@@ -40,12 +42,8 @@ class Row:
     way: str
     part: str
     overhead: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
+    accuracy: Estimate
+    gain: Estimate | None
     clean: float
     network: str = NETWORK
 
@@ -70,10 +68,8 @@ def compute(
     found = laboratory.measure([case for _, _, _, case in asked], "taking TAC apart")
     rows = []
     for index, ((p, way, part, _), measured) in enumerate(zip(asked, found, strict=True)):
-        gain: tuple[float | None, float | None, float | None] = (None, None, None)
-        if index % 4:
-            gain = measured.minus(found[index - 1])
-        rows.append(Row(p, way, part, measured.overhead, *measured.estimate, *gain, clean=measured.clean))
+        gain = measured.minus(found[index - 1]) if index % 4 else None
+        rows.append(Row(p, way, part, measured.overhead, measured.estimate, gain, clean=measured.clean))
     return tuple(rows)
 
 
@@ -87,7 +83,7 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(column, justify="left" if column in ("correction", "part") else "right", no_wrap=True)
     for index, row in enumerate(rows):
         grid.add_row(
-            f"{row.p:g}", row.way, row.part, f"{row.overhead:.1%}", percent(row, "accuracy"), percent(row, "gain", "+")
+            f"{row.p:g}", row.way, row.part, f"{row.overhead:.1%}", percent(row.accuracy), percent(row.gain, "+")
         )
         if index % 4 == 3:
             grid.add_section()

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, percent
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
 from qtaml.planning import Tac
 from qtaml.planning.settings import Decision
+from qtaml.report import percent
 from reproduction.ablation import WAYS
 from reproduction.experiment import Experiment
 
@@ -40,12 +42,8 @@ class Row:
     overhead: float
     way: str
     choice: str
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    adaptive_ahead: float
-    adaptive_ahead_low: float
-    adaptive_ahead_high: float
+    accuracy: Estimate
+    adaptive_ahead: Estimate
     clean: float
 
 
@@ -75,8 +73,8 @@ def compute(
             measured.overhead,
             way,
             choice,
-            *measured.estimate,
-            *by_choice[name, overhead, way, "adaptive"].minus(measured),
+            measured.estimate,
+            by_choice[name, overhead, way, "adaptive"].minus(measured),
             clean=measured.clean,
         )
         for (name, overhead, way, choice), measured in by_choice.items()
@@ -93,8 +91,8 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(column, justify="left" if column in ("network", "correction") else "right", no_wrap=True)
     for start in range(0, len(rows), len(CHOICES)):
         own = rows[start : start + len(CHOICES)]
-        accuracies = (f"{100 * row.accuracy:.1f}" for row in own)
-        ahead = (percent(row, "adaptive_ahead", "+") for row in own[:2])
+        accuracies = (f"{100 * row.accuracy.value:.1f}" for row in own)
+        ahead = (percent(row.adaptive_ahead, "+") for row in own[:2])
         grid.add_row(own[0].network, f"{own[0].overhead:.1%}", own[0].way, *accuracies, *ahead)
     return grid
 

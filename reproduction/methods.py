@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, cell, columns
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
 from qtaml.planning import (
     AnySettings,
@@ -20,7 +21,7 @@ from qtaml.planning import (
     UniformMsp,
     WeightScaling,
 )
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -51,12 +52,8 @@ class Row:
     method: str
     overhead: float
     spent: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    behind_tac: float
-    behind_tac_low: float
-    behind_tac_high: float
+    accuracy: Estimate
+    behind_tac: Estimate
     clean: float
     p: float
     network: str = NETWORK
@@ -83,8 +80,8 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
             method,
             overhead,
             measured.overhead,
-            *measured.estimate,
-            *by_name[overhead, _REFERENCE].minus(measured),
+            measured.estimate,
+            by_name[overhead, _REFERENCE].minus(measured),
             clean=measured.clean,
             p=NETWORKS[NETWORK].p,
         )
@@ -106,7 +103,7 @@ def table(rows: Sequence[Row]) -> Table:
         cells = {row.overhead: row for row in rows if row.method == method}
         grid.add_row(
             method,
-            *(cell(cells[overhead], "accuracy", ".1f", 100) if overhead in cells else "-" for overhead in overheads),
+            *(cell(cells[overhead].accuracy, ".1f", 100) if overhead in cells else "-" for overhead in overheads),
         )
     return grid
 
@@ -119,7 +116,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         if label is None:
             continue
         own = [row for row in rows if row.method == method]
-        curves.append(Curve(label, [100 * row.overhead for row in own], *columns(own, "accuracy", 100)))
+        curves.append(Curve(label, [100 * row.overhead for row in own], *columns((row.accuracy for row in own), 100)))
     panel = Panel(
         curves,
         title=f"{NETWORK}, {100 * rows[0].p:g}% of the bits read wrong",
@@ -129,8 +126,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
         legend="outside",
     )
     least = min(row.overhead for row in rows)
-    ranked = sorted((row for row in rows if row.overhead == least), key=lambda row: -row.accuracy)
-    best = "; ".join(f"{row.method} {100 * row.accuracy:.1f}%" for row in ranked[:4])
+    ranked = sorted((row for row in rows if row.overhead == least), key=lambda row: -row.accuracy.value)
+    best = "; ".join(f"{row.method} {100 * row.accuracy.value:.1f}%" for row in ranked[:4])
     return panels_figure(
         [panel],
         caption=f"With {least:.1%} more cells the best are: {best}. Weight scaling stores what the uncompensated "

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from rich.table import Table
 from scipy import optimize
 
+from qtaml._tables import captioned_table
 from qtaml.device import Cell, Rectangular, default_threshold
 from qtaml.faults import Asymmetric, StaticCells, Uniform
 from qtaml.formats import Correction, EvenLevels, Fixed, Format, Grid, Largest, Section, Step, TensorFormat
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, interval_fields, positive_interval
 from qtaml.laboratory.laboratory import Laboratory
-from qtaml.measuring import Estimate, trainings_interval
+from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
 from qtaml.planning import ALLOCATIONS, Tac
@@ -63,9 +63,7 @@ class Row:
 
     point: int
     quantity: str
-    value: float
-    value_low: float
-    value_high: float
+    value: Estimate
     unit: str
     network: str | None
 
@@ -110,7 +108,7 @@ def compute(
         11: (_clipping(laboratory), NETWORK),
     }
     return tuple(
-        Row(point, quantity, **interval_fields(value=_estimate(value)), unit=unit, network=network)
+        Row(point, quantity, value=_estimate(value), unit=unit, network=network)
         for point, (found, network) in points.items()
         for quantity, value, unit in found
     )
@@ -126,8 +124,7 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(heading, justify="right" if heading in ("point", "value") else "left")
     for index, row in enumerate(rows):
         first = index == 0 or rows[index - 1].point != row.point
-        exact = row.value_low == row.value_high
-        value = f"{row.value:.4g}" if exact else f"{row.value:.4g} [{row.value_low:.4g}, {row.value_high:.4g}]"
+        value = f"{row.value.value:.4g}" if row.value.low == row.value.high else str(row.value)
         grid.add_row(str(row.point) if first else "", row.quantity, value, row.unit, row.network or "")
     return grid
 
@@ -306,4 +303,4 @@ def _over_trainings(laboratory: Laboratory, number: Callable[[torch.Tensor], flo
 
 
 def _estimate(value: Estimate | float) -> Estimate:
-    return value if isinstance(value, Estimate) else Estimate(value, value, value)
+    return value if isinstance(value, Estimate) else Estimate(value, value, value, "nothing: it is exact")

@@ -1,52 +1,31 @@
-"""Tables that a user writes, in a file or an option: records from them, and the key at which something is wrong."""
+"""Tables for the terminal, and as plain text for `print`."""
 
-import json
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+import io
 
-import pydantic
-
-from qtaml.errors import ArgumentError
-
-T = TypeVar("T")
-Key = Sequence[str | int]
+from rich.console import Console
+from rich.table import Table
 
 
-class TableError(ArgumentError):
-    """Something in a table is not allowed.
-
-    Attributes:
-        key: where: names of tables and places in lists, from the outside in.
-        reason: what is wrong there.
-    """
-
-    def __init__(self, key: Key, reason: str) -> None:
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
-        super().__init__(f"{place}: {reason}" if place else reason)
-        self.key, self.reason = tuple(key), reason
-
-    def below(self, key: Key) -> "TableError":
-        """The same, of a table that is itself under a key."""
-        return TableError((*key, *self.key), self.reason)
+def captioned_table(title: str, caption: str) -> Table:
+    """A table without columns yet, its title and caption at the left."""
+    return Table(title=title, caption=caption, title_justify="left", caption_justify="left")
 
 
-def from_table(kind: type[T], table: Mapping[str, Any], names: Collection[str] | None = None) -> T:
-    """The record that a table describes, with every type checked.
+def as_text(table: Table, width: int = 132) -> str:
+    r"""A table as lines of plain text: what `__str__` of a result gives.
 
     Args:
-        kind: class of the record.
-        table: what a TOML or JSON table says.
-        names: keys that it may have; those of the record if not given.
+        table: the table.
+        width: the most characters of a line; longer cells are wrapped.
 
-    Raises:
-        TableError: if a key or a value is not allowed.
+    Example:
+        >>> table = Table("bit", box=None)
+        >>> table.add_row("7")
+        >>> as_text(table)
+        ' bit\n 7'
     """
-    for name in (name for name in table if names is not None and name not in names):
-        raise TableError((name,), f"must be one of {', '.join(map(repr, names or ()))}")
-    try:
-        # JSON, since that is what strict types are read from.
-        return pydantic.TypeAdapter(kind).validate_json(json.dumps(table, default=str), strict=True)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        given = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
-        raise TableError(first["loc"], first["msg"].removeprefix("Value error, ") + given) from error
+    # Without a colour system no escape code is written, not even those of italic titles on a terminal.
+    console = Console(width=width, color_system=None, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

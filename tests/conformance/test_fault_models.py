@@ -185,6 +185,7 @@ def test_the_exact_correction_holds_behind_every_model(model):
     assert torch.allclose((chosen - weights).abs(), best, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_chip_keeps_its_weak_cells():
     """Cells that always fail are the same in every read of a place, and others in another place and on another chip."""
     chip = StaticCells((0.0, 1.0, 0.0, 0.0), chip=5)

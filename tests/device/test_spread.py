@@ -36,6 +36,7 @@ def test_thickness_is_never_negative():
     assert drawn.min() == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("traps", "drawn"), [(None, 100_000), (Traps(0.5), 5_000)])
 def test_mean_over_a_chip_is_the_averaged_p(traps, drawn):
     """Fixed seed: |z| < 4, which a bias of 5 % of p (25 % for the few cells with traps) would exceed."""

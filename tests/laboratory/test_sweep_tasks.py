@@ -64,7 +64,7 @@ def test_a_refused_task_does_not_stop_the_others(described, laboratory):
             assert row.mean is None
         else:
             record = json.loads((laboratory.folder / "measurements" / row.record).read_text())
-            assert row.mean == record["result"]["mean"] == outcome.result.mean
+            assert row.mean.value == record["result"]["mean"] == outcome.result.mean
             assert (row.spent, row.overhead, row.refused) == (0.25, 0.25, None)
     assert table(wanted, outcomes).row_count == 2  # one for each p, over both networks
     assert laboratory.found([one.task for one in wanted]) == [

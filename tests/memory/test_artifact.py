@@ -183,6 +183,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     assert len({path.stat().st_mode for path in saved.iterdir()}) == 1  # no file is more private than another
 
 
+@pytest.mark.slow
 def test_every_single_byte_that_is_wrong_is_found(tmp_path):
     """In any file of a small memory, whatever the byte."""
     model = nn.Linear(3, 2)

@@ -64,6 +64,7 @@ def test_sensitivity_looks_at_the_output():
     assert unused.storage.protected_bits == 0
 
 
+@pytest.mark.slow
 def test_sensitivity_agrees_with_the_gains_where_errors_are_small():
     """At a small p the measured deviation per unit of variance is the Jacobian gain: same protection as TAC's bits."""
     model, batch = CONVOLUTION.model(), CONVOLUTION.batch(64)

@@ -47,7 +47,7 @@ def test_a_plan_survives_a_file(tmp_path):
 
 def test_a_plan_is_frozen():
     """No field can be assigned."""
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="cannot assign to field 'bits'"):
         plan().bits = 4
 
 

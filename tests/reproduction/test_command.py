@@ -16,7 +16,7 @@ def reproduce(monkeypatch, capsys, tmp_path):
         size = ("--trials", 2, "--trainings", 1, "--workers", 1)
         folders = ("--out", tmp_path / "out", "--work", tmp_path / "work")
         monkeypatch.setattr(sys, "argv", ["reproduction", *map(str, (*arguments, *size, *folders))])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit, match=r"^\d$") as ended:
             main()
         return ended.value.code, *capsys.readouterr()
 

@@ -9,6 +9,7 @@ from qtaml.memory import store
 from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import BlockCode, Raw, Repetition
 from reproduction import real_codes
+from tests.tables import shown
 
 pytest.importorskip("sionna", reason="extra `codes`")
 
@@ -58,11 +59,12 @@ def test_a_block_code_far_beyond_its_rate_is_counted_as_wrong():
     assert blocks.promised_bits == 90
 
 
+@pytest.mark.slow
 def test_the_experiment_compares_both_ways_to_read(laboratory):
     """One network at one budget: the same plan, errors alike."""
     (row,) = real_codes.compute(laboratory, networks=("SmallCNN",), cells=(0.5,))
     assert row.spent <= 0.5
-    assert abs(row.assumed - row.decoded) < 0.05
+    assert abs(row.assumed.value - row.decoded.value) < 0.05
     assert row.blocks > 0
-    assert real_codes.table([row]).row_count == 1
+    assert f"{row.blocks:,}" in shown(real_codes.table([row]))
     assert real_codes.draw([row]).axes

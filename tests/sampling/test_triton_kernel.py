@@ -185,6 +185,7 @@ def test_in_place_and_not_contiguous(read: Read) -> None:
 # With Triton, without, and on a GPU
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize(("word", "bits"), [("u8", 8), ("u16", 16)])
 def test_the_kernel_compiles(
@@ -206,6 +207,7 @@ def test_the_kernel_compiles(
     assert "max.u32" in made.asm["ptx"]
 
 
+@pytest.mark.slow
 def test_only_cuda_has_the_kernel_and_only_with_triton() -> None:
     """PyTorch draws elsewhere; and qtaml imports Triton when errors are drawn on CUDA, not before."""
     assert sampler.fused_kernel("mps") is None

@@ -69,7 +69,7 @@ def test_gaussian_menu_rises_in_cells_and_falls_in_error(fault: FaultModel) -> N
 
 
 def test_eight_raw_cells_reach_the_best_known_figure() -> None:
-    """9.70 dB for a Gaussian source at p = 0.10, within 0.1 dB (theory.md 6.1)."""
+    """9.70 dB for a Gaussian source at p = 0.10, within 0.1 dB (theory.md 6.2)."""
     menu = gaussian_menu((Raw(),), Uniform(0.1), 8.0)
     assert -10 * np.log10(menu[-1].error) > 9.60
 

@@ -252,6 +252,7 @@ def test_samples_that_do_not_come_first_cannot_be_cut():
         jacobian_gains(model, torch.randn(4, 3), stored_weights(model), samples_at_once=2)
 
 
+@pytest.mark.slow
 def test_passes_stop_at_the_relative_error():
     """No standard error is above what was asked for, a small one takes more passes, and the seed decides all."""
     model, batch = RESIDUAL.model(), RESIDUAL.batch()

@@ -95,6 +95,7 @@ def laws(draw):
     return ErrorLaw(EvenLevels(bits, labels, grid), protected=draw(st.integers(0, bits)), **rates)
 
 
+@pytest.mark.slow
 @given(law=laws(), place=st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
 def test_distributions_sum_to_one_and_have_the_moments(law, place):
@@ -128,6 +129,7 @@ def test_protecting_more_bits_never_raises_the_variance(law, more):
     assert (replace(law, protected=law.bits).variance(words[-1:]) == 0).all()
 
 
+@pytest.mark.slow
 @given(p=probabilities, bits=st.integers(2, 16), place=st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
 def test_closed_forms_of_the_paper_hold_up_to_one_half(p, bits, place):

@@ -189,6 +189,7 @@ def laws(draw: st.DrawFn) -> tuple[Format, FaultModel]:
     return fmt.protect(draw(st.integers(0, bits))), PerBit(tuple(draw(rates)), tuple(draw(rates)))
 
 
+@pytest.mark.slow
 @given(law=laws(), place=st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
 def test_a_distribution_has_the_exact_moments(law, place):
@@ -218,6 +219,7 @@ def test_a_characteristic_function_begins_at_one_with_the_slope_of_the_mean(law,
     assert (ahead - behind) / (2 * t) == pytest.approx(1j * mean, abs=8 / 6 * t**2 + 1e-11)
 
 
+@pytest.mark.slow
 @given(law=laws())
 @settings(max_examples=30, deadline=None)
 def test_shares_are_shares(law):
@@ -228,6 +230,7 @@ def test_shares_are_shares(law):
     assert shares.sum(1).max() <= 1 + 1e-9
 
 
+@pytest.mark.slow
 @given(law=laws())
 @settings(max_examples=40, deadline=None)
 def test_protecting_one_bit_more_never_raises_the_variance(law):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from qtaml import _files
-from qtaml._tables import TableError
+from qtaml._records import TableError
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, Uniform, from_kind
 

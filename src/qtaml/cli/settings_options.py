@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 
-from qtaml._tables import TableError, from_table
+from qtaml._records import TableError, from_table
 from qtaml.cli.fault_option import FAULT_FORMS, named_values, parse_fault
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast, get_args
 
 from pydantic import Field
 
-from qtaml._tables import TableError, from_table
+from qtaml._records import TableError, from_table
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
 from qtaml.faults.clustered import Clustered

@@ -57,12 +57,9 @@ class Measured:
     def estimate(self) -> Estimate:
         """Mean and interval; see `networks_interval`. Of a single trained network: over reads and test samples."""
         if len(self.records) == 1:
-            result = self.records[0].result
-            return Estimate(result.mean, result.low, result.high)
+            return self.records[0].result.estimate
         estimate = networks_interval(self.values)
-        if self.records[0].task.case.metric == "accuracy":
-            return Estimate(estimate.mean, max(estimate.low, 0.0), min(estimate.high, 1.0))
-        return estimate
+        return estimate.within(0.0, 1.0) if self.records[0].task.case.metric == "accuracy" else estimate
 
     @property
     def overhead(self) -> float:
@@ -77,6 +74,11 @@ class Measured:
     def minus(self, other: "Measured") -> Estimate:
         """Difference of two cases, paired read by read: under one seed they share nearly all errors."""
         return networks_interval(self.values - other.values)
+
+
+def covered(trainings: int) -> str:
+    """What the intervals of `Measured.estimate` are for."""
+    return "trainings and reads" if trainings > 1 else "reads and test samples"
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Laboratory:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     laboratory = Laboratory(folder, trials=2, training_seeds=(0,), workers=1)
         ...     measured, = laboratory.measure([Case("SmallCNN", UniformMsp(p=0.1, protected_bits=8))])
-        >>> measured.overhead, bool(measured.estimate.mean > 0.95)
+        >>> measured.overhead, measured.estimate.value > 0.95
         (1.0, True)
     """
 

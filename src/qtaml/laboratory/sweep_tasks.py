@@ -12,12 +12,13 @@ from pydantic import TypeAdapter
 from rich.table import Table
 
 from qtaml import _files
+from qtaml._tables import captioned_table
 from qtaml.errors import ArgumentError, QtamlError
 from qtaml.faults import AnyFault
 from qtaml.laboratory.cases import Case, OwnNetwork
-from qtaml.laboratory.fields import captioned_table
 from qtaml.laboratory.laboratory import Laboratory, Measured, Record, Task
 from qtaml.laboratory.sweep_file import Description, NetworkEntry, Storage
+from qtaml.measuring import Estimate
 from qtaml.planning import AnySettings
 
 
@@ -71,9 +72,7 @@ class Row:
     spent: float | None
     predicted_error: float | None
     clean: float | None
-    mean: float | None
-    mean_low: float | None
-    mean_high: float | None
+    mean: Estimate | None
     refused: str | None
     record: str
 
@@ -173,9 +172,7 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
         spent=record.overhead if record else None,
         predicted_error=record.predicted_error if record else None,
         clean=record.clean if record else None,
-        mean=record.result.mean if record else None,
-        mean_low=record.result.low if record else None,
-        mean_high=record.result.high if record else None,
+        mean=record.result.estimate if record else None,
         refused=str(outcome) if isinstance(outcome, QtamlError) else None,
         record=laboratory.place.record_path(laboratory.place.key(task)).name,
     )
@@ -205,13 +202,12 @@ def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
         grid.add_column(name, justify="right", no_wrap=True)
     for entry, records in kinds.values():
         measured = Measured(tuple(records))
-        estimate = measured.estimate
         grid.add_row(
             entry.task.case.network,
             str(entry.fault),
             entry.storage.name,
             f"{measured.overhead:.4g}",
-            f"{estimate.mean:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]",
+            f"{measured.estimate:.3g}",
         )
     return grid
 

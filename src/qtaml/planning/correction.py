@@ -37,6 +37,11 @@ class CorrectionTest:
         """Whether the correction lowers the deviation."""
         return self.corrected < self.without
 
+    def __str__(self) -> str:
+        """Both deviations in one line."""
+        difference = f"difference {self.corrected - self.without:.3g} ± {self.standard_error:.1g}"
+        return f"output error {self.without:.3g} uncorrected, {self.corrected:.3g} corrected; {difference}"
+
 
 def measure_correction(
     model: nn.Module,

@@ -8,11 +8,10 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BeforeValidator
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qtaml import _files
+from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Format, TensorFormat
@@ -185,16 +184,13 @@ class Plan:
 
     def __str__(self) -> str:
         """The plan as a table, one row for each tensor."""
-        console = Console(width=132, no_color=True)
-        with console.capture() as capture:
-            console.print(self.table())
-        return "\n".join(line.rstrip() for line in capture.get().splitlines())
+        return _tables.as_text(self.table())
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
         total = self.predicted_error
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
-        table = Table(title=f"plan: {self.method}", caption=caption, title_justify="left", caption_justify="left")
+        table = _tables.captioned_table(f"plan: {self.method}", caption)
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
             table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")
         for tensor in self.tensors:
@@ -205,7 +201,7 @@ class Plan:
                 str(tensor.storage.bits),
                 _protected(tensor.storage),
                 tensor.storage.correction,
-                f"{tensor.gain.squared:.3g} ± {tensor.gain.standard_error:.1g}" if tensor.gain else "-",
+                str(tensor.gain or "-"),
                 f"{share:.1%}" if share is not None else "-",
                 f"{tensor.storage.cells + side_cells(self.fault) * tensor.side_values:,.0f}",
             )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from rich.table import Table
 from torch import nn
 
-from qtaml import _files
+from qtaml import _files, _tables
 from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import Batches, one_batch, stored_weights
 from qtaml.planning.allocation import Options, error_bound
@@ -84,15 +84,17 @@ class Prediction:
         """The prediction as JSON."""
         return _files.to_json(self)
 
-    def table(self) -> Table:
+    def __str__(self) -> str:
         """The savings as a table."""
+        return _tables.as_text(self.table())
+
+    def table(self) -> Table:
+        """The savings as a rich table."""
         where = f"{self.interior[0]:.1%} to {self.interior[1]:.1%}" if self.interior else "nowhere"
         verdict = "TAC pays" if self.pays else "TAC hardly pays: all tensors matter about alike"
-        table = Table(
-            title=f"{verdict}; saturation ratio {self.saturation_ratio:.3g}, valid at overheads from {where}",
-            caption="predicted from linear response; measure with `qtaml evaluate`",
-            title_justify="left",
-            caption_justify="left",
+        table = _tables.captioned_table(
+            f"{verdict}; saturation ratio {self.saturation_ratio:.3g}, valid at overheads from {where}",
+            "predicted from linear response; measure with `qtaml evaluate`",
         )
         for column in ("Uniform-MSP bits", "its overhead", "TAC's overhead for the same error", "times less"):
             table.add_column(column, justify="right")
