@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from rich.table import Table
 
-from qtaml import _checks
+from qtaml import _checks, _tables
 from qtaml.device._arrays import Array
 from qtaml.device.cell import Cell
 from qtaml.device.spread import action_per_nm
@@ -42,7 +43,18 @@ class Hardening:
     window: float
 
 
-def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> tuple[Hardening, ...]:
+class Hardenings(tuple[Hardening, ...]):
+    """Several of them, of which `print` makes a table."""
+
+    def __str__(self) -> str:
+        """A row for each."""
+        table = Table(*dict.fromkeys(f"cost ({one.unit})" for one in self), "p", "window (s)")
+        for one in self:
+            table.add_row(f"{one.cost:.4g}", f"{one.p:.3g}", f"{one.window:.3g}")
+        return _tables.as_text(table)
+
+
+def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> Hardenings:
     """Cells of more area: so many times the electrons, at the same threshold share and the same escape probability.
 
     p falls as exp(-a N_e KL(n_th/N_e || p_e)) for an area of a cells, so it needs p_e below the threshold share.
@@ -53,7 +65,7 @@ def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> tuple[H
         factors: areas in plain cells, at least 1; electrons and threshold are rounded.
 
     Returns:
-        One `Hardening` for each factor, its cost in cells.
+        A `Hardening` for each factor, its cost in cells.
 
     Raises:
         ArgumentError: if a factor is below 1 or the window not above 0.
@@ -67,10 +79,10 @@ def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> tuple[H
         >>> [round(h.p, 3) for h in larger_cells(cell, cell.window_for(0.1), [1, 2, 3])]
         [0.1, 0.041, 0.018]
     """
-    return tuple(_hardening(factor, "cells", _enlarged(cell, factor), window) for factor in factors)
+    return Hardenings(_hardening(factor, "cells", _enlarged(cell, factor), window) for factor in factors)
 
 
-def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> tuple[Hardening, ...]:
+def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> Hardenings:
     """Cells with thicker barriers.
 
     Args:
@@ -79,7 +91,7 @@ def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> tupl
         extras: extra thicknesses, nm.
 
     Returns:
-        One `Hardening` for each extra, its cost in nm.
+        A `Hardening` for each extra, its cost in nm.
 
     Raises:
         ArgumentError: if a barrier would vanish or the window is not above 0.
@@ -92,10 +104,10 @@ def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> tupl
         >>> [f"{h.p:.1e}" for h in thicker_barriers(preset("fg_dt_3p0"), 60.0, [0.0, 0.2])]
         ['8.7e-02', '5.7e-08']
     """
-    return tuple(_hardening(extra, "nm", cell.thickened(extra), window) for extra in extras)
+    return Hardenings(_hardening(extra, "nm", cell.thickened(extra), window) for extra in extras)
 
 
-def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> tuple[Hardening, ...]:
+def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> Hardenings:
     """The same cell, refreshed more often.
 
     Args:
@@ -104,7 +116,7 @@ def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> tuple[H
         rates: refreshes for each plain one.
 
     Returns:
-        One `Hardening` for each rate, its cost in refreshes.
+        A `Hardening` for each rate, its cost in refreshes.
 
     Raises:
         ArgumentError: if a rate or the window is not above 0.
@@ -118,10 +130,10 @@ def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> tuple[H
         ['8.7e-02', '1.1e-04']
     """
     interval = _checks.positive("window", window)
-    return tuple(_hardening(rate, "refreshes", cell, interval / _checks.positive("rates", rate)) for rate in rates)
+    return Hardenings(_hardening(rate, "refreshes", cell, interval / _checks.positive("rates", rate)) for rate in rates)
 
 
-def graded_barriers(cell: Cell, window: float, bits: int) -> tuple[Hardening, ...]:
+def graded_barriers(cell: Cell, window: float, bits: int) -> Hardenings:
     """A thickness for each bit of a word so that all bits add the same variance: 4^i p_i is the same.
 
     Args:
@@ -130,7 +142,7 @@ def graded_barriers(cell: Cell, window: float, bits: int) -> tuple[Hardening, ..
         bits: in a word.
 
     Returns:
-        One `Hardening` for each bit, least significant first, its cost in nm.
+        A `Hardening` for each bit, least significant first, its cost in nm.
 
     Raises:
         ArgumentError: if there is no bit, or no thickness gives the p of one.
@@ -200,7 +212,7 @@ def refresh_intervals(window: float, bits: int, threshold: int) -> Array:
     return np.asarray(plain * shape * np.mean(1 / shape))
 
 
-def graded_refresh(cell: Cell, window: float, bits: int) -> tuple[Hardening, ...]:
+def graded_refresh(cell: Cell, window: float, bits: int) -> Hardenings:
     """Refresh allocated to the bits of a word by `refresh_intervals`, at the same total.
 
     Args:
@@ -209,7 +221,7 @@ def graded_refresh(cell: Cell, window: float, bits: int) -> tuple[Hardening, ...
         bits: in a word.
 
     Returns:
-        One `Hardening` for each bit, least significant first, its cost in refreshes; the costs average 1.
+        A `Hardening` for each bit, least significant first, its cost in refreshes; the costs average 1.
 
     Raises:
         ArgumentError: if the window is not above 0 or there is no bit.

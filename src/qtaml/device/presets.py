@@ -6,6 +6,9 @@ They are consistent illustrations of the physics, not calibrated to any product:
 
 from dataclasses import dataclass
 
+from rich.table import Table
+
+from qtaml import _tables
 from qtaml.device._names import look_up
 from qtaml.device.barriers import Rectangular
 from qtaml.device.cell import Cell
@@ -45,6 +48,31 @@ class Preset:
     window: float
     source: str
     caution: str = ""
+
+    def __str__(self) -> str:
+        """The preset as a table."""
+        return _tables.as_text(self.table())
+
+    def table(self) -> Table:
+        """Every parameter and the inverse questions answered, as a rich table."""
+        cell = self.cell
+        table = Table(title=f"{self.name}: {self.technology}", title_justify="left", show_header=False)
+        rows = {
+            "barrier (eV, nm, electron masses, V/nm)": str(cell.barrier),
+            "electrons, threshold": f"{cell.electrons}, {cell.threshold}",
+            "attempt frequency (Hz)": f"{cell.attempt_frequency:.3g}",
+            "temperature (K)": f"{cell.temperature:g}",
+            "spread of thickness (nm)": f"{cell.thickness_spread:g}",
+            "traps": str(cell.traps or "none"),
+            "window (s)": f"{self.window:.4g}",
+            "p after the window": f"{cell.flip_probability(self.window):.4g}",
+            "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(f"{cell.window_for(p):.4g}" for p in (1e-6, 0.05, 0.1)),
+            "source": self.source,
+            "caution": self.caution or "none noted",
+        }
+        for row in rows.items():
+            table.add_row(*row)
+        return table
 
 
 _TABLE = (

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from rich.table import Table
 
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
-from qtaml.laboratory.fields import captioned_table, cell, columns, covered, interval_fields, percent, positive_interval
-from qtaml.laboratory.laboratory import Laboratory, Measured, Record
-from qtaml.measuring import Estimate
+from qtaml._tables import captioned_table
+from qtaml.laboratory.cases import Case
+from qtaml.laboratory.laboratory import Laboratory, Measured, Record, covered
+from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, panels_figure
-from qtaml.search import REAL_DECODERS, Decoding
+from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
+from qtaml.report import Curve, Panel, cell, columns, panels_figure, percent
 from qtaml.sensitivity import jacobian_gains
 from qtaml.theory.capacity import capacity
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
@@ -66,9 +65,7 @@ class CurveRow:
     method: str
     cells: float
     spent: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    accuracy: Estimate
     predicted_error: float | None
     clean: float
     p: float
@@ -96,9 +93,7 @@ class LeastRow:
     network: str
     method: str
     share: float
-    cells: float | None
-    cells_low: float | None
-    cells_high: float | None
+    cells: Estimate | None
     gap: float | None
     at_most: bool
     p: float
@@ -154,7 +149,7 @@ def compute(
                 method,
                 budget,
                 1 + measured.overhead,
-                *measured.estimate,
+                measured.estimate,
                 predicted_error=float(np.mean(predicted)) if predicted else None,
                 clean=measured.clean,
                 p=_p(network, p),
@@ -200,13 +195,13 @@ def table(rows: Sequence[Row]) -> Table:
 
 def _least_text(row: LeastRow) -> str:
     gap = "" if row.gap is None else f", {row.gap:.1f} dB"
-    return "at most " * row.at_most + percent(row, "cells") + gap
+    return "at most " * row.at_most + percent(row.cells) + gap
 
 
 def table_over_cells(rows: Sequence[Row]) -> Table:
     """Accuracies of one network: a row for each budget, a column for each method."""
     shown = [row for row in rows if isinstance(row, CurveRow)]
-    found = {(row.method, row.cells): cell(row, "accuracy", ".1f", 100) for row in shown}
+    found = {(row.method, row.cells): cell(row.accuracy, ".1f", 100) for row in shown}
     grid = captioned_table(
         title=f"Test accuracy (%) of {shown[0].network} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
         caption=f"mean ± half a 95% interval over {covered(shown[0].trainings)}; cells as a share of a plain memory of "
@@ -231,9 +226,9 @@ def draw(rows: Sequence[Row]) -> "Figure":
         lines = []
         for method in dict.fromkeys(row.method for row in own):
             line = [row for row in own if row.method == method]
-            lines.append(Curve(method, [row.spent for row in line], *columns(line, "accuracy", 100)))
+            lines.append(Curve(method, [row.spent for row in line], *columns((row.accuracy for row in line), 100)))
         limits = [
-            (row.cells, 100 * row.share * own[0].clean)
+            (row.cells.value, 100 * row.share * own[0].clean)
             for row in rows
             if isinstance(row, LeastRow) and (row.network, row.method) == (network, GAUSSIAN_LIMIT) and row.cells
         ]
@@ -260,20 +255,17 @@ def draw(rows: Sequence[Row]) -> "Figure":
 
 def case_of_paper(network: str, compensated: bool, overhead: float, p: float | None = None) -> Case:
     """TAC or Uniform-MSP within an overhead of the ideal code; `p` is that of the paper if not given."""
-    fault = None if p is None else Uniform(p)
+    p = _p(network, p)
     if compensated:
-        return Case(network, "tac", {"overhead": overhead}, fault)
-    bits = _PLAIN_BITS * overhead
-    # One spelling of a number, so that the whole k of both readings is one measurement.
-    return Case(network, "uniform_msp", {"protected_bits": int(bits) if bits.is_integer() else bits}, fault)
+        return Case(network, Tac(p=p, overhead=overhead))
+    return Case(network, UniformMsp(p=p, protected_bits=_PLAIN_BITS * overhead))
 
 
 def _case(network: str, method: str, cells: float, p: float | None) -> Case:
     if method in PAPERS:
         return case_of_paper(network, method == TAC, float(cells - 1), p)
     decoders, rows = DESIGNS[method]
-    settings: Settings = {"decoders": list(decoders), "rows": rows, "cells": cells}
-    return Case(network, "design", settings, Uniform(_p(network, p)))
+    return Case(network, Design(p=_p(network, p), decoders=decoders, rows=rows, cells=cells))
 
 
 def _p(network: str, p: float | None) -> float:
@@ -354,7 +346,7 @@ def _least_row(
     p: float,
 ) -> LeastRow:
     known = [one for one in cells if one is not None]
-    estimate: Estimate | None = positive_interval(known) if len(known) == len(cells) else None
+    cells_estimate = positive_interval(known) if len(known) == len(cells) else None
     known_gaps = [one for one in gaps if one is not None]
     gap = float(np.mean(known_gaps)) if len(known_gaps) == len(gaps) else None
-    return LeastRow(network, method, share, **interval_fields(cells=estimate), gap=gap, at_most=at_most, p=p)
+    return LeastRow(network, method, share, cells_estimate, gap, at_most, p)

@@ -57,12 +57,9 @@ class Measured:
     def estimate(self) -> Estimate:
         """Mean and interval; see `networks_interval`. Of a single trained network: over reads and test samples."""
         if len(self.records) == 1:
-            result = self.records[0].result
-            return Estimate(result.mean, result.low, result.high)
+            return self.records[0].result.estimate
         estimate = networks_interval(self.values)
-        if self.records[0].task.case.metric == "accuracy":
-            return Estimate(estimate.mean, max(estimate.low, 0.0), min(estimate.high, 1.0))
-        return estimate
+        return estimate.within(0.0, 1.0) if self.records[0].task.case.metric == "accuracy" else estimate
 
     @property
     def overhead(self) -> float:
@@ -77,6 +74,11 @@ class Measured:
     def minus(self, other: "Measured") -> Estimate:
         """Difference of two cases, paired read by read: under one seed they share nearly all errors."""
         return networks_interval(self.values - other.values)
+
+
+def covered(trainings: int) -> str:
+    """What the intervals of `Measured.estimate` are for."""
+    return "trainings and reads" if trainings > 1 else "reads and test samples"
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,11 @@ class Laboratory:
 
     Example:
         >>> import tempfile
+        >>> from qtaml.planning import UniformMsp
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     laboratory = Laboratory(folder, trials=2, training_seeds=(0,), workers=1)
-        ...     measured, = laboratory.measure([Case("SmallCNN", "uniform_msp", {"protected_bits": 8})])
-        >>> measured.overhead, bool(measured.estimate.mean > 0.95)
+        ...     measured, = laboratory.measure([Case("SmallCNN", UniformMsp(p=0.1, protected_bits=8))])
+        >>> measured.overhead, measured.estimate.value > 0.95
         (1.0, True)
     """
 
@@ -173,7 +176,7 @@ class Laboratory:
             One for each case, in their order.
 
         Raises:
-            ArgumentError: if a network, a method or one of its settings is unknown or not allowed.
+            ArgumentError: if a network is unknown, or settings do not fit it.
             QtamlError: if a task's worker process dies again and again.
         """
         tasks = [self.task(case, seed) for case in cases for seed in self.training_seeds]

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from qtaml import _files
+from qtaml._tables import captioned_table
 from qtaml.errors import ArgumentError, QtamlError
 from qtaml.faults import AnyFault
 from qtaml.laboratory.cases import Case, OwnNetwork
-from qtaml.laboratory.fields import captioned_table
 from qtaml.laboratory.laboratory import Laboratory, Measured, Record, Task
 from qtaml.laboratory.sweep_file import Description, NetworkEntry, Storage
+from qtaml.measuring import Estimate
+from qtaml.planning import AnySettings
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,17 @@ class Entry:
     """One task of a sweep, and what it stands for there.
 
     Attributes:
-        storage: the method and its budget.
-        fault: the memory.
+        storage: the method, its budget and the memory.
         task: the task.
     """
 
     storage: Storage
-    fault: AnyFault
     task: Task
+
+    @property
+    def fault(self) -> AnyFault:
+        """The memory."""
+        return self.storage.settings.fault
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Row:
     Attributes:
         network: its name.
         method: its name in the sweep.
-        settings: of the method, as JSON.
+        settings: of the method, as JSON, without those that are as by default.
         fault: the memory, as JSON.
         p: its flip probability, if its kind has one.
         overhead: budget asked; None for a method without, or whose settings say it.
@@ -66,9 +72,7 @@ class Row:
     spent: float | None
     predicted_error: float | None
     clean: float | None
-    mean: float | None
-    mean_low: float | None
-    mean_high: float | None
+    mean: Estimate | None
     refused: str | None
     record: str
 
@@ -97,10 +101,9 @@ def entries(sweep: Description, folder: Path) -> tuple[Entry, ...]:
         several = entry.model is None or "{seed}" in (entry.weights or "")
         for seed in asked.training_seeds if several else asked.training_seeds[:1]:
             own = None if entry.model is None else own_network(entry, seed, sweep.path.parent, folder)
-            for fault in sweep.faults:
-                for storage in sweep.storages:
-                    case = Case(entry.name, storage.method, storage.settings, fault, metric=asked.metric, own=own)
-                    found.append(Entry(storage, fault, Task(case, seed, asked.trials, asked.seed)))
+            for storage in sweep.storages:
+                case = Case(entry.name, storage.settings, metric=asked.metric, own=own)
+                found.append(Entry(storage, Task(case, seed, asked.trials, asked.seed)))
     return tuple(found)
 
 
@@ -160,7 +163,7 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
     return Row(
         network=task.case.network,
         method=entry.storage.name,
-        settings=json.dumps(entry.storage.settings),
+        settings=_asked(entry.storage.settings),
         fault=json.dumps(asdict(entry.fault)),
         p=getattr(entry.fault, "p", None),
         overhead=entry.storage.overhead,
@@ -169,12 +172,15 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
         spent=record.overhead if record else None,
         predicted_error=record.predicted_error if record else None,
         clean=record.clean if record else None,
-        mean=record.result.mean if record else None,
-        mean_low=record.result.low if record else None,
-        mean_high=record.result.high if record else None,
+        mean=record.result.estimate if record else None,
         refused=str(outcome) if isinstance(outcome, QtamlError) else None,
         record=laboratory.place.record_path(laboratory.place.key(task)).name,
     )
+
+
+def _asked(settings: AnySettings) -> str:
+    adapter: TypeAdapter[AnySettings] = TypeAdapter(type(settings))
+    return json.dumps(adapter.dump_python(settings, mode="json", exclude={"fault"}, exclude_defaults=True))
 
 
 def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
@@ -196,13 +202,12 @@ def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
         grid.add_column(name, justify="right", no_wrap=True)
     for entry, records in kinds.values():
         measured = Measured(tuple(records))
-        estimate = measured.estimate
         grid.add_row(
             entry.task.case.network,
             str(entry.fault),
             entry.storage.name,
             f"{measured.overhead:.4g}",
-            f"{estimate.mean:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]",
+            f"{measured.estimate:.3g}",
         )
     return grid
 

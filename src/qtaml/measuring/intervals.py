@@ -2,21 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
+
+from qtaml.measuring.estimate import Estimate
 
 Interval = tuple[float, float]
-
-
-class Estimate(NamedTuple):
-    """A number with its interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def reads_interval(values: NDArray[np.float64], confidence: float) -> Interval:
@@ -53,16 +46,16 @@ def networks_interval(values: NDArray[np.float64], confidence: float = 0.95) -> 
 
     Example:
         >>> estimate = networks_interval(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))
-        >>> estimate.mean, round(estimate.low, 3)
+        >>> estimate.value, round(estimate.low, 3)
         (2.0, -0.484)
     """
     networks, reads = values.shape
     mean = float(values.mean())
     if networks == 1:
-        return Estimate(mean, *reads_interval(values[0], confidence))
+        return Estimate(mean, *reads_interval(values[0], confidence), "reads")
     of_reads = float(values.var(1, ddof=1).mean()) / reads
     variance = max(float(values.mean(1).var(ddof=1)), of_reads) / networks
-    return Estimate(mean, *_t_interval(mean, math.sqrt(variance), networks - 1, confidence))
+    return Estimate(mean, *_t_interval(mean, math.sqrt(variance), networks - 1, confidence), "trainings and reads")
 
 
 def trainings_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
@@ -82,8 +75,18 @@ def trainings_interval(values: Sequence[float], confidence: float = 0.95) -> Est
     array = np.asarray(values, dtype=np.float64)
     mean = float(array.mean())
     if len(array) == 1:
-        return Estimate(mean, mean, mean)
-    return Estimate(mean, *reads_interval(array, confidence))
+        return Estimate(mean, mean, mean, "one training")
+    return Estimate(mean, *reads_interval(array, confidence), "trainings")
+
+
+def positive_interval(values: Sequence[float]) -> Estimate:
+    """`trainings_interval` of a number that cannot be below 0.
+
+    Example:
+        >>> positive_interval([0.1, 1.0]).low
+        0.0
+    """
+    return trainings_interval(values).within(0.0, math.inf)
 
 
 def samples_interval(scores: NDArray[np.float64], confidence: float, *, proportion: bool) -> Estimate:
@@ -98,13 +101,13 @@ def samples_interval(scores: NDArray[np.float64], confidence: float, *, proporti
         Mean and interval, else by Student's t.
 
     Example:
-        >>> [round(end, 3) for end in samples_interval(np.ones(100), 0.95, proportion=True)]
-        [1.0, 0.964, 1.0]
+        >>> f"{samples_interval(np.ones(100), 0.95, proportion=True):.3f}"
+        '1.000 [0.964, 1.000]'
     """
     mean = float(scores.mean())
     if proportion:
-        return Estimate(mean, *binomial_interval(mean, len(scores), confidence))
-    return Estimate(mean, *reads_interval(scores, confidence))
+        return Estimate(mean, *binomial_interval(mean, len(scores), confidence), "test samples")
+    return Estimate(mean, *reads_interval(scores, confidence), "test samples")
 
 
 def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proportion: bool) -> Interval:
@@ -145,7 +148,7 @@ def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proporti
         return _t_interval(mean, math.sqrt(variance), freedom, confidence)
     effective = mean * (1 - mean) / variance if variance > 0 else float(samples)
     tail = 0.5 + confidence / 2
-    few_degrees = float(stats.norm.ppf(tail) / stats.t.ppf(tail, freedom)) ** 2
+    few_degrees = float(scipy.stats.norm.ppf(tail) / scipy.stats.t.ppf(tail, freedom)) ** 2
     return binomial_interval(mean, effective * few_degrees, confidence)
 
 
@@ -162,11 +165,11 @@ def binomial_interval(mean: float, trials: float, confidence: float) -> Interval
         [0.049, 0.1762]
     """
     tail, hits = (1 - confidence) / 2, mean * trials
-    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    low = float(scipy.stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    high = float(scipy.stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
     return low, high
 
 
 def _t_interval(mean: float, error: float, freedom: float, confidence: float) -> Interval:
-    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+    half = float(scipy.stats.t.ppf(0.5 + confidence / 2, freedom)) * error
     return mean - half, mean + half

@@ -1,18 +1,22 @@
 """Which errors did a memory really make, and are they those that the plan assumes?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.table import Table
 
-from qtaml import _checks
+from qtaml import _checks, _tables
 from qtaml._progress import track
 from qtaml._random import child_seed
-from qtaml.faults import WordLaw
+from qtaml.faults import AnyFault, WordLaw
 from qtaml.formats import words_at
+from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import binomial_interval
 from qtaml.memory import Artifact, check_words, regions, words_as_read
 from qtaml.protections import Protection
@@ -58,10 +62,72 @@ class ObservedRate:
         """The rate observed."""
         return self.wrong / self.of
 
+    @property
+    def estimate(self) -> Estimate:
+        """The rate with its interval, as one record."""
+        return Estimate(self.rate, self.low, self.high, "reads")
+
+    def __str__(self) -> str:
+        """In one line."""
+        assumed = f"{'at most ' * self.at_most}{self.assumed:.3g} assumed{', departs' * self.departs}"
+        place = f"bit {self.bit} of {self.word_bits}, {self.protection}"
+        return f"{place}: {self.stored} read wrong {self.estimate:.3g}, {assumed}"
+
+
+@dataclass(frozen=True)
+class ObservedErrors(Sequence[ObservedRate]):
+    """The rates of a memory, as a sequence.
+
+    Attributes:
+        rates: longest words and most significant bits first.
+        fault: how the plan assumes the memory to fail.
+    """
+
+    rates: tuple[ObservedRate, ...]
+    fault: AnyFault
+
+    @overload
+    def __getitem__(self, index: int) -> ObservedRate: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ObservedRate, ...]: ...
+    def __getitem__(self, index: int | slice) -> ObservedRate | tuple[ObservedRate, ...]:
+        return self.rates[index]
+
+    def __len__(self) -> int:
+        return len(self.rates)
+
+    def __str__(self) -> str:
+        """The rates as a table."""
+        return _tables.as_text(self.table(), width=146)
+
+    def table(self) -> Table:
+        """The rates as a rich table, one row for each position and protection."""
+        departing = sum(rate.departs for rate in self.rates)
+        verdict = f"{departing} of {len(self)} rates are not as assumed" if departing else "all rates are as assumed"
+        table = _tables.captioned_table(
+            f"bits read back, against {self.fault}",
+            f"[95% interval]; {verdict} (false alarms: 5%, all of them together)",
+        )
+        for column in ("bit", "protection", "bits", "0 read as 1", "1 read as 0", "assumed", ""):
+            table.add_column(column, justify="left" if column in ("protection", "") else "right")
+        for (word_bits, bit, protection), some in groupby(self, lambda row: (row.word_bits, row.bit, row.protection)):
+            pair = list(some)
+            observed = {row.stored: f"{row.estimate:.3g}" for row in pair}
+            assumed = dict.fromkeys(f"{'at most ' if row.at_most else ''}{row.assumed:.3g}" for row in pair)
+            table.add_row(
+                f"{bit} of {word_bits}",
+                str(protection),
+                f"{sum(row.of for row in pair):,}",
+                *(observed.get(stored, "-") for stored in (0, 1)),
+                ", ".join(assumed),
+                "departs" if any(row.departs for row in pair) else "",
+            )
+        return table
+
 
 def observed_errors(
     stored: Artifact, words: Mapping[str, torch.Tensor], *, confidence: float = 0.95, reads: int = 199, seed: int = 0
-) -> list[ObservedRate]:
+) -> ObservedErrors:
     """Error rates of each bit position in words that were read back, beside those that the plan assumes.
 
     The stored words are also read `reads` times with errors under the plan's fault model. How far the rates of these
@@ -102,7 +168,7 @@ def observed_errors(
     confidence = _checks.confidence(confidence)
     positions, totals, expected = _positions(stored)
     if not positions:
-        return []
+        return ObservedErrors((), stored.plan.fault)
     wrong = _wrong(stored, words, positions)
     drawn = np.stack(
         [
@@ -134,9 +200,8 @@ def observed_errors(
                     departs=bool(departs[place, value]),
                 )
             )
-    return sorted(
-        rows, key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, str(row.protection), row.stored)
-    )
+    rows.sort(key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, str(row.protection), row.stored))
+    return ObservedErrors(tuple(rows), stored.plan.fault)
 
 
 def _positions(stored: Artifact) -> tuple[list[_Position], _Counts, NDArray[np.float64]]:

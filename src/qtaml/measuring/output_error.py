@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy import stats
 from torch import nn
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
+from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.metrics import batches_of
 from qtaml.measuring.monte_carlo import Result, evaluate
 from qtaml.memory import Memory
@@ -79,9 +80,14 @@ class PredictionCheck:
     predicted: float
     predicted_standard_error: float
 
+    @property
+    def estimate(self) -> Estimate:
+        """Ratio and interval, as one record."""
+        return Estimate(self.ratio, self.low, self.high, "reads and draws of the gains")
+
     def __str__(self) -> str:
         """Ratio and interval in one line."""
-        return f"measured / predicted {self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return f"measured / predicted {self.estimate:.3g}"
 
 
 def check_prediction(
@@ -135,7 +141,7 @@ def check_prediction(
     metric = OutputError(model, batch, batch_size=batch_size)
     measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence)
     error = _standard_error(memory.plan)
-    of_prediction = float(stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
+    of_prediction = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
     ratio, reads = measured.mean / predicted, (measured.reads_high - measured.reads_low) / 2 / predicted
     half = math.hypot(reads, ratio * of_prediction)
     return PredictionCheck(ratio, max(ratio - half, 0.0), ratio + half, measured, predicted, error)

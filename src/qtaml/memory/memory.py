@@ -37,6 +37,12 @@ class Memory:
         self.artifact = artifact
         self._pattern = model
 
+    def __str__(self) -> str:
+        """What is stored, in one line."""
+        plan = self.plan
+        what = f"{plan.weights:,} weights in {len(plan.tensors)} tensors stored by {plan.method}"
+        return f"{what}; {plan.fault}; cells {plan.cells:.4f} of a plain memory"
+
     def read(self, *, seed: int | None, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
         """Read every stored tensor once.
 

@@ -27,6 +27,10 @@ class Gain:
     squared: float
     standard_error: float
 
+    def __str__(self) -> str:
+        """Gain and standard error."""
+        return f"{self.squared:.3g} ± {self.standard_error:.1g}"
+
 
 def jacobian_gains(
     model: nn.Module,
