@@ -282,7 +282,7 @@ def test_the_demo_asks_for_its_extras_before_it_trains(here, tmp_path, monkeypat
     """In one line, with the command that installs them."""
     monkeypatch.setattr("qtaml.cli.demo.find_spec", lambda name: None)
     ended, out, err = here("demo", "--out", tmp_path)
-    assert (ended, out) == (1, "")
+    assert (ended, out) == (2, "")
     assert err == "qtaml: the demo needs scikit-learn and matplotlib: pip install 'qtaml[digits,plot]'\n"
 
 
