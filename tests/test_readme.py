@@ -74,7 +74,7 @@ def test_the_commands_run(example, monkeypatch, capsys):
 def run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a command line, which has to succeed."""
     monkeypatch.setattr(sys, "argv", ["qtaml", *shlex.split(command)])
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main()
 
 
