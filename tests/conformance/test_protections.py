@@ -105,7 +105,7 @@ def test_codes_see_scrambled_bits(family):
 
 @every_family
 def test_a_bit_of_a_word_fails_at_its_residual_rates(family):
-    """And the bit beside it at its own: 20,000 reads, false alarms 1e-6 each. Rates above one half are for no memory."""
+    """And the bit beside it at its own: 20,000 reads, false alarms 1e-6; rates above 1/2 are for no memory."""
     words = torch.arange(20_000).remainder(4).to(torch.uint8)
     for protection in MEMBERS[family]:
         left = protection.residual(0.05, 0.05)
