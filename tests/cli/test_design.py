@@ -49,7 +49,9 @@ def test_a_design_is_stored_and_evaluated(here, tmp_path):
     assert plan.settings.rows is True
     assert plan.settings.decoders == ("none", "table", "majority")
     for name in ("stored", "rows"):
-        ended, out, err = here("evaluate", tmp_path / name, "--test", "test.safetensors", "--trials", 3, "--json")
+        ended, out, err = here(
+            "evaluate", tmp_path / name, "--model", SETTINGS[1], "--test", "test.safetensors", "--trials", 3, "--json"
+        )
         assert ended == 0, err
         assert qtaml.Result.from_json(out).mean > 0.5
 

@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 def write(folder, out, seed=None, word_bits=32):
     """What the command calls for the suffix of a path; where bit planes lie."""
-    export = Export(folder / "stored", out, None, folder / "images.npz", 128, seed, word_bits)
+    export = Export(folder / "stored", out, str(folder / "network.pt2"), folder / "images.npz", 128, seed, word_bits)
     return WRITERS[out.suffix](export)
 
 

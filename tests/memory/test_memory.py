@@ -225,12 +225,13 @@ def test_a_model_that_cannot_be_copied_is_named():
 
 
 def test_an_interrupted_replacement_keeps_the_old_memory(tmp_path, monkeypatch):
-    """An interruption between taking the old memory away and putting the new one there brings the old one back."""
+    """Where a system cannot exchange two folders, an interruption in between brings the old one back."""
     import os
 
     model, memory = stored(CONVOLUTION)
     memory.save(tmp_path / "deployed")
-    replace, calls = os.replace, []
+    monkeypatch.setattr("qtaml._replacing._exchange", lambda first, second: False)
+    replace, calls = os.rename, []
 
     def interrupted(source, target):
         calls.append(target)
@@ -238,7 +239,7 @@ def test_an_interrupted_replacement_keeps_the_old_memory(tmp_path, monkeypatch):
             raise KeyboardInterrupt("pressed")
         replace(source, target)
 
-    monkeypatch.setattr("os.replace", interrupted)
+    monkeypatch.setattr("os.rename", interrupted)
     with pytest.raises(KeyboardInterrupt, match="pressed"):
         stored(CONVOLUTION, overhead=0.9)[1].save(tmp_path / "deployed")
     monkeypatch.undo()

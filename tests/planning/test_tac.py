@@ -308,3 +308,14 @@ def test_predicted_decisions_are_those_that_reads_would_find():
     assert predicted.settings.decision == "predicted"
     with pytest.raises(qtaml.ArgumentError, match=r"decision must be one of 'measured', .* got 'no'"):
         qtaml.compensate(model, batch, **settings, decision="no")
+
+
+@pytest.mark.parametrize("decision", ["measured", "predicted", "always"])
+def test_a_tensor_is_encoded_once_for_each_correction(monkeypatch, decision):
+    """The words without a correction and with it, however many steps of the plan need them."""
+    made = []
+    encode = TensorFormat.encode
+    monkeypatch.setattr(TensorFormat, "encode", lambda *arguments: made.append(0) or encode(*arguments))
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    qtaml.compensate(model, torch.randn(16, 6), p=0.1, overhead=0.1, decision=decision)
+    assert len(made) == 2 * 2

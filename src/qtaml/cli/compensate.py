@@ -31,7 +31,7 @@ def compensate_command(
     The weights are the floating-point tensors of two or more dimensions; biases and normalisation stay outside the
     leaking memory unless included.
     """
-    check_out(out)
+    check_out(out, model, weights, calibration)
     network = load_model(model, weights)
     plan = compensate(network, calibration_batch(calibration, model, samples, length), settings)
     store_and_show(network, plan, model, weights, out, as_json=as_json)

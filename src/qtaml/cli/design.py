@@ -41,7 +41,7 @@ def design_command(
     """
     if (settings.accuracy is None) != (test is None):
         raise ArgumentError(f"--accuracy and --test must be given together, got {settings.accuracy} and {test}")
-    check_out(out)
+    check_out(out, model, weights, calibration, test)
     network = load_model(model, weights)
     metric = None if test is None else Accuracy(*load_labelled(test, model, length))
     plan = design(network, calibration_batch(calibration, model, samples, length), settings, metric=metric)

@@ -10,6 +10,7 @@ from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricOption, T
 from qtaml.cli.options import JsonOption, LengthOption, SeedOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
 from qtaml.measuring import as_perplexity, evaluate
+from qtaml.memory import read_artifact
 
 
 def evaluate_command(
@@ -32,7 +33,7 @@ def evaluate_command(
 ) -> None:
     """Measure a stored network over independent reads of the leaking memory."""
     read_under = another_fault(p, fault)
-    memory, network, spec = load_stored(stored, model, weights)
+    memory, network, spec = load_stored(read_artifact(stored), model, weights)
     measured = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
     result = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, stop_width=stop_width)
     if metric == "perplexity":

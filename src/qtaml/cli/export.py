@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qtaml import _checks
-from qtaml.cli.inputs import load_data, load_model, stored_spec
+from qtaml.cli.inputs import load_data
 from qtaml.cli.options import LengthOption, StoredArgument, StoredModelOption, WordBitsOption
+from qtaml.cli.stored import load_stored, named
 from qtaml.errors import ArgumentError
 from qtaml.export import (
     ImagePlane,
@@ -22,7 +23,7 @@ from qtaml.export import (
     write_state_dict,
     write_verilog,
 )
-from qtaml.memory import Memory, load, read_artifact, read_manifest, words_as_read
+from qtaml.memory import Artifact, Memory, read_artifact, words_as_read
 from qtaml.model import Batch
 
 
@@ -33,7 +34,7 @@ class Export:
     Attributes:
         stored: folder of the stored network.
         out: the file to write.
-        model: the network as the command line names it; None where the stored network says it.
+        model: the network as the command line names it; None where that is not needed.
         data: file with inputs.
         length: tokens of a sample, where the data are a text.
         seed: None for the weights as stored; with a seed, as read once with errors.
@@ -48,20 +49,20 @@ class Export:
     seed: int | None
     word_bits: int
 
-    @property
-    def spec(self) -> str:
-        """What to load as the network."""
-        return stored_spec(self.model, read_manifest(self.stored).source)
+    @cached_property
+    def artifact(self) -> Artifact:
+        """What the folder of the stored network holds."""
+        return read_artifact(self.stored)
 
     def memory(self) -> Memory:
         """The stored network."""
-        return load(self.stored, load_model(self.spec))
+        return load_stored(self.artifact, self.model, None)[0]
 
     def inputs(self) -> Batch:
         """Inputs to trace the network with."""
         if self.data is None:
             raise ArgumentError(f"--data must name a file with inputs of the network for {self.out.suffix}, got none")
-        return load_data(self.data, self.spec, self.length)[0]
+        return load_data(self.data, named(self.model, self.artifact), self.length)[0]
 
 
 def _write_onnx(export: Export) -> list[ImagePlane]:
@@ -82,7 +83,7 @@ def _write_state_dict(export: Export) -> list[ImagePlane]:
 
 
 def _write_image(write: ImageWriter, export: Export) -> list[ImagePlane]:
-    artifact = read_artifact(export.stored)
+    artifact = export.artifact
     if export.seed is not None:
         artifact = artifact.with_words(words_as_read(artifact, seed=export.seed))
     return write(artifact, export.out, word_bits=export.word_bits)
@@ -141,13 +142,12 @@ def export_command(
 
 
 def _check_overwrites_no_source(export: Export) -> None:
-    """Check that the file is none of those that the network is loaded from.
+    """Check that the file is none of those that the network and its inputs are loaded from.
 
     Raises:
         ArgumentError: if it is.
     """
-    out = export.out.resolve()
-    manifest = read_manifest(export.stored)
-    for source in (export.stored, export.model, manifest.source, manifest.weights):
+    out, artifact = export.out.resolve(), export.artifact
+    for source in (export.stored, export.model, export.data, artifact.source, artifact.weights):
         if source and (own := Path(source).resolve()) in (out, *out.parents):
-            raise ArgumentError(f"OUT must lie outside {own}, which the network is loaded from, got {export.out}")
+            raise ArgumentError(f"OUT must lie outside {own}, which is read, got {export.out}")

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,11 +11,20 @@ import torch
 from torch import nn
 
 from qtaml import _files
-from qtaml.cli.state_dict import PICKLED, check_names, check_not_pickled, listing, load_weights
+from qtaml.cli.state_dict import PICKLED, check_names, check_not_pickled, listing, load_weights, nothing_unpickled
 from qtaml.errors import ArgumentError, ModelError, QtamlError, StoredFileError
 from qtaml.memory import MANIFEST
 
 _CONFIG, _WEIGHTS = "config.json", ("model.safetensors", "model.safetensors.index.json")
+_LOADING = {
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "pretrained_model_args",
+}
+"""Arguments by which timm loads weights: pickles among them, from the network too."""
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 
 
@@ -34,7 +45,8 @@ def load_directory(path: Path) -> nn.Module:
             check_not_pickled(pickled)
         raise StoredFileError(f"{path} holds no weights: it needs {_WEIGHTS[0]}")
     for file in _weight_files(path):
-        check_not_pickled(file)
+        with _files.open_regular(file):  # a pipe would hang the package that loads it
+            check_not_pickled(file)
         if file.suffix != ".safetensors":
             raise StoredFileError(f"{path} keeps weights in {file.name}, which is no safetensors file")
     return _transformers_network(path, config) if config.get("architectures") else _timm_network(path, config)
@@ -71,7 +83,8 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
         raise StoredFileError(f"{path} has no tokenizer, which a text needs: copy its {_TOKENIZERS[0]} there")
     transformers = _installed("transformers", f"the tokenizer in {path}")
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        with _from_this_disk():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
         tokens = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
     except Exception as error:
         raise StoredFileError(f"cannot use the tokenizer in {path}: {_first_line(error)}") from error
@@ -124,15 +137,16 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        model, found = cast(Any, architecture).from_pretrained(
-            path,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with _from_this_disk():
+            model, found = cast(Any, architecture).from_pretrained(
+                path,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except Exception as error:
         raise StoredFileError(f"cannot load the network in {path}: {_first_line(error)}") from error
     # Tensors that the model leaves unused are no harm, unless others are missing.
@@ -149,14 +163,31 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
 def _timm_network(path: Path, config: dict[str, Any]) -> nn.Module:
     timm = _installed("timm", f"the network in {path}")
     settings = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
+    arguments = config.get("model_args") or {}
+    if not isinstance(arguments, dict) or (loading := sorted(_LOADING & arguments.keys())):
+        named = repr(arguments) if not isinstance(arguments, dict) else ", ".join(map(repr, loading))
+        raise StoredFileError(f"{path / _CONFIG} must not name weights to load or where from, got model_args {named}")
+    if not timm.is_model(config["architecture"]):  # such as one of the hub, or of another folder
+        raise ModelError(f"{path} holds a {config['architecture']!r}, which timm {timm.__version__} does not have")
     try:
-        model: nn.Module = timm.create_model(
-            config["architecture"], pretrained=False, **settings, **config.get("model_args", {})
-        )
+        with _from_this_disk():
+            model: nn.Module = timm.create_model(config["architecture"], pretrained=False, **settings, **arguments)
     except Exception as error:
         raise ModelError(f"timm cannot make the network in {path}: {_first_line(error)}") from error
     load_weights(model, path / _WEIGHTS[0])
     return model
+
+
+@contextmanager
+def _from_this_disk() -> Iterator[None]:
+    """Nothing is fetched from a hub and nothing unpickled in the block, whatever a configuration names."""
+    hub: Any = importlib.import_module("huggingface_hub.constants")
+    offline, hub.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE, True
+    try:
+        with nothing_unpickled():
+            yield
+    finally:
+        hub.HF_HUB_OFFLINE = offline
 
 
 def _installed(package: str, wanted: str) -> Any:

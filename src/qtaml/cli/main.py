@@ -39,8 +39,13 @@ def main() -> None:
     try:
         app()
     except QtamlError as error:
-        typer.echo(f"qtaml: {error}", err=True)
+        typer.echo(f"qtaml: {_printable(str(error))}", err=True)
         sys.exit(exit_code(error))
+
+
+def _printable(text: str) -> str:
+    """A text for a terminal: what files and models name may hold control characters, which are shown as escapes."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
 def exit_code(error: QtamlError) -> int:

@@ -32,7 +32,8 @@ RayOption = Annotated[
 ]
 StoredArgument = Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` or `qtaml design` wrote.")]
 StoredModelOption = Annotated[
-    str | None, typer.Option("--model", help="The network: needed if it came from a factory, or was moved.")
+    str | None,
+    typer.Option("--model", help="The network that was stored. It has to be named: to load it can run code."),
 ]
 WordBitsOption = Annotated[
     int, typer.Option("--word-bits", help="Width of a word of a memory image, in bits, a multiple of 8.", min=8)

@@ -43,7 +43,7 @@ def readback_command(
     rows = observed_errors(artifact, words)
     estimate = None
     if test is not None:
-        memory, network, spec = load_stored(stored, model, weights, artifact)
+        memory, network, spec = load_stored(artifact, model, weights)
         chosen = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
         estimate = measure(memory.with_words(words).model(seed=None), chosen)
         if metric == "perplexity":

@@ -1,6 +1,8 @@
 """Weights from a file into a network: safetensors only, with the difference shown where they do not fit."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import safetensors.torch
@@ -8,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from qtaml import _files
 from qtaml.errors import ModelError, StoredFileError
 from qtaml.model import aliases
 
@@ -29,11 +32,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
         StoredFileError: if the file cannot be read, is damaged, or is pickled.
         ModelError: if the weights do not fit the model; the message shows the difference.
     """
-    if path.is_dir():
-        raise StoredFileError(f"cannot read {path}: it is a directory")
     try:
         check_not_pickled(path)
-        state = safetensors.torch.load_file(path)
+        with _files.open_regular(path):  # refuses what is no file, and may hang
+            state = safetensors.torch.load_file(path)
         _tie(model, state, path)
         missing, unexpected = model.load_state_dict(state, strict=False)
     except (OSError, SafetensorError) as error:
@@ -83,11 +85,26 @@ def check_not_pickled(path: Path) -> None:
         )
 
 
+@contextmanager
+def nothing_unpickled() -> Iterator[None]:
+    """Pickles are loaded as plain tensors and containers in the block, or not at all, whoever loads them."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own way to forbid anything else
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 def _start(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with _files.open_regular(path) as file:
             return file.read(len(_LFS_START))
-    except OSError:
+    except StoredFileError:
         return b""  # who loads it says so
 
 

@@ -1,6 +1,8 @@
 """The file that describes a sweep: read, checked, and where a mistake is in it."""
 
+import re
 import tomllib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -24,6 +26,14 @@ _Seed = Annotated[int, Field(ge=0)]
 _RECORDS = {record.kind: record for record in METHODS}
 _BRIEF = {"networks": "name", "faults": "kind", "methods": "method"}
 """Tables that a text alone stands for, and the key that the text is the value of."""
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|'
+    + r"'''.*?'{3,5}|"
+    + r'"(?:\\.|[^"\\\n])*"|'
+    + r"'[^'\n]*'|#[^\n]*|\n|[^\s\"'#\[\]{}]+|\S",
+    re.DOTALL,
+)
+"""Tokens of TOML as far as they tell where a statement ends: strings, comments, ends of lines, and other characters."""
 _BUDGETS: dict[str, Callable[[float, Any], float]] = {
     "overhead": lambda overhead, settings: overhead,
     "protected_bits": lambda overhead, settings: round(overhead * word_levels(settings).bits, 12),
@@ -263,18 +273,31 @@ def _line(text: str, content: dict[str, Any], key: Key) -> str:
     depth = max(depth for depth in range(len(key) + 1) if _says(content, key[:depth]))
     if depth == 0:
         return ""
-    # The first lines that already say it end with the statement; those before are whole without it.
-    lines = text.splitlines()
-    whole = 0
-    for count in range(1, len(lines) + 1):
-        try:
-            said = tomllib.loads("\n".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            continue
-        if _says(said, key[:depth]):
-            return f", line {count}" if count == whole + 1 else f", lines {whole + 1} to {count}"
-        whole = count
-    return ""
+    statements = _statements(text)
+    lines = text.splitlines(keepends=True)
+    # The first statement with which the file says it. To read all before it once for each line would take time by the
+    # square of their number; by bisection a file of 10,000 lines is read 14 times.
+    number = bisect_left(
+        statements, True, key=lambda lines_of: _says(tomllib.loads("".join(lines[: lines_of[1]])), key[:depth])
+    )
+    first, last = statements[number]
+    return f", line {last}" if first == last else f", lines {first} to {last}"
+
+
+def _statements(text: str) -> list[tuple[int, int]]:
+    """First and last line of each statement of a valid TOML text, counted from 1."""
+    found, line, first, brackets = [], 1, 0, 0
+    for token in _TOKEN.finditer(text):
+        kind = token.group()
+        if kind == "\n":
+            if first and not brackets:
+                found.append((first, line))
+                first = 0
+        elif not kind.startswith("#"):
+            first = first or line
+            brackets += (kind in "[{") - (kind in "]}")
+        line += kind.count("\n")
+    return [*found, (first, line)] if first else found
 
 
 def _says(content: Any, key: Key) -> bool:

@@ -4,6 +4,7 @@ import importlib
 import multiprocessing
 import os
 import queue
+import secrets
 import signal
 import sys
 import tempfile
@@ -25,6 +26,9 @@ Call = Callable[[Function, Sequence[Job]], Iterator[tuple[Any, Any]]]
 
 ATTEMPTS = 4
 """How often a job is tried whose process dies each time."""
+
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Where this is 0, Ray listens on loopback only, on Linux too, since no other machine is to join."""
 
 _OBJECT_STORE = 80 * 2**20
 """Ray's least is 75 MiB; records go through files, so none of it is used."""
@@ -173,15 +177,24 @@ def _ray_cluster(address: str, count: int) -> Iterator[Call]:
 
 @contextmanager
 def _own_cluster(count: int) -> Iterator[dict[str, Any]]:
-    """How Ray starts a cluster of this many processes on this machine."""
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        yield {
-            "num_cpus": count,
-            "num_gpus": 0,
-            "include_dashboard": False,
-            "object_store_memory": _OBJECT_STORE,
-            "_temp_dir": folder,
-        }
+    """How Ray starts a cluster of this many processes on this machine, for nobody else."""
+    constants: Any = importlib.import_module("ray._private.ray_constants")
+    # Without one Ray writes a token into the home folder, for all to read. It keeps the first that it sees.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    others_may_join, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    os.environ[_LOOPBACK] = "0"  # the same for the processes of the cluster
+    try:
+        with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+            yield {
+                "num_cpus": count,
+                "num_gpus": 0,
+                "include_dashboard": False,
+                "object_store_memory": _OBJECT_STORE,
+                "_temp_dir": folder,
+            }
+    finally:
+        constants.ENABLE_RAY_CLUSTER = others_may_join
+        del os.environ[_LOOPBACK]
 
 
 def _in_ray(path: Sequence[str], function: Function, job: Job) -> Any:

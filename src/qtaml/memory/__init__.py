@@ -1,6 +1,15 @@
 """A model stored under a plan; reading it with errors; saving and loading."""
 
-from qtaml.memory.artifact import MANIFEST, Artifact, Manifest, StoredTensor, check_words, read_artifact, read_manifest
+from qtaml.memory.artifact import (
+    MANIFEST,
+    Artifact,
+    Manifest,
+    StoredTensor,
+    check_replaceable,
+    check_words,
+    read_artifact,
+    read_manifest,
+)
 from qtaml.memory.differences import Difference, differences
 from qtaml.memory.memory import Memory, attach, load, store, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
@@ -14,6 +23,7 @@ __all__ = [
     "Region",
     "StoredTensor",
     "attach",
+    "check_replaceable",
     "check_words",
     "differences",
     "load",

@@ -12,6 +12,7 @@ from qtaml.errors import ArgumentError
 from qtaml.formats import Format, Largest, Section, TensorFormat
 from qtaml.model import Batch, Batches, aliases, one_batch, residual_weights, stored_weights
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
+from qtaml.planning.encode_once import Encode, EncodeOnce
 from qtaml.planning.keywords import takes
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import spread_protection
@@ -58,14 +59,21 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         name: TensorFormat((Section(w.numel(), base),), Largest(settings.step), settings.granularity)
         for name, w in weights.items()
     }
-    floors = _floors(model, batch, weights, settings)
+    floors, encode = _floors(model, batch, weights, settings), EncodeOnce()
 
     gains = jacobian_gains(model, batch, weights, passes=settings.passes, seed=seed)
     protected = spread_protection(
-        weights, stored, gains, fault, overhead=settings.overhead, allocation=settings.allocation, floors=floors
+        weights,
+        stored,
+        gains,
+        fault,
+        overhead=settings.overhead,
+        allocation=settings.allocation,
+        floors=floors,
+        encode=encode,
     )
     tried = {name: replace(one, correction=settings.correction) for name, one in protected.storages.items()}
-    tests = _correction_tests(model, batch, weights, tried, settings)
+    tests = _correction_tests(model, batch, weights, tried, settings, encode)
     shared_names = aliases(model, list(weights))
     tensors = []
     for name, weight in weights.items():
@@ -73,16 +81,16 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         helps = settings.decision == "always" or (test is not None and test.helps)
         storage = tried[name] if helps else replace(tried[name], correction="none")
         entry = TensorPlan.of(name, shared_names[name], weight, storage)
-        error = gains[name].squared * storage.summed_variance(*storage.encode(weight, fault), fault)
+        error = gains[name].squared * storage.summed_variance(*encode(storage, weight, fault), fault)
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
     plan = Plan(settings, tuple(tensors), protected.gap, bits=base.bits)
-    return plan if settings.levels is None else replace(plan, predicted_bias=_bias(model, batch, weights, plan))
+    return plan if settings.levels is None else replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
 
 
-def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan) -> float:
+def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan, encode: Encode) -> float:
     """Squared output deviation of the network of the expected weights: what rounding to few levels leaves."""
     expected = {
-        entry.name: entry.storage.read_mean(*entry.storage.encode(weights[entry.name], plan.fault), plan.fault).to(
+        entry.name: entry.storage.read_mean(*encode(entry.storage, weights[entry.name], plan.fault), plan.fault).to(
             weights[entry.name].dtype
         )
         for entry in plan.tensors
@@ -96,14 +104,19 @@ def _correction_tests(
     weights: Mapping[str, torch.Tensor],
     tried: Mapping[str, TensorFormat],
     settings: Tac,
+    encode: Encode,
 ) -> dict[str, CorrectionTest | None]:
     """What decides about the correction of each tensor; nothing where all are corrected."""
     fault, seed = settings.fault, settings.seed
     if settings.decision == "predicted":
-        return predict_corrections(model, batch, weights, tried, fault, passes=settings.passes, seed=seed)
+        return predict_corrections(
+            model, batch, weights, tried, fault, passes=settings.passes, seed=seed, encode=encode
+        )
     measured = track(weights.items(), "measuring mean corrections") if settings.decision == "measured" else ()
     return {
-        name: measure_correction(model, batch, name, weight, tried[name], fault, trials=settings.trials, seed=seed)
+        name: measure_correction(
+            model, batch, name, weight, tried[name], fault, trials=settings.trials, seed=seed, encode=encode
+        )
         for name, weight in measured
     }
 
