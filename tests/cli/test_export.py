@@ -212,13 +212,12 @@ def test_a_missing_extra_is_named(here, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt2"]
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2", ".safetensors"])
-def test_a_full_disk_leaves_nothing_half_written(here, tmp_path, suffix):
+def test_a_full_disk_leaves_nothing_half_written(here, tmp_path):
     """One line, exit code 4."""
     with full_disk():
-        ended, out, err = here("export", "stored", tmp_path / f"a{suffix}", "--data", "images.npz", *NAMED)
+        ended, out, err = here("export", "stored", tmp_path / "a.safetensors", *NAMED)
     assert (ended, out, err.count("\n")) == (4, "", 1)
-    assert f"cannot write {tmp_path / 'a'}{suffix}: " in err
+    assert f"cannot write {tmp_path / 'a.safetensors'}: " in err
     assert "ile too large" in err
     assert list(tmp_path.iterdir()) == []
 

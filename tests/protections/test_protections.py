@@ -1,20 +1,17 @@
 """Protections: residual rates against enumeration, theory.md 5.2 and each other; costs; the menu."""
 
 import numpy as np
-import pydantic
 import pytest
 from scipy import stats
 
 from qtaml.errors import ArgumentError
 from qtaml.formats import EvenLevels, Format
 from qtaml.protections import (
-    DECODERS,
     Bch,
     BlockCode,
     Hamming,
     HardenedCell,
     Ideal,
-    Protection,
     Raw,
     Repetition,
     pareto_front,
@@ -24,19 +21,6 @@ from qtaml.protections.block_codes import Measured, MeasuredCode, block_code_tab
 from tests.reference.block_codes import cyclic_columns, enumerated_residual
 from tests.tolerances import EXACT_MATHS, FALSE_ALARM
 from tools.bch_weights import generator_polynomial, weights
-
-ONE_OF_EACH = (
-    Raw(),
-    Ideal(),
-    HardenedCell(2.5, 0.0, 0.01),
-    Repetition(3),
-    Repetition(2, ones=1),
-    Hamming(4),
-    Hamming(32, detects_two=True),
-    Bch(63, 36, 5),
-    Bch(127, 64, 10),
-    BlockCode(1000, 2480),
-)
 
 # theory.md 5.2: residual rate at p = 1e-6, 1e-4, 1e-3, 1e-2, 0.05 and 0.1.
 TABLE = {
@@ -133,28 +117,6 @@ def test_best_vote_of_symmetric_errors_is_the_majority():
     """Also where two votes make equally many errors."""
     assert [Repetition.best(copies, 0.1, 0.1).ones for copies in (3, 5, 7)] == [2, 3, 4]
     assert sum(Repetition.best(4, 0.1, 0.1).residual(0.1, 0.1)) == pytest.approx(sum(Repetition(3).residual(0.1, 0.1)))
-
-
-@pytest.mark.parametrize("protection", ONE_OF_EACH, ids=repr)
-def test_every_protection(protection):
-    """Comes back from JSON; no errors from sound cells; takes NumPy numbers; its rates are probabilities."""
-    adapter = pydantic.TypeAdapter(Protection)
-    assert adapter.validate_json(adapter.dump_json(protection)) == protection
-    assert protection.decoder in DECODERS
-    assert protection.cells_for(1) <= protection.block[1]
-    assert protection.cells_for(10 * protection.block[0]) == 10 * protection.block[1]
-    if not isinstance(protection, HardenedCell):
-        assert protection.residual(0.0, 0.0) == (0.0, 0.0)
-    for rates in ((0.1, 0.1), (0.0, 0.3), (1.0, 1.0)):
-        left = protection.residual(*map(np.float64, rates))
-        assert left == protection.residual(*rates)
-        assert all(0 <= rate <= 1 for rate in left)
-
-
-def test_codes_see_the_mean_rate():
-    """Scrambled bits: only the mean of p01 and p10 counts."""
-    for code in (Hamming(4), Bch(15, 7, 2), BlockCode(1000, 2480)):
-        assert code.residual(0.0, 0.1) == code.residual(0.05, 0.05)
 
 
 def test_partial_blocks_cost_whole_ones():

@@ -74,7 +74,9 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
     program.example_inputs = None  # else the program carries the user's data along
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # nor the paths of this machine
+            # Nor the paths of this machine, nor addresses in memory, which differ from one export to the next.
+            node.meta.pop("stack_trace", None)
+            node.meta.pop("from_node", None)
     return program
 
 
