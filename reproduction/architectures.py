@@ -15,7 +15,7 @@ from qtaml.laboratory.laboratory import Laboratory, Measured
 from qtaml.measuring import Estimate, trainings_interval
 from qtaml.model import residual_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import predict
+from qtaml.planning import UniformMsp, predict
 from qtaml.report import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 from reproduction.least_overhead import OVERHEADS, RESOLUTION, TARGET, least_overheads
@@ -124,7 +124,7 @@ def table4(laboratory: Laboratory, *, networks: Sequence[str] = NAMES) -> tuple[
     Source:
         paper, section 5.5 and table 4; section 5.6.
     """
-    plain = [Case(name, "uniform_msp", {"protected_bits": 0}) for name in networks]
+    plain = [Case(name, UniformMsp(p=NETWORKS[name].p, protected_bits=0)) for name in networks]
     rows = []
     for name, measured in zip(networks, laboratory.measure(plain, "reading without protection"), strict=True):
         model, data = laboratory.network(name, laboratory.training_seeds[0])

@@ -1,7 +1,7 @@
 """Should the mean of every tensor be corrected? Always, never, or where it is measured to help (table 9)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
@@ -10,6 +10,8 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
+from qtaml.planning import Tac
+from qtaml.planning.settings import Decision
 from qtaml.report import percent
 from reproduction.ablation import WAYS
 from reproduction.experiment import Experiment
@@ -99,9 +101,9 @@ TABLE9 = Experiment("Mean correction: always, never, or where it helps", compute
 
 
 def _case(network: str, overhead: float, way: str, choice: str) -> Case:
+    never = Tac(p=NETWORKS[network].p, overhead=overhead, correction="none")
     if choice == "never":
-        return Case(network, "tac", {"overhead": overhead, "correction": "none"})
-    if choice == "always":
-        return Case(network, "tac", WAYS[way] | {"overhead": overhead, "decision": "always"})
-    # The exact correction is the default: spelt so, it is the measurement that other experiments share.
-    return Case(network, "tac", {"overhead": overhead} | ({} if way == "exact" else WAYS[way]))
+        return Case(network, never)
+    correction, step = WAYS[way]
+    decision: Decision = "always" if choice == "always" else "measured"
+    return Case(network, replace(never, correction=correction, step=step, decision=decision))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from qtaml._tables import captioned_table
-from qtaml.laboratory.cases import Case, Settings
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, perplexity
 from qtaml.networks import RECIPES
+from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
 from qtaml.report import Curve, Panel, columns, panels_figure
-from qtaml.search import REAL_DECODERS, Decoding
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -149,12 +149,12 @@ LANGUAGE_MODEL = Experiment("Perplexity of a language model over cells, method b
 
 
 def _case(method: str, cells: float) -> Case:
+    p = RECIPES[NETWORK].p
     if method in DESIGNS:
-        settings: Settings = {"decoders": list(DESIGNS[method]), "rows": False, "cells": cells}
-        return Case(NETWORK, "design", settings, metric="log_likelihood")
+        return Case(NETWORK, Design(p=p, decoders=DESIGNS[method], cells=cells), metric="log_likelihood")
     if method == TAC:
-        return Case(NETWORK, "tac", {"overhead": cells - 1, "trials": _TRIALS}, metric="log_likelihood")
-    return Case(NETWORK, "uniform_msp", {"protected_bits": int(_protected_bits(cells))}, metric="log_likelihood")
+        return Case(NETWORK, Tac(p=p, overhead=cells - 1, trials=_TRIALS), metric="log_likelihood")
+    return Case(NETWORK, UniformMsp(p=p, protected_bits=_protected_bits(cells)), metric="log_likelihood")
 
 
 def _protected_bits(cells: float) -> float:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
@@ -13,11 +13,11 @@ from rich.table import Table
 from scipy import stats
 
 from qtaml._random import child_seed
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Record, one_thread
 from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
+from qtaml.planning import AnySettings, RandomProtection, Tac, UniformMsp
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import probe_gains
 from qtaml.theory.paper import closed_forms
@@ -251,17 +251,16 @@ def _probe(laboratory: Laboratory, epsilons: Sequence[float], probes: int) -> li
 
 def _storages(network: str, p: float) -> dict[str, Case]:
     """Ways to store a network of which the errors are predicted; corrected, as lemma 4.3 asks, in one case only."""
-    cases = {
-        "unprotected": Case(network, "uniform_msp", {"protected_bits": 0}),
-        "Uniform-MSP 12.5%": Case(network, "uniform_msp", {"protected_bits": 1}),
-        "Uniform-MSP 25%": Case(network, "uniform_msp", {"protected_bits": 2}),
-        "random 12.5%": Case(network, "random", {"overhead": 0.125}),
-        "TAC 5%, corrected": Case(network, "tac", {"overhead": 0.05}),
+    storages: dict[str, AnySettings] = {
+        "unprotected": UniformMsp(p=p, protected_bits=0),
+        "Uniform-MSP 12.5%": UniformMsp(p=p, protected_bits=1),
+        "Uniform-MSP 25%": UniformMsp(p=p, protected_bits=2),
+        "random 12.5%": RandomProtection(p=p, overhead=0.125),
+        "TAC 5%, corrected": Tac(p=p, overhead=0.05),
     }
     for overhead in (0.05, 0.125, 0.25):
-        settings: Settings = {"overhead": overhead, "correction": "none"}
-        cases[f"TAC {100 * overhead:g}%"] = Case(network, "tac", settings)
-    return {name: replace(case, fault=Uniform(p), metric="output_error") for name, case in cases.items()}
+        storages[f"TAC {100 * overhead:g}%"] = Tac(p=p, overhead=overhead, correction="none")
+    return {name: Case(network, settings, metric="output_error") for name, settings in storages.items()}
 
 
 def _predictions(

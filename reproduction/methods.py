@@ -11,6 +11,16 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
+from qtaml.planning import (
+    AnySettings,
+    FixedPoint,
+    Magnitude,
+    RandomProtection,
+    Sensitivity,
+    Tac,
+    UniformMsp,
+    WeightScaling,
+)
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment
 
@@ -130,18 +140,19 @@ FIGURE8 = Experiment("Ten ways to protect one network at the same price", comput
 
 def _methods(overhead: float) -> dict[str, Case]:
     """The methods of section 5.8 that exist at an overhead."""
-    methods = {
-        "fixed point": Case(NETWORK, "fixed_point"),
-        "weight scaling": Case(NETWORK, "weight_scaling"),
-        "uncompensated": Case(NETWORK, "uniform_msp", {"protected_bits": 0}),
-        "mean correction only": Case(NETWORK, "tac", {"overhead": 0.0}),
-        "random": Case(NETWORK, "random", {"overhead": overhead}),
-        "magnitude": Case(NETWORK, "magnitude", {"overhead": overhead}),
-        "sensitivity": Case(NETWORK, "sensitivity", {"overhead": overhead}),
-        "TAC, bits only": Case(NETWORK, "tac", {"overhead": overhead, "correction": "none"}),
-        _REFERENCE: Case(NETWORK, "tac", {"overhead": overhead}),
+    p = NETWORKS[NETWORK].p
+    methods: dict[str, AnySettings] = {
+        "fixed point": FixedPoint(p=p),
+        "weight scaling": WeightScaling(p=p),
+        "uncompensated": UniformMsp(p=p, protected_bits=0),
+        "mean correction only": Tac(p=p, overhead=0.0),
+        "random": RandomProtection(p=p, overhead=overhead),
+        "magnitude": Magnitude(p=p, overhead=overhead),
+        "sensitivity": Sensitivity(p=p, overhead=overhead),
+        "TAC, bits only": Tac(p=p, overhead=overhead, correction="none"),
+        _REFERENCE: Tac(p=p, overhead=overhead),
     }
     bits = 8 * overhead
     if bits >= 1 and bits.is_integer():
-        methods["Uniform-MSP"] = Case(NETWORK, "uniform_msp", {"protected_bits": int(bits)})
-    return methods
+        methods["Uniform-MSP"] = UniformMsp(p=p, protected_bits=bits)
+    return {name: Case(NETWORK, settings) for name, settings in methods.items()}

@@ -12,6 +12,7 @@ from qtaml.faults import Uniform
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
+from qtaml.planning import Tac, UniformMsp
 from qtaml.report import Curve, HeatMap, Panel, cell, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
@@ -163,8 +164,6 @@ FIGURE4 = Experiment("A memory that fails more or less often than planned for", 
 
 def _case(calibrated: float | None, deployed: float, overhead: float) -> Case:
     """What is read as planned, or at the network's own p, is a case that other experiments share."""
-    planned = deployed if calibrated is None else calibrated
-    faults = (Uniform(planned), Uniform(deployed))
     if calibrated is None:
-        return Case(NETWORK, "uniform_msp", {"protected_bits": 2}, *faults)
-    return Case(NETWORK, "tac", {"overhead": overhead}, *faults)
+        return Case(NETWORK, UniformMsp(p=deployed, protected_bits=2))
+    return Case(NETWORK, Tac(p=calibrated, overhead=overhead), Uniform(deployed))

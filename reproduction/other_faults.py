@@ -13,6 +13,7 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
+from qtaml.planning import Tac, UniformMsp
 from qtaml.report import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
@@ -193,9 +194,9 @@ FIGURE7 = Experiment("Other faults than planned for, of equal mean rate", comput
 
 def _methods(overhead: float) -> dict[str, Case]:
     return {
-        _TAC: Case(NETWORK, "tac", {"overhead": overhead}),
-        "Uniform-MSP 12.5%": Case(NETWORK, "uniform_msp", {"protected_bits": 1}),
-        _DEAREST: Case(NETWORK, "uniform_msp", {"protected_bits": 2}),
+        _TAC: Case(NETWORK, Tac(p=_P, overhead=overhead)),
+        "Uniform-MSP 12.5%": Case(NETWORK, UniformMsp(p=_P, protected_bits=1)),
+        _DEAREST: Case(NETWORK, UniformMsp(p=_P, protected_bits=2)),
     }
 
 

@@ -12,8 +12,8 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
+from qtaml.planning import Design, Tac, UniformMsp
 from qtaml.report import Curve, Panel, columns, panels_figure, percent
-from qtaml.search import REAL_DECODERS
 from reproduction.experiment import Experiment
 from reproduction.other_faults import FAULTS
 
@@ -24,14 +24,12 @@ NETWORK = "SmallCNN"
 P = NETWORKS[NETWORK].p
 MEMORIES: dict[str, AnyFault] = {"half of p": Uniform(P / 2), "twice p": Uniform(2 * P), **FAULTS}
 PLANS = {
-    "design, every decoder, 0.5 cells": Case(
-        NETWORK, "design", {"decoders": list(REAL_DECODERS), "rows": False, "cells": 0.5}
-    ),
+    "design, every decoder, 0.5 cells": Case(NETWORK, Design(p=P, cells=0.5)),
     "design, table and majority, 0.75 cells": Case(
-        NETWORK, "design", {"decoders": ["none", "table", "majority"], "rows": False, "cells": 0.75}
+        NETWORK, Design(p=P, cells=0.75, decoders=("none", "table", "majority"))
     ),
-    "TAC, 1.05 cells": Case(NETWORK, "tac", {"overhead": 0.05}),
-    "Uniform-MSP, 1.25 cells": Case(NETWORK, "uniform_msp", {"protected_bits": 2}),
+    "TAC, 1.05 cells": Case(NETWORK, Tac(p=P, overhead=0.05)),
+    "Uniform-MSP, 1.25 cells": Case(NETWORK, UniformMsp(p=P, protected_bits=2)),
 }
 
 

@@ -17,6 +17,7 @@ from qtaml.measuring import Accuracy, Estimate, OutputError, networks_interval
 from qtaml.memory import Memory, store
 from qtaml.model import named_tensors
 from qtaml.networks import NETWORKS
+from qtaml.planning import Decoding, Design
 from qtaml.protections import Protection
 from qtaml.protections.block_coder import BlockCoder
 from qtaml.report import Curve, Panel, cell, columns, panels_figure, percent
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 NAMES = ("SmallCNN", "ResCNN")
 CELLS = (0.3, 0.5)
-DECODERS = ["none", "table", "majority", "iterative"]
+DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "iterative")
 """Those of which a real decoder is at hand."""
 
 
@@ -107,7 +108,7 @@ def compute(
     rows = []
     for network in networks:
         for budget in cells:
-            case = Case(network, "design", {"decoders": DECODERS, "rows": False, "cells": budget})
+            case = Case(network, Design(p=NETWORKS[network].p, decoders=DECODERS, cells=budget))
             rows.append(_row(laboratory, case, budget))
     return tuple(rows)
 

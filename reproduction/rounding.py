@@ -16,7 +16,7 @@ from reproduction.rounding_cost import PAPER_TENSORS, rounding_table
 
 NETWORKS = 500
 INTEGER_NETWORKS = 100
-"""Fewer, because an integer program takes some ten times as long as the other allocations."""
+"""Fewer, as in the first edition of the rows, when an integer program took ten times as long as the others."""
 _KINDS = (*((method, False) for method in ALLOCATIONS), ("greedy", True))
 
 

@@ -7,12 +7,12 @@ from itertools import product
 from rich.table import Table
 
 from qtaml._tables import captioned_table
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
+from qtaml.formats import Correction
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS, Allocation
+from qtaml.planning import ALLOCATIONS, Allocation, Tac, UniformMsp
 from qtaml.report import cell
 from reproduction.experiment import Experiment
 from reproduction.scores import BITS, network_scores
@@ -132,15 +132,13 @@ def _measure(laboratory: Laboratory, networks: Sequence[str], overheads: Sequenc
         if not (BITS * overhead).is_integer():
             continue
         p = NETWORKS[network].p
-        ways = ((p, "none"), (SMALL_P, "none"), (p, "exact"))
+        ways: tuple[tuple[float, Correction], ...] = ((p, "none"), (SMALL_P, "none"), (p, "exact"))
         for (rate, correction), allocation in product(ways, _MEASURED):
-            settings: Settings = {"overhead": overhead, "allocation": allocation, "correction": correction}
-            cases[network, overhead, rate, f"{allocation}, {correction}"] = Case(
-                network, "tac", settings, Uniform(rate)
-            )
+            settings = Tac(p=rate, overhead=overhead, allocation=allocation, correction=correction)
+            cases[network, overhead, rate, f"{allocation}, {correction}"] = Case(network, settings)
         for rate in (p, SMALL_P):
-            settings = {"protected_bits": int(BITS * overhead)}
-            cases[network, overhead, rate, "uniform_msp"] = Case(network, "uniform_msp", settings, Uniform(rate))
+            uniform = UniformMsp(p=rate, protected_bits=BITS * overhead)
+            cases[network, overhead, rate, "uniform_msp"] = Case(network, uniform)
     errors = [replace(case, metric="output_error") for case in cases.values()]
     return dict(zip(cases, laboratory.measure(errors, "measuring output errors"), strict=True))
 

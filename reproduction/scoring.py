@@ -15,12 +15,12 @@ from torch import nn
 from qtaml._random import child_seed
 from qtaml._tables import captioned_table
 from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Method
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, one_thread
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import Allocation, sensitivity_gains
+from qtaml.planning import Allocation, AnySettings, Magnitude, Sensitivity, Tac, sensitivity_gains
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import Gain, jacobian_gains, probe_gains
 from reproduction.experiment import Experiment
@@ -43,7 +43,7 @@ _ESTIMATORS: dict[str, _Estimator] = {
     "Gaussian probes": lambda model, batch, weights, seed: probe_gains(model, batch, weights, seed=seed),
     "random-sign passes": lambda model, batch, weights, seed: jacobian_gains(model, batch, weights, seed=seed),
 }
-_SCORINGS: dict[Method, str] = {
+_SCORINGS: dict[str, str] = {
     "magnitude": "magnitude",
     "sensitivity": "sensitivity",
     "tac": "random-sign passes",
@@ -137,7 +137,7 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
         paper, section 5.9.
     """
     cases = {
-        (method, allocation, overhead): Case(NETWORK, method, _settings(method, allocation, overhead))
+        (method, allocation, overhead): Case(NETWORK, _settings(method, allocation, overhead))
         for allocation in _ALLOCATIONS
         for method in _SCORINGS
         for overhead in overheads
@@ -288,9 +288,11 @@ FIGURE9 = Experiment("Three ways to score the tensors of the transformer", compu
 TABLE6 = Experiment("What scoring the tensors of the transformer costs", compute_costs, cost_table)
 
 
-def _settings(method: Method, allocation: Allocation, overhead: float) -> dict[str, Any]:
-    settings: dict[str, Any] = {"overhead": overhead, "allocation": allocation}
-    return settings | ({"correction": "none"} if method == "tac" else {})
+def _settings(method: str, allocation: Allocation, overhead: float) -> AnySettings:
+    if method == "tac":
+        return Tac(p=_P, overhead=overhead, allocation=allocation, correction="none")
+    record = Magnitude if method == "magnitude" else Sensitivity
+    return record(p=_P, overhead=overhead, allocation=allocation)
 
 
 def _scores(laboratory: Laboratory) -> list[ScoreRow]:

@@ -11,7 +11,7 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS
+from qtaml.planning import ALLOCATIONS, Tac, UniformMsp
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment
 from reproduction.scores import BITS, network_scores, protected_bits, tensor_label
@@ -207,7 +207,7 @@ FIGURE6 = Experiment("Transformer: scores, predicted ratio, accuracy by budget",
 
 
 def _tensors(laboratory: Laboratory, overhead: float) -> list[TensorRow]:
-    case = Case(NETWORK, settings={"overhead": overhead, "correction": "none"})
+    case = Case(NETWORK, Tac(p=NETWORKS[NETWORK].p, overhead=overhead, correction="none"))
     found = [network_scores(laboratory, NETWORK, seed) for seed in laboratory.training_seeds]
     plans = [laboratory.plan(case, seed) for seed in laboratory.training_seeds]
     return [
@@ -240,11 +240,12 @@ def _ratio(laboratory: Laboratory, overhead: float) -> RatioRow:
 
 
 def _accuracies(laboratory: Laboratory, overheads: Sequence[float], uniform_bits: Sequence[int]) -> list[AccuracyRow]:
-    cases = [("Uniform-MSP", Case(NETWORK, "uniform_msp", {"protected_bits": bits})) for bits in uniform_bits]
-    cases += [("TAC", Case(NETWORK, "tac", {"overhead": overhead})) for overhead in overheads]
+    p = NETWORKS[NETWORK].p
+    cases = [("Uniform-MSP", Case(NETWORK, UniformMsp(p=p, protected_bits=bits))) for bits in uniform_bits]
+    cases += [("TAC", Case(NETWORK, Tac(p=p, overhead=overhead))) for overhead in overheads]
     found = laboratory.measure([case for _, case in cases], "measuring accuracies")
     return [
-        AccuracyRow(method, measured.overhead, measured.estimate, clean=measured.clean, p=NETWORKS[NETWORK].p)
+        AccuracyRow(method, measured.overhead, measured.estimate, clean=measured.clean, p=p)
         for (method, _), measured in zip(cases, found, strict=True)
     ]
 

@@ -175,7 +175,7 @@ def test_a_program_with_pickled_objects_is_refused(here, folder, tmp_path):
     spoiled.write_bytes((folder / "network.pt2").read_bytes())
     with zipfile.ZipFile(spoiled, "a") as archive:
         archive.writestr("network/data/constants/custom_obj_0", b"pickled")
-    ended, _, err = here("predict", spoiled, "--calibration", "calibration.npz")
+    ended, _, err = here("predict", spoiled, "--calibration", "calibration.npz", "--p", 0.1)
     assert (
         ended,
         "spoiled.pt2 is not loaded: it holds pickled objects, 'network/data/constants/custom_obj_0'" in err,
@@ -198,11 +198,11 @@ def test_tied_weights_may_have_one_name_or_each(here, tmp_path):
     safetensors.torch.save_file(names, each)
     safetensors.torch.save_file(names | {"head.weight": names["head.weight"] + 1}, untied)
     np.savez(tmp_path / "tokens.npz", tokens=TRANSFORMER.batch(40).numpy())
-    predict = ("predict", "tests.cases:Transformer", "--calibration", tmp_path / "tokens.npz", "--json", "--weights")
-    found = [here(*predict, path) for path in (once, each)]
+    predict = ("predict", "tests.cases:Transformer", "--p", 0.1, "--calibration", tmp_path / "tokens.npz", "--json")
+    found = [here(*predict, "--weights", path) for path in (once, each)]
     assert found[0][0] == 0, found[0][2]
     assert found[0] == found[1]
-    ended, _, err = here(*predict, untied)
+    ended, _, err = here(*predict, "--weights", untied)
     assert ended == 2
     assert "do not fit the model, which ties 'embed.weight' and 'head.weight': there they differ" in err
 
@@ -298,10 +298,10 @@ def test_what_is_read_is_never_in_the_folder_that_is_replaced(here, tmp_path, mo
 
 def test_the_saving_is_predicted(here):
     """`qtaml predict` says whether TAC pays, as a table and as JSON."""
-    ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz")
+    ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz", "--p", 0.1)
     assert ended == 0, err
     assert "saturation ratio" in out
-    _, out, _ = here("predict", "network.pt2", "--calibration", "calibration.npz", "--json")
+    _, out, _ = here("predict", "network.pt2", "--calibration", "calibration.npz", "--p", 0.1, "--json")
     assert 0 < json.loads(out)["saturation_ratio"] <= 1
 
 
@@ -310,6 +310,14 @@ def test_help_names_the_commands_and_exit_codes(here):
     _, text, _ = here("--help")
     for word in ("demo", "compensate", "design", "predict", "evaluate", "export", "device", "Exit codes"):
         assert word in text
+
+
+def test_the_demo_asks_for_its_extras_before_it_trains(here, tmp_path, monkeypatch):
+    """In one line, with the command that installs them."""
+    monkeypatch.setattr("qtaml.cli.demo.find_spec", lambda name: None)
+    ended, out, err = here("demo", "--out", tmp_path)
+    assert (ended, out) == (1, "")
+    assert err == "qtaml: the demo needs scikit-learn and matplotlib: pip install 'qtaml[digits,plot]'\n"
 
 
 @pytest.mark.slow

@@ -46,8 +46,8 @@ def test_a_design_is_stored_and_evaluated(here, tmp_path):
     _, out, _ = here(*SETTINGS, *arguments, "--out", tmp_path / "rows")
     plan = qtaml.Plan.from_json(out)
     assert plan.cells <= 0.8
-    assert plan.settings["rows"] is True
-    assert plan.settings["decoders"] == ["none", "table", "majority"]
+    assert plan.settings.rows is True
+    assert plan.settings.decoders == ("none", "table", "majority")
     for name in ("stored", "rows"):
         ended, out, err = here(
             "evaluate", tmp_path / name, "--model", SETTINGS[1], "--test", "test.safetensors", "--trials", 3, "--json"

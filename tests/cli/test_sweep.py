@@ -227,12 +227,14 @@ def test_the_table_on_demand_and_as_json(command, described, tmp_path):
     assert ended == 0, err
     assert json.loads(shown) == json.loads((out / "sweep.json").read_text())
     assert len(json.loads(shown)["rows"]) == 20
-    file.write_text(file.read_text().replace("0.0, 0.5", "-0.5, 0.5"))
+    file.write_text(file.read_text().replace("0.5]", "0.5]\nfaults = ['uniform', { kind = 'per_bit', p01 = [0.1] }]"))
     ended, _, err = command("sweep", file, "--out", out, "--workers", 1)
     assert ended == 2
-    assert "20 tasks, 10 measured already" in err
-    assert "10 of 20 tasks were refused" in err
-    assert "tiny by uniform_msp: protected_bits must be a number from 0 to 8, got -4" in err.replace("\n", " ")
+    assert "30 tasks, 20 measured already" in err
+    assert "10 of 30 tasks were refused" in err
+    assert "tiny by uniform_msp: bits must be 1, the number of flip probabilities given, got 8" in err.replace(
+        "\n", " "
+    )
 
 
 def test_errors_before_anything_is_measured(command, described, tmp_path, monkeypatch):

@@ -6,8 +6,9 @@ import qtaml
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured
 from qtaml.measuring import Estimate
+from qtaml.planning import ByHand, Tac, UniformMsp
 
-CASES = [Case("SmallCNN", "uniform_msp", {"protected_bits": bits}) for bits in (0, 2)]
+CASES = [Case("SmallCNN", UniformMsp(p=0.1, protected_bits=bits)) for bits in (0, 2)]
 
 
 def records_of(folder):
@@ -36,7 +37,7 @@ def test_an_interrupted_run_goes_on(mine):
     """What is missing is measured, with the same numbers; the rest stays."""
     whole = mine.measure(CASES)
     before = records_of(mine.folder)
-    lost = next(path for path in before if f'"protected_bits": {2}' in path.read_text())
+    lost = next(path for path in before if '"protected_bits": 2.0' in path.read_text())
     lost.unlink()
     again = mine.measure(CASES)
     assert [one.values.tolist() for one in again] == [one.values.tolist() for one in whole]
@@ -60,7 +61,7 @@ def test_numbers_do_not_depend_on_the_number_of_processes(mine, laboratory_besid
     """One process and two give the same bits."""
     (tmp_path / "two").mkdir()
     parallel = laboratory_beside(tmp_path / "two", workers=2)
-    cases = [*CASES, Case("SmallCNN", "tac", {"overhead": 0.03})]
+    cases = [*CASES, Case("SmallCNN", Tac(p=0.1, overhead=0.03))]
     one, two = mine.measure(cases), parallel.measure(cases)
     for first, second in zip(one, two, strict=True):
         assert first.values.tolist() == second.values.tolist()
@@ -89,9 +90,8 @@ def test_the_interval_of_one_training_covers_test_samples_too(mine):
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        (Case("BigCNN"), "network must be one of 'SmallCNN'"),
-        (Case("SmallCNN", "best"), "method must be one of 'uniform_msp', 'tac'.* got 'best'"),
-        (Case("SmallCNN", "uniform_msp", {"protected_bits": 9}), "protected_bits must be a number from 0 to 8, got 9"),
+        (Case("BigCNN", Tac(p=0.1, overhead=0.03)), "network must be one of 'SmallCNN'"),
+        (Case("SmallCNN", ByHand(p=0.1)), "method must be one of 'uniform_msp', 'tac'.* got 'by_hand'"),
     ],
 )
 def test_what_does_not_exist_is_refused(mine, case, message):

@@ -18,7 +18,7 @@ TINY = (
     'networks = [{{ name = "tiny", model = "{model}", weights = "{weights}", calibration = "c.npz", test = "t.npz" }}]'
 )
 REST = """
-methods = ["uniform_msp", { name = "too little", method = "tac", overheads = [-0.5] }]
+methods = ["uniform_msp", { name = "too little", method = "tac", floors = { "*" = 8 } }]
 p = [0.1, 0.2]
 overheads = [0.25]
 training_seeds = [3, 5]
@@ -60,7 +60,7 @@ def test_a_refused_task_does_not_stop_the_others(described, laboratory):
     assert len(found) == 8
     for row, outcome in zip(found, outcomes, strict=True):
         if row.method == "too little":
-            assert "overhead must be a share from 0 to 1" in row.refused
+            assert "overhead must be at least 1 to give every tensor its floor" in row.refused
             assert row.mean is None
         else:
             record = json.loads((laboratory.folder / "measurements" / row.record).read_text())

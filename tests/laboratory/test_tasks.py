@@ -13,6 +13,7 @@ import qtaml
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Task
 from qtaml.laboratory.tasks import claimed, measure, one_thread, plan_key
+from qtaml.planning import UniformMsp
 
 HOLDER = """
 import sys
@@ -22,7 +23,7 @@ with claimed(Path(sys.argv[1]), sys.argv[2], wait=True) as mine:
     print(mine, flush=True)
     sys.stdin.read()
 """
-TASK = Task(Case("SmallCNN", "uniform_msp", {"protected_bits": 0}), training_seed=0, trials=2, seed=0)
+TASK = Task(Case("SmallCNN", UniformMsp(p=0.1, protected_bits=0)), training_seed=0, trials=2, seed=0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from qtaml.faults import Asymmetric, Clustered, MultiLevel, Ramp, TensorVariatio
 from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat
 from qtaml.measuring import observed_errors
 from qtaml.memory import words_as_read
-from qtaml.planning import Plan, TensorPlan
+from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Repetition
 from tests.tolerances import FALSE_ALARM
 
@@ -25,7 +25,7 @@ def artifact(fault, storage=MIXED):
     """A linear layer stored in two sections."""
     torch.manual_seed(0)
     model = nn.Linear(storage.weights, 1, bias=False)
-    plan = Plan("by hand", fault, (TensorPlan.of("weight", (), model.weight, storage),))
+    plan = Plan(ByHand(fault=fault), (TensorPlan.of("weight", (), model.weight, storage),))
     return qtaml.store(model, plan).artifact
 
 

@@ -16,11 +16,10 @@ from torch import nn
 
 import qtaml
 from qtaml import _files
-from qtaml.faults import Uniform
 from qtaml.formats import EvenLevels, Format, Largest, NamedLevels, RootMeanSquare, Section, TableLevels, TensorFormat
 from qtaml.memory import read_artifact
 from qtaml.memory.protection_map import protection_map
-from qtaml.planning import Plan, TensorPlan
+from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 from tests.full_disk import full_disk
@@ -77,7 +76,7 @@ def planned(storage, model):
     runs = [Section(3, fmt) for fmt in formats] + [Section(2, fmt) for fmt in formats]
     rest = weight.numel() - sum(section.weights for section in runs)
     sections = (*runs, Section(rest, formats[0]))
-    return Plan("by hand", Uniform(0.1), (TensorPlan.of("weight", (), weight, TensorFormat(sections, **settings)),))
+    return Plan(ByHand(p=0.1), (TensorPlan.of("weight", (), weight, TensorFormat(sections, **settings)),))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +177,8 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     """And the system's own sha256sum agrees with it."""
     assert sorted(path.name for path in saved.iterdir()) == FILES
     manifest = json.loads((saved / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"], manifest["method"]) == ("qtaml-memory", 3, "tac")
+    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 3)
+    assert manifest["settings"]["kind"] == "tac"
     assert manifest["settings"]["seed"] == 0
     assert manifest["versions"]["torch"] == torch.__version__
     assert sorted(manifest["sha256"]) == [name for name in FILES if not name.startswith("manifest")]

@@ -6,7 +6,14 @@ from torch import nn
 
 import qtaml
 from qtaml.faults import Uniform
-from qtaml.planning import fixed_point, magnitude_protection, random_protection, sensitivity_protection, weight_scaling
+from qtaml.planning import (
+    UniformMsp,
+    fixed_point,
+    magnitude_protection,
+    random_protection,
+    sensitivity_protection,
+    weight_scaling,
+)
 from tests.cases import CASES, CONVOLUTION, assert_unchanged, snapshot
 
 
@@ -95,7 +102,7 @@ def test_mixed_k_is_one_bit_more_for_the_first_weights():
     (tensor,) = half.tensors
     assert [(part.weights, part.format.protected_bits) for part in tensor.storage.sections] == [(7, 2), (8, 1)]
     assert half.overhead == pytest.approx((7 * 2 + 8 * 1) / (8 * 15))
-    assert half.settings == {"protected_bits": 1.5}
+    assert half.settings == UniformMsp(p=0.1, protected_bits=1.5)
     assert qtaml.Plan.from_json(half.to_json()) == half
     tenth = qtaml.uniform_msp(nn.Linear(10, 10), p=0.1, protected_bits=0.1)
     assert tenth.overhead == pytest.approx(10 / 800)

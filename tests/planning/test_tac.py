@@ -71,7 +71,7 @@ def test_every_allocation_reports_its_gap(allocation):
     """The gap to the best split allocation is stated, and is never negative."""
     plan = plan_of(RESIDUAL, allocation=allocation)
     assert plan.allocation_gap >= -1e-9
-    assert plan.settings["allocation"] == allocation
+    assert plan.settings.allocation == allocation
 
 
 def test_floors_are_kept():
@@ -286,7 +286,7 @@ def test_always_takes_every_tensor_unmeasured():
     assert [t.storage.sections for t in always.tensors] == [t.storage.sections for t in measured.tensors]
     read = qtaml.Plan.from_json(always.to_json())
     assert read == always
-    assert read.settings["decision"] == "always"
+    assert read.settings.decision == "always"
 
 
 def test_predicted_decisions_are_those_that_reads_would_find():
@@ -305,6 +305,17 @@ def test_predicted_decisions_are_those_that_reads_would_find():
             assert other.storage.correction == one.storage.correction
             clear += 1
     assert clear
-    assert predicted.settings["decision"] == "predicted"
+    assert predicted.settings.decision == "predicted"
     with pytest.raises(qtaml.ArgumentError, match=r"decision must be one of 'measured', .* got 'no'"):
         qtaml.compensate(model, batch, **settings, decision="no")
+
+
+@pytest.mark.parametrize("decision", ["measured", "predicted", "always"])
+def test_a_tensor_is_encoded_once_for_each_correction(monkeypatch, decision):
+    """The words without a correction and with it, however many steps of the plan need them."""
+    made = []
+    encode = TensorFormat.encode
+    monkeypatch.setattr(TensorFormat, "encode", lambda *arguments: made.append(0) or encode(*arguments))
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    qtaml.compensate(model, torch.randn(16, 6), p=0.1, overhead=0.1, decision=decision)
+    assert len(made) == 2 * 2

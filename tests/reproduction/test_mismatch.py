@@ -4,6 +4,7 @@ import pytest
 
 from qtaml.faults import Uniform
 from qtaml.laboratory.cases import Case
+from qtaml.planning import Tac, UniformMsp
 from reproduction import mismatch
 
 
@@ -23,7 +24,7 @@ def test_every_pair_has_a_row(rows):
 
 def test_a_plan_is_read_at_the_other_probability(rows, laboratory):
     """The row off the diagonal is that plan, read there; it is not the one planned for that."""
-    case = Case("SmallCNN", "tac", {"overhead": 0.05}, Uniform(0.02), Uniform(0.2))
+    case = Case("SmallCNN", Tac(p=0.02, overhead=0.05), Uniform(0.2))
     (measured,) = laboratory.measure([case])
     assert rows[1].accuracy.value == measured.estimate.value
     assert rows[1].accuracy.value not in (rows[0].accuracy.value, rows[3].accuracy.value)
@@ -31,7 +32,7 @@ def test_a_plan_is_read_at_the_other_probability(rows, laboratory):
 
 def test_uniform_msp_stores_the_same_whatever_is_planned_for(laboratory):
     """So that one row for each flip probability read at says all."""
-    cases = [Case("SmallCNN", "uniform_msp", {"protected_bits": 2}, Uniform(p), Uniform(0.2)) for p in (0.02, 0.2)]
+    cases = [Case("SmallCNN", UniformMsp(p=p, protected_bits=2), Uniform(0.2)) for p in (0.02, 0.2)]
     one, other = laboratory.measure(cases)
     assert (one.values == other.values).all()
 

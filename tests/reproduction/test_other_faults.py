@@ -3,6 +3,7 @@
 import pytest
 
 from qtaml.laboratory.cases import Case
+from qtaml.planning import Tac
 from reproduction import other_faults
 
 FAULTS = ("top bits more often", "low bits more often", "clusters of 4")
@@ -31,7 +32,7 @@ def test_each_fault_model_has_a_row_for_each_method(rows):
 
 def test_differences_are_those_of_accuracies(rows, laboratory):
     """TAC is ahead of itself by nothing; changes are from the same plan under the faults planned for."""
-    (planned,) = laboratory.measure([Case("SmallCNN", "tac", {"overhead": 0.05})])
+    (planned,) = laboratory.measure([Case("SmallCNN", Tac(p=0.1, overhead=0.05))])
     for tac, *others in (rows[0:3], rows[3:6], rows[6:9]):
         assert (tac.tac_ahead.value, tac.tac_ahead.low, tac.tac_ahead.high) == (0, 0, 0)
         assert tac.change.value == pytest.approx(tac.accuracy.value - planned.estimate.value)

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from qtaml.faults import Uniform
 from qtaml.formats import Format, Section, TableLevels, TensorFormat
 from qtaml.memory import store
-from qtaml.planning import Plan, TensorPlan
+from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import BlockCode, Raw, Repetition
 from reproduction import real_codes
 from tests.tables import shown
@@ -22,7 +21,7 @@ def memory(protection, p):
         model = nn.Linear(10, 6, bias=False)
     table = tuple(float(value) for value in range(-4, 4))
     storage = TensorFormat((Section(60, Format(TableLevels(table), (protection,) * 3)),))
-    return store(model, Plan("by hand", Uniform(p), (TensorPlan("weight", (), (6, 10), "float32", storage),)))
+    return store(model, Plan(ByHand(p=p), (TensorPlan("weight", (), (6, 10), "float32", storage),)))
 
 
 @pytest.mark.parametrize("protection", [Raw(), Repetition(3), BlockCode(1000, 2480)], ids=str)

@@ -30,9 +30,8 @@ def test_order_and_bound_of_the_methods(problem):
     scores, sizes, budget = problem
     split, integer, greedy = (rounding_cost(scores, sizes, budget=budget, method=method) for method in METHODS)
     assert 1 - 1e-9 <= split <= ROUNDING_BOUND * (1 + 1e-9)
-    # The integer program is solved to a relative tolerance of the solver.
-    assert split <= integer * (1 + 1e-6)
-    assert integer <= greedy * (1 + 1e-6)
+    assert split <= integer * (1 + 1e-9)
+    assert integer <= greedy * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(8))

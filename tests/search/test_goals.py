@@ -192,7 +192,7 @@ def test_a_device_brings_its_larger_cells():
         ({}, "give exactly one of cells, error and accuracy, got cells=None"),
         ({"cells": 1.0, "error": 0.1}, "give exactly one of cells, error and accuracy"),
         ({"accuracy": 0.9}, "metric must be given with accuracy"),
-        ({"cells": 1.0, "metric": lambda model: 1.0}, "metric must be given only with accuracy"),
+        ({"cells": 1.0, "metric": lambda model: 1.0}, "metric must be given with accuracy, and only then"),
         ({"cells": 1.0, "p": None}, "give exactly one of p, fault and device, got p=None, fault=None and device=None"),
         ({"cells": 1.0, "fault": Uniform(0.1)}, "give exactly one of p, fault and device"),
         ({"cells": 1.0, "p": 0.5}, r"p must be a flip probability in \[0, 0.5\), got 0.5"),

@@ -108,22 +108,6 @@ def load_labelled(path: Path, model: str = "", length: int = 128) -> tuple[Batch
     return inputs, labels
 
 
-def parse_floor(text: str) -> tuple[str, int]:
-    """Pattern and number of bits of a floor such as "block*=1".
-
-    Raises:
-        ArgumentError: if the text has another form.
-
-    Example:
-        >>> parse_floor("block*=1")
-        ('block*', 1)
-    """
-    pattern, equals, bits = text.rpartition("=")
-    if not (pattern and equals and bits.isdecimal()):
-        raise ArgumentError(f"floor must be a pattern and a number of bits such as 'block*=1', got {text!r}")
-    return pattern, int(bits)
-
-
 def calibration_batch(path: Path, model: str, count: int, length: int) -> Batch:
     """The first samples of what `load_data` returns; arguments and errors as there."""
     inputs, _ = load_data(path, model, length)

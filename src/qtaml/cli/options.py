@@ -20,10 +20,6 @@ CalibrationOption = Annotated[
 LengthOption = Annotated[int, typer.Option(help="Tokens of a sample, where the data are a text.", min=2)]
 SamplesOption = Annotated[int, typer.Option(help="Use the first so many calibration samples.", min=1)]
 FlipProbabilityOption = Annotated[float, typer.Option("--p", help="Flip probability of a cell, in [0, 0.5).")]
-IncludeOption = Annotated[
-    list[str] | None, typer.Option(help="Pattern of further tensors to store, such as '*.bias'; repeatable.")
-]
-ExcludeOption = Annotated[list[str] | None, typer.Option(help="Pattern of tensors not to store; repeatable.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the stored network.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SeedOption = Annotated[int, typer.Option(help="Seed: the same seed gives the same result.", min=0)]

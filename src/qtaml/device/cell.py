@@ -279,7 +279,7 @@ class Cell:
         log_window = exposure - self._log_exposure(0.0, 0.0)
         if self.thickness_spread > 0 or self.traps is not None:
             wanted, nominal = np.log(np.asarray(p, dtype=np.float64)), np.asarray(0.0)
-            log_window = solve(lambda u: self._log_average(u, nominal) - wanted, log_window)
+            log_window = solve(lambda u, log_p: self._log_average(u, nominal) - log_p, log_window, wanted)
         with np.errstate(over="ignore"):
             return like(p, np.exp(log_window))
 
@@ -307,15 +307,15 @@ class Cell:
         wanted = np.log(_checks.open_probability_array("p", p))
         log_window = np.log(_checks.positive("window", window))
 
-        def excess(extra: Array) -> Array:
+        def excess(extra: Array, log_p: Array) -> Array:
             """How far ln p lies below the wanted one."""
-            return wanted - self._log_average(log_window, extra)
+            return log_p - self._log_average(log_window, extra)
 
         low = np.full(wanted.shape, -self.barrier.thickness)
-        high = double_until(excess, np.ones(wanted.shape), _THICKEST)
-        if (excess(low) > 0).any() or (excess(high) < 0).any():
+        high = double_until(lambda extra: excess(extra, wanted), np.ones(wanted.shape), _THICKEST)
+        if (excess(low, wanted) > 0).any() or (excess(high, wanted) < 0).any():
             raise ArgumentError(f"p must be reachable by some thickness at a window of {window!r} s, got {p!r}")
-        return like(p, self.barrier.thickness + find_root(excess, low, high))
+        return like(p, self.barrier.thickness + find_root(excess, low, high, wanted))
 
     def hardened(self, p: float, window: float) -> tuple[Self, float]:
         """The same cell with the thickness at which p is reached only at `window`.

@@ -4,8 +4,9 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from qtaml import _checks
 from qtaml.device._arrays import Array
@@ -166,7 +167,7 @@ def escape_count(electrons: int, log_exposure: float) -> Any:
         50.0
     """
     exposure = np.exp(min(_checks.real("log_exposure", log_exposure), LARGEST_LOG))
-    return stats.binom(_checks.integer("electrons", electrons, 1), -np.expm1(-exposure))
+    return scipy.stats.binom(_checks.integer("electrons", electrons, 1), -np.expm1(-exposure))
 
 
 def regime(lost_probability: float) -> Regime:

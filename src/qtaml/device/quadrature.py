@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from qtaml.device._arrays import Array
 
@@ -67,7 +67,8 @@ def _forbidden_parts(excess: Callable[[Array], Array], left: float, right: float
     samples = np.linspace(left + inset, right - inset, _SIGN_SAMPLES)
     above = excess(samples) > 0
     changes = np.flatnonzero(above[1:] != above[:-1])
-    turning = [brentq(lambda x: float(excess(np.asarray(x))), samples[i], samples[i + 1], xtol=1e-15) for i in changes]
+    root = scipy.optimize.brentq
+    turning = [root(lambda x: float(excess(np.asarray(x))), samples[i], samples[i + 1], xtol=1e-15) for i in changes]
     edges = [left, *turning, right]
     for number, interval in enumerate(pairwise(edges)):
         if bool(above[0]) == (number % 2 == 0):

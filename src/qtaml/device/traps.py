@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from qtaml import _checks
 from qtaml.device._arrays import Array
@@ -135,7 +136,7 @@ class Traps:
         """Possible numbers of traps in a cell, and the ln of the share of cells with each."""
         if self.expected == 0:
             return (0,), np.zeros(1)
-        most = int(stats.poisson.isf(_NEGLECTED_SHARE, self.expected))
+        most = int(scipy.stats.poisson.isf(_NEGLECTED_SHARE, self.expected))
         numbers = np.arange(most + 1)
         logs = special.xlogy(numbers, self.expected) - self.expected - special.gammaln(numbers + 1)
         return tuple(range(most + 1)), np.asarray(logs - special.logsumexp(logs))

@@ -1,9 +1,12 @@
-"""The fault models that a plan can name on disk, and the one meant by the arguments `p=` and `fault=`."""
+"""The fault models that a plan can name on disk, and the one meant by `p=` and `fault=`, or by a table."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, cast, get_args
 
 from pydantic import Field
 
+from qtaml._records import TableError, from_table
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
 from qtaml.faults.clustered import Clustered
@@ -17,6 +20,9 @@ AnyFault = Annotated[
     Field(discriminator="kind"),
 ]
 """Every fault model; a new one is one more name here."""
+
+KINDS: dict[str, type[FaultModel]] = {model.kind: model for model in get_args(get_args(AnyFault)[0])}
+"""Fault models by the name under which files and options know them."""
 
 
 def given(p: float | None, fault: AnyFault | None) -> AnyFault:
@@ -36,3 +42,20 @@ def given(p: float | None, fault: AnyFault | None) -> AnyFault:
     if not isinstance(fault, FaultModel):
         raise ArgumentError(f"fault must be a fault model such as qtaml.faults.Uniform(0.1), got {fault!r}")
     return fault
+
+
+def from_kind(table: Mapping[str, Any]) -> AnyFault:
+    """The fault model that a table of a file or an option describes: its `kind`, and its fields.
+
+    Raises:
+        TableError: if the kind, a field or a value is not allowed; the message says which are.
+
+    Example:
+        >>> from_kind({"kind": "asymmetric", "p01": 0, "p10": 0.1})
+        Asymmetric(p01=0.0, p10=0.1)
+    """
+    model = KINDS.get(str(table.get("kind")))
+    if model is None:
+        raise TableError(("kind",), f"must be one of {', '.join(map(repr, KINDS))}, got {table.get('kind')!r}")
+    names = [field.name for field in fields(cast(Any, model))]
+    return cast(AnyFault, from_table(model, table, names))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.format import label_dtype
+from qtaml.formats.look_up import look_up
 from qtaml.formats.tensor_format import TensorFormat
-from qtaml.sampling.sampler import kernels
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -92,7 +92,6 @@ class TensorReader:
             if seed is None:
                 self._read(out, seed)
                 return
-            look_up = kernels().look_up
             for bits, read_words, table, starts, stops in self._parts:
                 seen = look_up(read_words(seed).numpy(), table, values, starts, stops)
                 if seen >> bits:

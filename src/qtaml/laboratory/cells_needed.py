@@ -10,14 +10,13 @@ import numpy as np
 from rich.table import Table
 
 from qtaml._tables import captioned_table
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured, Record, covered
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
+from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
 from qtaml.report import Curve, Panel, cell, columns, panels_figure, percent
-from qtaml.search import REAL_DECODERS, Decoding
 from qtaml.sensitivity import jacobian_gains
 from qtaml.theory.capacity import capacity
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
@@ -256,20 +255,17 @@ def draw(rows: Sequence[Row]) -> "Figure":
 
 def case_of_paper(network: str, compensated: bool, overhead: float, p: float | None = None) -> Case:
     """TAC or Uniform-MSP within an overhead of the ideal code; `p` is that of the paper if not given."""
-    fault = None if p is None else Uniform(p)
+    p = _p(network, p)
     if compensated:
-        return Case(network, "tac", {"overhead": overhead}, fault)
-    bits = _PLAIN_BITS * overhead
-    # One spelling of a number, so that the whole k of both readings is one measurement.
-    return Case(network, "uniform_msp", {"protected_bits": int(bits) if bits.is_integer() else bits}, fault)
+        return Case(network, Tac(p=p, overhead=overhead))
+    return Case(network, UniformMsp(p=p, protected_bits=_PLAIN_BITS * overhead))
 
 
 def _case(network: str, method: str, cells: float, p: float | None) -> Case:
     if method in PAPERS:
         return case_of_paper(network, method == TAC, float(cells - 1), p)
     decoders, rows = DESIGNS[method]
-    settings: Settings = {"decoders": list(decoders), "rows": rows, "cells": cells}
-    return Case(network, "design", settings, Uniform(_p(network, p)))
+    return Case(network, Design(p=_p(network, p), decoders=decoders, rows=rows, cells=cells))
 
 
 def _p(network: str, p: float | None) -> float:

@@ -127,9 +127,10 @@ class Laboratory:
 
     Example:
         >>> import tempfile
+        >>> from qtaml.planning import UniformMsp
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     laboratory = Laboratory(folder, trials=2, training_seeds=(0,), workers=1)
-        ...     measured, = laboratory.measure([Case("SmallCNN", "uniform_msp", {"protected_bits": 8})])
+        ...     measured, = laboratory.measure([Case("SmallCNN", UniformMsp(p=0.1, protected_bits=8))])
         >>> measured.overhead, measured.estimate.value > 0.95
         (1.0, True)
     """
@@ -175,7 +176,7 @@ class Laboratory:
             One for each case, in their order.
 
         Raises:
-            ArgumentError: if a network, a method or one of its settings is unknown or not allowed.
+            ArgumentError: if a network is unknown, or settings do not fit it.
             QtamlError: if a task's worker process dies again and again.
         """
         tasks = [self.task(case, seed) for case in cases for seed in self.training_seeds]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from qtaml import _files
@@ -18,6 +19,7 @@ from qtaml.laboratory.cases import Case, OwnNetwork
 from qtaml.laboratory.laboratory import Laboratory, Measured, Record, Task
 from qtaml.laboratory.sweep_file import Description, NetworkEntry, Storage
 from qtaml.measuring import Estimate
+from qtaml.planning import AnySettings
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,17 @@ class Entry:
     """One task of a sweep, and what it stands for there.
 
     Attributes:
-        storage: the method and its budget.
-        fault: the memory.
+        storage: the method, its budget and the memory.
         task: the task.
     """
 
     storage: Storage
-    fault: AnyFault
     task: Task
+
+    @property
+    def fault(self) -> AnyFault:
+        """The memory."""
+        return self.storage.settings.fault
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Row:
     Attributes:
         network: its name.
         method: its name in the sweep.
-        settings: of the method, as JSON.
+        settings: of the method, as JSON, without those that are as by default.
         fault: the memory, as JSON.
         p: its flip probability, if its kind has one.
         overhead: budget asked; None for a method without, or whose settings say it.
@@ -96,10 +101,9 @@ def entries(sweep: Description, folder: Path) -> tuple[Entry, ...]:
         several = entry.model is None or "{seed}" in (entry.weights or "")
         for seed in asked.training_seeds if several else asked.training_seeds[:1]:
             own = None if entry.model is None else own_network(entry, seed, sweep.path.parent, folder)
-            for fault in sweep.faults:
-                for storage in sweep.storages:
-                    case = Case(entry.name, storage.method, storage.settings, fault, metric=asked.metric, own=own)
-                    found.append(Entry(storage, fault, Task(case, seed, asked.trials, asked.seed)))
+            for storage in sweep.storages:
+                case = Case(entry.name, storage.settings, metric=asked.metric, own=own)
+                found.append(Entry(storage, Task(case, seed, asked.trials, asked.seed)))
     return tuple(found)
 
 
@@ -159,7 +163,7 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
     return Row(
         network=task.case.network,
         method=entry.storage.name,
-        settings=json.dumps(entry.storage.settings),
+        settings=_asked(entry.storage.settings),
         fault=json.dumps(asdict(entry.fault)),
         p=getattr(entry.fault, "p", None),
         overhead=entry.storage.overhead,
@@ -172,6 +176,11 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
         refused=str(outcome) if isinstance(outcome, QtamlError) else None,
         record=laboratory.place.record_path(laboratory.place.key(task)).name,
     )
+
+
+def _asked(settings: AnySettings) -> str:
+    adapter: TypeAdapter[AnySettings] = TypeAdapter(type(settings))
+    return json.dumps(adapter.dump_python(settings, mode="json", exclude={"fault"}, exclude_defaults=True))
 
 
 def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:

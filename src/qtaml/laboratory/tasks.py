@@ -197,7 +197,7 @@ def plan_key(task: Task) -> tuple[str, int, int, str]:
 
 
 def _planned_json(case: Case) -> str:
-    return _files.to_json(Case(case.network, case.method, case.settings, case.fault, own=case.own))
+    return _files.to_json(Case(case.network, case.settings, own=case.own))
 
 
 @lru_cache(maxsize=1)

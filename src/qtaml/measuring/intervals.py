@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from qtaml.measuring.estimate import Estimate
 
@@ -148,7 +148,7 @@ def crossed_interval(scores: NDArray[np.float64], confidence: float, *, proporti
         return _t_interval(mean, math.sqrt(variance), freedom, confidence)
     effective = mean * (1 - mean) / variance if variance > 0 else float(samples)
     tail = 0.5 + confidence / 2
-    few_degrees = float(stats.norm.ppf(tail) / stats.t.ppf(tail, freedom)) ** 2
+    few_degrees = float(scipy.stats.norm.ppf(tail) / scipy.stats.t.ppf(tail, freedom)) ** 2
     return binomial_interval(mean, effective * few_degrees, confidence)
 
 
@@ -165,11 +165,11 @@ def binomial_interval(mean: float, trials: float, confidence: float) -> Interval
         [0.049, 0.1762]
     """
     tail, hits = (1 - confidence) / 2, mean * trials
-    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    low = float(scipy.stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    high = float(scipy.stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
     return low, high
 
 
 def _t_interval(mean: float, error: float, freedom: float, confidence: float) -> Interval:
-    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+    half = float(scipy.stats.t.ppf(0.5 + confidence / 2, freedom)) * error
     return mean - half, mean + half

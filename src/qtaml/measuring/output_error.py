@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy import stats
 from torch import nn
 
 from qtaml.errors import ArgumentError
@@ -141,7 +141,7 @@ def check_prediction(
     metric = OutputError(model, batch, batch_size=batch_size)
     measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence)
     error = _standard_error(memory.plan)
-    of_prediction = float(stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
+    of_prediction = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
     ratio, reads = measured.mean / predicted, (measured.reads_high - measured.reads_low) / 2 / predicted
     half = math.hypot(reads, ratio * of_prediction)
     return PredictionCheck(ratio, max(ratio - half, 0.0), ratio + half, measured, predicted, error)

@@ -15,7 +15,7 @@ from torch import nn
 from qtaml.faults import FaultModel
 from qtaml.measuring.metrics import Accuracy, Metric, SampleMetric, tensors_of
 from qtaml.memory import Memory
-from qtaml.model import Batch, evaluation_mode, outputs
+from qtaml.model import Batch, evaluation_mode, outputs, replacing
 
 _MOST_AT_ONCE = 32
 _CPU_WORK = 1 << 21
@@ -157,12 +157,12 @@ def _outputs_of_reads(
     memory: Memory, model: nn.Module, batches: Sequence[Batch], seeds: Sequence[int], fault: FaultModel
 ) -> torch.Tensor | None:
     """Outputs of each read, shape (reads, samples, outputs), or None if torch cannot batch the network."""
-    together = memory.read_together(seeds, fault=fault)
+    together, run = memory.read_together(seeds, fault=fault), replacing(model)
     try:
         with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings():
             # Operators without a batching rule are slow, and torch says so.
             warnings.simplefilter("ignore", UserWarning)
-            return torch.cat([torch.vmap(partial(outputs, model, batch))(together) for batch in batches], 1)
+            return torch.cat([torch.vmap(partial(run, batch))(together) for batch in batches], 1)
     except Exception:
         # Whatever a network does that cannot be batched; what is wrong with it otherwise, a read alone will tell.
         return None

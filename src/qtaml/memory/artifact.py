@@ -16,7 +16,7 @@ from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.formats import Format, label_dtype, scale_shape
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
-from qtaml.planning import Plan, Setting, TensorPlan
+from qtaml.planning import AnySettings, Plan, TensorPlan
 
 MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
 _PLAN, _MAP = "plan.json", "map.json"
@@ -95,8 +95,7 @@ class Manifest:
 
     Attributes:
         sha256: checksum of every other file, by its name.
-        method: what made the plan.
-        settings: what it was asked, seed included.
+        settings: what the plan was made from, seed included.
         source: how the command line named the network, as a hint for who looks for it: nothing is loaded because it is
             named here. Empty otherwise.
         weights: the file of weights that it put into the network; likewise.
@@ -106,8 +105,7 @@ class Manifest:
     """
 
     sha256: dict[str, str]
-    method: str
-    settings: dict[str, Setting]
+    settings: AnySettings
     source: str = ""
     weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
@@ -182,7 +180,7 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
         (directory / _PLAN).write_text(plan.to_json(), encoding="utf-8")
         (directory / _MAP).write_text(_files.to_json(protection_map(plan)), encoding="utf-8")
         checksums = {name: _sha256(directory / name) for name in _FILES}
-        manifest = _files.to_json(Manifest(checksums, plan.method, plan.settings, source, weights)).encode()
+        manifest = _files.to_json(Manifest(checksums, plan.settings, source, weights)).encode()
         (directory / MANIFEST).write_bytes(manifest)
         (directory / MANIFEST_CHECKSUM).write_bytes(_checksum_line(manifest))
 

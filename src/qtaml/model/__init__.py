@@ -5,11 +5,13 @@ from qtaml.model.calls import (
     Batches,
     arguments,
     evaluation_mode,
+    finite,
     finite_outputs,
     first_tensor,
     one_batch,
     output_tensor,
     outputs,
+    replacing,
 )
 from qtaml.model.residual import residual_weights
 from qtaml.model.torch_compile import check_copies_read_their_own_weights, uncompiled, uncompiled_name
@@ -23,6 +25,7 @@ __all__ = [
     "check_copies_read_their_own_weights",
     "check_storable",
     "evaluation_mode",
+    "finite",
     "finite_outputs",
     "first_tensor",
     "named_tensors",
@@ -30,6 +33,7 @@ __all__ = [
     "output_tensor",
     "outputs",
     "own_names",
+    "replacing",
     "residual_weights",
     "stored_weights",
     "uncompiled",

@@ -10,6 +10,7 @@ from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorFormat
 from qtaml.model import Batch
+from qtaml.planning.encode_once import Encode
 from qtaml.sensitivity import gradient_statistics, output_deviations
 
 # Numbers widened to float64 at a time: they stay in the cache.
@@ -53,6 +54,7 @@ def measure_correction(
     *,
     trials: int,
     seed: int,
+    encode: Encode = TensorFormat.encode,
 ) -> CorrectionTest | None:
     """Measure both ways of storing one tensor under the same errors; all other tensors are free of errors.
 
@@ -65,6 +67,7 @@ def measure_correction(
         fault: how the memory fails.
         trials: reads for each way, at least 2.
         seed: seed of the errors.
+        encode: what encodes a tensor.
 
     Returns:
         The two deviations, or None if both ways store the same.
@@ -75,7 +78,7 @@ def measure_correction(
     Source:
         paper, algorithm 1, step 3.
     """
-    ways = _both_ways(weight, stored, fault)
+    ways = _both_ways(weight, stored, fault, encode)
     if ways is None:
         return None
     changes = (
@@ -96,6 +99,7 @@ def predict_corrections(
     passes: int = 32,
     seed: int = 0,
     samples_at_once: int | None = None,
+    encode: Encode = TensorFormat.encode,
 ) -> dict[str, CorrectionTest | None]:
     """What `measure_correction` would find for each tensor, to first order, from the same few backward passes for all.
 
@@ -113,6 +117,7 @@ def predict_corrections(
         passes: backward passes, at least 2.
         seed: seed of the signs.
         samples_at_once: samples that go through the network together; all if not given. Fewer give smaller errors.
+        encode: what encodes a tensor.
 
     Returns:
         For each tensor the two deviations, or None if both ways store the same.
@@ -124,7 +129,7 @@ def predict_corrections(
     Source:
         theory.md 1.7; in place of algorithm 1, step 3.
     """
-    ways = {name: _both_ways(weight, stored[name], fault) for name, weight in weights.items()}
+    ways = {name: _both_ways(weight, stored[name], fault, encode) for name, weight in weights.items()}
     differing = {name: both for name, both in ways.items() if both is not None}
     if not differing:
         return dict.fromkeys(weights)
@@ -154,10 +159,10 @@ def predict_corrections(
 
 
 def _both_ways(
-    weight: torch.Tensor, stored: TensorFormat, fault: FaultModel
+    weight: torch.Tensor, stored: TensorFormat, fault: FaultModel, encode: Encode
 ) -> list[tuple[TensorFormat, torch.Tensor, torch.Tensor]] | None:
     """Format, words and scale without the correction and with it, or None if both store the same."""
-    ways = [(way, *way.encode(weight, fault)) for way in (replace(stored, correction="none"), stored)]
+    ways = [(way, *encode(way, weight, fault)) for way in (replace(stored, correction="none"), stored)]
     (_, words, scale), (_, corrected_words, corrected_scale) = ways
     return None if torch.equal(words, corrected_words) and torch.equal(scale, corrected_scale) else ways
 

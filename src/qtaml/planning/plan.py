@@ -4,9 +4,10 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import BeforeValidator
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,14 +16,19 @@ from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
+from qtaml.planning.settings import AnySettings
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain
 from qtaml.theory.capacity import capacity
 
-_SIDE_BITS, _CODE_EFFICIENCY = 16, 0.8
+_SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
 
-Setting = bool | int | float | str | list[str] | dict[str, int]
-"""What a method was asked: one argument of it."""
+
+def _readable(version: Any) -> Any:
+    if isinstance(version, int) and version != _VERSION:
+        made, remedy = ("an older", "plan again") if version < _VERSION else ("a newer", "update it")
+        raise ValueError(f"must be {_VERSION}, got {version}: the plan was made by {made} qtaml; {remedy}")
+    return version
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,8 @@ class Plan:
     """How a network is stored. With the original weights it determines the stored memory bit for bit.
 
     Attributes:
-        method: what made the plan, such as "tac" or "uniform_msp".
-        fault: the fault model it expects.
+        settings: what the method was asked, fault model and seed included.
         tensors: one entry for each stored tensor.
-        settings: what the method was asked, seed included.
         predicted_bias: predicted mean squared output error from what the expected weights differ from the trained ones;
             None where that was not measured.
         bits: bits of a plain word, in which cells are counted.
@@ -77,25 +81,24 @@ class Plan:
         version: version of this record on disk.
 
     Example:
-        >>> from qtaml.faults import Uniform
         >>> from qtaml.formats import Format, Section
+        >>> from qtaml.planning import ByHand
         >>> storage = TensorFormat((Section(6, Format().protect(1)),))
-        >>> plan = Plan("by hand", Uniform(0.1), (TensorPlan("weight", (), (2, 3), "float32", storage),))
+        >>> plan = Plan(ByHand(p=0.1), (TensorPlan("weight", (), (2, 3), "float32", storage),))
         >>> plan.cells, plan.overhead
         (1.125, 0.125)
         >>> Plan.from_json(plan.to_json()) == plan
         True
     """
 
-    method: str
-    fault: AnyFault
+    # First, so that a plan of another version is told by it.
+    version: Annotated[Literal[3], BeforeValidator(_readable)] = field(default=3, kw_only=True)
+    settings: AnySettings
     tensors: tuple[TensorPlan, ...]
-    settings: dict[str, Setting] = field(default_factory=dict)
     allocation_gap: float | None = None
     predicted_bias: float | None = None
     bits: int = 8
     versions: dict[str, str] = field(default_factory=_files.versions)
-    version: Literal[3] = 3
 
     def __post_init__(self) -> None:
         names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]
@@ -107,6 +110,16 @@ class Plan:
                     f"sections of {tensor.name!r} must hold its {math.prod(tensor.shape)} weights, "
                     f"got {tensor.storage.weights}"
                 )
+
+    @property
+    def method(self) -> str:
+        """What made the plan, such as "tac" or "uniform_msp"."""
+        return self.settings.kind
+
+    @property
+    def fault(self) -> AnyFault:
+        """The fault model that it expects."""
+        return self.settings.fault
 
     @property
     def weights(self) -> int:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from rich.table import Table
 from torch import nn
 
-from qtaml import _checks, _files, _tables
-from qtaml.faults import AnyFault, given
-from qtaml.formats import Encoding, EvenLevels, Format, Grid, Section, TensorFormat
+from qtaml import _files, _tables
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import Batches, one_batch, stored_weights
 from qtaml.planning.allocation import Options, error_bound
+from qtaml.planning.keywords import takes
 from qtaml.planning.protection import protection_options
+from qtaml.planning.settings import Predict
 from qtaml.sensitivity import jacobian_gains
 from qtaml.theory import interior_range, saturation_ratio, tensor_scores
 
@@ -63,8 +64,7 @@ class Prediction:
             tensor does not act on the output.
         interior: overheads between which rho* holds; None if there are none.
         savings: for each number of protected bits of Uniform-MSP.
-        fault: the fault model.
-        settings: bits, passes and seed.
+        settings: what was asked, fault model and seed included.
         versions: versions of what made the prediction.
     """
 
@@ -72,8 +72,7 @@ class Prediction:
     saturation_ratio: float
     interior: tuple[float, float] | None
     savings: tuple[Saving, ...]
-    fault: AnyFault
-    settings: dict[str, int]
+    settings: Predict
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     @property
@@ -105,30 +104,14 @@ class Prediction:
         return table
 
 
-def predict(
-    model: nn.Module,
-    calibration: Batches,
-    *,
-    p: float | None = None,
-    fault: AnyFault | None = None,
-    bits: int = 8,
-    encoding: Encoding = "offset_binary",
-    grid: Grid = "half_step",
-    passes: int = 32,
-    seed: int = 0,
-) -> Prediction:
+@takes(Predict)
+def predict(model: nn.Module, calibration: Batches, settings: Predict) -> Prediction:
     """Say from one calibration, without any read of a memory, what TAC will save over Uniform-MSP.
 
     Args:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
-        bits: bits of a word.
-        encoding: labels of the levels.
-        grid: "half_step" or "integer".
-        passes: backward passes of the calibration.
-        seed: its seed.
+        settings: a record `qtaml.planning.Predict`; or its fields as keyword arguments:
 
     Returns:
         The prediction.
@@ -147,12 +130,12 @@ def predict(
         >>> 0 < prediction.saturation_ratio <= 1
         True
     """
-    batch, faults = one_batch(calibration), given(p, fault)
-    base = Format(EvenLevels(bits, encoding, grid))
+    batch, bits, fault = one_batch(calibration), settings.bits, settings.fault
+    base = Format(EvenLevels(bits, settings.encoding, settings.grid))
     weights = stored_weights(model)
-    gains = jacobian_gains(model, batch, weights, passes=passes, seed=seed)
+    gains = jacobian_gains(model, batch, weights, passes=settings.passes, seed=settings.seed)
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}
-    options = [protection_options(w, raw[name], gains[name], faults, 0) for name, w in weights.items()]
+    options = [protection_options(w, raw[name], gains[name], fault, 0) for name, w in weights.items()]
     scores = tensor_scores(
         [gains[name].squared for name in weights], [float(weight.abs().max()) for weight in weights.values()]
     ).tolist()
@@ -164,8 +147,7 @@ def predict(
         saturation_ratio(scores, sizes) if positive else 0.0,
         (low / bits, high / bits) if low <= high else None,
         tuple(_saving(options, count, bits) for count in range(1, min(bits, 4) + 1)),
-        faults,
-        {"bits": bits, "passes": _checks.integer("passes", passes, 2), "seed": _checks.integer("seed", seed, 0)},
+        settings,
     )
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from qtaml import _checks
-from qtaml.errors import ArgumentError, BudgetError
+from qtaml.errors import BudgetError
 from qtaml.faults import FaultModel
 from qtaml.formats import Format, Section, TensorFormat
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
+from qtaml.planning.encode_once import Encode
 from qtaml.planning.plan import side_cells
+from qtaml.planning.settings import check_overhead
 from qtaml.sensitivity import Gain
 
 
@@ -40,6 +42,7 @@ def spread_protection(
     overhead: float,
     allocation: Allocation,
     floors: Mapping[str, int] | None = None,
+    encode: Encode = TensorFormat.encode,
 ) -> Protected:
     """Protect most significant bits where that lowers the predicted output error most.
 
@@ -51,6 +54,7 @@ def spread_protection(
         overhead: cells spent beyond a plain memory, as a share of it.
         allocation: "split", "integer" or "greedy".
         floors: least protected bits of each tensor; none if not given.
+        encode: what encodes a tensor.
 
     Returns:
         The protected tensors, in the order of `weights`.
@@ -66,7 +70,8 @@ def spread_protection(
     _checks.one_of("allocation", allocation, ALLOCATIONS)
     least = {name: (floors or {}).get(name, 0) for name in weights}
     options = {
-        name: protection_options(w, stored[name], gains[name], fault, least[name]) for name, w in weights.items()
+        name: protection_options(w, stored[name], gains[name], fault, least[name], encode=encode)
+        for name, w in weights.items()
     }
     bits = next(iter(stored.values())).bits
     beside = side_cells(fault) * _side_values(weights, stored)
@@ -79,18 +84,14 @@ def spread_protection(
     return Protected(storages, {name: allocated_error(options[name], chosen[name]) for name in weights}, gap)
 
 
-def check_overhead(overhead: float) -> float:
-    """Return an overhead if it is a share from 0 to 1, else raise `ArgumentError`."""
-    share = _checks.real("overhead", overhead)
-    if not 0 <= share <= 1:
-        raise ArgumentError(
-            f"overhead must be a share from 0 to 1 (every bit protected), got {overhead!r}; 5 per cent is 0.05"
-        )
-    return share
-
-
 def protection_options(
-    weight: torch.Tensor, stored: TensorFormat, gain: Gain, fault: FaultModel, floor: int
+    weight: torch.Tensor,
+    stored: TensorFormat,
+    gain: Gain,
+    fault: FaultModel,
+    floor: int,
+    *,
+    encode: Encode = TensorFormat.encode,
 ) -> Options:
     """What a tensor costs and leaves of output error for each number of protected most significant bits.
 
@@ -100,6 +101,7 @@ def protection_options(
         gain: how strongly its errors act on the output.
         fault: how the memory fails.
         floor: least protected bits.
+        encode: what encodes a tensor.
 
     Returns:
         One option for each number of protected bits, from `floor` to all. The error is gain x the sum over the weights
@@ -109,7 +111,7 @@ def protection_options(
         paper, lemma 4.2 and theorem 4.4, here with the exact variance of any encoding.
     """
     base = stored.sections[0].format
-    words, scale = stored.encode(weight, fault)
+    words, scale = encode(stored, weight, fault)
     (amount,) = stored.label_amounts(words, scale)
     formats = [base.protect(count) for count in range(floor, base.bits + 1)]
     errors = tuple(gain.squared * float(amount @ fmt.read_variance(fault)) for fmt in formats)

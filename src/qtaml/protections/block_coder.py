@@ -5,9 +5,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy import sparse
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
@@ -108,4 +108,4 @@ def _sionna(data_bits: int, code_bits: int) -> tuple[Any, Any, Any]:
     except ValueError as error:
         raise ArgumentError(f"5G has no code of {data_bits} data bits in {code_bits}: {error}") from error
     decoder = LDPCBPDecoder(checks, cn_update="boxplus", return_state=True, llr_max=_CERTAIN, device="cpu")
-    return encoder, decoder, sparse.csr_array(checks).astype(np.float32)
+    return encoder, decoder, scipy.sparse.csr_array(checks).astype(np.float32)

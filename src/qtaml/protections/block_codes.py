@@ -5,7 +5,7 @@ from functools import cached_property, lru_cache
 from importlib import resources
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from qtaml._files import from_json
 
@@ -37,12 +37,12 @@ class Measured:
             '1.0e-03'
         """
         wrong = len(self.shares)
-        return 1.0 if wrong == self.words else float(stats.beta.ppf(1 - risk, wrong + 1, self.words - wrong))
+        return 1.0 if wrong == self.words else float(scipy.stats.beta.ppf(1 - risk, wrong + 1, self.words - wrong))
 
     def wrong_share(self, risk: float) -> float:
         """Upper bound of the mean share of wrong bits in a wrong block (Student), at most one half."""
         error = np.std(self.shares, ddof=1) / np.sqrt(len(self.shares))
-        return min(0.5, float(np.mean(self.shares) + error * stats.t.ppf(1 - risk, len(self.shares) - 1)))
+        return min(0.5, float(np.mean(self.shares) + error * scipy.stats.t.ppf(1 - risk, len(self.shares) - 1)))
 
 
 @dataclass(frozen=True)

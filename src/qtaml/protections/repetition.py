@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, Self
 
-from scipy import stats
+import scipy
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
@@ -84,4 +84,4 @@ class Repetition(BitProtection):
 
 @lru_cache(maxsize=4096)
 def _tails(copies: int, ones: int, p01: float, p10: float) -> tuple[float, float]:
-    return float(stats.binom.sf(ones - 1, copies, p01)), float(stats.binom.sf(copies - ones, copies, p10))
+    return float(scipy.stats.binom.sf(ones - 1, copies, p01)), float(scipy.stats.binom.sf(copies - ones, copies, p10))

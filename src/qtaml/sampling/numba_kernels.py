@@ -30,7 +30,7 @@ _SLOT_BITS, _SLOT_SHIFT = np.uint64(SLOTS.bit_length() - 1), np.uint64(17 - SLOT
 _UNDECIDED = np.uint64(UNDECIDED)
 
 
-def _compiled(function: Function) -> Function:
+def compiled(function: Function) -> Function:
     """Compile at the first call, and keep the result on disk where there is a place for it."""
     try:
         return cast(Function, njit(nogil=True, cache=True)(function))
@@ -38,14 +38,14 @@ def _compiled(function: Function) -> Function:
         return cast(Function, njit(nogil=True)(function))
 
 
-@_compiled
+@compiled
 def _next(a: Lane, b: Lane, c: Lane, counter: Lane) -> tuple[Lane, Lane, Lane, Lane]:
     """One step of SFC64: the number drawn, and the state after it."""
     drawn = a + b + counter
     return drawn, b ^ (b >> _11), c + (c << _3), ((c << _24) | (c >> _40)) + drawn
 
 
-@_compiled
+@compiled
 def _started(key: Lanes, number: int) -> tuple[Lane, Lane, Lane]:
     """State of a stream after its warm-up."""
     a, b, c, counter = key[0], key[1], np.uint64(number), _ONE
@@ -55,7 +55,7 @@ def _started(key: Lanes, number: int) -> tuple[Lane, Lane, Lane]:
     return a, b, c
 
 
-@_compiled
+@compiled
 def _start_lanes(a: Lanes, b: Lanes, c: Lanes, key: Lanes, first: int) -> None:
     """Streams `first`, `first` + 1, ... in arrays."""
     for lane in range(LANES):
@@ -66,7 +66,7 @@ def _start_lanes(a: Lanes, b: Lanes, c: Lanes, key: Lanes, first: int) -> None:
             _, a[lane], b[lane], c[lane] = _next(a[lane], b[lane], c[lane], counter)
 
 
-@_compiled
+@compiled
 def _uniform(key: Lanes, index: int) -> np.float64:
     """A number in [0, 1) that belongs to an index: two rounds of SplitMix64. For the few draws that need more bits."""
     x = key[0] + np.uint64(index) * _GOLDEN
@@ -79,7 +79,7 @@ def _uniform(key: Lanes, index: int) -> np.float64:
     return np.float64(x >> _11) * 2.0**-53
 
 
-@_compiled
+@compiled
 def _draw_digits(
     error: Lanes, stored: Lanes, rows: int, key: Lanes, block: int, asymmetric: bool, digits: Lanes
 ) -> None:
@@ -107,7 +107,7 @@ def _draw_digits(
                 a[lane], b[lane], c[lane], drawn_errors[lane] = x, y, z, result
 
 
-@_compiled
+@compiled
 def _draw_events(events: Bytes, element: int, key: Lanes, number: int, bit: int, tails: Floats) -> None:
     """As many different words of a block as the binomial law says, each as likely as the others, get a bit set."""
     a, b, c = _started(key, number)
@@ -140,7 +140,7 @@ def _draw_events(events: Bytes, element: int, key: Lanes, number: int, bit: int,
             missing -= int(before >> position & 1 ^ 1)
 
 
-@_compiled
+@compiled
 def flip_blocks(
     source: Bytes,
     target: Bytes,
@@ -191,7 +191,7 @@ def flip_blocks(
         rising[:] = 0
 
 
-@_compiled
+@compiled
 def _decide_ties(
     wrong: Bytes,
     tied: Bytes,
@@ -211,7 +211,7 @@ def _decide_ties(
             wrong[first + bit] = _uniform(ties, 8 * byte + bit) < share
 
 
-@_compiled
+@compiled
 def static_blocks(
     source: Bytes,
     target: Bytes,
@@ -275,7 +275,7 @@ def static_blocks(
                 after[lane] = before[lane] ^ np.uint8(lanes_wrong[lane] * _GATHER >> _56)
 
 
-@_compiled
+@compiled
 def transition_blocks(
     source: Words,
     target: Words,
@@ -321,19 +321,3 @@ def transition_blocks(
                         label = np.uint64(labels[cell, stored, place])
                     read |= label << np.uint64(shifts[cell])
                 after[lane] = read
-
-
-@_compiled
-def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> int:
-    """Entries of a table for the words of some runs; they may be numbers of any dtype of that size, bit for bit.
-
-    The table has an entry for every word of that dtype. Returned are the bits that any of the words has.
-    """
-    seen = np.uint64(0)
-    for run in range(starts.size):
-        before, after = words[starts[run] : stops[run]], values[starts[run] : stops[run]]
-        for i in range(before.size):
-            after[i] = table[before[i]]
-        for i in range(before.size):
-            seen |= np.uint64(before[i])
-    return int(seen)

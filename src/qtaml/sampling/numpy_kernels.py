@@ -256,13 +256,3 @@ def _uniform(key: Lanes, index: Ints) -> Floats:
         if rounds == 0:
             x ^= key[1]
     return np.asarray((x >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
-
-
-def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> int:
-    """As `compiled.look_up`."""
-    seen = 0
-    for start, stop in zip(starts, stops, strict=True):
-        # A mode other than "raise" writes straight into `values`.
-        np.take(table, words[start:stop], out=values[start:stop], mode="clip")
-        seen |= int(np.bitwise_or.reduce(words[start:stop]))
-    return seen

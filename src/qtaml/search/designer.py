@@ -1,9 +1,8 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
-from qtaml.faults import AnyFault, FaultModel
+from qtaml.faults import FaultModel
 from qtaml.formats import (
     Correction,
     Format,
@@ -26,7 +25,8 @@ from qtaml.formats import (
 )
 from qtaml.model import Batches, aliases, one_batch, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.plan import Plan, Setting, TensorPlan, side_cells
+from qtaml.planning.plan import Plan, TensorPlan, side_cells
+from qtaml.planning.settings import Decoding, Design
 from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import (
     Candidate,
@@ -39,11 +39,6 @@ from qtaml.search.candidates import (
 )
 from qtaml.search.readout import balance_readout
 from qtaml.sensitivity import jacobian_gains, row_gains
-
-Decoding = Decoder | Literal["table"]
-"""What may be needed to read a weight: a readout table, or a decoder of its bits."""
-
-REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
 
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
@@ -112,69 +107,35 @@ class Designer:
     Args:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
-        fault: how the memory fails; words have as many bits as it knows of.
-        decoders: classes of decoders that may be used; raw and larger cells need none. "table" is the readout table of
-            fitted levels; without it words have evenly spaced levels, of which the most significant bits are protected.
-        hardened: further protections, such as larger cells.
-        rows: allow one scale and one format for each row of a tensor, where that pays for the scales.
-        group: allow one scale for each group of so many weights along a row, where that pays for the scales.
-        levels: named tables that words may have besides, such as "nf4"; see `qtaml.formats.NamedLevels`.
-        bits: bits of a plain word, in which cells are counted.
-        passes: backward passes of the calibration.
-        include: patterns of further tensors to store; see `stored_weights`.
-        exclude: patterns of tensors not to store.
-        seed: seed of the calibration.
+        settings: what is asked, but for the goal, which `plan` has.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed, or nothing can be stored in such a memory.
         ModelError: as `compensate`.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        calibration: Batches,
-        *,
-        fault: AnyFault,
-        decoders: Sequence[Decoding] = REAL_DECODERS,
-        hardened: Sequence[HardenedCell] = (),
-        rows: bool = False,
-        group: int | None = None,
-        levels: Sequence[str] = (),
-        bits: int = 8,
-        passes: int = 32,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        seed: int = 0,
-    ) -> None:
-        if isinstance(decoders, str) or not isinstance(decoders, Collection):
-            raise ArgumentError(f"decoders must be several names such as ('none', 'table'), got {decoders!r}")
-        for decoder in decoders:
-            _checks.one_of("decoders", decoder, (*REAL_DECODERS, "ideal"))
-        _check_fault(fault)
-        if rows and "table" not in decoders:
-            raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
-        self.fault, self.bits, self.seed = fault, _checks.integer("bits", bits, 2, 16), seed
+    def __init__(self, model: nn.Module, calibration: Batches, settings: Design) -> None:
+        _check_fault(settings.fault)
+        self.settings, self.fault, self.bits = settings, settings.fault, settings.bits
         batch = one_batch(calibration)
-        self._model, self._calibration, self._rows = model, batch, rows
-        self._weights = stored_weights(model, include=include, exclude=exclude)
-        self._gains = jacobian_gains(model, batch, self._weights, passes=passes, seed=seed)
-        self._settings: dict[str, Setting] = {"decoders": list(decoders), "rows": rows, "passes": passes, "seed": seed}
-        self._settings |= {"include": list(include), "exclude": list(exclude)}
-        self._settings |= {"levels": list(levels)} | ({} if group is None else {"group": group})
-        allowed = _protections(fault, decoders, hardened, sum(weight.numel() for weight in self._weights.values()))
-        self._fitted = "table" in decoders
-        self._candidates = gaussian_menu(allowed, fault, _MOST_CELLS * self.bits) if self._fitted else ()
+        self._model, self._calibration = model, batch
+        self._weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
+        self._gains = jacobian_gains(model, batch, self._weights, passes=settings.passes, seed=settings.seed)
+        weights = sum(weight.numel() for weight in self._weights.values())
+        allowed = _protections(self.fault, settings.decoders, settings.hardened, weights)
+        self._fitted = "table" in settings.decoders
+        self._candidates = gaussian_menu(allowed, self.fault, _MOST_CELLS * self.bits) if self._fitted else ()
         self._protections = allowed
-        self._side_cells = side_cells(fault)
+        self._side_cells = side_cells(self.fault)
         gains = {name: gain.squared for name, gain in self._gains.items()}
         self._by_tensor = {name: self._tensor(name, gains[name]) for name in track(gains, "fitting levels")}
         # Other ways to scale a tensor, or other levels, each by itself the best for some tensor.
         self._others: dict[str, list[_Tensor]] = {name: [] for name in gains}
-        if rows:
-            of_rows = row_gains(model, batch, self._weights, passes=passes, seed=seed)
+        if settings.rows:
+            of_rows = row_gains(model, batch, self._weights, passes=settings.passes, seed=settings.seed)
             for name in track([n for n, w in self._weights.items() if w.ndim > 1], "fitting levels of rows"):
                 self._others[name].append(self._rows_of(name, of_rows[name].tolist()))
+        group, levels = settings.group, settings.levels
         further: list[tuple[Granularity, NamedLevels | None]] = []
         if group is not None and self._fitted:
             further.append((group, None))
@@ -260,7 +221,10 @@ class Designer:
             storage = tensor.storage(choices[start : start + len(tensor.sizes)])
             start += len(tensor.sizes)
             entries.append(TensorPlan.of(tensor.name, others[tensor.name], self._weights[tensor.name], storage))
-        return Plan("design", self.fault, tuple(entries), {"cells": cells, **self._settings}, bits=self.bits)
+        return Plan(self._asked(cells), tuple(entries), bits=self.bits)
+
+    def _asked(self, cells: float) -> Design:
+        return replace(self.settings, cells=cells, error=None, accuracy=None)
 
     def _finished(self, plan: Plan) -> Plan:
         """The plan with its readout gains and what it predicts."""

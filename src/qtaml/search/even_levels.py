@@ -1,8 +1,8 @@
 """Evenly spaced levels fitted to the weights: a readout of two numbers, for tensors too small to pay for a table."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
@@ -62,7 +62,7 @@ def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
         wider = float(reach * np.exp(change[0]) / len(labels))
         return float(middle + reach * change[1] - wider * labels.mean()), wider
 
-    found = optimize.minimize(  # type: ignore[call-overload]  # its options are not all known to the stubs
+    found = scipy.optimize.minimize(  # type: ignore[call-overload]  # its options are not all known to the stubs
         lambda change: lines.error(*line(change)),
         np.zeros(2),
         method="Nelder-Mead",

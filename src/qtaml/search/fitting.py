@@ -8,7 +8,7 @@ optimum: which labels the cells carry decides the result, so those are searched 
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -44,13 +44,8 @@ class Fitted:
         table: value of each label when read, shape (2**bits,).
         thresholds: ascending; a weight equal to a threshold belongs below it. Shape (intervals - 1,).
         labels: label of the weights of each interval between thresholds, shape (intervals,).
-        expected: mean value read for each stored label, shape (2**bits,).
-        variance: variance of the value read for each stored label, shape (2**bits,).
-        used: labels that some weight is stored as, ascending.
         bias: mean of (expected - weight)**2.
         noise: mean variance of the value read.
-        drift: mean of expected x (expected - weight).
-        square: mean of expected**2.
 
     Source:
         theory.md 6.1 and 6.5.
@@ -59,13 +54,8 @@ class Fitted:
     table: Floats
     thresholds: Floats
     labels: Integers
-    expected: Floats
-    variance: Floats
-    used: Integers
     bias: float
     noise: float
-    drift: float
-    square: float
 
     @property
     def error(self) -> float:
@@ -75,43 +65,7 @@ class Fitted:
     def __str__(self) -> str:
         """Labels and errors in one line."""
         errors = f"mean squared error {self.error:.3g}, of which bias {self.bias:.3g} and noise {self.noise:.3g}"
-        return f"{len(self.used)} of {len(self.table)} labels used; {errors}"
-
-    @property
-    def power(self) -> float:
-        """Mean square of the weights."""
-        return self.bias - 2 * self.drift + self.square
-
-    @property
-    def unbiased_gain(self) -> float:
-        """Gain of the table with which the expected values have no component missing along the weights.
-
-        For the posterior mean this is 1 / (1 - error / power). It is infinite where the expected values do not follow
-        the weights at all.
-        """
-        along = self.square - self.drift
-        return self.power / along if along > 0 else float("inf") if self.power else 1.0
-
-    def scaled(self, gain: float) -> "Fitted":
-        """The same labels for the same weights, read with `gain` times the table.
-
-        The thresholds stay: they are no longer those that the channel-optimised encoder finds for this table.
-
-        Args:
-            gain: finite; 1 is the table as fitted, `unbiased_gain` the unbiased one.
-        """
-        gain = _checks.real("gain", gain)
-        more = gain - 1
-        return replace(
-            self,
-            table=gain * self.table,
-            expected=gain * self.expected,
-            variance=gain**2 * self.variance,
-            bias=self.bias + 2 * more * self.drift + more**2 * self.square,
-            noise=gain**2 * self.noise,
-            drift=gain * (self.drift + more * self.square),
-            square=gain**2 * self.square,
-        )
+        return f"{len(np.unique(self.labels))} of {len(self.table)} labels in use; {errors}"
 
 
 def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
@@ -136,18 +90,13 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     thresholds, labels = least_error_regions(matrix @ table, matrix @ table**2)
     expected, variance, _, _ = central_moments(table, law)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
-    read, share = expected[stored], histogram.counts / histogram.counts.sum()
+    share = histogram.counts / histogram.counts.sum()
     return Fitted(
         table=table,
         thresholds=thresholds,
         labels=labels,
-        expected=expected,
-        variance=variance,
-        used=np.unique(stored[share > 0]),
-        bias=float(share @ (read - histogram.points) ** 2) + histogram.within,
+        bias=float(share @ (expected[stored] - histogram.points) ** 2) + histogram.within,
         noise=float(share @ variance[stored]),
-        drift=float(share @ (read * (read - histogram.points))),
-        square=float(share @ read**2),
     )
 
 
@@ -177,8 +126,8 @@ def fit(
     Example:
         >>> weights = Histogram(np.array([-1.0, 1.0]), np.array([1.0, 1.0]))
         >>> fitted = fit(weights, WordLaw.of_bits((0.1,), (0.1,)))
-        >>> sorted(fitted.table.round(9).tolist()), round(fitted.error, 9), round(fitted.unbiased_gain, 9)
-        ([-0.8, 0.8], 0.36, 1.5625)
+        >>> sorted(fitted.table.round(9).tolist()), round(fitted.error, 9)
+        ([-0.8, 0.8], 0.36)
     """
     patience = _checks.integer("patience", patience, 0)
     matrix = transition_matrix(law)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy import optimize
 from torch import nn
 
-from qtaml.model import Batch, evaluation_mode, finite_outputs, named_tensors
+from qtaml.model import Batch, evaluation_mode, finite, named_tensors, replacing
 
 _STEP = 0.05
 _ROUNDS = 4
@@ -71,13 +71,14 @@ def balance_readout(
         >>> round(balanced.gains["weight"], 3)
         1.25
     """
+    run_with = replacing(model)
     types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in expected}
     noise = np.array([variance[name] for name in expected])
 
     def run(gains: np.ndarray | None) -> np.ndarray:
         pairs = zip(gains if gains is not None else (), expected.items(), strict=gains is not None)
         changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
-        return _sampled(finite_outputs(model, batch, changed)).double().cpu().numpy()
+        return _sampled(finite(run_with(batch, changed), batch)).double().cpu().numpy()
 
     with evaluation_mode(model), torch.no_grad():
         clean = run(None)
@@ -122,7 +123,7 @@ def _least_squares(slopes: np.ndarray, missing: np.ndarray, gains: np.ndarray, n
     pull = np.sqrt(_DAMPING * np.where(strength > 0, strength, strength.max() or 1.0))
     rows = np.concatenate([slopes, np.diag(np.sqrt(noise)), np.diag(pull)])
     wanted = np.concatenate([missing + slopes @ gains, np.zeros(len(gains)), pull * gains])
-    return np.asarray(optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)
+    return np.asarray(scipy.optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)
 
 
 def _bias(output: np.ndarray, clean: np.ndarray) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from qtaml.model import Batch, evaluation_mode, finite_outputs
+from qtaml.model import Batch, evaluation_mode, finite, finite_outputs, replacing
 
 
 def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[str, torch.Tensor]]) -> torch.Tensor:
@@ -32,8 +32,6 @@ def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[
         tensor([0.5000], dtype=torch.float64)
     """
     with evaluation_mode(model), torch.no_grad():
-        clean = finite_outputs(model, batch).double()
-        deviations = [
-            (finite_outputs(model, batch, change).double() - clean).square().sum(1).mean() for change in changes
-        ]
+        clean, run = finite_outputs(model, batch).double(), replacing(model)
+        deviations = [(finite(run(batch, change), batch).double() - clean).square().sum(1).mean() for change in changes]
     return torch.stack(deviations).cpu() if deviations else torch.zeros(0, dtype=torch.float64)

@@ -11,7 +11,7 @@ from torch import nn
 from qtaml import _checks
 from qtaml._random import torch_generator
 from qtaml.errors import ModelError
-from qtaml.model import Batch, evaluation_mode, finite_outputs
+from qtaml.model import Batch, evaluation_mode, finite, replacing
 
 PASSES_AT_ONCE = 8
 """Passes between two looks at whether they are enough; so many are always made."""
@@ -65,10 +65,11 @@ def gradient_statistics(
     with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
         leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
         parts = list(_parts(_usable(batch), samples_at_once))
+        run = replacing(model)
         at_once = passes if enough is None else PASSES_AT_ONCE
         for first in range(0, passes, at_once):
             numbers = range(first, min(first + at_once, passes))
-            for name, values in _made(model, parts, leaves, statistic, numbers, seed).items():
+            for name, values in _made(run, parts, leaves, statistic, numbers, seed).items():
                 found[name].append(values)
             if enough is not None and enough({name: torch.cat(values) for name, values in found.items()}):
                 break
@@ -87,7 +88,7 @@ def check_finite(name: str, values: torch.Tensor) -> None:
 
 
 def _made(
-    model: nn.Module,
+    run: Callable[[Batch, Mapping[str, torch.Tensor]], torch.Tensor],
     parts: Sequence[tuple[int, Batch]],
     leaves: Mapping[str, torch.Tensor],
     statistic: Callable[[str, torch.Tensor], torch.Tensor],
@@ -99,7 +100,7 @@ def _made(
     sums: dict[str, list[torch.Tensor | float]] = {name: [0.0] * len(numbers) for name in leaves}
     samples = 0
     for start, part in parts:
-        output = finite_outputs(model, part, leaves)
+        output = finite(run(part, leaves), part)
         _check_output(output, part, parts)
         for place, number in enumerate(numbers):
             signs = _random_signs(output, seed, number, start)

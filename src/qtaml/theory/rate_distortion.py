@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy import stats
+import scipy
+from numpy.typing import ArrayLike, NDArray
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.theory.scores import tensor_values
 
-_HALVINGS = 200
+Floats = NDArray[np.float64]
+
 _LEAST = 1e-300
 _MOST_SAMPLES = 2**17
 
@@ -45,15 +46,16 @@ def entropy_power(weights: ArrayLike) -> float:
     if values.size > _MOST_SAMPLES:
         values = np.random.default_rng(0).choice(values, _MOST_SAMPLES, replace=False)
     with np.errstate(divide="ignore"):
-        entropy = float(stats.differential_entropy(values, method="vasicek"))
+        entropy = float(scipy.stats.differential_entropy(values, method="vasicek"))
     return min(float(np.exp(2 * entropy) / (2 * np.pi * np.e)), float(np.mean(values**2)))
 
 
 def least_bits(importances: Sequence[float], sizes: Sequence[int], error: float) -> float:
     """Fewest bits in which tensors of Gaussian weights can be stored for a given output error.
 
-    Reverse water filling: every weight gets the same share of the error, unless it is left out altogether. No weights
-    of the same mean square need more bits than Gaussian ones.
+    Reverse water filling: every weight gets the same share of the error, unless it is left out altogether; bits =
+    sum(n_l / 2 log2(e_l / level)) over the tensors whose error of one weight e_l is above the level. No weights of the
+    same mean square need more bits than Gaussian ones.
 
     Args:
         importances: output error of each tensor if none of it is stored: gamma_l**2 n_l times its mean square.
@@ -75,19 +77,15 @@ def least_bits(importances: Sequence[float], sizes: Sequence[int], error: float)
         >>> least_bits([10.0, 0.1], [10, 10], error=10.1)
         0.0
     """
-    total, n = tensor_values(importances=importances, sizes=sizes)
+    each, n, total = _ascending(importances, sizes)
     error = _checks.positive("error", error)
-    if not n.all():
-        raise ArgumentError(f"sizes must be above 0, got {list(sizes)}")
     if error >= total.sum():
         return 0.0
-    each = total / n
-    low, high = 0.0, float(each.max())
-    for _ in range(_HALVINGS):
-        level = (low + high) / 2
-        low, high = (level, high) if float((n * np.minimum(each, level)).sum()) < error else (low, level)
-    stored = each > high
-    return float((n[stored] * np.log2(each[stored] / high)).sum() / 2)
+    kept, stored = _kept(total), _from_here_on(n)
+    # Tensors from `first` on are stored: the level is below the error of a weight of this one, not of the one before.
+    first = int(np.searchsorted((kept + stored * each)[:-1], error, side="right"))
+    level = (error - kept[first]) / stored[first]
+    return float((n[first:] * np.log2(each[first:] / level)).sum() / 2)
 
 
 def least_error(importances: Sequence[float], sizes: Sequence[int], bits: float) -> float:
@@ -111,13 +109,34 @@ def least_error(importances: Sequence[float], sizes: Sequence[int], bits: float)
         >>> round(least_error([10.0, 10.0], [10, 10], bits=20.0), 9)
         5.0
     """
-    total, _ = tensor_values(importances=importances, sizes=sizes)
+    each, n, total = _ascending(importances, sizes)
     bits = _checks.non_negative("bits", bits)
-    everything = float(total.sum())
-    if not bits or not everything:
-        return everything
-    low, high = np.log(_LEAST), np.log(everything)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if least_bits(importances, sizes, float(np.exp(middle))) > bits else (low, middle)
-    return float(np.exp(high))
+    if not bits or not total.sum():
+        return float(total.sum())
+    important = total > 0
+    each, n, total = each[important], n[important], total[important]
+    kept, stored, logs = _kept(total), _from_here_on(n), np.log2(each / each[-1])
+    spent = _from_here_on(n * logs)
+    # Bits where the level is the error of a weight of each tensor: fewer, the more important it is.
+    first = len(n) - int(np.searchsorted(((spent - stored * logs) / 2)[::-1], bits))
+    level = each[-1] * np.exp2((spent[first] - 2 * bits) / stored[first])
+    return max(float(kept[first] + stored[first] * level), _LEAST)
+
+
+def _ascending(importances: Sequence[float], sizes: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+    """Error of one weight, number of weights and error of each tensor that is not stored, ascending in the first."""
+    total, n = tensor_values(importances=importances, sizes=sizes)
+    if not n.all():
+        raise ArgumentError(f"sizes must be above 0, got {list(sizes)}")
+    order = np.argsort(total / n, kind="stable")
+    return (total / n)[order], n[order], total[order]
+
+
+def _kept(total: Floats) -> Floats:
+    """Sum of those before each tensor."""
+    return np.concatenate(([0.0], np.cumsum(total[:-1])))
+
+
+def _from_here_on(values: Floats) -> Floats:
+    """Sum of each value and those after it."""
+    return np.cumsum(values[::-1])[::-1]
