@@ -14,8 +14,8 @@ Floats = NDArray[np.float64]
 
 # Errors are compared in dB and as ratios, which an underflow to 0 would break.
 _LEAST = 1e-300
-# Vasicek's estimate sorts its weights. The standard error sqrt(Var(ln density) / n) of the entropy, for Gaussian weights
-# 0.002 nats at this number, is small beside the differences that are shown, tenths of a dB.
+# Vasicek's estimate sorts its weights. At this number the standard error of the entropy, sqrt(Var(ln density) / n), is
+# 0.002 nats for Gaussian weights: small beside the tenths of a dB in which bounds are compared.
 _MOST_SAMPLES = 2**17
 
 

@@ -123,7 +123,7 @@ def _explained_variances(values: Floats, law: WordLaw) -> list[Floats]:
                 given = read / np.where(chance > 0, chance, 1.0)[:, np.newaxis]
                 means.append(_expectation(values, [*law.groups[:number], given, *law.groups[number + 1 :]]))
                 chances.append(chance[label >> start & len(group) - 1])
-            # Variance of a variable of two values, q (1 - q) (a - b)**2: E[x**2] - E[x]**2 would cancel for rare errors.
+            # Variance of a variable of two values, q (1 - q) (a - b)**2; E[x**2] - E[x]**2 cancels for rare errors.
             explained.append(chances[0] * chances[1] * (means[1] - means[0]) ** 2)
         start += len(group).bit_length() - 1
     return explained
