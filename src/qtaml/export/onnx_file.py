@@ -12,7 +12,8 @@ from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, named_tensors
 
-# Protocol buffers, in which ONNX files are written, end at 2 GiB; torch refuses weights above this to leave room.
+# Protocol buffers, in which ONNX files are written, end at 2 GiB. Above this many bytes torch writes the weights to a
+# second file, which an atomic rename does not cover.
 MOST_BYTES = 3 * 2**29
 """Bytes of weights that a single ONNX file holds: 1.5 GiB."""
 
