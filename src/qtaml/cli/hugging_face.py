@@ -135,8 +135,7 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
     transformers = _installed("transformers", f"the network in {path}")
     name: str = config["architectures"][0]
     try:
-        # By name from the package only: an "auto_map" in the configuration names code in the directory, which would be
-        # run.
+        # By name from the package only: an "auto_map" in the configuration names code of the directory.
         architecture = getattr(transformers, name, None)
     except ImportError as error:
         raise QtamlError(f"transformers cannot import the {name} of {path}: {error.__cause__ or error}") from error

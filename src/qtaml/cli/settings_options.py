@@ -59,8 +59,8 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
     def decorate(command: CommandT) -> CommandT:
         def call(**given: Any) -> None:
             written = {name: given.pop(name) for name in forms}
-            # Options that are not given are left out, so that the record's own defaults hold: typer gives [] for a
-            # list.
+            # Options that are not given are left out, so that the record's own defaults hold: typer gives None or an
+            # empty list.
             settings = {name: forms[name].read(value) for name, value in written.items() if value not in (None, [])}
             command(settings=record(**settings), **given)
 
