@@ -139,7 +139,7 @@ def _open_all(folder: Path, names: Sequence[str], stack: ExitStack) -> tuple[dic
             found[name] = stack.enter_context(_opened(name if handle is not None else folder / name, handle))
         except (OSError, ValueError) as error:
             found[name] = error
-    # A writer exchanges the folders and then deletes the old one: a missing file counts only if this folder is in place.
+    # A writer exchanges the folders and then deletes the old one: a file is missing only if this folder is in place.
     missing = any(isinstance(file, FileNotFoundError) for file in found.values())
     return found, missing and handle is not None and not _still_there(folder, handle)
 

@@ -292,6 +292,7 @@ def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> I
     size = regions(storage)[-1].stop
     if (packed.dtype, tuple(packed.shape)) != (torch.uint8, (size,)):
         yield f"planes must be uint8 of shape {(size,)}, got {packed.dtype} of shape {tuple(packed.shape)}"
+    # Or two files would hold the same words, and no longer be equal byte for byte.
     if not filled_up_with_zeros(storage, packed.numpy()):
         yield "planes must be filled up with zeros"
     expected = scale_shape(entry.shape, storage.granularity)

@@ -103,8 +103,7 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
             for some, where in _parts(region.weights):
                 part = labels[some]
                 bits = np.unpackbits(plane[where], count=len(part), bitorder="little").astype(part.dtype, copy=False)
-                # In place, in the dtype of the labels: a chunk stays in the cache, and no wider copy of the tensor is
-                # made.
+                # In place, in the dtype of the labels: no wider copy of them is made.
                 bits <<= bit
                 part |= bits
         # Weights of a format may lie in several runs of the tensor, and are packed as one.
@@ -117,7 +116,6 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
 
 def filled_up_with_zeros(storage: TensorFormat, packed: Packed) -> bool:
     """Whether the padding bits in the last byte of each plane are 0."""
-    # A network has one file only: padding that is not 0 would be other bytes for the same words.
     last = ((packed[region.plane(bit).stop - 1], region.weights) for region in regions(storage) for bit in region.bits)
     return not any(int(byte) >> (weights - 1) % 8 + 1 for byte, weights in last)
 

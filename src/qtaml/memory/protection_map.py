@@ -113,7 +113,8 @@ def protection_map(plan: Plan) -> ProtectionMap:
     formats = formats_of(plan)
     protections = {
         # Most significant bits first, as planes are packed: numbers ascend along the file.
-        one: i for i, one in enumerate(dict.fromkeys(p for fmt in formats for p in reversed(fmt.protections)))
+        one: i
+        for i, one in enumerate(dict.fromkeys(p for fmt in formats for p in reversed(fmt.protections)))
     }
     return ProtectionMap(
         tuple(MappedProtection(one, *one.block, one.decoder) for one in protections),
@@ -131,6 +132,7 @@ def protection_map(plan: Plan) -> ProtectionMap:
                 entry.shape,
                 entry.dtype,
                 entry.storage.readout_gain,
+                # Otherwise the shape of the scales in their file tells whether they are of a tensor or of rows.
                 None if isinstance(entry.storage.granularity, str) else entry.storage.granularity,
                 tuple(_mapped_regions(entry, formats)),
             )
