@@ -94,7 +94,7 @@ def test_what_was_exported_comes_in_again(here, tmp_path):
     for asked in ((tmp_path / "a.safetensors",), (tmp_path / "a.pt2", "--data", "tokens.npz")):
         ended, _, err = here("export", "from_factory", *asked, "--model", factory)
         assert ended == 0, err
-    ended, _, err = here("predict", tmp_path / "a.pt2", "--calibration", "tokens.npz", "--p", 0.1)
+    ended, _, err = here("predict", tmp_path / "a.pt2", "--p", "0.1", "--calibration", "tokens.npz")
     assert ended == 0, err
     of_factory = load_model(factory, tmp_path / "a.safetensors").eval()
     of_program = load_model(str(tmp_path / "a.pt2"))

@@ -79,7 +79,7 @@ def test_a_vision_transformer_has_named_inputs_and_labels(here, tmp_path):
         "evaluate", tmp_path / "stored", "--model", "vision", "--test", "images.safetensors", "--trials", 2
     )
     assert (ended, out[:9]) == (0, "accuracy "), err
-    ended, out, err = here("predict", *arguments, "--json")
+    ended, out, err = here("predict", *arguments, "--p", 0.1, "--json")
     assert 0 < json.loads(out)["saturation_ratio"] <= 1, err
 
 
@@ -93,12 +93,12 @@ def test_a_directory_of_timm_is_loaded(here, folder, tmp_path):
     assert ended == 0, err
     assert "conv1.0.weight" in out
     safetensors.torch.save_file({"fc.weight": torch.zeros(3, 16)}, directory / "model.safetensors")
-    ended, _, err = here("predict", directory, *calibration)
+    ended, _, err = here("predict", directory, *calibration, "--p", 0.1)
     assert ended == 2
     assert "do not fit the model; missing: bn1.bias, bn1.running_mean, bn1.running_var and" in err
 
 
-PREDICT = ("predict", "decoder", "--calibration")
+PREDICT = ("predict", "decoder", "--p", "0.1", "--calibration")
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,21 @@ PREDICT = ("predict", "decoder", "--calibration")
         ((*PREDICT, "text.txt", "--length", 64), 2, "--length must be at most 32 for the model in decoder, got 64"),
         ((*PREDICT, "bytes.dat"), 4, "must be an .npz or .safetensors file, or text in UTF-8"),
         ((*PREDICT, "none.txt"), 4, "cannot read none.txt"),
-        (("predict", "vision", "--calibration", "text.txt"), 4, "vision has no tokenizer, which a text needs"),
         (
-            ("predict", "torch.nn:Identity", "--calibration", "text.txt"),
+            ("predict", "vision", "--p", "0.1", "--calibration", "text.txt"),
+            4,
+            "vision has no tokenizer, which a text needs",
+        ),
+        (
+            ("predict", "torch.nn:Identity", "--p", "0.1", "--calibration", "text.txt"),
             2,
             "a text, which needs the tokenizer of a Hugging Face directory as the model, got 'torch.nn:Identity'",
         ),
-        (("predict", ".", "--calibration", "text.txt"), 4, "is not a Hugging Face directory: it has no config.json"),
+        (
+            ("predict", ".", "--p", "0.1", "--calibration", "text.txt"),
+            4,
+            "is not a Hugging Face directory: it has no config.json",
+        ),
         ((*PREDICT, "."), 4, "cannot read .: it is a directory"),
         (("evaluate", "decoder", "--test", "text.txt"), 4, "cannot read decoder/manifest.json"),
     ],
@@ -258,7 +266,7 @@ def test_directories_that_are_not_what_they_claim(here, folder, tmp_path, spoil,
     """Each is one line and a code."""
     spoiled = changed(folder, tmp_path)
     spoil(spoiled)
-    ended, out, err = here("predict", spoiled, "--calibration", "tokens.npz")
+    ended, out, err = here("predict", spoiled, "--p", "0.1", "--calibration", "tokens.npz")
     assert (ended, out) == (code, ""), err
     assert message in err
     assert err.count("\n") == 1
@@ -294,7 +302,7 @@ def test_tokenizers_that_are_missing_or_not_the_models(here, folder, tmp_path, s
     """Each is one line and a code."""
     spoiled = changed(folder, tmp_path)
     spoil(spoiled)
-    ended, out, err = here("predict", spoiled, "--calibration", "text.txt", "--length", 16)
+    ended, out, err = here("predict", spoiled, "--p", "0.1", "--calibration", "text.txt", "--length", 16)
     assert (ended, out) == (code, ""), err
     assert message in err
     assert err.count("\n") == 1
@@ -313,7 +321,7 @@ def test_directories_of_timm_that_are_not_what_they_claim(here, tmp_path, config
     import_timm()
     (tmp_path / "config.json").write_text(json.dumps(config))
     safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
-    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz")
+    ended, _, err = here("predict", tmp_path, "--p", "0.1", "--calibration", "tokens.npz")
     assert ended == 2
     assert re.search(message, err)
     assert err.count("\n") == 1
@@ -326,7 +334,7 @@ def test_code_in_a_directory_is_not_run(here, folder, tmp_path):
     config |= {"architectures": ["Own"], "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}
     (mine / "config.json").write_text(json.dumps(config))
     (mine / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    ended, _, err = here("predict", mine, "--calibration", "text.txt", "--length", 16)
+    ended, _, err = here("predict", mine, "--p", "0.1", "--calibration", "text.txt", "--length", 16)
     assert (ended, "holds a Own, which transformers" in err) == (2, True)
     assert not (tmp_path / "ran").exists()
 
@@ -355,7 +363,7 @@ def test_weights_of_another_architecture_show_the_difference(here, folder, tmp_p
     """Names that are missing, and names that nobody asked for."""
     mixed = changed(folder, tmp_path)
     shutil.copy(folder / "encoder" / "model.safetensors", mixed / "model.safetensors")
-    ended, _, err = here("predict", mixed, "--calibration", "tokens.npz")
+    ended, _, err = here("predict", mixed, "--p", "0.1", "--calibration", "tokens.npz")
     assert ended == 2
     assert "do not fit the model; missing: lm_head.weight, transformer.h.0." in err
     assert "; unexpected: bert.embeddings." in err
@@ -363,21 +371,24 @@ def test_weights_of_another_architecture_show_the_difference(here, folder, tmp_p
 
 def test_pickled_weights_are_refused(here, tmp_path, monkeypatch):
     """By their name, or by what they begin with."""
-    factory = ("predict", "tests.cases:ConvolutionNet", "--calibration", "tokens.npz", "--weights")
+    factory = ("predict", "tests.cases:ConvolutionNet", "--p", "0.1", "--calibration", "tokens.npz", "--weights")
     for name in ("weights.pt", "weights.safetensors"):
         torch.save({}, tmp_path / name)
         ended, _, err = here(*factory, tmp_path / name)
         assert ended == 4
         assert f"{name} is a pickled checkpoint, which is not loaded" in err
-    ended, _, err = here("predict", tmp_path / "weights.pt", "--calibration", "tokens.npz")
+    ended, _, err = here("predict", tmp_path / "weights.pt", "--p", "0.1", "--calibration", "tokens.npz")
     assert (ended, "is a pickled checkpoint" in err) == (4, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (("predict", "decoder", "--calibration", "tokens.npz"), "the network in decoder needs transformers"),
-        (("predict", "decoder", "--calibration", "text.txt"), "needs transformers"),
+        (
+            ("predict", "decoder", "--p", "0.1", "--calibration", "tokens.npz"),
+            "the network in decoder needs transformers",
+        ),
+        (("predict", "decoder", "--p", "0.1", "--calibration", "text.txt"), "needs transformers"),
     ],
 )
 def test_a_missing_extra_is_named(here, monkeypatch, arguments, wanted):
@@ -394,5 +405,5 @@ def test_missing_timm_is_named(here, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"architecture": "resnet10t"}')
     safetensors.torch.save_file({}, tmp_path / "model.safetensors")
     monkeypatch.setitem(sys.modules, "timm", None)
-    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz")
+    ended, _, err = here("predict", tmp_path, "--p", "0.1", "--calibration", "tokens.npz")
     assert (ended, "pip install 'qtaml[timm]'" in err) == (2, True)

@@ -24,13 +24,13 @@ def network():
     """A small network: what the command line below calls."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
+        return nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 3))
 
 
 @pytest.fixture
 def here(command, tmp_path, monkeypatch):
     """A command that reads the network above and its data, in a folder of its own."""
-    inputs = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
+    inputs = torch.randn(20, 32, generator=torch.Generator().manual_seed(0))
     data = {"inputs": inputs, "labels": network()(inputs).argmax(1)}
     safetensors.torch.save_file(data, tmp_path / "data.safetensors")
     monkeypatch.chdir(tmp_path)
@@ -74,7 +74,7 @@ def test_every_setting_is_an_option(name):
     [
         (
             "compensate",
-            "--p 0.1 --overhead 1 --bits 6 --encoding gray --grid integer --granularity 16 --allocation greedy "
+            "--p 0.1 --overhead 1 --bits 6 --encoding gray --grid integer --granularity 32 --allocation greedy "
             "--correction paper --step recompute --decision predicted --floor 0*=1 --floor 2*=0 --residual-floor 0 "
             "--passes 4 --trials 3 --include *.bias --exclude 2.bias --seed 7",
             Tac(
@@ -83,7 +83,7 @@ def test_every_setting_is_an_option(name):
                 bits=6,
                 encoding="gray",
                 grid="integer",
-                granularity=16,
+                granularity=32,
                 allocation="greedy",
                 correction="paper",
                 step="recompute",

@@ -67,6 +67,15 @@ def test_another_version_is_refused(tmp_path):
     assert not (tmp_path / "measurements").exists()
 
 
+@pytest.fixture
+def threads_put_back():
+    """Torch computes with as many threads as before; its own copy of MKL is out of the reach of threadpoolctl."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("threads_put_back")
 def test_one_thread_is_one_thread_everywhere():
     """Sums of NumPy depend on the threads of its BLAS as well: of 16384 products they really do on two processors."""
     left, right = np.random.default_rng(0).random((2, 2**14))

@@ -32,6 +32,7 @@ pytest.importorskip("triton", reason="the kernel for CUDA is written in Triton, 
 
 WORDS = 2**19
 CERTAIN_AND_NOT = (0.0, 1e-3, 0.1, 1 / 3, 0.5, 0.9, 1 - 2**-53, 1.0)
+pytestmark = pytest.mark.slow  # a process that interprets kernels, and compilers
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
@@ -185,7 +186,6 @@ def test_in_place_and_not_contiguous(read: Read) -> None:
 # With Triton, without, and on a GPU
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize(("word", "bits"), [("u8", 8), ("u16", 16)])
 def test_the_kernel_compiles(
@@ -207,7 +207,6 @@ def test_the_kernel_compiles(
     assert "max.u32" in made.asm["ptx"]
 
 
-@pytest.mark.slow
 def test_only_cuda_has_the_kernel_and_only_with_triton() -> None:
     """PyTorch draws elsewhere; and qtaml imports Triton when errors are drawn on CUDA, not before."""
     assert sampler.fused_kernel("mps") is None
