@@ -67,6 +67,7 @@ def killed(write, memory, path, event):
 
 
 @pytest.mark.parametrize("exchange", [True, False], ids=["exchanged", "by two renames"])
+@pytest.mark.slow
 def test_a_killed_writer_leaves_the_old_or_the_new(write, tmp_path, monkeypatch, exchange):
     """At whatever call it is killed; what is left over goes with the next write."""
     if not exchange:
@@ -139,15 +140,17 @@ def test_a_reader_beside_a_writer_sees_one_state(tmp_path):
             for memory in memories:
                 memory.save(tmp_path / "deployed")
 
+    states = [(memory.plan, memory.tensors["weight"].words.tolist()) for memory in memories]
+    found: list[int] = []
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        found = [read_artifact(tmp_path / "deployed") for _ in range(150)]
+        while len(found) < 150 or len(set(found)) < 2:
+            read = read_artifact(tmp_path / "deployed")
+            found.append(states.index((read.plan, read.tensors["weight"].words.tolist())))
     finally:
         stop.set()
         writer.join()
-    states = [(memory.plan, memory.tensors["weight"].words.tolist()) for memory in memories]
-    assert {states.index((one.plan, one.tensors["weight"].words.tolist())) for one in found} == {0, 1}
 
 
 def test_a_folder_that_is_exchanged_while_it_is_opened_is_opened_again(tmp_path, monkeypatch):

@@ -274,6 +274,28 @@ def test_a_stored_network_never_names_what_is_loaded(here, tmp_path, way):
     assert ended == 0, err
 
 
+def test_control_characters_of_a_file_are_escaped(here, tmp_path):
+    """A stored network that others made cannot write to the terminal."""
+    model = CONVOLUTION.model()
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    memory.save(tmp_path / "stored", source="\x1b[31mred\r\u202e.pt2")
+    ended, _, err = here("verify", tmp_path / "stored")
+    assert ended == 2
+    assert r"was made from \x1b[31mred\r\u202e.pt2: name" in err
+
+
+def test_what_is_read_is_never_in_the_folder_that_is_replaced(here, tmp_path, monkeypatch):
+    """Weights and data of an older stored network would be gone before they are stored."""
+    stored = tmp_path / "stored"
+    assert here("compensate", "network.pt2", *COMPENSATE, "--out", stored)[0] == 0
+    again = ("compensate", "tests.cases:ConvolutionNet", *COMPENSATE, "--out", stored, "--weights")
+    ended, _, err = here(*again, stored / "rest.safetensors")
+    assert (ended, "--out must hold nothing that is read, got" in err) == (2, True)
+    monkeypatch.chdir(stored)
+    ended, _, err = here(*again[:-3], "--out", ".", "--weights", "rest.safetensors")
+    assert (ended, "--out must hold nothing that is read, got . and rest.safetensors" in err) == (2, True)
+
+
 def test_the_saving_is_predicted(here):
     """`qtaml predict` says whether TAC pays, as a table and as JSON."""
     ended, out, err = here("predict", "network.pt2", "--calibration", "calibration.npz", "--p", 0.1)

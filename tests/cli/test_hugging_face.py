@@ -1,6 +1,7 @@
 """Hugging Face directories and texts on the command line."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -325,6 +326,52 @@ def test_directories_of_timm_that_are_not_what_they_claim(here, tmp_path, config
     assert ended == 2
     assert re.search(message, err)
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "message"),
+    [
+        ({"architecture": "hf-hub:timm/resnet10t.c3_in1k"}, 2, "holds a 'hf-hub:timm/resnet10t.c3_in1k', which timm"),
+        ({"architecture": "local-dir:elsewhere"}, 2, "holds a 'local-dir:elsewhere', which timm"),
+        (
+            {"architecture": "resnet10t", "model_args": {"checkpoint_path": "w.pth"}},
+            4,
+            "got model_args 'checkpoint_path'",
+        ),
+        ({"architecture": "resnet10t", "model_args": {"pretrained": True}}, 4, "got model_args 'pretrained'"),
+        ({"architecture": "resnet10t", "model_args": {"pretrained_cfg": {}}}, 4, "got model_args 'pretrained_cfg'"),
+        ({"architecture": "resnet10t", "model_args": [1]}, 4, r"got model_args \[1\]"),
+    ],
+)
+def test_a_directory_of_timm_names_no_weights_elsewhere(here, tmp_path, config, code, message):
+    """Neither a pickle nor a place in the network."""
+    import_timm()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz")
+    assert ended == code
+    assert re.search(message, err)
+    assert err.count("\n") == 1
+
+
+def test_no_hub_is_asked_and_nothing_unpickled(here, monkeypatch):
+    """Whatever a configuration names beside its architecture; afterwards all is as it was."""
+    import huggingface_hub
+    import transformers
+
+    before = huggingface_hub.constants.HF_HUB_OFFLINE, os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
+    found = []
+
+    def tell(*_, **__):
+        with pytest.raises(huggingface_hub.errors.OfflineModeIsEnabled, match="Cannot reach"):
+            huggingface_hub.HfApi(endpoint="http://127.0.0.1:9").model_info("someone/network")
+        found.append(os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD"))
+        raise ValueError("told")
+
+    monkeypatch.setattr(transformers.GPT2LMHeadModel, "from_pretrained", tell)
+    assert here("predict", "decoder", "--calibration", "tokens.npz")[0] == 4
+    assert found == ["1"]
+    assert before == (huggingface_hub.constants.HF_HUB_OFFLINE, os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD"))
 
 
 def test_code_in_a_directory_is_not_run(here, folder, tmp_path):

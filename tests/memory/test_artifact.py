@@ -15,12 +15,15 @@ import torch
 from torch import nn
 
 import qtaml
+from qtaml import _files
 from qtaml.formats import EvenLevels, Format, Largest, NamedLevels, RootMeanSquare, Section, TableLevels, TensorFormat
 from qtaml.memory import read_artifact
+from qtaml.memory.protection_map import protection_map
 from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 from tests.full_disk import full_disk
+from tests.within import within
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "read_artifact.py"
 FILES = [
@@ -290,6 +293,49 @@ def test_a_map_of_another_plan_is_refused(copied):
     sign(copied)
     with pytest.raises(qtaml.StoredFileError, match=r"map\.json is not the map of this plan"):
         qtaml.load(copied, CONVOLUTION.model())
+
+
+def claim(directory, change):
+    """Let the plan of a directory say something else, with a map and checksums that fit it."""
+    plan = json.loads((directory / "plan.json").read_text())
+    change(plan)
+    (directory / "plan.json").write_text(json.dumps(plan))
+    layout = protection_map(Plan.from_json((directory / "plan.json").read_text()))
+    (directory / "map.json").write_text(_files.to_json(layout))
+    sign(directory)
+
+
+def test_weights_that_take_no_bits_are_bounded(tmp_path):
+    """6 kB of files would ask for 64 GiB of words."""
+    model = nn.Linear(3, 2)
+    formats = STORAGES["fitted tables of 0 to 10 bits"]
+    plan = planned((FITTED[:1], formats[1]), model)
+    qtaml.store(model, plan).save(tmp_path / "deployed")
+    assert read_artifact(tmp_path / "deployed").plan == plan
+
+    def grow(plan):
+        (tensor,) = plan["tensors"]
+        tensor["shape"][0] = 2**36 // 3
+        tensor["storage"]["sections"]["sections"] = [[3 * (2**36 // 3), 0]]
+
+    claim(tmp_path / "deployed", grow)
+    with (
+        within(),
+        pytest.raises(qtaml.StoredFileError, match=r"plan of 68719476735 weights: 0 bytes of planes are for"),
+    ):
+        read_artifact(tmp_path / "deployed")
+
+
+def test_tables_are_those_of_the_file(tmp_path):
+    """A plan of a few bytes a format would ask for half a megabyte of each."""
+    model = nn.Linear(1000, 2, bias=False)
+    runs = [Format(EvenLevels(16)).protect(bits) for bits in range(17)]
+    qtaml.store(model, planned((runs, {}), model)).save(tmp_path / "deployed")
+    path = tmp_path / "deployed" / "readouts.safetensors"
+    path.write_bytes(safetensors.torch.save({name: torch.zeros(1).double() for name in map(str, range(17))}))
+    sign(tmp_path / "deployed")
+    with within(megabytes=20), pytest.raises(qtaml.StoredFileError, match=r"readouts.safetensors holds other readout"):
+        read_artifact(tmp_path / "deployed")
 
 
 @pytest.mark.parametrize("limit", [100, 1000, 3000])

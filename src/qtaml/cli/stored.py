@@ -57,7 +57,8 @@ def check_out(out: Path, *read: str | Path | None) -> None:
     check_replaceable(out)
     place = out.resolve()
     for source in read:
-        if source is not None and place in (own := Path(source).resolve(), *own.parents):
+        own = Path(source or "").resolve()
+        if source and own.exists() and place in (own, *own.parents):
             raise ArgumentError(f"--out must hold nothing that is read, got {out} and {source}")
 
 

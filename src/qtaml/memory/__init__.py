@@ -3,12 +3,10 @@
 from qtaml.memory.artifact import (
     MANIFEST,
     Artifact,
-    Manifest,
     StoredTensor,
     check_replaceable,
     check_words,
     read_artifact,
-    read_manifest,
 )
 from qtaml.memory.differences import Difference, differences
 from qtaml.memory.memory import Memory, attach, load, store, words_as_read
@@ -18,7 +16,6 @@ __all__ = [
     "MANIFEST",
     "Artifact",
     "Difference",
-    "Manifest",
     "Memory",
     "Region",
     "StoredTensor",
@@ -29,7 +26,6 @@ __all__ = [
     "load",
     "pack",
     "read_artifact",
-    "read_manifest",
     "regions",
     "store",
     "unpack",

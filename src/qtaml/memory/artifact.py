@@ -219,17 +219,8 @@ def read_artifact(path: str | Path) -> Artifact:
     return Artifact(plan, tensors, rest, manifest.source, manifest.weights)
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of a stored network.
-
-    Raises:
-        StoredFileError: if the directory has none, or it is damaged, of another version, or not one of qtaml's.
-    """
-    with _files.opened_together(path, (MANIFEST, MANIFEST_CHECKSUM)) as read:
-        return _manifest(path, read(MANIFEST), read(MANIFEST_CHECKSUM))
-
-
 def _manifest(path: Path, data: bytes, checksum: bytes) -> Manifest:
+    """The manifest of a stored network; its format and version are told before what is damaged."""
     kind = _kind(data, path)
     if kind.format != _FORMAT:
         raise StoredFileError(f"{path} holds {kind.format!r}, not a {_FORMAT}")
