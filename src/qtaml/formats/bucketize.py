@@ -4,8 +4,8 @@ import math
 
 import torch
 
-# Up to so many boundaries tables are mostly fitted and uneven: there most guesses are wrong, and 15 boundaries take up to
-# 1.5 times a plain search. Even ones gain 3.4 times at 15, 6.7 times at 63 (a million Gaussian weights, one thread).
+# Up to so many boundaries tables are mostly fitted and uneven: there most guesses are wrong, and 15 boundaries take up
+# to 1.5 times a plain search. Even ones gain 3.4 times at 15, 6.7 times at 63 (a million Gaussian weights, one thread).
 _FEW = 16
 
 
