@@ -56,12 +56,13 @@ class ImageForce:
             The potential at each position.
         """
         share = position / thickness
+        # Not the series over reflections, whose terms fall only as 1/n^3.
         shape = digamma(share) + digamma(1 - share) + 2 * np.euler_gamma
         return np.asarray(self.reflection * IMAGE_CONSTANT / (self.permittivity * thickness) * shape)
 
 
 def simmons_potential(position: Array, thickness: float, permittivity: float = 2.13) -> Array:
-    """The usual approximation of the image potential, -1.15 ln 2 q^2 d/(16 pi eps x (d - x)), in eV.
+    """Simmons' approximation of the image potential between metals, -1.15 ln 2 q^2 d/(16 pi eps x (d - x)), in eV.
 
     Args:
         position: nm from the first electrode, strictly inside the insulator.
