@@ -56,7 +56,8 @@ def error_mask(
         shape: shape of the mask.
         probabilities: probability of an error for each bit position, bit 0 (least significant) first; 1 to 16 of them.
         seed: the same seed gives the same bits on the same kind of device, whatever the number of threads, and with
-            or without Numba. A mask of fewer words is the first part of a longer one.
+            or without Numba. A mask of fewer words is the first part of a longer one, but where PyTorch's operators
+            stand in for a kernel.
         device: where the mask is made; ignored when `out` is given.
         out: a contiguous tensor of `word_dtype(len(probabilities))` and of the given shape to overwrite.
 
