@@ -1,6 +1,6 @@
 """Averages over a normally distributed device parameter, exact also where p is nearly a step.
 
-With hundreds of electrons the lost-bit probability of one cell jumps from 0 to 1 within a small part of the spread.
+With hundreds of electrons the lost-bit probability of a cell jumps from 0 to 1 within a small part of the spread.
 Gauss-Hermite nodes then sample a staircase: with 61 nodes and 3000 electrons the time for p = 0.1 comes out 3 % wrong
 and jumps about with the number of nodes. So Gauss-Legendre panels are graded towards the step.
 """

@@ -146,7 +146,7 @@ def graded_barriers(cell: Cell, window: float, bits: int) -> Hardenings:
         A `Hardening` for each bit, least significant first, its cost in nm.
 
     Raises:
-        ArgumentError: if there is no bit, or no thickness gives the p of one.
+        ArgumentError: if there is no bit, or no thickness gives the p of a bit.
 
     Source:
         theory.md 2.7.
@@ -192,7 +192,7 @@ def refresh_intervals(window: float, bits: int, threshold: int) -> Array:
     tau_i ~ 4^(-i/(n_th + 2)).
 
     Args:
-        window: interval of all bits if they shared one, s.
+        window: the common interval that takes as many refreshes, s.
         bits: in a word.
         threshold: n_th of the cells.
 
@@ -219,7 +219,7 @@ def graded_refresh(cell: Cell, window: float, bits: int) -> Hardenings:
 
     Args:
         cell: of every bit.
-        window: interval of all bits if they shared one, s.
+        window: the common interval that takes as many refreshes, s.
         bits: in a word.
 
     Returns:

@@ -10,7 +10,7 @@ from qtaml import _checks
 from qtaml.device._arrays import Array
 from qtaml.errors import ArgumentError
 
-# q^2 / (16 pi epsilon_0) in eV nm: the image potential at 1 nm from one ideal metal in vacuum is this, negative.
+# q^2 / (16 pi epsilon_0) in eV nm: the image potential at 1 nm from an ideal metal in vacuum is minus this.
 IMAGE_CONSTANT = e / (16 * np.pi * epsilon_0) * 1e9
 
 

@@ -19,7 +19,7 @@ AnyFault = Annotated[
     Uniform | Asymmetric | PerBit | Ramp | StaticCells | MultiLevel | Clustered | TensorVariation,
     Field(discriminator="kind"),
 ]
-"""Every fault model; a new one is one more name here."""
+"""Union of all fault models; a new one is added here."""
 
 KINDS: dict[str, type[FaultModel]] = {model.kind: model for model in get_args(get_args(AnyFault)[0])}
 """Fault models by the name under which files and options know them."""

@@ -87,7 +87,7 @@ class StaticCells(AllBitsAlike):
         Args:
             cell: a cell with a spread of thickness or with traps.
             window: time between refreshes, in seconds.
-            charged: the bit that a charged cell stands for: only that one can be lost. None for the paper's symmetric
+            charged: the bit that a charged cell stands for: only that bit can be lost. None for the paper's symmetric
                 errors.
             classes: number of classes, 2, 4, ... or 256.
             chip: number of the chip; None for another chip in every read.

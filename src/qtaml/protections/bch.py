@@ -92,7 +92,7 @@ class Bch(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "algebraic"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:

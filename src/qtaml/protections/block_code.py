@@ -66,7 +66,7 @@ class BlockCode(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "iterative"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:

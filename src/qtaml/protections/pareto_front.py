@@ -13,7 +13,7 @@ from qtaml.protections.plain import HardenedCell, Ideal, Raw
 from qtaml.protections.repetition import Repetition
 
 AnyProtection = Raw | Ideal | HardenedCell | Repetition | Hamming | Bch | BlockCode
-"""Every protection; a new one is one more class here."""
+"""Union of all protections; a new class is added here."""
 
 
 def pareto_front(

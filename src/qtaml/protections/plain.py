@@ -31,7 +31,7 @@ class Raw(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "none"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -65,7 +65,7 @@ class Ideal(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "ideal"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -114,7 +114,7 @@ class HardenedCell(BitProtection):
             cell: as hardened, such as the `cell` of `qtaml.device.larger_cells` or `thicker_barriers`.
             window: time between refreshes, in seconds.
             area: in plain cells.
-            charged: the bit that a charged cell stands for: only that one can be lost. None for the paper's symmetric
+            charged: the bit that a charged cell stands for: only that bit can be lost. None for the paper's symmetric
                 errors.
 
         Raises:
@@ -141,7 +141,7 @@ class HardenedCell(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "none"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:

@@ -78,7 +78,7 @@ class Repetition(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "majority"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:

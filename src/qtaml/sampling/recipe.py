@@ -19,7 +19,7 @@ from scipy import special
 
 # Bytes of a block, or words of a multi-level memory: a block has streams of its own, so that threads can share the
 # blocks of a tensor without changing its errors. A power of 2 up to 2^15, since places of events are masked out of 16
-# random bits, and the NumPy kernel marks one that is none by 2^16 - 1.
+# random bits, and the NumPy kernel keeps 2^16 - 1 as a mark.
 BLOCK = 1 << 14
 # Streams of a block that run side by side; a compiler turns them into vector instructions.
 LANES = 64

@@ -99,7 +99,7 @@ def _kernel(
     WORD: tl.constexpr,
     LANES: tl.constexpr,
 ) -> None:
-    """Words `size` of `WORD` bits as read, by one program for each `LANES` lanes."""
+    """Read `size` words of `WORD` bits with errors; each program has `LANES` lanes."""
     words: tl.constexpr = 32 // WORD
     lane = tl.program_id(0).to(tl.int64) * LANES + tl.arange(0, LANES)
     index = lane[:, None] * words + tl.arange(0, words)[None, :]
