@@ -21,7 +21,8 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint8] | NDArray[np.uint16]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Every shift, mask and factor is a uint64: a sum of a uint64 and a signed integer is a float64 for Numba.
+# Every shift, mask and factor is a uint64: Numba (0.68) types a sum or product with a signed integer as signed, and a
+# right shift of it drags the sign along.
 _ONE = np.uint64(1)
 _3, _11, _24, _27, _30, _31, _40 = (np.uint64(shift) for shift in (3, 11, 24, 27, 30, 31, 40))
 _8, _16, _56, _BYTE, _TWO_BYTES = (np.uint64(n) for n in (8, 16, 56, 0xFF, 0xFFFF))
