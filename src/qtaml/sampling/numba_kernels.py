@@ -245,10 +245,9 @@ def static_blocks(
     uniforms, classes = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
     kinds, bounds = classes.view(np.uint8), np.empty(8 * LANES, np.uint8)
     numbers, wrong = uniforms.view(np.uint8), np.empty(8 * LANES, np.uint8)
-    tied = np.empty(8 * LANES, np.uint8)
+    tied, lanes_bounds = np.empty(8 * LANES, np.uint8), bounds.view(np.uint64)
     lanes_wrong, lanes_tied = wrong.view(np.uint64), tied.view(np.uint64)
     table, ones = whole.reshape(-1), np.uint64(whole.size // 2)
-    lanes_bounds = bounds.view(np.uint64)
     for block in range(first, last):
         _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
         _start_lanes(d, e, f, chip, block * STREAMS_OF_A_BLOCK)
