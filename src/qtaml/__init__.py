@@ -54,7 +54,7 @@ __all__ = [
     "uniform_msp",
 ]
 
-# Where the names above are that are neither errors nor rooms; all are imported at their first use.
+# Rooms of the functions and classes above. They are imported at their first use, so that `import qtaml` costs little.
 _ROOM_OF = {
     **dict.fromkeys(("Accuracy", "Result", "evaluate"), "measuring"),
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
@@ -62,11 +62,12 @@ _ROOM_OF = {
     "design": "search",
 }
 
-# Rich draws a number when it is first imported: not from those of the caller.
+# Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.
 _state = random.getstate()
 import_module("rich.style")
 random.setstate(_state)
 
+# Type checkers see the imports above instead: a module __getattr__ would make every misspelt name valid for them.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
@@ -74,6 +75,7 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module 'qtaml' has no attribute {name!r}")
         room = import_module(f"qtaml.{_ROOM_OF.get(name, name)}")
+        # Kept, so that this function is called once for each name.
         value = globals()[name] = getattr(room, name) if name in _ROOM_OF else room
         return value
 

@@ -1,4 +1,4 @@
-"""Files: JSON of frozen records, reads of one state, atomic writes, checksums, and the versions that made a result."""
+"""Files: JSON of frozen records, consistent reads, atomic writes, checksums, and versions of packages."""
 
 import hashlib
 import os
@@ -19,18 +19,20 @@ from qtaml.errors import StoredFileError
 
 T = TypeVar("T")
 
+# A memo: making an adapter takes far longer than using it. Bounded, for classes made at run time.
 _adapter: Callable[[Any], pydantic.TypeAdapter[Any]] = lru_cache(maxsize=32)(pydantic.TypeAdapter)
+# How often a reader of a folder begins anew: beside a writer that never rests, 1,000 loads began 1,003 times.
 _TRIES = 100
-"""How often a reader of a folder begins anew. Beside a writer that never rests, 1,000 loads began 1,003 times."""
 
 
 def versions() -> dict[str, str]:
-    """Versions of what made a result.
+    """Versions of the packages that make results.
 
     Example:
         >>> sorted(versions())
         ['numpy', 'python', 'qtaml', 'scipy', 'torch']
     """
+    # A copy, or a caller could change the memo.
     return dict(_versions())
 
 
@@ -56,6 +58,7 @@ def from_json(kind: type[T], text: str | bytes, source: str) -> T:
         return record
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
+        # The first error is the cause; later ones are often its consequences, one for each member of a union.
         place = ".".join(map(str, first["loc"])) or "the file"
         raise StoredFileError(f"{source} is not a valid {kind.__name__}: {place}: {first['msg']}") from error
 
@@ -72,7 +75,7 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """A regular file, open for reading: what is a pipe or a device is not even opened, for that alone can hang.
+    """A regular file, open for reading. Pipes and devices are refused unopened: opening one can hang.
 
     Raises:
         StoredFileError: if it cannot be read, now or inside the block, or is no regular file.
@@ -90,14 +93,14 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_together(folder: Path, names: Sequence[str]) -> Iterator[Callable[[str], bytes]]:
-    """Files of a folder as they are at one moment, though a writer may put another folder in its place meanwhile.
+    """Consistent read of several files of a folder, even if a writer replaces the folder meanwhile.
 
     Args:
         folder: the folder.
         names: names of its files.
 
     Yields:
-        What reads one of them, once; it raises `StoredFileError` if that is missing or no regular file.
+        A function that reads one of them, once; it raises `StoredFileError` if that is missing or no regular file.
     """
     with ExitStack() as stack:
         for _ in range(_TRIES):
@@ -124,6 +127,7 @@ def _open_all(folder: Path, names: Sequence[str], stack: ExitStack) -> tuple[dic
     """Files of a folder, or why they cannot be opened; and whether another folder took its place on the way."""
     handle = None
     try:
+        # Relative to a handle, all names are looked up in the same folder, whatever has its path by now.
         if os.open in os.supports_dir_fd:  # not on Windows
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             stack.callback(os.close, handle)
@@ -135,6 +139,7 @@ def _open_all(folder: Path, names: Sequence[str], stack: ExitStack) -> tuple[dic
             found[name] = stack.enter_context(_opened(name if handle is not None else folder / name, handle))
         except (OSError, ValueError) as error:
             found[name] = error
+    # A writer exchanges the folders and then deletes the old one: a file is missing only if this folder is in place.
     missing = any(isinstance(file, FileNotFoundError) for file in found.values())
     return found, missing and handle is not None and not _still_there(folder, handle)
 
@@ -147,10 +152,11 @@ def _still_there(folder: Path, handle: int) -> bool:
 
 
 def _opened(path: Path | str, folder: int | None) -> BinaryIO:
+    # Asked before opening: to open a pipe waits for a writer, and to open some devices acts on them.
     kind = os.stat(path, dir_fd=folder).st_mode
     if not stat.S_ISREG(kind):
         raise ValueError("it is a directory" if stat.S_ISDIR(kind) else "it is not a regular file")
-    # Not blocking: a pipe may have come in its place since.
+    # Not blocking: a pipe may have taken its place since the check. O_BINARY: Windows would translate line ends.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     return open(os.open(path, flags, dir_fd=folder), "rb")
 
@@ -195,6 +201,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
         target = _resolved(path)
         _check_regular(path, target)  # known before anything is computed for it
         with _replacing.workshop(target) as folder:
+            # The suffix is kept: some writers choose the format of the file by it.
             temporary = folder / f"new{target.suffix}"
             mode = _replacing.rights(target, _replacing.new_file_rights(temporary))
             yield temporary
@@ -223,6 +230,7 @@ def new_directory(path: str | Path, check: Callable[[Path], None]) -> Iterator[P
         target = _resolved(path)
         with _replacing.workshop(target) as folder:
             usual = _replacing.new_file_rights(folder / "rights")
+            # One level down: the workshop itself holds the lock, and goes at the end.
             filled = folder / "new"
             filled.mkdir()
             yield filled

@@ -1,4 +1,4 @@
-"""Tables that a user writes, in a file or an option: records from them, and the key at which something is wrong."""
+"""Records from tables that a user writes, in a file or an option; errors name the key."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -44,9 +44,10 @@ def from_table(kind: type[T], table: Mapping[str, Any], names: Collection[str] |
     for name in (name for name in table if names is not None and name not in names):
         raise TableError((name,), f"must be one of {', '.join(map(repr, names or ()))}")
     try:
-        # JSON, since that is what strict types are read from.
+        # By way of JSON: strict mode takes lists for tuples and texts for dates in JSON, but not in Python objects.
         return pydantic.TypeAdapter(kind).validate_json(json.dumps(table, default=str), strict=True)
     except pydantic.ValidationError as error:
+        # The first only: of a union pydantic lists what is wrong for each of its members.
         first = error.errors(include_url=False)[0]
         given = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
         raise TableError(first["loc"], first["msg"].removeprefix("Value error, ") + given) from error

@@ -1,4 +1,4 @@
-"""Put a finished file or folder in the place of another: old or new is always there, and survives a power cut."""
+"""Atomic rename of a finished file or folder over another, synced so that it survives a power cut."""
 
 import ctypes
 import errno
@@ -15,8 +15,8 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
+# Constants of Linux, which Python does not have: paths are relative to the current folder; the two change places.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-"""Of Linux: paths are seen from the current folder; the two paths change places."""
 _OLD = "old"
 
 
@@ -32,6 +32,8 @@ def workshop(target: Path) -> Iterator[Path]:
         OSError: if it cannot be made.
     """
     _make_folder(target.parent)
+    # Beside the target: a rename works within one file system only. Hashed, since a long name with a suffix might be
+    # refused.
     start = f".new-{hashlib.sha256(target.name.encode(errors='surrogateescape')).hexdigest()[:12]}-"
     for left in target.parent.glob(f"{start}*"):
         _delete_if_left(left, target)
@@ -57,6 +59,8 @@ def put_folder(new: Path, target: Path, mode: int) -> None:
     On Linux the two change places at once. Where the system cannot do that, nothing is in place for a moment, and the
     next writer puts the old folder back if this one is killed in it.
     """
+    # Contents first, then the folder, then the rename: after a power cut a new name must not point to old or empty
+    # files.
     for file in new.iterdir():
         _sync(file, rights(target / file.name, mode))
     _sync(new, rights(target, stat.S_IMODE(new.stat().st_mode)))
@@ -97,6 +101,7 @@ def _make_folder(path: Path) -> None:
 
 def _locked(folder: Path) -> int | None:
     """Make a folder and hold a lock on it; None if another process has it."""
+    # Nobody else may put a link there for this process to write through.
     folder.mkdir(mode=0o700)
     if sys.platform == "win32":
         return os.open(os.devnull, os.O_RDONLY)
@@ -111,6 +116,7 @@ def _locked(folder: Path) -> int | None:
         return None
     except OSError:
         return handle  # no locks here: nobody takes it for left over either
+    # Between mkdir and the lock another writer may have taken it for left over and deleted it.
     if not folder.exists():
         os.close(handle)
         return None
@@ -122,11 +128,13 @@ def _delete_if_left(folder: Path, target: Path) -> None:
     if sys.platform == "win32":
         return
     try:
+        # O_NOFOLLOW: a link of such a name is not a workshop, and what it points to must not be deleted.
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # That writer may have died between its two renames.
         _put_back(folder / _OLD, target)
         shutil.rmtree(folder, ignore_errors=True)
     except OSError:
@@ -155,6 +163,7 @@ def _exchange(first: Path, second: Path) -> bool:
 def _sync(path: Path, mode: int | None = None) -> None:
     """Have the system write a file or folder to the disk, with new rights if given."""
     folder = path.is_dir()
+    # Windows can open no folder as a file.
     if folder and sys.platform == "win32":
         return
     handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)

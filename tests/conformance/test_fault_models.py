@@ -197,6 +197,7 @@ def test_a_chip_keeps_its_weak_cells():
     assert not torch.equal(*(replace(chip, chip=None).corrupt(words, bits=8, seed=s, place="a") for s in (0, 1)))
 
 
+@pytest.mark.slow
 def test_reads_of_one_chip_agree_more_than_chips_do():
     """Within a chip the mean of many reads differs from cell to cell; it does not for independent errors."""
     words = torch.zeros(4000, dtype=torch.uint8)

@@ -168,6 +168,7 @@ def test_a_network_in_a_named_format_goes_all_the_way(levels, granularity, tmp_p
     assert torch.equal(exported["0.weight"], dict(memory.read(seed=5))["0.weight"])
 
 
+@pytest.mark.slow
 @named_levels
 def test_design_takes_a_named_format_where_it_pays(levels):
     """Without errors and without other levels it is all there is; the predicted error is measured."""

@@ -169,6 +169,7 @@ def _all(model):
     return [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
 
 
+@pytest.mark.slow
 def test_residual_branches_are_found_in_networks_that_keep_caches():
     """A decoder returns a cache beside its logits; its branches are found all the same."""
     model, inputs = network("decoder with tied embeddings")

@@ -63,6 +63,7 @@ def test_same_seed_same_chip():
     assert (first != other).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.0, 0.05])
 @pytest.mark.parametrize(("electrons", "threshold"), [(1, 0), (20, 10), (200, 100)])
 def test_failure_times_follow_p(electrons, threshold, spread):

@@ -44,6 +44,7 @@ def test_a_state_dict_is_loaded_elsewhere(name, tmp_path):
     assert torch.equal(output_tensor(elsewhere, inputs), output_tensor(memory.model(seed=3), inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["convolution", *NETWORKS])
 def test_a_program_is_loaded_elsewhere(name, tmp_path):
     """Without the code of the network, for other numbers of samples; outputs are bit for bit those of the memory."""

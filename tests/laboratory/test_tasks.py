@@ -45,6 +45,7 @@ def hold(tmp_path, monkeypatch):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks")
 def test_a_claim_keeps_others_away_until_its_process_ends(hold, tmp_path):
     """Another process cannot have it, but anything else; tasks under it are left alone. A killed process lets go."""

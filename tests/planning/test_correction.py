@@ -95,6 +95,7 @@ def residual_network():
     return model, data.calibration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("correction", "least"), [("exact", 1), ("paper", 5)])
 def test_prediction_agrees_with_the_measurement_where_that_is_significant(residual_network, correction, least):
     """At the paper's p = 0.1, seven tensors with 0 and 3 protected bits, wherever 8 paired trials show a difference.

@@ -130,6 +130,7 @@ def test_a_function_takes_the_settings_of_its_record(record):
         assert f"\n    {name}: {setting_help(record)[name][:40]}" in function.__doc__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [one for one in ASKED if not isinstance(one, ByHand)], ids=kind_of)
 def test_a_record_and_its_fields_ask_the_same(asked):
     """Plans are equal, and hold the record, in a file too."""

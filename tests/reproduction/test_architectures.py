@@ -8,6 +8,7 @@ from reproduction import architectures
 from tests.tables import shown
 
 
+@pytest.mark.slow
 def test_table5_of_one_network(laboratory):
     """TAC needs less than mixed k, that not more than whole k; factors are their quotients."""
     (row,) = architectures.table5(laboratory, networks=("SmallCNN",), resolution=1.2)

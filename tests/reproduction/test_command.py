@@ -25,6 +25,7 @@ def reproduce(monkeypatch, capsys, tmp_path, laboratory_beside):
     return call
 
 
+@pytest.mark.slow
 def test_a_figure_is_a_table_numbers_and_a_picture(reproduce, tmp_path):
     """The numbers say how they were made; a second run measures nothing and says the same."""
     ended, out, err = reproduce("figure8", "--seed", 3)

@@ -5,6 +5,8 @@ import pytest
 from qtaml.laboratory.laboratory import Laboratory
 from reproduction import methods
 
+pytestmark = pytest.mark.slow  # ten methods
+
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):

@@ -5,6 +5,8 @@ import pytest
 from reproduction import transformer
 from tests.tables import shown
 
+pytestmark = pytest.mark.slow  # the transformer is trained
+
 
 @pytest.fixture(scope="module")
 def rows(laboratory):

@@ -241,6 +241,7 @@ def test_protecting_one_bit_more_never_raises_the_variance(law):
     assert (after <= before + EXACT_MATHS).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "grid"), FORMATS)
 def test_sixteen_bits_by_direct_sums(encoding, grid):
     """Spot checks of long words: bit rates multiplied one by one, moments summed over all 65536 words read."""

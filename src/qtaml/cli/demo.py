@@ -1,4 +1,4 @@
-"""`qtaml demo`: a digit network stored in many ways, as a table and a picture."""
+"""`qtaml demo`: a digit network stored by several methods at several budgets, as a table and a picture."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ from qtaml.errors import QtamlError
 from qtaml.laboratory import Laboratory, cells_needed, result_json, save_result
 from qtaml.report import save_figure
 
+# A part of the methods and budgets of the whole study, so that it takes minutes.
 DEMO_CELLS = (0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)
 DEMO_PLAIN_CELLS = (1.0, 1.01, 1.02, 1.03, 1.05, 1.125, 1.25)
 DEMO_METHODS = (*cells_needed.PAPERS, "design, table and majority", cells_needed.EVERYTHING)

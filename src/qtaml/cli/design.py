@@ -1,4 +1,4 @@
-"""`qtaml design`: all the ways to store a network, every cell counted."""
+"""`qtaml design`: search all formats for a network, every cell counted."""
 
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +41,7 @@ def design_command(
     """
     if (settings.accuracy is None) != (test is None):
         raise ArgumentError(f"--accuracy and --test must be given together, got {settings.accuracy} and {test}")
+    # Before a search that may take minutes.
     check_out(out, model, weights, calibration, test)
     network = load_model(model, weights)
     metric = None if test is None else Accuracy(*load_labelled(test, model, length))

@@ -36,6 +36,7 @@ def evaluate_command(
     memory, network, spec = load_stored(read_artifact(stored), model, weights)
     measured = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
     result = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, stop_width=stop_width)
+    # Measured in nats, in which a mean over reads is meaningful, and shown as perplexity.
     if metric == "perplexity":
         result = as_perplexity(result)
     typer.echo(result.to_json() if as_json else f"{metric} {result}", nl=not as_json)

@@ -29,12 +29,12 @@ from qtaml.model import Batch
 
 @dataclass(frozen=True)
 class Export:
-    """What is to be exported, and where to.
+    """An export: the stored network, the file to write, and the options.
 
     Attributes:
         stored: folder of the stored network.
         out: the file to write.
-        model: the network as the command line names it; None where that is not needed.
+        model: the network as the command line names it; None if it does not, as images do not need it.
         data: file with inputs.
         length: tokens of a sample, where the data are a text.
         seed: None for the weights as stored; with a seed, as read once with errors.
@@ -49,6 +49,7 @@ class Export:
     seed: int | None
     word_bits: int
 
+    # Read once: another process may replace the stored network between two readings.
     @cached_property
     def artifact(self) -> Artifact:
         """What the folder of the stored network holds."""
@@ -90,7 +91,7 @@ def _write_image(write: ImageWriter, export: Export) -> list[ImagePlane]:
 
 
 IMAGES: dict[str, ImageWriter] = {".bin": write_binary, ".mem": write_verilog}
-"""What writes a memory image, by its suffix."""
+"""The writer of a memory image, by the suffix of the file."""
 
 WRITERS: dict[str, Callable[[Export], list[ImagePlane]]] = {
     ".onnx": _write_onnx,
@@ -98,7 +99,7 @@ WRITERS: dict[str, Callable[[Export], list[ImagePlane]]] = {
     ".safetensors": _write_state_dict,
     **{suffix: partial(_write_image, write) for suffix, write in IMAGES.items()},
 }
-"""What writes a file, by its suffix; of an image it says where bit planes lie."""
+"""The writer of a file, by its suffix. It returns the bit planes of an image; none for other files."""
 
 
 def export_command(
@@ -128,6 +129,7 @@ def export_command(
     write = WRITERS[_checks.one_of("suffix of OUT", out.suffix, WRITERS)]
     export = Export(stored, out, model, data, length, seed, word_bits)
     _check_overwrites_no_source(export)
+    # The check stands before this: a file that is read must not be replaced.
     planes = write(export)
     words = sum(plane.words for plane in planes)
     if as_json:
@@ -148,6 +150,7 @@ def _check_overwrites_no_source(export: Export) -> None:
         ArgumentError: if it is.
     """
     out, artifact = export.out.resolve(), export.artifact
+    # Sources that the stored network names count as well: to load it again needs them.
     for source in (export.stored, export.model, export.data, artifact.source, artifact.weights):
         if source and (own := Path(source).resolve()) in (out, *out.parents):
             raise ArgumentError(f"OUT must lie outside {own}, which is read, got {export.out}")

@@ -1,4 +1,4 @@
-"""`--fault`: how a memory fails, from a file or in so many words."""
+"""`--fault`: a fault model from a file, or written as KIND:NAME=VALUE,..."""
 
 import ast
 import json
@@ -40,6 +40,7 @@ def parse_fault(text: str) -> AnyFault:
     """
     kind, _, rest = text.partition(":")
     try:
+        # By the suffix, not by whether the file exists: a misspelt file is reported as missing.
         if Path(text).suffix in (".json", ".toml"):
             return from_kind(_read_table(Path(text)))
         return from_kind({"kind": kind, **named_values(rest)})
@@ -59,16 +60,16 @@ def another_fault(p: float | None, fault: str | None) -> AnyFault | None:
 
 
 def named_values(text: str) -> dict[str, Any]:
-    """Values by their names in a text such as "p01=[0, .1],p10=.2"; what is no number or list is a text.
+    """Values by name from a text such as "p01=[0, .1],p10=.2"; a value that is no Python literal is a text.
 
     Raises:
-        TableError: if there is something without a name.
+        TableError: if a value has no name.
 
     Example:
         >>> named_values("p01=[0, .1], p10=.2, name=any")
         {'p01': [0, 0.1], 'p10': 0.2, 'name': 'any'}
     """
-    # Commas inside of lists are not followed by a name.
+    # Only commas before NAME= separate: those inside of lists are not followed by a name.
     parts = [part.partition("=") for part in re.split(r",(?=\s*\w+\s*=)", text) if part.strip()]
     for name, equals, value in parts:
         if not (name.strip().isidentifier() and equals and value.strip()):
@@ -78,6 +79,7 @@ def named_values(text: str) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
+        # Literals only: eval would run what a script puts together from elsewhere.
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text

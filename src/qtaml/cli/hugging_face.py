@@ -16,6 +16,7 @@ from qtaml.errors import ArgumentError, ModelError, QtamlError, StoredFileError
 from qtaml.memory import MANIFEST
 
 _CONFIG, _WEIGHTS = "config.json", ("model.safetensors", "model.safetensors.index.json")
+# Arguments by which timm loads weights: pickles among them, from the network too.
 _LOADING = {
     "cache_dir",
     "checkpoint_path",
@@ -24,7 +25,6 @@ _LOADING = {
     "pretrained_cfg_overlay",
     "pretrained_model_args",
 }
-"""Arguments by which timm loads weights: pickles among them, from the network too."""
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 
 
@@ -41,6 +41,7 @@ def load_directory(path: Path) -> nn.Module:
     """
     config = _config(path)
     if not any((path / name).is_file() for name in _WEIGHTS):
+        # A directory that has pickled weights only: the error should say how to convert them.
         for pickled in sorted(entry for entry in path.iterdir() if entry.suffix in PICKLED):
             check_not_pickled(pickled)
         raise StoredFileError(f"{path} holds no weights: it needs {_WEIGHTS[0]}")
@@ -53,7 +54,7 @@ def load_directory(path: Path) -> nn.Module:
 
 
 def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Tensor:
-    """A text as samples of so many tokens; what is left at its end is dropped.
+    """A text as samples of `length` tokens; a shorter rest at its end is dropped.
 
     Args:
         text: the text.
@@ -76,6 +77,7 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
             "give token numbers as .npz or .safetensors instead"
         )
     config = _config(path)
+    # Names of the same setting in different families of models; some say nothing.
     longest = config.get("max_position_embeddings") or config.get("n_positions") or length
     if length > longest:
         raise ArgumentError(f"--length must be at most {longest} for the model in {path}, got {length}")
@@ -85,6 +87,8 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
     try:
         with _from_this_disk():
             tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        # Special tokens would mark a start that pieces cut out of the text do not have. verbose=False: a text longer
+        # than the context is meant.
         tokens = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
     except Exception as error:
         raise StoredFileError(f"cannot use the tokenizer in {path}: {_first_line(error)}") from error
@@ -93,6 +97,7 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
             f"{source} must be long enough for at least 2 samples of {length} tokens, got {len(tokens)} tokens; "
             "give a longer text, or a smaller --length"
         )
+    # The embedding would fail on it, far from the cause.
     if (largest := int(tokens.max())) >= config.get("vocab_size", largest + 1):
         raise ArgumentError(
             f"{path} holds a tokenizer of another model: it gives token {largest}, the model has {config['vocab_size']}"
@@ -109,6 +114,7 @@ def _config(path: Path) -> dict[str, Any]:
         config = json.loads(_files.read_bytes(path / _CONFIG))
     except ValueError as error:
         raise StoredFileError(f"{path / _CONFIG} is not JSON: {error}") from error
+    # transformers writes a list, timm a single name.
     names = config.get("architectures") or [config.get("architecture")] if isinstance(config, dict) else None
     if not isinstance(names, list) or not isinstance(names[0], str):
         raise StoredFileError(f"{path / _CONFIG} names no architecture, as those of transformers and timm do")
@@ -129,11 +135,13 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
     transformers = _installed("transformers", f"the network in {path}")
     name: str = config["architectures"][0]
     try:
+        # By name from the package only: an "auto_map" in the configuration names code of the directory.
         architecture = getattr(transformers, name, None)
     except ImportError as error:
         raise QtamlError(f"transformers cannot import the {name} of {path}: {error.__cause__ or error}") from error
     if not (isinstance(architecture, type) and issubclass(architecture, transformers.PreTrainedModel)):
         raise ModelError(f"{path} holds a {name}, which transformers {transformers.__version__} does not have")
+    # Its warnings would mix with the output; what matters of them is checked below.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -144,6 +152,7 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
+                # Mismatches are returned, with their names, and refused below in the form of all other such errors.
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
@@ -162,6 +171,7 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
 
 def _timm_network(path: Path, config: dict[str, Any]) -> nn.Module:
     timm = _installed("timm", f"the network in {path}")
+    # timm writes the number of classes beside the arguments, not among them.
     settings = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
     arguments = config.get("model_args") or {}
     if not isinstance(arguments, dict) or (loading := sorted(_LOADING & arguments.keys())):
@@ -182,6 +192,7 @@ def _timm_network(path: Path, config: dict[str, Any]) -> nn.Module:
 def _from_this_disk() -> Iterator[None]:
     """Nothing is fetched from a hub and nothing unpickled in the block, whatever a configuration names."""
     hub: Any = importlib.import_module("huggingface_hub.constants")
+    # huggingface_hub reads its environment once, when it is imported: only the constant still counts.
     offline, hub.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE, True
     try:
         with nothing_unpickled():
@@ -204,4 +215,5 @@ def _installed(package: str, wanted: str) -> Any:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # A first line that ends in a colon says nothing without the second.
     return " ".join(lines[: 1 + lines[0].endswith(":")])

@@ -1,4 +1,4 @@
-"""From what a user names on the command line to a network and data."""
+"""Networks, inputs and labels from the names on the command line."""
 
 import importlib
 import math
@@ -23,8 +23,9 @@ from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.model import Batch
 
 LABELS = "labels"
+# Against zip bombs, bytes that an `.npz` file may unpack to: 64 MiB, and a hundred for each of its own. Only constants
+# pack better than that.
 _MOST_UNPACKED, _MOST_RATIO = 2**26, 100
-"""Bytes that an `.npz` file may unpack to: 64 MiB, and a hundred for each of its own; only constants pack better."""
 
 
 def load_model(spec: str, weights: Path | None = None) -> nn.Module:
@@ -52,6 +53,7 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
     elif spec.count(":") == 1:
         model = _call_factory(spec)
     else:
+        # A pickled checkpoint gets its own message, with how to convert it.
         check_not_pickled(path)
         raise ArgumentError(
             f"MODEL must be a .pt2 file, a Hugging Face directory, or package.module:factory, got {spec!r}"
@@ -62,7 +64,7 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
 
 
 def source_of(spec: str) -> str:
-    """What a stored network keeps of where its network came from: paths in full, links as they were named."""
+    """The source that a stored network remembers: an absolute path, its links unresolved, or the name of a factory."""
     return os.path.abspath(spec) if spec.endswith(".pt2") or Path(spec).is_dir() else spec
 
 
@@ -123,6 +125,7 @@ def _read_arrays(path: Path) -> dict[str, torch.Tensor]:
             arrays = _unpacked(path, file) if path.suffix == ".npz" else safetensors.torch.load(file.read())
     except (ValueError, TypeError, EOFError, KeyError, AssertionError, zipfile.BadZipFile, SafetensorError) as error:
         raise (
+            # StoredFileError is a ValueError, and names the file already.
             error if isinstance(error, StoredFileError) else StoredFileError(f"cannot read {path}: {error}")
         ) from error
     for name, array in arrays.items():
@@ -132,7 +135,8 @@ def _read_arrays(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _unpacked(path: Path, file: BinaryIO) -> dict[str, torch.Tensor]:
-    """The arrays of an `.npz` file, once none of them is larger than it says and all together not out of proportion."""
+    """The arrays of an `.npz` file. Refused first: headers that ask for more than there is, and zip bombs."""
+    # Seeking to the end returns the size of the file that is open; its path may name another one by now.
     most = _MOST_UNPACKED + _MOST_RATIO * file.seek(0, os.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         if (size := sum(one.file_size for one in archive.infolist())) > most:
@@ -143,8 +147,10 @@ def _unpacked(path: Path, file: BinaryIO) -> dict[str, torch.Tensor]:
         for one in archive.infolist():
             with archive.open(one) as member:
                 version = np.lib.format.read_magic(member)
+                # Versions 2 and 3 have headers of one layout, and differ in the encoding of names.
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(member)
+                # NumPy takes the memory that a header asks for before it reads, so a short file could take all of it.
                 if math.prod(shape) * dtype.itemsize > one.file_size:
                     raise StoredFileError(
                         f"{path} holds less than the array of shape {shape} that {one.filename!r} says"
@@ -163,6 +169,7 @@ def _read_text(path: Path) -> str:
 
 def _call_factory(spec: str) -> nn.Module:
     module_name, _, function_name = spec.partition(":")
+    # An installed command does not search the current folder, where a user's module lies.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

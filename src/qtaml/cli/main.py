@@ -16,6 +16,7 @@ app = typer.Typer(
     help="How to store a neural network in a memory whose cells leak by quantum tunnelling.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
+    # An unexpected failure shows Python's own traceback, complete, which is what a report needs.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -38,13 +39,14 @@ def main() -> None:
     """Run the command line; errors that qtaml raises on purpose become one line and an exit code."""
     try:
         app()
+    # Anything else is a defect: its traceback is shown, and Python ends with 1.
     except QtamlError as error:
         typer.echo(f"qtaml: {_printable(str(error))}", err=True)
         sys.exit(exit_code(error))
 
 
 def _printable(text: str) -> str:
-    """A text for a terminal: what files and models name may hold control characters, which are shown as escapes."""
+    """A text for a terminal, control characters escaped: names from files and models may hold some."""
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 

@@ -1,4 +1,4 @@
-"""`qtaml predict`: what TAC will save, before anything is stored."""
+"""`qtaml predict`: the saving by TAC, predicted before anything is stored."""
 
 import typer
 from rich.console import Console

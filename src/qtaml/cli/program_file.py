@@ -33,18 +33,21 @@ _MEMBER = re.compile(
     r"data/weights/weight_\d+|data/constants/tensor_\d+|archive_format|archive_version|\.data/version|"
     + "|".join(map(re.escape, (_MODEL, _SAMPLES, *_PAYLOADS.values())))
 )
+# torch.export.save writes these, and torch.export.load does without: they are left out of the copy.
 _UNUSED = re.compile(r"byteorder|\.data/serialization_id|extra/.*")
 _PICKLED = re.compile(r"data/constants/(custom|opaque)_obj_.*|data/(weights|constants)/model\.pt")
+# Elements that a tensor may have beyond its bytes in the file: views repeat numbers, and a forged one would repeat them
+# until the memory is full.
 _MOST_REPEATED = 2**26
-"""Elements that a tensor may have beyond its bytes in the file: views repeat numbers."""
 
+# A text that does nothing where torch writes it into Python: it calls nothing, and ends no string and no line.
 _HARMLESS = re.compile(r"[\w.:/+ -]*")
-"""A text that does nothing where torch writes it into Python: it calls nothing, and ends no string and no line."""
+# torch writes the texts under these keys as string literals, with quotes escaped: any text is safe there.
 _LITERALS = ("as_string", "as_strings")
-"""Keys of texts that torch writes as string literals."""
 _OPERATOR = re.compile(
     r"torch\.ops\.(?P<namespace>\w+)\.\w+(\.\w+)?|_operator\.(?P<operator>\w+)|torch\._?sym_\w+|math\.[a-z]\w*"
 )
+# Without those that call functions or make them.
 _OPERATORS = {*operator.__all__} - {"attrgetter", "call", "itemgetter", "methodcaller"}
 
 _NODES = (
@@ -52,6 +55,7 @@ _NODES = (
     *(ast.Name, ast.Attribute, ast.Constant, ast.boolop, ast.unaryop, ast.operator, ast.cmpop, ast.expr_context),
 )
 _SYMBOL = re.compile(r"(s|u|zf|zuf)\d+|L|math|torch|true|false|oo|int_oo")
+# An allowlist: attributes lead from any object to the builtins of Python.
 _ATTRIBUTES = {
     *("size", "stride", "storage_offset", "sym_float", "sym_int", "sym_max", "sym_min", "sym_not", "sym_ite"),
     *("floor", "ceil", "trunc", "sqrt", "isnan", "inf"),
@@ -66,11 +70,13 @@ _FUNCTIONS = {
     *("FloatTrueDiv", "IntTrueDiv", "IsNonOverlappingAndDenseIndicator", "TruncToFloat", "TruncToInt", "RoundToInt"),
     *("RoundDecimal", "ToFloat", "Identity"),
 }
+# Numbers and texts far beyond those of real networks, and small enough to be evaluated at once: SymPy computes powers
+# of whole numbers exactly, however long.
 _LARGEST, _LARGEST_POWER, _LONGEST = 2**64, 64, 10_000
 
 
 class _ForeignError(Exception):
-    """A file holds what `torch.export.save` does not write."""
+    """A file holds something that `torch.export.save` does not write."""
 
 
 def load_program(path: Path) -> nn.Module:
@@ -97,7 +103,10 @@ def load_program(path: Path) -> nn.Module:
     except Exception as error:
         raise error if isinstance(error, StoredFileError) else _not_a_program(path, error) from error
     archive = io.BytesIO()
+    # A copy of the checked members in memory: torch must not read the file again, which may have changed meanwhile, nor
+    # parse the archive in another way than Python did.
     with zipfile.ZipFile(archive, "w") as copy:
+        # Taken out one by one, so that each is held twice only while it is copied.
         while members:
             name, content = members.popitem()
             copy.writestr(f"archive/{name}", content)
@@ -115,7 +124,11 @@ def _not_a_program(path: Path, error: Exception) -> StoredFileError:
 
 
 def _members(file: BinaryIO) -> dict[str, bytes]:
-    """The members of an archive that are handed on: not larger than the file, for `torch.export.save` packs nothing."""
+    """The members of an archive that torch gets to see, together no larger than the file.
+
+    Raises:
+        _ForeignError: if there is a member that `torch.export.save` does not write, or one that is compressed.
+    """
     with zipfile.ZipFile(file) as archive:
         found = archive.infolist()
         if any(one.compress_type != zipfile.ZIP_STORED for one in found):
@@ -129,6 +142,7 @@ def _members(file: BinaryIO) -> dict[str, bytes]:
                 raise _ForeignError(f"it holds pickled objects, {one.filename!r}")
             if (
                 root != found[0].filename.partition("/")[0]
+                # Of two members of one name, torch might load the one that was not checked.
                 or name in kept
                 or not (_MEMBER.fullmatch(name) or _UNUSED.fullmatch(name))
             ):
@@ -139,7 +153,7 @@ def _members(file: BinaryIO) -> dict[str, bytes]:
 
 
 def _check_payloads(folder: str, members: dict[str, bytes], config: Any) -> None:
-    """Check what is said of the tensors of a folder: none has far more elements than bytes."""
+    """Check the sizes of the tensors of a folder: none has far more elements than bytes."""
     for name, meta in config["config"].items():
         _check_harmless(name)
         if meta["use_pickle"]:
@@ -154,6 +168,7 @@ def _check_samples(data: bytes) -> None:
     """Check the inputs that a program was traced with; torch writes their keys into Python."""
     if any(one.compress_type != zipfile.ZIP_STORED for one in zipfile.ZipFile(io.BytesIO(data)).infolist()):
         raise _ForeignError("its example inputs are compressed, which torch.export.save does not do")
+    # On the device "meta" no memory is taken for the tensors: only the containers matter.
     waiting = [torch.load(io.BytesIO(data), weights_only=True, map_location="meta")]
     while waiting:
         one = waiting.pop()
@@ -171,6 +186,7 @@ def _check_model(value: Any, key: str = "") -> None:
     """Check every text of a program by what torch does with it, and drop what only helps to debug."""
     if isinstance(value, dict):
         if isinstance(value.get("metadata"), dict):
+            # Stack traces and the like, free texts that no rule could tell from code.
             value["metadata"] = {}
         for name, one in value.items():
             _check_harmless(name)
@@ -195,10 +211,11 @@ def _check_harmless(text: str) -> None:
 
 
 def _check_operator(text: str) -> None:
-    """An operator is looked up by its name among all that torch can see, its modules and what these import."""
+    """Check the name of an operator, which torch looks up among its modules and everything that these import."""
     found = _OPERATOR.fullmatch(text)
     if (
         found is None
+        # Attributes of the class itself, such as load_library, are methods and not namespaces of operators.
         or hasattr(type(torch.ops), found["namespace"] or "")
         or (found["operator"] and found["operator"] not in _OPERATORS)
     ):
@@ -206,8 +223,9 @@ def _check_operator(text: str) -> None:
 
 
 def _check_tree(value: Any) -> None:
-    """The description of inputs or outputs: containers and their keys. Some name a module, which torch would import."""
+    """Check the description of inputs or outputs, containers and their keys, for modules that torch would import."""
     if isinstance(value, dict):
+        # Both are imported when the tree is read: enums by their class, default dictionaries by their factory.
         if imports := {"__enum__", "default_factory_module"} & value.keys():
             raise _ForeignError(f"its inputs or outputs name a module to import, under {imports.pop()!r}")
         for name, one in value.items():
@@ -221,9 +239,10 @@ def _check_tree(value: Any) -> None:
 
 
 def _check_expression(text: str) -> None:
-    """An expression of sizes, which torch has SymPy or Python evaluate."""
+    """Check an expression of sizes, which torch evaluates with SymPy or Python."""
     try:
         allowed = len(text) <= _LONGEST and all(_is_allowed(node) for node in ast.walk(ast.parse(text, mode="eval")))
+    # Null bytes end in ValueError, too deep nesting in RecursionError or MemoryError.
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         allowed = False
     if not allowed:
@@ -253,6 +272,7 @@ def _is_allowed(node: ast.AST) -> bool:
 
 def _is_small_power(base: ast.AST, power: ast.AST) -> bool:
     """Whether a power is of something unknown, so that nothing is computed, and has a small exponent."""
+    # SymPy evaluates a power of plain numbers at once, even where nobody asks for its value.
     return any(map(_is_symbol, (*ast.walk(base), *ast.walk(power)))) and all(
         not isinstance(node, ast.Constant) or not isinstance(node.value, int) or node.value <= _LARGEST_POWER
         for node in ast.walk(power)

@@ -1,4 +1,4 @@
-"""`qtaml readback`: what a hardware memory gave back, its errors, and the network that it holds."""
+"""`qtaml readback`: a dump of a hardware memory, its error rates, and the network that it holds."""
 
 import json
 from collections.abc import Sequence
@@ -45,12 +45,15 @@ def readback_command(
     if test is not None:
         memory, network, spec = load_stored(artifact, model, weights)
         chosen = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
+        # The dump is the read: drawing errors as well (a seed) would count them twice.
         estimate = measure(memory.with_words(words).model(seed=None), chosen)
         if metric == "perplexity":
+            # After averaging: the interval is that of the mean log-likelihood, and exp is increasing.
             estimate = estimate.mapped(perplexity)
     if as_json:
         typer.echo(_as_json(rows, metric, estimate))
         return
+    # As wide as the table: at the width of a terminal, or 80 in a pipe, Rich would fold the numbers.
     Console(width=146).print(rows.table())
     if estimate is not None:
         typer.echo(f"{metric} {estimate} (95% over {estimate.covers})")
@@ -58,6 +61,7 @@ def readback_command(
 
 def _read(dump: Path, plan: Plan, word_bits: int | None) -> dict[str, torch.Tensor]:
     if _checks.one_of("suffix of DUMP", dump.suffix.lower(), (".bin", ".mem", ".hex", ".txt")) == ".bin":
+        # A raw image has no lines, so its width cannot be seen; text shows it by the digits of each word.
         return read_binary(dump, plan, word_bits=word_bits or 32)
     return read_verilog(dump, plan, word_bits=word_bits)
 

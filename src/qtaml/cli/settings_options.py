@@ -24,8 +24,8 @@ class _Form:
 
     Attributes:
         kind: its type there.
-        read: makes the setting of what is written.
-        default: as it is shown; None where an option that is not given says nothing.
+        read: makes the setting from the text or number that is given.
+        default: as the help shows it; None for an option that may be left out.
         name: of the option; that of the setting if empty.
         metavar: what the help shows for the value; as for the type if None.
     """
@@ -59,6 +59,8 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
     def decorate(command: CommandT) -> CommandT:
         def call(**given: Any) -> None:
             written = {name: given.pop(name) for name in forms}
+            # Options that are not given are left out, so that the record's own defaults hold: typer gives None or an
+            # empty list.
             settings = {name: forms[name].read(value) for name, value in written.items() if value not in (None, [])}
             command(settings=record(**settings), **given)
 
@@ -66,8 +68,10 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
         del own["settings"]
         options = [_option(name, forms[name], parameters[name].default, told[name]) for name in forms]
         signature = inspect.Signature(
+            # Settings without a default may not follow arguments with one, unless all are by keyword.
             [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own.values()), *options]
         )
+        # Typer reads signature and annotations to make the options: no option is typed in by hand.
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
         call.__name__, call.__doc__ = command.__name__, command.__doc__
@@ -78,7 +82,9 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
 
 def _option(name: str, form: _Form, default: Any, told: str) -> inspect.Parameter:
     flag = "--" + (form.name or name).replace("_", "-")
+    # Docstrings of settings begin in lower case, after the name.
     option = typer.Option(flag, help=f"{told[0].upper()}{told[1:]}", metavar=form.metavar)
+    # typer takes a parameter without a default as required.
     shown = form.default if default is not inspect.Parameter.empty else default
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=shown, annotation=Annotated[form.kind, option])
@@ -122,6 +128,7 @@ def parse_floor(text: str) -> tuple[str, int]:
         >>> parse_floor("block*=1")
         ('block*', 1)
     """
+    # From the right: a pattern may hold "=", a number of bits does not.
     pattern, equals, bits = text.rpartition("=")
     if not (pattern and equals and bits.isdecimal()):
         raise ArgumentError(f"floor must be a pattern and a number of bits such as 'block*=1', got {text!r}")

@@ -15,8 +15,9 @@ from qtaml.errors import ModelError, StoredFileError
 from qtaml.model import aliases
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+# A zip archive, as torch.save writes, and a pickle of protocol 2 or later.
 _PICKLED_STARTS = (b"PK\x03\x04", b"\x80")
-"""A zip archive, as torch.save writes, and a pickle of any later protocol."""
+# What git clone leaves in place of the weights where Git LFS is not installed.
 _LFS_START = b"version https://git-lfs"
 _SHOWN = 3
 
@@ -36,11 +37,14 @@ def load_weights(model: nn.Module, path: Path) -> None:
         check_not_pickled(path)
         with _files.open_regular(path):  # refuses what is no file, and may hang
             state = safetensors.torch.load_file(path)
+        # Files keep tied weights once, and load_state_dict asks for each name.
         _tie(model, state, path)
+        # Not strict: torch would list all names, thousands for another architecture; check_names lists a few.
         missing, unexpected = model.load_state_dict(state, strict=False)
     except (OSError, SafetensorError) as error:
         raise StoredFileError(f"cannot read {path}: {error}") from error
     except RuntimeError as error:
+        # torch's first line only names the class.
         lines = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         raise ModelError(f"the weights in {path} do not fit the model; {listing(lines)}") from error
     check_names(path, missing, unexpected)
@@ -51,6 +55,7 @@ def _tie(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
     own = model.state_dict().keys()
     for name, others in aliases(model, list(state)).items():
         for other in own & others:
+            # Weights that differ under tied names would be loaded one over the other, and the last one would win.
             if not torch.equal(state.setdefault(other, state[name]), state[name]):
                 raise ModelError(
                     f"the weights in {path} do not fit the model, which ties {name!r} and {other!r}: there they differ"
@@ -74,6 +79,7 @@ def check_not_pickled(path: Path) -> None:
     Raises:
         StoredFileError: if it is, and how to convert it; or if it only says where Git LFS keeps the weights.
     """
+    # Other names are refused by their suffix, or by safetensors when it reads the header.
     start = _start(path) if path.suffix == ".safetensors" else b""
     if start.startswith(_LFS_START):
         raise StoredFileError(f"{path} is a pointer of Git LFS, not the weights themselves: fetch them by git lfs pull")
@@ -87,7 +93,7 @@ def check_not_pickled(path: Path) -> None:
 
 @contextmanager
 def nothing_unpickled() -> Iterator[None]:
-    """Pickles are loaded as plain tensors and containers in the block, or not at all, whoever loads them."""
+    """In the block `torch.load` takes only tensors and plain containers from a pickle, whoever calls it."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own way to forbid anything else
     before = os.environ.get(name)
     os.environ[name] = "1"

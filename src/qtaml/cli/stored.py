@@ -31,11 +31,12 @@ def load_stored(artifact: Artifact, model: str | None, weights: Path | None) -> 
 
 
 def named(model: str | None, artifact: Artifact) -> str:
-    """How the command line names the network of a stored one: never by what the stored one says itself.
+    """The network as the command line names it: the source that a stored network remembers is never loaded.
 
     Raises:
-        ArgumentError: if it does not; the message says what the stored network remembers.
+        ArgumentError: if it does not name it; the message says which source the stored network remembers.
     """
+    # To import a factory runs code, and a stored network may come from anywhere.
     if model is None:
         where = f"was made from {artifact.source}" if artifact.source else "does not say where its network is"
         with_weights = f" with --weights {artifact.weights}" if artifact.weights else ""
@@ -48,16 +49,18 @@ def check_out(out: Path, *read: str | Path | None) -> None:
 
     Args:
         out: the folder.
-        read: what the command reads.
+        read: files and folders that the command reads.
 
     Raises:
         StoredFileError: if the folder holds something else than a stored network.
-        ArgumentError: if something that is read lies in it.
+        ArgumentError: if one of them lies in it.
     """
     check_replaceable(out)
+    # Links resolved: the folder is replaced as a whole, with whatever lies in it under any name.
     place = out.resolve()
     for source in read:
         own = Path(source or "").resolve()
+        # A source that does not exist as a path is the name of a factory.
         if source and own.exists() and place in (own, *own.parents):
             raise ArgumentError(f"--out must hold nothing that is read, got {out} and {source}")
 

@@ -20,6 +20,7 @@ def verify_command(
     """Recompute every checksum, and rebuild the stored bits from the original weights and the plan."""
     artifact = read_artifact(stored)
     if not as_json:
+        # read_artifact refuses a wrong one.
         typer.echo(f"{stored}: every checksum is right")
     memory, network, spec = load_stored(artifact, model, weights)
     found = differences(memory, network)
@@ -33,6 +34,7 @@ def verify_command(
             "differences": list(map(asdict, found)),
         }
         typer.echo(json.dumps(record, indent=2))
+    # After the JSON: a script gets the differences as well as the exit code.
     if found:
         with_weights = (
             f" (without --weights; it was made with {artifact.weights})" if artifact.weights and not weights else ""

@@ -1,6 +1,6 @@
-"""What a better cell costs: larger cells, thicker barriers, more frequent refresh, each as (cost, residual p).
+"""Physical alternatives to error-correcting codes, each as (cost, residual p).
 
-They are the physical alternatives to error-correcting codes.
+Larger cells, thicker barriers, more frequent refresh, and their allocation to the bits of a word.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from qtaml.device.spread import action_per_nm
 
 @dataclass(frozen=True)
 class Hardening:
-    """One physical protection of a bit: what it costs and how often the bit is still read wrong.
+    """A physical protection of a bit: its cost, and the residual flip probability of its `cell` at its `window`.
 
     Args:
         cost: in `unit`.
@@ -44,7 +44,7 @@ class Hardening:
 
 
 class Hardenings(tuple[Hardening, ...]):
-    """Several of them, of which `print` makes a table."""
+    """Tuple of `Hardening` that prints as a table."""
 
     def __str__(self) -> str:
         """A row for each."""
@@ -57,7 +57,8 @@ class Hardenings(tuple[Hardening, ...]):
 def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> Hardenings:
     """Cells of more area: so many times the electrons, at the same threshold share and the same escape probability.
 
-    p falls as exp(-a N_e KL(n_th/N_e || p_e)) for an area of a cells, so it needs p_e below the threshold share.
+    p = P(Binomial(a N_e, p_e) > a n_th) for an area of a cells, about exp(-a N_e KL(n_th/N_e || p_e)): it falls with
+    a only for p_e below the threshold share.
 
     Args:
         cell: the plain cell.
@@ -83,7 +84,7 @@ def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> Hardeni
 
 
 def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> Hardenings:
-    """Cells with thicker barriers.
+    """Cells with thicker barriers: p falls as exp(-2 kappa (n_th + 1) extra) in the rare regime.
 
     Args:
         cell: the plain cell.
@@ -108,7 +109,7 @@ def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> Hard
 
 
 def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> Hardenings:
-    """The same cell, refreshed more often.
+    """The same cell, refreshed more often: p(window/rate), which falls as rate^-(n_th + 1) in the rare regime.
 
     Args:
         cell: the plain cell.
@@ -134,7 +135,7 @@ def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> Hardeni
 
 
 def graded_barriers(cell: Cell, window: float, bits: int) -> Hardenings:
-    """A thickness for each bit of a word so that all bits add the same variance: 4^i p_i is the same.
+    """A thickness for each bit i of a word so that all bits add the same variance: 4^i p_i = p_0.
 
     Args:
         cell: of the least significant bit.
@@ -145,7 +146,7 @@ def graded_barriers(cell: Cell, window: float, bits: int) -> Hardenings:
         A `Hardening` for each bit, least significant first, its cost in nm.
 
     Raises:
-        ArgumentError: if there is no bit, or no thickness gives the p of one.
+        ArgumentError: if there is no bit, or no thickness gives the p of a bit.
 
     Source:
         theory.md 2.7.
@@ -160,6 +161,7 @@ def graded_barriers(cell: Cell, window: float, bits: int) -> Hardenings:
     p = cell.flip_probability(float(window))
     wanted: Array = p * 0.25 ** np.arange(1, _checks.integer("bits", bits, 1), dtype=np.float64)
     extras = cell.thickness_for(wanted, window) - cell.barrier.thickness
+    # Bit 0 is the plain cell itself: a root would give its thickness only to rounding.
     return thicker_barriers(cell, window, [0.0, *extras.tolist()])
 
 
@@ -190,7 +192,7 @@ def refresh_intervals(window: float, bits: int, threshold: int) -> Array:
     tau_i ~ 4^(-i/(n_th + 2)).
 
     Args:
-        window: interval of all bits if they shared one, s.
+        window: the common interval that takes as many refreshes, s.
         bits: in a word.
         threshold: n_th of the cells.
 
@@ -213,11 +215,11 @@ def refresh_intervals(window: float, bits: int, threshold: int) -> Array:
 
 
 def graded_refresh(cell: Cell, window: float, bits: int) -> Hardenings:
-    """Refresh allocated to the bits of a word by `refresh_intervals`, at the same total.
+    """Refresh allocated to the bits of a word: intervals tau_i ~ 4^(-i/(n_th + 2)) at the same mean of 1/tau_i.
 
     Args:
         cell: of every bit.
-        window: interval of all bits if they shared one, s.
+        window: the common interval that takes as many refreshes, s.
         bits: in a word.
 
     Returns:
@@ -227,7 +229,7 @@ def graded_refresh(cell: Cell, window: float, bits: int) -> Hardenings:
         ArgumentError: if the window is not above 0 or there is no bit.
 
     Source:
-        theory.md 2.7.
+        theory.md 2.7; see `refresh_intervals`.
 
     Example:
         >>> from qtaml.device import preset
@@ -245,4 +247,5 @@ def _hardening(cost: float, unit: str, cell: Cell, window: float) -> Hardening:
 def _enlarged(cell: Cell, factor: float) -> Cell:
     """The cell with `factor` times the electrons and the threshold."""
     scale = _checks.at_least("factors", factor, 1.0)
+    # Both are scaled, so that the threshold keeps its share: more electrons alone would only lose the bit sooner.
     return replace(cell, electrons=round(scale * cell.electrons), threshold=round(scale * cell.threshold))

@@ -1,4 +1,4 @@
-"""Roots behind the inverse questions: the exposure that gives a wanted p, and monotone functions turned round."""
+"""Inverse functions: the exposure that gives a wanted p, and roots of monotone functions, element by element."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,8 @@ _SMALLEST_CLOSED = 1e-150
 def required_log_exposure(p: ArrayLike, electrons: int, threshold: int) -> Array:
     """Logarithm of the exposure at which a cell loses its bit with probability p, in closed form.
 
-    p_e = I^-1(p; n + 1, N - n) and exposure = -ln(1 - p_e); above p_e = 1/2 the complement is inverted, and for
-    p below 1e-150 the tail is inverted in log space.
+    p_e = I^-1(p; n_th + 1, N_e - n_th) and exposure = -ln(1 - p_e); above p_e = 1/2 the complement is inverted, and
+    for p below 1e-150 the tail is inverted in log space by root finding.
 
     Args:
         p: wanted probabilities, in (0, 1).
@@ -43,7 +43,7 @@ def required_log_exposure(p: ArrayLike, electrons: int, threshold: int) -> Array
     far = wanted < _SMALLEST_CLOSED
     if not far.any():
         return result
-    # There p is nearly C(N, n + 1) p_e^(n + 1), which is where the search starts.
+    # There p is nearly C(N, n + 1) p_e^(n + 1), which is solved for p_e to start the search.
     order = threshold + 1
     log_ways = special.gammaln(electrons + 1) - special.gammaln(order + 1) - special.gammaln(electrons - threshold)
     log_p = np.log(wanted[far])
@@ -65,7 +65,7 @@ def _closed_inverse(p: Array, electrons: int, threshold: int) -> Array:
 
 
 def bisect(function: Callable[[Array], Array], low: Array, high: Array, halvings: int = 60) -> Array:
-    """Root of an increasing function, element by element, by halving: for steps that have no slope to follow.
+    """Root of an increasing function by bisection, element by element: for steps, which have no slope to follow.
 
     Args:
         function: array to array of the same shape, increasing in each element.
@@ -91,7 +91,7 @@ def find_root(function: Callable[..., Array], low: Array, high: Array, wanted: A
     """Root of a function between two points where its signs differ, element by element, to rounding error.
 
     Args:
-        function: of x and the wanted values that belong to it, both of any one shape.
+        function: of x and the wanted values for it, two arrays of the same shape.
         low: where it is at most 0.
         high: where it is at least 0.
         wanted: of the shape of `low`.
@@ -105,7 +105,8 @@ def find_root(function: Callable[..., Array], low: Array, high: Array, wanted: A
     """
     from scipy.optimize import elementwise
 
-    # An absolute tolerance for roots near 0 (nm, ln s), where SciPy's own, which are relative, go on for nothing.
+    # Roots may lie at 0 (nm, ln s), where SciPy's default tolerance, which is relative, asks for digits that mean
+    # nothing: hence an absolute one. Small function values do not end the search, since they have no common scale.
     found = elementwise.find_root(
         function, (low, high), args=(wanted,), tolerances={"xatol": 2e-14, "xrtol": 4e-16, "fatol": 0.0}
     )
@@ -113,10 +114,10 @@ def find_root(function: Callable[..., Array], low: Array, high: Array, wanted: A
 
 
 def solve(function: Callable[[Array, Array], Array], guess: Array, wanted: Array) -> Array:
-    """Root of an increasing function that is somewhere around a guess, element by element, to rounding error.
+    """Root of an increasing function near a guess, element by element, to rounding error.
 
     Args:
-        function: of x and the wanted values that belong to it, both of any one shape; increasing in x.
+        function: of x and the wanted values for it, two arrays of the same shape; increasing in x.
         guess: where to start; the interval around it is widened by doubling, 40 times at most.
         wanted: of the shape of `guess`.
 
@@ -145,7 +146,7 @@ def double_until(function: Callable[[Array], Array], start: Array, limit: float)
         limit: no doubling once the largest value has reached it.
 
     Returns:
-        The values; where none was found, the function is still below 0 there.
+        The values; where `limit` ended the search, the function may still be negative there.
 
     Example:
         >>> double_until(lambda x: x - 5, np.array([1.0]), limit=100.0)

@@ -1,7 +1,7 @@
 """Presets: cells of several technologies, with every parameter and its source.
 
 They are consistent illustrations of the physics, not calibrated to any product: change any field with
-`dataclasses.replace`. The windows are where each cell's p passes through 0.05 to 0.1.
+`dataclasses.replace`. The windows are where p of a cell passes through 0.05 to 0.1, with two exceptions.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ _SPREAD_NM = 0.05
 
 @dataclass(frozen=True)
 class Preset:
-    """One technology.
+    """A technology: a cell with all its parameters, a window of interest, and the sources.
 
     Args:
         name: key in `PRESETS`.
         technology: what the cell is.
         cell: all its parameters; units as in `Cell` and the barriers.
-        window: a window at which its p is of interest, s.
+        window: s; p there is 0.05 to 0.1, but for `nand_fg_7nm` (ten years, p = 0) and `nanocrystal_1p6` (0.18).
         source: where the parameters come from.
         caution: what the model leaves out that matters here, empty if nothing is known.
 
@@ -54,7 +54,7 @@ class Preset:
         return _tables.as_text(self.table())
 
     def table(self) -> Table:
-        """Every parameter and the inverse questions answered, as a rich table."""
+        """All parameters, p after the window, and the windows for p = 1e-6, 0.05 and 0.1, as a rich table."""
         cell = self.cell
         table = Table(title=f"{self.name}: {self.technology}", title_justify="left", show_header=False)
         rows = {
@@ -75,6 +75,8 @@ class Preset:
         return table
 
 
+# Windows follow from the cells: after a change of a cell its window has to be solved for again (`Cell.window_for`), or
+# p is no longer 0.05 to 0.1 there.
 _TABLE = (
     Preset(
         "sion_hp_gate",

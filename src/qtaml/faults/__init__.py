@@ -1,4 +1,4 @@
-"""How a memory fails: what happens to its stored bits.
+"""Fault models: the exact law of the word read given the stored one, and samples of it.
 
 A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`.
 """

@@ -20,13 +20,13 @@ from qtaml.protections import Ideal, Protection, Raw
 from qtaml.sampling import word_dtype
 
 Rule = Literal["nearest", "expected", "least_error"]
-"""Which label a weight gets: that of the nearest level, of the nearest expected value when read, or of the least
-expected squared error when read."""
+"""The label u that is stored for a weight w: "nearest" minimises |w - level of u|, "expected" |w - E[value read | u]|,
+"least_error" E[(value read - w)**2 | u]."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """Levels with labels, and a protection for each bit. Values are in units of the scale of what is stored.
+    """How one weight is stored: levels, and a protection for each bit. Values are in units of the scale.
 
     Attributes:
         levels: the value of each label.
@@ -114,9 +114,10 @@ class Format:
 
         Args:
             weights: in units of the full scale, floating, any shape. Values beyond the last level take that level.
-            rule: which label a weight gets. "expected" is the exact mean correction (theory.md 1.4), which keeps every
-                protected bit in its cell because no other label comes nearer; "least_error" is theory.md 6.1, step (i).
-            expecting: how the memory fails; needed for all rules but "nearest".
+            rule: the label u of a weight w, with mean m_u and variance v_u of the value read. "expected" minimises
+                |w - m_u|: the exact mean correction (theory.md 1.4), which keeps every protected bit in its cell since
+                no other label comes nearer. "least_error" minimises v_u + m_u**2 - 2 w m_u (theory.md 6.1, step (i)).
+            expecting: the fault model of m_u and v_u; needed for all rules but "nearest".
 
         Returns:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
@@ -124,11 +125,13 @@ class Format:
         Raises:
             ArgumentError: if the rule needs a fault model and there is none.
         """
+        # Without a fault model where none counts, so that all of them share one cached decision.
         boundaries, labels = _decision(self, rule, None if rule == "nearest" else expecting)
+        # Float64 for weights of any dtype: float16 cannot tell the boundaries of 16-bit words apart.
         values, boundaries = weights.double().reshape(-1).contiguous(), boundaries.to(weights.device)
         index = intervals(values, boundaries)
-        # Weights just between two levels, such as the zeros of a sparse tensor on the half-step grid, go up and down in
-        # turn: all to one side they would add up in the output.
+        # Weights midway between two levels, such as the zeros of a sparse tensor on the half-step grid, go up and down
+        # in turn: all rounded to one side, their errors would add up in the output.
         above = torch.nn.functional.pad(boundaries, (0, 1), value=torch.nan)
         between = (values == torch.index_select(above, 0, index)).nonzero().squeeze(1)
         index[between] += (between % 2).int()
@@ -137,6 +140,7 @@ class Format:
     def decode(self, words: torch.Tensor) -> torch.Tensor:
         """Values of words as read, float64, in units of the full scale."""
         table = torch.from_numpy(self.readout()).to(words.device)
+        # As uint8, torch would take the words for a mask.
         return table[words.long()]
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
@@ -144,14 +148,14 @@ class Format:
         return self.reader(words, fault, place=place)(seed)
 
     def reader(self, words: torch.Tensor, fault: FaultModel, *, place: str = "") -> Callable[[int], torch.Tensor]:
-        """What `corrupt` returns for these words, by the seed, for reads by the thousand."""
+        """Return `seed -> words as read`, with everything else precomputed. Arguments as for `corrupt`."""
         if self.bits == 0:
             return lambda _: words.clone()
         return fault.behind(self.protections).reader(words, bits=self.bits, place=place)
 
 
 def label_dtype(bits: int) -> torch.dtype:
-    """Dtype of stored labels: that of words, and the narrowest where there is nothing to store."""
+    """Dtype of stored labels: uint8 up to 8 bits (0 bits included), uint16 above."""
     return word_dtype(max(bits, 1))
 
 
@@ -159,6 +163,7 @@ def label_dtype(bits: int) -> torch.dtype:
 def read_moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], ...]:
     """Mean, variance, third and fourth central moment of the value read, for each stored label; read-only arrays."""
     moments = central_moments(fmt.readout(), fmt.law(fault))
+    # The cache gives the same arrays to every caller: a write into one would change all later results.
     for moment in moments:
         moment.flags.writeable = False
     return moments
@@ -166,7 +171,7 @@ def read_moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], .
 
 @lru_cache(maxsize=256)
 def _decision(fmt: Format, rule: Rule, expecting: FaultModel | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boundaries between intervals of weights, and the label of each interval."""
+    """Ascending boundaries between intervals of weights, and the label of each interval."""
     storable = fmt.levels.storable()
     if rule == "nearest":
         target = fmt.readout()
@@ -178,6 +183,7 @@ def _decision(fmt: Format, rule: Rule, expecting: FaultModel | None) -> tuple[to
         boundaries, regions = least_error_regions(mean, variance + mean**2)
         return torch.from_numpy(boundaries), torch.from_numpy(labels[regions])
     else:
+        # Ascending labels and a stable sort: of labels with equal means, the same one is stored on every machine.
         target, labels = fmt.read_mean(expecting), np.sort(storable)
         storable = labels[np.argsort(target[labels], kind="stable")]
     ascending = target[storable]

@@ -1,4 +1,4 @@
-"""Which values a word can stand for, and which label each value carries.
+"""The levels of a word: the value that each label stands for.
 
 Values are in units of the scale of the tensor, row or group that is stored. Bit 0 is the least significant.
 """
@@ -22,7 +22,8 @@ Grid = Literal["half_step", "integer"]
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 GRIDS: tuple[Grid, ...] = get_args(Grid)
-# Of the largest value: tables whose steps differ by less in float64 were made from two numbers.
+# Relative to the largest value. In float64 the steps of first + step x u differ by rounding alone, near 1e-16 of it;
+# free tables hold float16 numbers, whose grid is far coarser than this.
 _EVEN = 1e-9
 
 
@@ -40,11 +41,12 @@ class BitLevels(ABC):
 
     def storable(self) -> NDArray[np.int64]:
         """Labels that a writer may store, by ascending value; the others can only be read, after errors."""
+        # Stable, so that equal values (zero and minus zero) come in the order of their labels on every machine.
         return np.argsort(self.readout(), kind="stable")
 
     @property
     def side_values(self) -> int:
-        """Numbers that a reader must be told beside the words; 0 for levels that their name tells whole."""
+        """Numbers that a reader needs beside the words; 0 where name and bits define the levels."""
         return 0
 
 
@@ -87,6 +89,7 @@ class EvenLevels(BitLevels):
     def values(self) -> NDArray[np.float64]:
         """The values in ascending order, shape (2**bits,)."""
         index, half = np.arange(2**self.bits), 2 ** (self.bits - 1)
+        # Whole numbers, divided once: the levels of w and -w have the same digits.
         if self.grid == "half_step":
             values = (2.0 * index - (2**self.bits - 1)) / (2**self.bits - 1)
         elif self.encoding == "sign_magnitude":
@@ -96,7 +99,10 @@ class EvenLevels(BitLevels):
         return np.asarray(values, dtype=np.float64)
 
     def storable(self) -> NDArray[np.int64]:
-        """The label of each value, in ascending order of the values: a permutation of 0 .. 2**bits - 1."""
+        """The label of each value, in ascending order of the values: a permutation of 0 .. 2**bits - 1.
+
+        Label of the i-th value: i in offset binary, i xor 2**(bits-1) in two's complement, i xor (i >> 1) in Gray.
+        """
         index, half = np.arange(2**self.bits), 2 ** (self.bits - 1)
         words = {
             "offset_binary": index,
@@ -115,7 +121,7 @@ class EvenLevels(BitLevels):
 
 @dataclass(frozen=True)
 class TableLevels(BitLevels):
-    """Any value for each label, such as levels fitted to the weights of a tensor.
+    """A free value for each label, such as levels fitted to the weights of a tensor.
 
     Attributes:
         values: the value of each label when read: 1, 2, 4, ... up to 1024 finite numbers.
@@ -139,7 +145,7 @@ class TableLevels(BitLevels):
 
     @property
     def bits(self) -> int:
-        """Bits of a word; 0 where every weight is read as one value."""
+        """Bits of a word; 0 for a table of one value, as which every weight is read."""
         return len(self.values).bit_length() - 1
 
     def readout(self) -> NDArray[np.float64]:
@@ -148,7 +154,7 @@ class TableLevels(BitLevels):
 
     @cached_property
     def side_values(self) -> int:
-        """The table, or first value and step where its values are evenly spaced."""
+        """2 (first value and step) if the values are evenly spaced, else one for each label."""
         return 2 if evenly_spaced(self.values) else len(self.values)
 
 
@@ -180,16 +186,17 @@ class NamedLevels(BitLevels):
 
     def readout(self) -> NDArray[np.float64]:
         """The value of each label when read, shape (2**bits,)."""
+        # A copy, as all levels return: a caller may write into it, and the table is everybody's.
         return NAMED_TABLES[self.name].values.copy()
 
     def storable(self) -> NDArray[np.int64]:
-        """Labels of numbers, by ascending value: what the format reserves for NaN or infinity is never stored."""
+        """Labels by ascending value, without those that the format reserves for NaN or infinity."""
         ascending = super().storable()
         return ascending[~np.isin(ascending, NAMED_TABLES[self.name].reserved)]
 
 
 Levels = Annotated[EvenLevels | TableLevels | NamedLevels, Field(discriminator="kind")]
-"""Any levels; new ones are one more class here, and a new standard format one more entry of `NAMED_TABLES`."""
+"""Any levels. A new kind is one more class here, a new standard format one more entry of `NAMED_TABLES`."""
 
 
 def even_or_named(name: str | None, bits: int, encoding: Encoding, grid: Grid) -> EvenLevels | NamedLevels:
@@ -232,5 +239,5 @@ def quantisation_step(bits: int, grid: Grid = "half_step") -> float:
 
 
 def evenly_spaced(table: tuple[float, ...]) -> bool:
-    """Whether neighbouring labels are read as values at equal distances, so that two numbers tell the whole table."""
+    """Whether the values of neighbouring labels differ by one step, so that first value and step define the table."""
     return len(table) > 1 and bool(np.ptp(np.diff(table)) <= _EVEN * np.abs(table).max())

@@ -1,4 +1,4 @@
-"""Entries of a table for the words that were read: compiled by Numba, in NumPy where that cannot be imported."""
+"""Look-up of the words read in a table: compiled by Numba, in NumPy where that cannot be imported."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,17 +12,17 @@ Words = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def look_up(words: Words, table: Ints, values: Ints, starts: Places, stops: Places) -> int:
-    """Overwrite `values` with the entries of a table for the words of some runs.
+    """Set `values[i] = table[words[i]]` for all i of some runs.
 
     Args:
-        words: of all places.
-        table: an entry for every word of that dtype: integers, with the bits of numbers of any dtype of that size.
+        words: words of the whole tensor.
+        table: an entry for every value of the dtype of `words`, as integers with the bits of floating numbers.
         values: of the dtype of `table`, one for each word; those outside the runs stay.
-        starts: where the runs start.
-        stops: where they stop.
+        starts: first index of each run.
+        stops: index after the last of each run.
 
     Returns:
-        The bits that any of the words has.
+        Bitwise or of the words of the runs: a bit above those of the format betrays a word that is no label.
 
     Example:
         >>> words, values = np.array([3, 0, 1], np.uint8), np.full(3, -1)
@@ -43,6 +43,7 @@ def _kernel() -> Callable[..., int]:
 
 def _by_word(words: Words, table: Ints, values: Ints, starts: Places, stops: Places) -> int:
     """For Numba: two loops, each of which becomes vector instructions."""
+    # Typed: Numba unifies a signed 0 and unsigned words to float64, which has no bitwise or.
     seen = np.uint64(0)
     for run in range(starts.size):
         before, after = words[starts[run] : stops[run]], values[starts[run] : stops[run]]
@@ -56,7 +57,8 @@ def _by_word(words: Words, table: Ints, values: Ints, starts: Places, stops: Pla
 def _in_numpy(words: Words, table: Ints, values: Ints, starts: Places, stops: Places) -> int:
     seen = 0
     for start, stop in zip(starts, stops, strict=True):
-        # A mode other than "raise" writes straight into `values`.
+        # In the mode "raise" np.take fills a buffer of its own first; "clip" writes straight into `values`. Nothing is
+        # clipped, since the table has an entry for every word.
         np.take(table, words[start:stop], out=values[start:stop], mode="clip")
         seen |= int(np.bitwise_or.reduce(words[start:stop]))
     return seen

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+# Compared by identity: the comparison of two arrays is no truth value.
 @dataclass(frozen=True, eq=False)
 class NamedTable:
     """A number format.
@@ -23,7 +24,7 @@ class NamedTable:
 
 
 def _float_table(exponent_bits: int, mantissa_bits: int, bias: int, *, infinities: bool, source: str) -> NamedTable:
-    """Sign, exponent and mantissa, with subnormal numbers.
+    """A table of (-1)**sign (1 + mantissa / 2**mantissa_bits) 2**(exponent - bias), with subnormal numbers.
 
     Args:
         exponent_bits: bits of the exponent.
@@ -34,7 +35,7 @@ def _float_table(exponent_bits: int, mantissa_bits: int, bias: int, *, infinitie
     """
     pattern = np.arange(2 ** (1 + exponent_bits + mantissa_bits))
     exponent, mantissa = pattern >> mantissa_bits & 2**exponent_bits - 1, pattern & 2**mantissa_bits - 1
-    # A subnormal number has the smallest exponent and no leading one.
+    # A subnormal number has the exponent of the smallest normal ones, and no leading 1.
     leading = np.where(exponent > 0, 1.0, 0.0)
     size = (leading + mantissa / 2**mantissa_bits) * 2.0 ** (np.maximum(exponent, 1) - bias)
     last = exponent == 2**exponent_bits - 1
@@ -54,6 +55,7 @@ _NF4 = (
     *(0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
 )
 
+# Each has a level at +1, on which the largest magnitude falls; INT4 is in units of 7, not 8, to have one at -1 as well.
 NAMED_TABLES: dict[str, NamedTable] = {
     "int4": NamedTable(((np.arange(16) ^ 8) - 8) / 7, _NONE, "two's complement, -8 to 7 in units of 7"),
     "nf4": NamedTable(np.array(_NF4), _NONE, "Dettmers et al., QLoRA, arXiv 2305.14314, appendix E"),

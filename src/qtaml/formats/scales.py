@@ -1,4 +1,4 @@
-"""By what the weights of a tensor are divided before they are stored, and how many of them share one divisor."""
+"""The scale: what weights are divided by before they are stored, and its granularity (tensor, row or group)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ STEPS: tuple[Step, ...] = get_args(Step)
 
 @dataclass(frozen=True)
 class Largest:
-    """The largest magnitude.
+    """The largest magnitude, max |w|.
 
     Attributes:
         step: "keep" the step of the uncorrected weights and clip what a correction moves outside, or "recompute" it so
@@ -39,7 +39,7 @@ class Largest:
 
 @dataclass(frozen=True)
 class RootMeanSquare:
-    """The root mean square, rounded to bfloat16, in which it is kept."""
+    """The root mean square, sqrt(mean w**2), rounded to bfloat16, in which it is stored."""
 
     kind: Literal["root_mean_square"] = field(default="root_mean_square", repr=False)
 
@@ -63,7 +63,7 @@ class Fixed:
 
 
 Scale = Annotated[Largest | RootMeanSquare | Fixed, Field(discriminator="kind")]
-"""Any rule for the scale; a new one is one more class here."""
+"""Any rule for the scale; a new rule is one more class here."""
 
 
 def check_granularity(granularity: Granularity) -> Granularity:
@@ -103,7 +103,7 @@ def scale_shape(shape: Sequence[int], granularity: Granularity) -> tuple[int, ..
 
 
 def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int], granularity: Granularity) -> torch.Tensor:
-    """The scale of each weight at some places of a flattened tensor.
+    """The scale of each weight at the given places of a flattened tensor.
 
     Args:
         scale: of `scale_shape`.
@@ -124,6 +124,7 @@ def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int], granularit
         return scale
     if isinstance(where, slice):
         where = torch.arange(where.start, where.stop, device=scale.device)
+    # By index instead of by expansion: scales are spread over the places at hand, never over the whole tensor.
     length = _row_length(shape)
     if isinstance(granularity, str):
         return scale.reshape(-1)[where // length]
@@ -145,11 +146,12 @@ def mean_square(weights: torch.Tensor, granularity: Granularity) -> torch.Tensor
 def _over(
     weights: torch.Tensor, granularity: Granularity, reduce: Callable[[torch.Tensor, int], torch.Tensor]
 ) -> torch.Tensor:
-    """A reduction of the weights that share a scale."""
+    """Reduce over the weights that share a scale; `reduce` takes a tensor and a dimension."""
     if isinstance(granularity, str):
         by_row = granularity == "row" and weights.ndim > 1
         return reduce(weights.reshape(len(weights) if by_row else 1, -1), 1)
     rows = weights.reshape(_rows(weights.shape), -1)
+    # The last, shorter group apart: filled up with zeros, its mean and its extremes would be others.
     whole = rows.shape[1] // granularity * granularity
     parts = [reduce(rows[:, :whole].reshape(len(rows), -1, granularity), 2)] if whole else []
     rest = [reduce(rows[:, whole:], 1).unsqueeze(1)] if whole < rows.shape[1] else []
@@ -159,7 +161,8 @@ def _over(
 def _mean_square(weights: torch.Tensor, dim: int) -> torch.Tensor:
     if dim == 2:
         return weights.double().square().mean(2)
-    # In chunks: a tensor of a large network is not doubled.
+    # In chunks, so that no float64 copy of a large tensor is made. The order of the sums follows CHUNK: another size
+    # moves the last bits.
     sums = [
         torch.stack([part.double().square().sum(1) for part in torch.split(some, CHUNK, 1)]).sum(0)
         for some in torch.split(weights, max(CHUNK // weights.shape[1], 1))

@@ -51,7 +51,7 @@ class Section:
 
 @dataclass(frozen=True)
 class _Once:
-    """Sections in JSON: each format once, for rows by the thousand share a few."""
+    """Sections in JSON: each format once, and for each section its weights and the index of its format."""
 
     formats: tuple[Format, ...]
     sections: tuple[tuple[int, int], ...]
@@ -68,6 +68,7 @@ def _from_once(once: _Once) -> tuple[Section, ...]:
     return tuple(Section(weights, once.formats[place]) for weights, place in once.sections)
 
 
+# Rows by the thousand share a few formats: written out for each section, they would be most of a plan's JSON.
 def _as_once(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
     to_json = core_schema.plain_serializer_function_ser_schema(_once, return_schema=schema_of(_Once))
     return core_schema.no_info_after_validator_function(_from_once, schema_of(_Once), serialization=to_json)
@@ -86,9 +87,9 @@ class TensorFormat:
         scale: what the levels are in units of: the largest magnitude, the root mean square, or a fixed value.
         granularity: one scale for the "tensor", for each "row" (first dimension: the output channel of a linear or
             convolution layer), or for each group of so many weights along a row, a whole number.
-        correction: mean correction before storage. "none": the nearest level; "paper": that of the weight times
-            1/(1-2p), whatever the protection (proposition 4.1); "exact": the label whose expected read value is nearest
-            (theory.md 1.4); "least_error": the label of the least expected squared error (theory.md 6.1).
+        correction: the label u that is stored for a weight w. "none": the nearest level; "paper": the level nearest to
+            w / (1 - 2p), whatever the protection (proposition 4.1); "exact": least |w - E[value read | u]| (theory.md
+            1.4); "least_error": least E[(value read - w)**2 | u] (theory.md 6.1).
         readout_gain: factor on what is read, above 0.
 
     Raises:
@@ -120,6 +121,7 @@ class TensorFormat:
         object.__setattr__(self, "readout_gain", _checks.positive("readout_gain", self.readout_gain))
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
+        # Neighbours of one format are joined, so that tensor formats that store alike compare equal.
         runs = [(fmt, list(run)) for fmt, run in groupby(self.sections, lambda section: section.format)]
         joined = tuple(Section(sum(section.weights for section in run), fmt) for fmt, run in runs)
         object.__setattr__(self, "sections", joined)
@@ -152,8 +154,8 @@ class TensorFormat:
     def side_values(self, shape: Sequence[int]) -> int:
         """Numbers of 16 bits that reading a tensor of a shape needs beside the words.
 
-        Its scales, two for the readout gain, the length and the format of each section, and what the levels of each
-        format need. The map of the paper is free: evenly spaced levels with scales for the tensor or its rows alone.
+        Scales, two for the readout gain, length and format of each section, and `side_values` of the levels of each
+        format. The map of the paper counts as free, as there: evenly spaced levels scaled for the tensor or its rows.
         """
         levels = {section.format.levels for section in self.sections}
         rms = self.scale.kind == "root_mean_square"
@@ -170,8 +172,8 @@ class TensorFormat:
     def scale_of(self, weights: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Scale of the stored levels, float64, of shape (), (rows, 1, ...) or (rows, groups).
 
-        Scales that count as cells are rounded to bfloat16, in which they are kept: weights are stored relative to what
-        is kept, so rounding it does no harm.
+        Scales that count as side values are rounded to bfloat16, in which they are stored. Weights are divided by the
+        rounded scale, so the rounding adds no error.
 
         Raises:
             ArgumentError: if a root mean square is beyond bfloat16, or no step reaches weights of both signs.
@@ -184,6 +186,7 @@ class TensorFormat:
             scale = self._largest(weights, fault, self.scale.step)
             if isinstance(self.granularity, str):
                 return scale
+        # Bfloat16 has the range of float32, where float16 would turn the scales of small weights into 0.
         kept = scale.bfloat16().double()
         if not bool(kept.isfinite().all()):
             raise ArgumentError(f"weights must have scales below 3e38, got {float(scale.max()):g}")
@@ -197,6 +200,7 @@ class TensorFormat:
             return largest
         if self.correction == "paper":
             return largest * _paper_factor(fault, self.bits)
+        # A row may lie in several sections: the one whose expected values end first decides how far all reach.
         means = [section.format.read_mean(fault) for section in self.sections]
         reach_low = max(float(mean.min()) for mean in means)
         reach_high = min(float(mean.max()) for mean in means)
@@ -235,7 +239,7 @@ class TensorFormat:
         return words.reshape(weights.shape), scale
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
-        """Weights that given words stand for; arguments as for `read`."""
+        """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
         return self._by_label(words, scale * self.readout_gain, self._readouts, out)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
@@ -243,7 +247,8 @@ class TensorFormat:
         flat = words.reshape(-1)
         read = torch.empty_like(flat) if len(self.spans_of_formats) > 1 else flat
         for fmt, spans in self.spans_of_formats:
-            # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
+            # A section is cut out of a read of the whole tensor, so that errors do not depend on where a plan splits:
+            # plans compare under common random numbers, and the weak cells of a chip stay where they are.
             whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
             if read is flat:
                 read = whole
@@ -291,29 +296,30 @@ class TensorFormat:
         *,
         out: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Exact expected weights when read, less the given ones, of the shape of `words`; `out` as for `read`."""
+        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; `out` as for `read`."""
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, scale * self.readout_gain, means, out, less=weights.reshape(-1))
 
     def read_variance(
         self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, out: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Exact variance of what is read, given the stored words, of their shape; `out` as for `read`."""
+        """Exact variance of each weight as read, given the stored words, of their shape; `out` as for `read`."""
         variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, (scale * self.readout_gain).square(), variances, out)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
-        """Exact variance of what is read, summed over the weights, given the stored words."""
+        """Exact variance of the weights as read, summed over them, given the stored words."""
         amounts = zip(self.label_amounts(words, scale), self.sections, strict=True)
         return sum(float(amount @ section.format.read_variance(fault)) for amount, section in amounts)
 
     def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
-        """For each section, the summed squared scale of the weights that carry each label, shape (2**bits,)."""
+        """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,)."""
         squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
         amounts = []
         for span, section in self._spans():
             amount = np.zeros(2**section.format.bits)
             for where in chunks([span], words.device):
+                # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
                 labels = flat[where].cpu().int()
                 weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(labels.shape)
                 amount += torch.bincount(labels, weights=weights, minlength=len(amount)).numpy()
@@ -337,15 +343,22 @@ class TensorFormat:
         out: torch.Tensor | None = None,
         less: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """A value for each word, by its label and the table of its format, times the factor of the tensor or row.
+        """`table[label] * factor - less` for each word, with the table of its format.
 
-        With `less`, of shape (weights,), its numbers are taken off.
+        Args:
+            words: stored words.
+            factor: of `scale_shape`.
+            tables: one for each of `spans_of_formats`.
+            out: as for `read`.
+            less: shape (weights,); 0 if not given.
         """
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
         for (_, spans), table in zip(self.spans_of_formats, tables, strict=True):
             of_label = torch.from_numpy(table).to(words.device)
+            # One factor for all weights goes into the table, which is shorter. With `less` the product stays in
+            # float64: rounded to the dtype of `out` first, a small difference would be all rounding error.
             if factor.ndim == 0:
                 of_label = (of_label * factor).to(out.dtype if less is None else torch.float64)
             for where in chunks(spans, words.device):

@@ -1,4 +1,4 @@
-"""What can be asked of a laboratory: a network, a way to store it, and a way in which the memory fails."""
+"""A case: a network, the settings of the method that stores it, and the fault model under which it is read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -35,6 +35,7 @@ from qtaml.planning import (
 from qtaml.search import Designer, design
 
 
+# Compared by identity: it is part of the key of a memo, and the equality of tensors is a tensor.
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Samples of a network's task.
@@ -69,6 +70,7 @@ class OwnNetwork:
     test: str
 
 
+# Few: each holds gains and fitted candidates of a network. Tasks are sorted by network, so more are seldom used.
 @lru_cache(maxsize=4)
 def _designer(model: nn.Module, data: Data | Samples, settings: Design) -> Designer:
     return Designer(model, data.calibration, settings)
@@ -77,7 +79,7 @@ def _designer(model: nn.Module, data: Data | Samples, settings: Design) -> Desig
 def _design(model: nn.Module, data: Data | Samples, settings: Design) -> Plan:
     if settings.cells is None:
         return design(model, data.calibration, settings)
-    # Whatever the budget, what is measured of the network is measured once.
+    # The budget is left out of the key of the memo: gains and fitted candidates of a network serve every budget.
     return _designer(model, data, replace(settings, cells=1.0)).plan(settings.cells)
 
 
@@ -91,18 +93,18 @@ METHODS: dict[type[Settings], Callable[[nn.Module, Data | Samples, Any], Plan]] 
     WeightScaling: lambda model, data, settings: weight_scaling(model, settings),
     Design: _design,
 }
-"""How each method plans the storage of a network, by the record of its settings."""
+"""The planning function of each method, by the class of its settings."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One network, one way to store it, and one way in which the memory fails.
+    """One network, the settings of the method that stores it, and the fault model under which it is read.
 
     Attributes:
         network: a key of `qtaml.networks.RECIPES`; any name for a network of one's own.
-        settings: how it is stored, and the memory that is planned for. Their seed is that of the laboratory.
-        read_fault: how the memory really fails; None for as planned, however that was given: cases that are the same
-            are one measurement.
+        settings: of the method, with the fault model that is planned for. Their seed is that of the laboratory.
+        read_fault: fault model of the reads; None for the planned one, also if that one is given: equal cases are one
+            measurement.
         metric: accuracy on the test samples, squared output deviation on the calibration samples, or negative
             log-likelihood of the test texts.
         own: the network if it is not built in.
@@ -115,6 +117,7 @@ class Case:
     own: OwnNetwork | None = None
 
     def __post_init__(self) -> None:
+        # Records are named by a hash of their case: two spellings of one case would be measured twice.
         if self.read_fault == self.settings.fault:
             object.__setattr__(self, "read_fault", None)
 
@@ -129,6 +132,7 @@ class Case:
         _checks.one_of("method", self.settings.kind, [record.kind for record in METHODS])
 
     def plan(self, model: nn.Module, data: Data | Samples, seed: int) -> Plan:
-        """How the case stores a trained network of its kind."""
+        """Plan of this case for a trained network; `seed` replaces that of the settings."""
+        # Methods without randomness have no seed.
         seeded: dict[str, Any] = {"seed": seed} if hasattr(self.settings, "seed") else {}
         return METHODS[type(self.settings)](model, data, replace(self.settings, **seeded))

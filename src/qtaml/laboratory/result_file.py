@@ -1,4 +1,4 @@
-"""Results on disk: rows of numbers with how they came to be.
+"""Results on disk: rows of numbers with their manifest.
 
 On disk rows are flat: an estimate x is written as x, x_low and x_high.
 """
@@ -18,8 +18,9 @@ _ENDS = {"value": "", "low": "_low", "high": "_high"}
 
 
 def result_json(title: str, rows: Sequence[Any], manifest: Manifest) -> str:
-    """A result as it is kept: title, flat rows and manifest as a JSON object."""
+    """A result as it is written: title, flat rows and manifest as a JSON object."""
     record = {"title": title, "rows": [flat_row(row) for row in rows], "manifest": _plain(manifest)}
+    # NaN and infinity are not JSON: other programs would refuse the whole file.
     return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 
@@ -33,13 +34,14 @@ def save_result(path: Path, title: str, rows: Sequence[Any], manifest: Manifest)
 
 
 def flat_row(row: Any) -> dict[str, Any]:
-    """Fields of a row as they are kept: an estimate x as x, x_low and x_high, None for each where there is none.
+    """Fields of a row as they are written: an estimate x as x, x_low and x_high, None for each where there is none.
 
-    What the intervals cover is not kept: the experiment says it.
+    What the intervals cover is not written: the experiment says it.
 
     Args:
         row: a record whose estimates are fields of type `Estimate` or `Estimate | None`.
     """
+    # By the declared type: None alone does not say whether it stands for an estimate or for a number.
     kinds = get_type_hints(type(row))
     flat: dict[str, Any] = {}
     for name, kept in _plain(row).items():
@@ -54,8 +56,8 @@ def nested_row(flat: Mapping[str, Any], covers: str) -> dict[str, Any]:
     """Fields of a row from those that `flat_row` made.
 
     Args:
-        flat: names and values, as they are kept.
-        covers: what the intervals are for.
+        flat: names and values, as they are written.
+        covers: what the intervals cover.
 
     Example:
         >>> nested_row({"p": 0.1, "x": 2.0, "x_low": 1.0, "x_high": 3.0}, "reads")

@@ -1,4 +1,4 @@
-"""The file that describes a sweep: read, checked, and where a mistake is in it."""
+"""The TOML file of a sweep: read and checked, with the line of a mistake in the message."""
 
 import re
 import tomllib
@@ -24,8 +24,10 @@ _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Seed = Annotated[int, Field(ge=0)]
 
 _RECORDS = {record.kind: record for record in METHODS}
+# Tables that may be written as a text alone, and the key whose value the text is.
 _BRIEF = {"networks": "name", "faults": "kind", "methods": "method"}
-"""Tables that a text alone stands for, and the key that the text is the value of."""
+# tomllib says nothing of lines: tokens of TOML as far as they tell where a statement ends, which are strings, comments,
+# ends of lines, and other characters.
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|'
     + r"'''.*?'{3,5}|"
@@ -33,16 +35,16 @@ _TOKEN = re.compile(
     + r"'[^'\n]*'|#[^\n]*|\n|[^\s\"'#\[\]{}]+|\S",
     re.DOTALL,
 )
-"""Tokens of TOML as far as they tell where a statement ends: strings, comments, ends of lines, and other characters."""
+# Rounded: 0.1 * 6 is 0.6000000000000001, which would be another measurement than 0.6.
 _BUDGETS: dict[str, Callable[[float, Any], float]] = {
     "overhead": lambda overhead, settings: overhead,
     "protected_bits": lambda overhead, settings: round(overhead * word_levels(settings).bits, 12),
     "cells": lambda overhead, settings: round(1 + overhead, 12),
 }
-"""The setting in which a method takes its budget, from an overhead and the other settings."""
+"""By the setting in which a method takes its budget: its value for an overhead, given the other settings."""
 _GOALS = {*_BUDGETS, "error"}
+# Settings that the sweep has for all methods, or that need a metric.
 _NOT_HERE = {"fault", "seed", "accuracy", "kind"}
-"""What the sweep says for all methods, or needs a metric."""
 
 
 class _Table(BaseModel):
@@ -50,10 +52,10 @@ class _Table(BaseModel):
 
 
 class NetworkEntry(_Table):
-    """A network: a built-in one by its name, or one's own by its files, named from the folder of the sweep file.
+    """A network: a built-in one by its name, or the user's by its files, relative to the folder of the sweep file.
 
     Attributes:
-        name: a key of `qtaml.networks.NETWORKS`, or any name for one's own.
+        name: a key of `qtaml.networks.NETWORKS`, or any name for the user's.
         model: "package.module:factory", or a `.pt2` file.
         weights: `.safetensors` file of its state dict; with "{seed}" in it, one for each training seed.
         calibration: file of calibration inputs.
@@ -86,15 +88,15 @@ class SweepFile(_Table):
     """A sweep: every network stored by every method within every budget in every memory.
 
     Attributes:
-        networks: what is stored.
-        methods: how.
-        faults: in what memory; those whose kind has a flip probability and do not say it get each of `p`.
+        networks: the networks.
+        methods: the methods, with their settings.
+        faults: fault models; those whose kind has a flip probability and do not say it get each of `p`.
         p: flip probabilities of a cell.
         overheads: budgets, in cells beyond a plain memory as a share of it; below 0 for fewer cells.
         training_seeds: seeds of the trained networks.
         trials: reads of each plan.
         seed: seed of calibration and errors.
-        metric: what is measured of each read.
+        metric: metric of each read.
     """
 
     networks: Annotated[list[NetworkEntry], Field(min_length=1)]
@@ -163,6 +165,7 @@ def read_sweep(path: Path) -> Description:
         text = _files.read_bytes(path).decode()
         content = tomllib.loads(text)
     except ValueError as error:
+        # StoredFileError is a ValueError too, and goes through unchanged.
         if isinstance(error, UnicodeDecodeError | tomllib.TOMLDecodeError):
             raise ArgumentError(f"{path} must be a TOML file: {error}") from error
         raise
@@ -176,7 +179,7 @@ def read_sweep(path: Path) -> Description:
 
 
 def _in_full(content: dict[str, Any]) -> dict[str, Any]:
-    """The content with a table for each text that stands for one."""
+    """The content with every abbreviated table, which is a text, written out."""
     lists = {name: content[name] for name in _BRIEF if isinstance(content.get(name), list)}
     full = {
         name: [{_BRIEF[name]: one} if isinstance(one, str) else one for one in values] for name, values in lists.items()
@@ -215,6 +218,7 @@ def _faults(file: SweepFile) -> list[AnyFault]:
 
 
 def _takes_p(table: dict[str, Any]) -> bool:
+    # An unknown kind is reported where the fault is made, with the list of those that exist.
     model = KINDS.get(str(table.get("kind")))
     return model is not None and any(field.name == "p" for field in fields(cast(Any, model)))
 
@@ -241,6 +245,8 @@ def _of_method(entry: MethodEntry, index: int, overheads: list[float]) -> Iterat
     if budget and not overheads:
         raise TableError(("overheads",), f"must be given for the method {entry.method!r}")
     try:
+        # With any budget and memory for now: a wrong setting is reported once, under its own key, before they are put
+        # in.
         asked = cast(Any, from_table(record, {**settings, **({budget: 1} if budget else {}), "p": 0.0}))
     except TableError as wrong:
         raise wrong.below(key) from wrong
@@ -269,14 +275,14 @@ def _budget(entry: MethodEntry) -> str:
 
 
 def _line(text: str, content: dict[str, Any], key: Key) -> str:
-    """Where the file says what is under a key, or under as much of it as is there: ", line 3"; "" if nothing is."""
+    """Line of the statement that sets a key, or the longest part of it that is set: ", line 3"; "" if none is."""
     depth = max(depth for depth in range(len(key) + 1) if _says(content, key[:depth]))
     if depth == 0:
         return ""
     statements = _statements(text)
     lines = text.splitlines(keepends=True)
-    # The first statement with which the file says it. To read all before it once for each line would take time by the
-    # square of their number; by bisection a file of 10,000 lines is read 14 times.
+    # The first statement with which the file says it. To parse all before each line would take time by the square of
+    # their number; by bisection a file of 10,000 lines is parsed 14 times.
     number = bisect_left(
         statements, True, key=lambda lines_of: _says(tomllib.loads("".join(lines[: lines_of[1]])), key[:depth])
     )

@@ -24,7 +24,7 @@ from qtaml.planning import AnySettings
 
 @dataclass(frozen=True)
 class Entry:
-    """One task of a sweep, and what it stands for there.
+    """One task of a sweep, with the method, budget and memory it stands for.
 
     Attributes:
         storage: the method, its budget and the memory.
@@ -78,7 +78,7 @@ class Row:
 
 
 Outcome = Record | QtamlError | None
-"""What became of a task: its record, why it was refused, or None if nothing is known yet."""
+"""Outcome of a task: its record, the error that refused it, or None if it is not measured yet."""
 
 
 def entries(sweep: Description, folder: Path) -> tuple[Entry, ...]:
@@ -98,6 +98,7 @@ def entries(sweep: Description, folder: Path) -> tuple[Entry, ...]:
     asked = sweep.file
     found = []
     for entry in asked.networks:
+        # Without "{seed}" all seeds would measure the same weights.
         several = entry.model is None or "{seed}" in (entry.weights or "")
         for seed in asked.training_seeds if several else asked.training_seeds[:1]:
             own = None if entry.model is None else own_network(entry, seed, sweep.path.parent, folder)
@@ -127,6 +128,7 @@ def own_network(entry: NetworkEntry, seed: int, base: Path, folder: Path) -> Own
     def put(name: str) -> str:
         content = _files.read_bytes(base / name)
         kept = f"{_files.sha256(content)}{Path(name).suffix}"
+        # A file of this name has this content.
         if not (inputs_folder(folder) / kept).exists():
             _files.write_bytes(inputs_folder(folder) / kept, content)
         return kept
@@ -152,7 +154,7 @@ def measure_sweep(laboratory: Laboratory, wanted: Sequence[Entry]) -> list[Outco
 
 
 def rows(laboratory: Laboratory, wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> tuple[Row, ...]:
-    """A row for each task of which something is known."""
+    """A row for each task that was measured or refused."""
     pairs = zip(wanted, outcomes, strict=True)
     return tuple(_row(laboratory, entry, outcome) for entry, outcome in pairs if outcome is not None)
 
@@ -184,11 +186,11 @@ def _asked(settings: AnySettings) -> str:
 
 
 def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
-    """What was measured, mean over the trained networks of each kind."""
+    """The measurements, each a mean over the trainings of a network."""
     kinds: dict[str, tuple[Entry, list[Record]]] = {}
     for entry, outcome in zip(wanted, outcomes, strict=True):
         if isinstance(outcome, Record):
-            # Weights of one's own are other files for each seed, but one kind of network.
+            # A user's network has another file of weights for each seed, and all of these are one kind.
             kind = _files.to_json(replace(entry.task.case, own=None)) + entry.storage.name
             kinds.setdefault(kind, (entry, []))[1].append(outcome)
     grid = captioned_table(
@@ -214,6 +216,7 @@ def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
 
 def _code(model: str) -> str:
     """SHA-256 of the source of the module that a network's factory is in."""
+    # An installed command does not search the current folder, where a user's module lies.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     module = model.partition(":")[0]
@@ -223,4 +226,5 @@ def _code(model: str) -> str:
         raise ArgumentError(f"model {model!r} cannot be imported: {error}") from error
     if found is None or found.origin is None:
         raise ArgumentError(f"model {model!r} must be a .pt2 file or package.module:factory, and there is no {module}")
+    # Modules that this one imports are not hashed: to know them, it would have to run.
     return _files.sha256(_files.read_bytes(Path(found.origin)))

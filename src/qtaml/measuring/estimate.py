@@ -1,4 +1,4 @@
-"""A number with its interval: what every measurement gives."""
+"""A number with its confidence interval: the type of every measured number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Estimate:
         value: the number, mostly a mean.
         low: lower end of its interval.
         high: upper end.
-        covers: what would be other where the interval holds, such as "reads and test samples" or "trainings".
+        covers: what is drawn anew where the interval holds, such as "reads and test samples" or "trainings".
 
     Example:
         >>> accuracy = Estimate(0.9512, 0.932, 0.964, "reads")
@@ -43,6 +43,7 @@ class Estimate:
             >>> Estimate(-0.1, -0.3, 0.1, "trainings").mapped(lambda value: max(value, 0.0)).low
             0.0
         """
+        # Ends map to ends because the function is increasing: a decreasing one would exchange them.
         return Estimate(function(self.value), function(self.low), function(self.high), self.covers)
 
     def scaled(self, factor: float) -> "Estimate":
@@ -50,5 +51,5 @@ class Estimate:
         return self.mapped(lambda value: factor * value)
 
     def within(self, least: float, most: float) -> "Estimate":
-        """With the interval cut off at the ends of what is possible; the number itself is left."""
+        """With the interval cut off at the least and the greatest possible value; the number itself is left."""
         return Estimate(self.value, max(self.low, least), min(self.high, most), self.covers)

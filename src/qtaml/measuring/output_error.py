@@ -1,4 +1,4 @@
-"""Is the output error that a plan predicts the one that is measured?"""
+"""Squared output error, and a check of the predicted one against the measured one."""
 
 import math
 from dataclasses import dataclass
@@ -57,6 +57,7 @@ class OutputError:
 
     def _outputs(self, model: nn.Module) -> torch.Tensor:
         with evaluation_mode(model), torch.no_grad():
+            # float64: the difference of two nearly equal outputs loses the digits that they share.
             return torch.cat([finite_outputs(model, batch).double().cpu() for batch in self._batches])
 
 
@@ -70,7 +71,7 @@ class PredictionCheck:
         high: upper end of the same.
         measured: mean squared output error over the reads.
         predicted: that of the plan, from its gains and the exact variances.
-        predicted_standard_error: what the random passes of the gains leave uncertain of it, at most.
+        predicted_standard_error: upper bound of its standard error, from the random passes of the gains.
     """
 
     ratio: float
@@ -101,7 +102,7 @@ def check_prediction(
     confidence: float = 0.95,
     batch_size: int | None = None,
 ) -> PredictionCheck:
-    """Compare the measured output error of a memory with what its plan predicted.
+    """Compare the measured output error of a memory with the one that its plan predicts.
 
     The prediction is first order in the weight errors, and that of `compensate` knows neither their mean nor the
     rounding to levels (that of `qtaml.design` does): a ratio above its interval says that one of these counts.
@@ -143,12 +144,13 @@ def check_prediction(
     error = _standard_error(memory.plan)
     of_prediction = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
     ratio, reads = measured.mean / predicted, (measured.reads_high - measured.reads_low) / 2 / predicted
+    # Relative errors of a ratio add as squares; that of the prediction counts as much as the ratio is large.
     half = math.hypot(reads, ratio * of_prediction)
     return PredictionCheck(ratio, max(ratio - half, 0.0), ratio + half, measured, predicted, error)
 
 
 def _standard_error(plan: Plan) -> float:
-    # All gains come from the same passes: their errors may go together, so they are summed, not their squares.
+    # All gains come from the same passes: their errors may be fully correlated, so they are summed, not their squares.
     return sum(
         tensor.predicted_error * tensor.gain.standard_error / tensor.gain.squared
         for tensor in plan.tensors

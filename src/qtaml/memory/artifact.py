@@ -23,23 +23,21 @@ _PLAN, _MAP = "plan.json", "map.json"
 _PLANES, _SCALES, _READOUTS, _REST = (f"{name}.safetensors" for name in ("planes", "scales", "readouts", "rest"))
 _FILES = (_PLAN, _MAP, _PLANES, _SCALES, _READOUTS, _REST)
 _FORMAT, _VERSION, _KEPT = "qtaml-memory", 3, "__metadata__"
+# The most weights of a stored network: 16 million, and a thousand for each byte of planes. Weights of 0 bits take no
+# bytes, and words are made for them all the same, so a forged plan of a few bytes could ask for any amount of memory. A
+# network that leaves 99.9% of its weights out is dead, so nobody stores one.
 _UNSTORED, _FOR_EACH_BYTE = 2**24, 2**10
-"""The most weights of a stored network: 16 million, and a thousand for each byte of planes.
-
-Weights of 0 bits take no bytes, and words are made for them all the same. A network that leaves 99.9% of its weights
-out is dead, so nobody stores one.
-"""
 
 Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """What is kept of one tensor.
+    """The stored words of one tensor, with their scale.
 
     Attributes:
         words: the stored words, uint8 up to 8 bits and uint16 above, in the shape of the tensor.
-        scale: full scale of the levels, float64, kept outside the leaking memory.
+        scale: full scale of the levels, float64, outside the leaking memory.
     """
 
     words: torch.Tensor
@@ -91,15 +89,15 @@ def check_words(entry: TensorPlan, words: torch.Tensor | None) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a directory with a stored network holds.
+    """The manifest of a stored network: checksums of its files, settings, origin and versions.
 
     Attributes:
         sha256: checksum of every other file, by its name.
-        settings: what the plan was made from, seed included.
+        settings: settings of the method that made the plan, seed included.
         source: how the command line named the network, as a hint for who looks for it: nothing is loaded because it is
             named here. Empty otherwise.
         weights: the file of weights that it put into the network; likewise.
-        versions: versions of what wrote it.
+        versions: versions of the packages that wrote it.
         format: says that this is a qtaml memory.
         version: version of the layout.
     """
@@ -115,7 +113,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What every version of the manifest says first."""
+    """The fields that every version of the manifest has."""
 
     format: str = ""
     version: int = 0
@@ -132,6 +130,7 @@ def check_replaceable(path: str | Path) -> None:
         if not path.exists():
             return
         found = os.scandir(path) if path.is_dir() else ()
+        # A link counts as foreign, since what it points to would not be replaced but lost.
         entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in found}
     except (OSError, ValueError) as error:
         raise StoredFileError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
@@ -139,6 +138,7 @@ def check_replaceable(path: str | Path) -> None:
         return
     if MANIFEST not in entries:
         raise StoredFileError(f"{path} exists and has no {MANIFEST}: it is not overwritten")
+    # Of any version: an older stored network may be replaced, though not read.
     if (kind := _kind(_files.read_bytes(path / MANIFEST), path).format) != _FORMAT:
         raise StoredFileError(f"{path} holds {kind!r}, not a {_FORMAT}: it is not overwritten")
     known = {MANIFEST, MANIFEST_CHECKSUM, *_FILES}
@@ -159,6 +159,7 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
         StoredFileError: if the directory holds something else, or cannot be written.
         ModelError: if a tensor has a name or a layout that no file can hold.
     """
+    # Refused before anything is packed or written.
     if _KEPT in {*artifact.tensors, *artifact.rest}:
         raise ModelError(f"tensor {_KEPT!r} must have another name to be stored: safetensors keeps this one for itself")
     for name, tensor in artifact.rest.items():
@@ -175,11 +176,13 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
             (_READOUTS, _readouts(plan)),
             (_REST, artifact.rest),
         ):
+            # safetensors writes a tensor as it lies in memory: views and transposed ones have to be laid out first.
             dense = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
             safetensors.torch.save_file(dense, directory / name)
         (directory / _PLAN).write_text(plan.to_json(), encoding="utf-8")
         (directory / _MAP).write_text(_files.to_json(protection_map(plan)), encoding="utf-8")
         checksums = {name: _sha256(directory / name) for name in _FILES}
+        # Last, since it has the checksums of the others.
         manifest = _files.to_json(Manifest(checksums, plan.settings, source, weights)).encode()
         (directory / MANIFEST).write_bytes(manifest)
         (directory / MANIFEST_CHECKSUM).write_bytes(_checksum_line(manifest))
@@ -188,7 +191,7 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
 def read_artifact(path: str | Path) -> Artifact:
     """Read a stored network from a directory, and verify every checksum.
 
-    Each file is read once, and what is read is what is hashed and parsed; beside a writer the whole is of one state.
+    Each file is read once, and the same bytes are hashed and parsed; beside a writer all files are of one state.
 
     Raises:
         StoredFileError: if a file is missing, damaged, or not of a qtaml memory.
@@ -203,7 +206,9 @@ def read_artifact(path: str | Path) -> Artifact:
                 raise StoredFileError(f"{path / name} is damaged: its SHA-256 is {found}, the manifest says {expected}")
             return data
 
+        # A wrong byte becomes a replacement character, and so an error of the parser that names the file.
         plan = Plan.from_json(checked(_PLAN).decode(errors="replace"), str(path / _PLAN))
+        # The map is for readers without qtaml; here it says nothing that the plan does not, and so has to be the same.
         if checked(_MAP) != _files.to_json(protection_map(plan)).encode():
             raise StoredFileError(f"{path} does not fit its plan: {_MAP} is not the map of this plan")
         packed, scales, readouts, rest = (
@@ -220,7 +225,7 @@ def read_artifact(path: str | Path) -> Artifact:
 
 
 def _manifest(path: Path, data: bytes, checksum: bytes) -> Manifest:
-    """The manifest of a stored network; its format and version are told before what is damaged."""
+    """The manifest of a stored network; a wrong format or version is reported before any damage."""
     kind = _kind(data, path)
     if kind.format != _FORMAT:
         raise StoredFileError(f"{path} holds {kind.format!r}, not a {_FORMAT}")
@@ -260,7 +265,7 @@ def _readout(fmt: Format) -> torch.Tensor:
 
 
 def _check_content(path: Path, plan: Plan, packed: Tensors, scales: Tensors, readouts: Tensors) -> None:
-    """Check that tensors fit the plan of a directory, whose checksums are right, before more is made by the plan."""
+    """Check that tensors fit the plan of a directory: its checksums are right, but a forger can compute them too."""
     size = sum(tensor.nbytes for tensor in packed.values())
     if (most := _UNSTORED + _FOR_EACH_BYTE * size) < plan.weights:
         raise StoredFileError(
@@ -270,7 +275,8 @@ def _check_content(path: Path, plan: Plan, packed: Tensors, scales: Tensors, rea
         if different := sorted({entry.name for entry in plan.tensors} ^ found.keys()):
             raise StoredFileError(f"{path} does not fit its plan: {kind} of {different[0]!r} in only one of the two")
     formats = {str(number): fmt for fmt, number in formats_of(plan).items()}
-    # One after the other: the tables of a plan whose file lacks them may be larger than the memory.
+    # Names and shapes are compared first, and tables made one by one: a plan whose file lacks them could ask for more
+    # than the memory holds.
     if formats.keys() != readouts.keys() or not all(
         readouts[name].shape == (2**fmt.bits,) and torch.equal(readouts[name], _readout(fmt))
         for name, fmt in formats.items()
@@ -286,6 +292,7 @@ def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> I
     size = regions(storage)[-1].stop
     if (packed.dtype, tuple(packed.shape)) != (torch.uint8, (size,)):
         yield f"planes must be uint8 of shape {(size,)}, got {packed.dtype} of shape {tuple(packed.shape)}"
+    # Or two files would hold the same words, and no longer be equal byte for byte.
     if not filled_up_with_zeros(storage, packed.numpy()):
         yield "planes must be filled up with zeros"
     expected = scale_shape(entry.shape, storage.granularity)

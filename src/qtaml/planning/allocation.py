@@ -1,4 +1,4 @@
-"""Which option each tensor gets within a budget of cells: greedy, split and exact.
+"""Allocation of a budget of cells to options of tensors: greedy, split, and exact (multiple-choice knapsack).
 
 Every tensor has a list of options, cheapest first; each costs cells and leaves a predicted output error. That the
 options are "protect the k most significant bits" matters to none of the solvers.
@@ -20,7 +20,7 @@ ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
 @dataclass(frozen=True)
 class Options:
-    """What one tensor can choose from.
+    """The options of one tensor.
 
     Attributes:
         weights: number of weights of the tensor.
@@ -35,7 +35,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Choice:
-    """What one tensor gets: option `low` for all its weights, or `high` for the first `upgraded` of them.
+    """The allocation of one tensor: option `low` for its weights, but `high` for the first `upgraded` of them.
 
     Attributes:
         low: index of an option.
@@ -49,13 +49,13 @@ class Choice:
 
 
 def allocate(options: Sequence[Options], budget: float, method: Allocation) -> tuple[Choice, ...]:
-    """Choose an option for each tensor so that the predicted output error is small within the budget.
+    """Choose an option o_t for each tensor: minimise sum error_t(o_t) subject to sum weights_t cells_t(o_t) <= budget.
 
     Args:
-        options: those of each tensor.
+        options: of each tensor.
         budget: cells of all tensors together.
-        method: "greedy", the paper's rule; "split", optimal (but for what is left over of one weight) when one tensor
-            may give its first weights a better option than the rest; "integer", optimal without splitting.
+        method: "greedy", the paper's rule; "split", optimal (but for the part of one weight) when one tensor may give
+            its first weights a better option than the rest; "integer", optimal without splitting.
 
     Returns:
         One choice for each tensor. No cells are spent where no error is predicted to fall.
@@ -94,7 +94,7 @@ def allocated_error(option: Options, choice: Choice) -> float:
 
 
 def error_bound(options: Sequence[Options], budget: float) -> float:
-    """Least predicted output error if every tensor could be split: no allocation is below it.
+    """Lower bound of the predicted output error: the linear relaxation, in which any part of a tensor takes an option.
 
     Example:
         >>> error_bound([Options(10, (8, 9), (4.0, 1.0))], budget=85)
@@ -112,7 +112,7 @@ def error_bound(options: Sequence[Options], budget: float) -> float:
 
 
 def cell_price(options: Sequence[Options], budget: float) -> float:
-    """By how much the least predicted output error falls for one more cell; 0 where no more cells help.
+    """Lagrange multiplier of the budget: -d(error bound) / d(cells); 0 where no more cells help.
 
     Example:
         >>> cell_price([Options(10, (8, 9), (4.0, 1.0))], budget=85)
@@ -137,6 +137,7 @@ class _Step(NamedTuple):
 def _steps(options: Sequence[Options]) -> list[_Step]:
     """Steps along the lower convex hull of each tensor's options, the most benefit for each cell first."""
     steps = [step for tensor, option in enumerate(options) for step in _hull(tensor, option)]
+    # A stable sort: equal steps stay in the order of tensors, so that the same options give the same plan.
     return sorted(steps, key=lambda step: -step.benefit / step.cells)
 
 
@@ -144,9 +145,12 @@ def _hull(tensor: int, option: Options) -> list[_Step]:
     steps: list[_Step] = []
     lowest = 0
     for high in range(1, len(option.cells)):
+        # Options that cost more and do no better are on no hull.
         if option.errors[high] >= option.errors[lowest]:
             continue
         step = _step(tensor, option, lowest, high)
+        # Slopes compared as products, without the rounding of a division. Equal ones stay apart: smaller steps fill a
+        # budget more closely.
         while steps and steps[-1].benefit * step.cells < step.benefit * steps[-1].cells:
             step = _step(tensor, option, steps.pop().low, high)
         steps.append(step)
@@ -184,13 +188,14 @@ def _greedy(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
         if chosen[tensor] + 1 < len(options[tensor].cells):
             step = _step(tensor, options[tensor], chosen[tensor], chosen[tensor] + 1)
             if step.benefit > 0:
+                # A tensor is in the heap at most once, so its number decides all ties, and steps are never compared.
                 heapq.heappush(best_first, (-step.benefit / step.cells, tensor, step))
 
     for tensor in range(len(options)):
         offer(tensor)
     while best_first:
         _, tensor, step = heapq.heappop(best_first)
-        # What does not fit now never will.
+        # The rest only shrinks, so a step that does not fit now never will, nor those after it in its tensor.
         if step.cells <= remaining:
             chosen[tensor] += 1
             remaining -= step.cells
@@ -199,7 +204,7 @@ def _greedy(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
 
 
 def _integer(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
-    """Exact multiple-choice knapsack, from the better of two simple rules."""
+    """Exact multiple-choice knapsack, with the better of two simple rules as the solution to beat."""
     filled, core, price = _filled(options, budget)
     known = min(_greedy(options, budget), filled, key=lambda found: sum(map(allocated_error, options, found)))
     cells = [option.weights * np.array(option.cells, dtype=np.float64) for option in options]
@@ -207,7 +212,8 @@ def _integer(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
     error, limit = sum(map(allocated_error, options, known)), budget
     while (chosen := best_choices(cells, errors, core, budget=limit, price=price, known=error)) is not None:
         choices = tuple(Choice(index, index) for index in chosen)
-        # Cells that are no whole numbers add up to other last digits there.
+        # The search adds cells in another order: sums of fractional cells may differ in the last digits, and
+        # so exceed the budget here. It is then lowered by the excess and searched again.
         if (excess := allocated_cells(options, choices) - budget) <= 0:
             return choices
         limit -= excess
@@ -215,9 +221,10 @@ def _integer(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
 
 
 def _filled(options: Sequence[Options], budget: float) -> tuple[tuple[Choice, ...], list[int], float]:
-    """Steps in order of benefit for each cell, those that do not fit left out with all that follow in their tensor.
+    """Steps in order of benefit for each cell; a step that does not fit is left out, with all later ones of its tensor.
 
-    With it the options before the first step that does not fit, and the benefit of that step for each cell.
+    Returns these choices, the options before the first step that does not fit (the core), and that step's benefit for
+    each cell (the price).
     """
     chosen, core, price = [0] * len(options), list[int](), 0.0
     remaining = budget - allocated_cells(options, [Choice(0, 0) for _ in options])

@@ -1,4 +1,4 @@
-"""Plans that TAC is compared with: no or the same protection everywhere, by magnitude, by sensitivity, at random."""
+"""Baselines of TAC: uniform protection or none, and protection by magnitude, by sensitivity, at random."""
 
 import math
 import random
@@ -71,7 +71,7 @@ def uniform_msp(model: nn.Module, settings: UniformMsp) -> Plan:
 def fixed_point(model: nn.Module, settings: FixedPoint) -> Plan:
     """A fixed-point memory: one range for all tensors, the least power of two that holds the largest weight.
 
-    It is what weight scaling improves on, without any protection.
+    The baseline of weight scaling, without any protection: full scale 2**ceil(log2(max |w|)).
 
     Args:
         model: the trained network; it is not changed.
@@ -95,6 +95,7 @@ def fixed_point(model: nn.Module, settings: FixedPoint) -> Plan:
     """
     weights = stored_weights(model)
     largest = max(float(weight.abs().max()) for weight in weights.values())
+    # math.log2 is exact for powers of two, so that a largest weight of 0.5 does not get a full scale of 1.
     full_scale = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
     storages = {
         name: TensorFormat((Section(weight.numel(), Format()),), Fixed(full_scale)) for name, weight in weights.items()
@@ -129,6 +130,7 @@ def weight_scaling(model: nn.Module, settings: WeightScaling) -> Plan:
         >>> weight_scaling(model, p=0.1).tensors == plain.tensors
         True
     """
+    # The settings are replaced so that the plan says which method made it: the bits are the same.
     return replace(uniform_msp(model, fault=settings.fault, protected_bits=0), settings=settings)
 
 
@@ -156,13 +158,14 @@ def magnitude_protection(model: nn.Module, settings: Magnitude) -> Plan:
         True
     """
     weights = stored_weights(model)
+    # Any number would do: only proportions of gains matter.
     gains = {name: Gain(1.0, 0.0) for name in weights}
     return _scored(model, weights, gains, settings)
 
 
 @takes(Sensitivity)
 def sensitivity_protection(model: nn.Module, calibration: Batches, settings: Sensitivity) -> Plan:
-    """Protection by the output deviation that errors in each tensor alone were measured to make.
+    """Protection by measured sensitivity: the output deviation under errors in each tensor alone.
 
     Args:
         model: the trained network; it is not changed.
@@ -199,9 +202,9 @@ def sensitivity_gains(
     trials: int = 8,
     seed: int = 0,
 ) -> dict[str, Gain]:
-    """Gains by errors of the memory itself, in one tensor after the other.
+    """Gains measured by reads with errors in one tensor after the other: mean ||f(W + e) - f(W)||**2 / sum of var(e).
 
-    Its cost grows with the number of tensors: (trials + 1) x tensors forward passes.
+    The cost grows with the number of tensors: (trials + 1) x tensors forward passes.
 
     Args:
         model: any module; it is not changed.
@@ -212,7 +215,7 @@ def sensitivity_gains(
         seed: seed of the errors.
 
     Returns:
-        For each tensor the measured output deviation for each unit of the summed variance of what is read.
+        For each tensor the measured output deviation for each unit of the summed variance of the read weights.
 
     Raises:
         ArgumentError: if `trials` is below 2.
@@ -233,10 +236,12 @@ def sensitivity_gains(
     for name, weight in weights.items():
         raw = TensorFormat((Section(weight.numel(), Format()),))
         words, scale = raw.encode(weight, fault)
+        # By name, not by place in the model: the gain of a tensor does not depend on which others are stored.
         seeds = [child_seed(seed, "sensitivity", name, trial) for trial in range(trials)]
         reads = ({name: raw.read(words, scale, fault, seed=s, place=name).to(weight.dtype)} for s in seeds)
+        # A tensor without errors has variance 0 and deviation 0: its gain is 0, not NaN.
         variance = raw.summed_variance(words, scale, fault) or 1.0
-        # As a gain: per unit of the summed variance of what is read, so that protection lowers it as theory says.
+        # As a gain, for each unit of the summed variance, so that protection lowers the error as theory says.
         gains[name] = mean_gain(name, output_deviations(model, calibration, reads) / variance)
     return gains
 
@@ -266,6 +271,7 @@ def random_protection(model: nn.Module, settings: RandomProtection) -> Plan:
     bits, weights = Format().bits, stored_weights(model)
     pairs = [(name, position) for name in weights for position in range(bits)]
     random.Random(child_seed(settings.seed, "random protection")).shuffle(pairs)
+    # A share is not a binary fraction either, as in `_mixed`.
     remaining = settings.overhead * bits * sum(weight.numel() for weight in weights.values()) + 1e-6
     chosen: set[tuple[str, int]] = set()
     for name, position in pairs:
@@ -304,7 +310,7 @@ def _plan(
 
 
 def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:
-    """Sections of which the first has one protected bit more than the second, so that their mean is as asked."""
+    """Up to two sections, the first with one protected bit more than the second, whose mean is `protected_bits`."""
     fewer = math.floor(protected_bits)
     # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of weights.
     first = math.floor((protected_bits - fewer) * weights + 1e-6)

@@ -13,10 +13,11 @@ from qtaml.model import Batch
 from qtaml.planning.encode_once import Encode
 from qtaml.sensitivity import gradient_statistics, output_deviations
 
-# Numbers widened to float64 at a time: they stay in the cache.
+# Numbers widened to float64 at a time: 512 KiB stay in the cache.
 _PIECE = 2**16
+# Weights up to which their moments are kept over all passes, which was measured to take half the time. Beyond it they
+# are made anew for each pass: words take a fraction of the memory of the four float32 numbers of each weight.
 _MOST_KEPT = 2**22
-"""Weights up to which their moments are worked out once: words take a fraction of the memory."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def measure_correction(
     seed: int,
     encode: Encode = TensorFormat.encode,
 ) -> CorrectionTest | None:
-    """Measure both ways of storing one tensor under the same errors; all other tensors are free of errors.
+    """Measure the output deviation with and without the correction of one tensor, all others free of errors.
 
     Args:
         model: any module; it is not changed.
@@ -65,12 +66,12 @@ def measure_correction(
         weight: its trained weights.
         stored: how it is stored, with the correction that is on trial.
         fault: how the memory fails.
-        trials: reads for each way, at least 2.
+        trials: reads with and reads without the correction, at least 2; paired by common random numbers.
         seed: seed of the errors.
         encode: what encodes a tensor.
 
     Returns:
-        The two deviations, or None if both ways store the same.
+        The two deviations, or None if the correction changes no stored word.
 
     Raises:
         ModelError: if the model fails on the batch.
@@ -82,6 +83,7 @@ def measure_correction(
     if ways is None:
         return None
     changes = (
+        # The same seeds for both ways, so that trials are pairs. Made one by one: a single read is held at a time.
         {name: way.read(words, scale, fault, seed=child_seed(seed, "correction", name, trial)).to(weight.dtype)}
         for way, words, scale in ways
         for trial in range(trials)
@@ -101,12 +103,12 @@ def predict_corrections(
     samples_at_once: int | None = None,
     encode: Encode = TensorFormat.encode,
 ) -> dict[str, CorrectionTest | None]:
-    """What `measure_correction` would find for each tensor, to first order, from the same few backward passes for all.
+    """First-order prediction of `measure_correction` for all tensors, from the same few backward passes.
 
     To first order in the weight errors of a tensor, of mean b and variance v, its output deviation is
     ||J b||**2 + sum_w J_w**2 v_w. A backward pass from random signs gives a gradient g with E[g g^T] = J^T J, so
-    (g . b)**2 + sum_w g_w**2 v_w has that mean, for every tensor and both ways of storing it. Takes the memory of two
-    stored words for each weight; up to four million weights, that of four float32 numbers more for the sake of speed.
+    (g . b)**2 + sum_w g_w**2 v_w has that mean, for every tensor, with and without its correction. Takes the memory of
+    two stored words for each weight; up to four million weights also that of four float32 numbers, for speed.
 
     Args:
         model: any module; it is not changed.
@@ -120,7 +122,7 @@ def predict_corrections(
         encode: what encodes a tensor.
 
     Returns:
-        For each tensor the two deviations, or None if both ways store the same.
+        For each tensor the two deviations, or None if the correction changes no stored word.
 
     Raises:
         ArgumentError: if `passes` is below 2 or `samples_at_once` below 1.
@@ -161,7 +163,7 @@ def predict_corrections(
 def _both_ways(
     weight: torch.Tensor, stored: TensorFormat, fault: FaultModel, encode: Encode
 ) -> list[tuple[TensorFormat, torch.Tensor, torch.Tensor]] | None:
-    """Format, words and scale without the correction and with it, or None if both store the same."""
+    """Format, words and scale without the correction and with it, or None if these are the same."""
     ways = [(way, *encode(way, weight, fault)) for way in (replace(stored, correction="none"), stored)]
     (_, words, scale), (_, corrected_words, corrected_scale) = ways
     return None if torch.equal(words, corrected_words) and torch.equal(scale, corrected_scale) else ways
@@ -176,8 +178,9 @@ def _bias_and_variance(
 
 
 def _deviation(gradient: torch.Tensor, bias_and_variance: Iterable[torch.Tensor]) -> torch.Tensor:
-    """(g . b)**2 + sum of g**2 v for the errors of one way to store a tensor, float64."""
+    """(g . b)**2 + sum_w g_w**2 v_w, float64."""
     moments = iter(bias_and_variance)
+    # Terms of g . b have both signs and largely cancel: float32 would lose the sum.
     bias = torch.stack([torch.dot(g, b) for g, b in _pieces(gradient, next(moments))]).sum()
     variance = torch.stack([torch.dot(g.square(), v) for g, v in _pieces(gradient, next(moments))]).sum()
     return bias.square() + variance
@@ -190,5 +193,6 @@ def _pieces(gradient: torch.Tensor, moment: torch.Tensor) -> Iterator[tuple[torc
 
 def _test(without: torch.Tensor, corrected: torch.Tensor) -> CorrectionTest:
     """The test from paired deviations, shape (pairs,) each."""
+    # Of the pairs: the errors that both share cancel.
     error = (corrected - without).std() / len(without) ** 0.5
     return CorrectionTest(float(without.mean()), float(corrected.mean()), float(error))

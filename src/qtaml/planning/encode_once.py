@@ -1,4 +1,4 @@
-"""Words of tensors that several steps of a plan need, each encoded once."""
+"""Memo of encoded tensors, whose words several steps of a plan need."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,11 +9,11 @@ from qtaml.faults import FaultModel
 from qtaml.formats import Format, Largest, Section, TensorFormat
 
 Encode = Callable[[TensorFormat, torch.Tensor, FaultModel], tuple[torch.Tensor, torch.Tensor]]
-"""`TensorFormat.encode`, or what remembers it."""
+"""`TensorFormat.encode`, or a memo of it."""
 
 
 class EncodeOnce:
-    """`TensorFormat.encode` that remembers what it gave, for as long as it lives.
+    """A memo of `TensorFormat.encode`, for as long as it lives.
 
     Example:
         >>> from qtaml.faults import Uniform
@@ -25,7 +25,8 @@ class EncodeOnce:
     """
 
     def __init__(self) -> None:
-        # With the weights themselves, so that none of their addresses is given to others meanwhile.
+        # Keyed by identity: to compare weights is to read all of them. The memo holds the tensors too, or the id of one
+        # that was freed could be given to another.
         self._known: dict[
             tuple[int, TensorFormat, FaultModel], tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]
         ] = {}
@@ -41,7 +42,8 @@ class EncodeOnce:
 
 
 def _written(storage: TensorFormat) -> TensorFormat:
-    """A tensor format that writes the same words: without a correction, protections and steps do not matter."""
+    """A canonical tensor format that writes the same words: the key of the memo."""
+    # A correction aims at expected read values, which depend on the protections and on how the step is chosen.
     if storage.correction != "none":
         return replace(storage, readout_gain=1.0)
     sections = tuple(Section(section.weights, Format(section.format.levels)) for section in storage.sections)

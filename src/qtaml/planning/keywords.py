@@ -39,9 +39,9 @@ class OfCalibratedModel(Protocol[SettingsT_contra, P, ResultT_co]):
 
 
 class takes(Generic[SettingsT, P]):  # noqa: N801  # a decorator
-    """Let a function whose last argument is a record take the fields of the record as keyword arguments as well.
+    """Decorator: a function whose last argument is a record takes the record's fields as keyword arguments as well.
 
-    Signature and docstring name them, so that nothing of a setting is written but in its record.
+    Signature and docstring are made from the record, the only place where a setting is written.
 
     Args:
         record: class of the record.
@@ -65,18 +65,22 @@ class takes(Generic[SettingsT, P]):  # noqa: N801  # a decorator
         self, function: Callable[[nn.Module, Batches, SettingsT], ResultT]
     ) -> OfCalibratedModel[SettingsT, P, ResultT]: ...
     def __call__(self, function: Callable[..., Any]) -> Any:
-        """The function that takes both."""
+        """The decorated function, which takes the record or its fields."""
         own = inspect.signature(function)
         others = [one for name, one in own.parameters.items() if name != "settings"]
 
         @wraps(function)
         def call(*inputs: Any, **keywords: Any) -> Any:
+            # Models and calibration batches are never records, so the last positional argument tells the two forms
+            # apart.
             if inputs and isinstance(inputs[-1], self.record):
                 return function(*inputs, **keywords)
+            # Arguments that are no settings, such as the metric of a design, stay the function's own.
             given = {one.name: keywords.pop(one.name) for one in others if one.name in keywords}
             return function(*inputs, settings=self.record(**keywords), **given)
 
         told = [*others, *setting_parameters(self.record).values()]
+        # For help(), editors and the command line, which read the signature.
         call.__signature__ = own.replace(parameters=told)  # type: ignore[attr-defined]
         call.__doc__ = _with_settings(inspect.getdoc(function) or "", self.record)
         return call
@@ -88,6 +92,7 @@ def setting_parameters(record: type[Settings]) -> dict[str, inspect.Parameter]:
     del found["kind"]
     factories: dict[str, Any] = {one.name: one.default_factory for one in record.__dataclass_fields__.values()}
     for name, one in found.items():
+        # `p` is no field but an InitVar, a short form of the fault model.
         kind = one.annotation.type if isinstance(one.annotation, InitVar) else one.annotation
         default = factories[name]() if callable(factories[name]) else one.default
         found[name] = one.replace(annotation=kind, default=default)
@@ -95,8 +100,9 @@ def setting_parameters(record: type[Settings]) -> dict[str, inspect.Parameter]:
 
 
 def setting_help(record: type[Settings]) -> dict[str, str]:
-    """What each setting of a record means, from the `Attributes:` of its docstring and of those that it extends."""
+    """The description of each setting, from `Attributes:` in the docstrings of a record and of its base classes."""
     found: dict[str, str] = {}
+    # The record itself comes last, so that it may describe an inherited setting anew.
     for base in reversed(record.__mro__[:-1]):
         attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
         entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", attributes, re.MULTILINE)

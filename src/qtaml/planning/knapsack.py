@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-# The largest front of 10,000 random tensors of 50 options had 62,000 states, those of 1,000 random networks 88,000.
+# Above the largest front that was seen: 62,000 states for 10,000 random tensors of 50 options, 88,000 for 1,000 random
+# networks.
 _MOST_STATES = 2**17
 
 
 def best_choices(
     cells: Sequence[Floats], errors: Sequence[Floats], core: Sequence[int], *, budget: float, price: float, known: float
 ) -> list[int] | None:
-    """Options of least total error within a budget, if any have a lower one than what is known.
+    """Options of least total error within a budget, if their error is below `known`.
 
-    Dynamic programming over the Pareto front of (cells, error) of the tensors looked at so far, with all others at the
-    core. States whose bound is no better than the best solution are dropped. Tensors that some other option suits
-    nearly as well come first: good solutions are then met early.
+    Dynamic programming over the Pareto front of (cells, error) of the tensors processed so far, with all others at the
+    core. States whose bound is no better than the best solution are dropped. Tensors with the smallest reduced cost
+    of a second option come first: good solutions are then met early.
 
     Args:
         cells: of each tensor under each of its options, ascending and distinct.
@@ -30,8 +31,8 @@ def best_choices(
         known: error of a solution within the budget.
 
     Returns:
-        The index of an option for each tensor, None where there is nothing better. Exact to rounding, unless a front
-        has more than 131,072 states: of those as many are kept, spread evenly over the cells.
+        The index of an option for each tensor; None if no solution is better. Exact to rounding, unless a front has
+        more than 131,072 states: it is then thinned to as many, spread evenly over the cells.
 
     Source:
         Pisinger, Eur. J. Oper. Res. 83, 394 (1995): the core of the multiple-choice knapsack problem.
@@ -49,9 +50,11 @@ def _possible(
 ) -> dict[int, Integers]:
     """Options that a better solution can contain, of the tensors with more than one, the nearest to a tie first.
 
-    The least costs at the price of a cell are a lower bound (Lagrange), which an option raises by its reduced cost.
+    Lagrangian bound: error >= sum_t min_o (error + price x cells) - price x budget. An option raises it by its reduced
+    cost, error + price x cells minus the least of its tensor, and cannot be in a solution if that exceeds `known`.
     """
     priced = [error + price * own for error, own in zip(errors, cells, strict=True)]
+    # A margin for the rounding of the sums, or an option of the best solution could be dropped by its last digit.
     allowed = known - (sum(float(cost.min()) for cost in priced) - price * budget) + 1e-9 * abs(known)
     reduced = [cost - cost.min() for cost in priced]
     possible = {tensor: np.flatnonzero(cost <= allowed) for tensor, cost in enumerate(reduced)}
@@ -87,16 +90,18 @@ class _Search:
             lowest = int(np.where(left >= 0, errors, np.inf).argmin())
             if left[lowest] >= 0 and errors[lowest] < known:
                 known, best = float(errors[lowest]), (stage, lowest)
+            # States over the budget stay: a later tensor may take fewer cells than its core option.
             bound = errors - np.where(left >= 0, gains[stage + 1], losses[stage + 1]) * left
             front = _front(cells, errors, np.flatnonzero(bound < known))
             if not len(front):
                 break
             cells, errors = cells[front], errors[front]
+            # Only the parents are kept, to trace the choices back: 4 bytes a state.
             fronts.append(front.astype(np.int32))
         return None if best is None else self._choices(*best, fronts)
 
     def _slopes(self) -> tuple[Floats, Floats]:
-        """Most error that one more cell can save in the tensors from each stage on, and least that one fewer costs."""
+        """Most error that one more cell saves in the tensors from each stage on, and least that one fewer costs."""
         gains, losses = np.zeros(len(self.steps) + 1), np.full(len(self.steps) + 1, np.inf)
         for stage, (cells, error) in reversed(list(enumerate(self.steps))):
             gains[stage] = (-error[cells > 0] / cells[cells > 0]).max(initial=gains[stage + 1])
@@ -115,7 +120,8 @@ class _Search:
 
 
 def _front(cells: Floats, errors: Floats, kept: Integers) -> Integers:
-    """Places of the Pareto front among those kept, in order of cells."""
+    """Indices of the Pareto front among those in `kept`, in order of cells."""
+    # Of equal cells the least error comes first, and the others fall to the strict comparison below.
     order = kept[np.lexsort((errors[kept], cells[kept]))]
     lowest = np.minimum.accumulate(errors[order])
     front = order[np.flatnonzero(np.diff(lowest, prepend=np.inf) < 0)]

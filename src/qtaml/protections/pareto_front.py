@@ -1,4 +1,4 @@
-"""Which protections are worth a thought for a given cell."""
+"""Pareto front of all protections for a given cell, by cells for each bit and residual error rate."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -13,7 +13,7 @@ from qtaml.protections.plain import HardenedCell, Ideal, Raw
 from qtaml.protections.repetition import Repetition
 
 AnyProtection = Raw | Ideal | HardenedCell | Repetition | Hamming | Bch | BlockCode
-"""Every protection; a new one is one more class here."""
+"""Union of all protections; a new class is added here."""
 
 
 def pareto_front(
@@ -24,17 +24,17 @@ def pareto_front(
     hardened: Sequence[HardenedCell] = (),
     bits: int | None = None,
 ) -> tuple[AnyProtection, ...]:
-    """The protections of which no other is both cheaper and better.
+    """Pareto front of protections in cells for each bit and mean residual rate (p01 + p10)/2.
 
     Args:
         p01: probability that a raw cell reads 1 where 0 is stored.
         p10: probability that it reads 0 where 1 is stored.
-        decoders: what may read a bit; with "ideal" the paper's ideal code is among them.
+        decoders: allowed classes of decoder; with "ideal" the paper's ideal code is among them.
         hardened: better cells to choose from, besides the codes.
-        bits: data bits that share a protection; codes of larger blocks are left out. None for as many as it takes.
+        bits: data bits that share a protection; codes of larger blocks are left out. None for no limit.
 
     Returns:
-        By ascending cells and falling mean error rate, the raw cell first.
+        By ascending cells and strictly falling mean error rate.
 
     Raises:
         ArgumentError: if a rate is no probability, a decoder is none of `DECODERS`, or `bits` is below 1.
@@ -56,6 +56,7 @@ def pareto_front(
     # A vote on a very asymmetric cell may be wrong more often than right about one of the two values.
     candidates = [one for one in candidates if one.kind == "raw" or max(one.residual(*rates)) <= 0.5]
     found: list[AnyProtection] = []
+    # Sorted by cost, a protection is on the front exactly if it lowers the rate of the last; of equals the first stays.
     for one in sorted(candidates, key=lambda one: (one.cells, _mean_error(one, *rates))):
         if not found or _mean_error(one, *rates) < _mean_error(found[-1], *rates):
             found.append(one)

@@ -1,4 +1,4 @@
-"""Several cells for one bit, and a vote."""
+"""Repetition codes: several cells for a bit, and a vote."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,12 +10,16 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Decoder
 
+# Candidates end here; `Repetition` itself takes any number. At p01 = p10 = 0.1 fifteen copies leave 3e-5, and where
+# algebraic decoders are allowed codes beat every vote.
 _MOST_COPIES = 15
 
 
 @dataclass(frozen=True)
 class Repetition(BitProtection):
-    """The same bit in several cells; it is read as 1 where at least `ones` of them are.
+    """The same bit in r = `copies` cells, read as 1 if at least k = `ones` of them read 1.
+
+    p01 = P(Binomial(r, p01 of a cell) >= k) and p10 = P(Binomial(r, p10 of a cell) > r - k).
 
     Attributes:
         copies: cells for one bit, at least 2.
@@ -48,7 +52,7 @@ class Repetition(BitProtection):
 
     @classmethod
     def best(cls, copies: int, p01: float, p10: float) -> Self:
-        """The vote that makes the fewest errors for these rates of a raw cell, where 0 and 1 are equally likely.
+        """The vote of least residual p01 + p10 for these rates of a raw cell.
 
         Args:
             copies: cells for one bit, at least 2.
@@ -74,7 +78,7 @@ class Repetition(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "majority"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -84,4 +88,5 @@ class Repetition(BitProtection):
 
 @lru_cache(maxsize=4096)
 def _tails(copies: int, ones: int, p01: float, p10: float) -> tuple[float, float]:
+    # Survival functions, not 1 - cdf: residual rates far below 1e-16 keep their digits.
     return float(scipy.stats.binom.sf(ones - 1, copies, p01)), float(scipy.stats.binom.sf(copies - ones, copies, p10))

@@ -1,4 +1,4 @@
-"""What people look at: figures from numbers. Computes nothing."""
+"""Figures and table cells from finished numbers. Computes nothing."""
 
 from qtaml.report.estimate_text import cell, columns, percent
 from qtaml.report.figures import Curve, HeatMap, Panel, panels_figure, save_figure

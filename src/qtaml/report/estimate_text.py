@@ -1,4 +1,4 @@
-"""Estimates as they are shown: cells of tables, and columns of numbers for curves."""
+"""Estimates as text for table cells, and as columns of numbers for curves."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -7,7 +7,7 @@ from qtaml.measuring import Estimate
 
 
 def columns(estimates: Iterable[Estimate], scale: float = 1.0) -> tuple[list[float], list[float], list[float]]:
-    """Numbers, lower and upper ends of estimates, each times `scale`: what `Curve` draws.
+    """Values, lower and upper ends of estimates, each times `scale`: `mean`, `low` and `high` of a `Curve`.
 
     Example:
         >>> columns([Estimate(0.5, 0.4, 0.6, "reads")], 100)
@@ -18,7 +18,7 @@ def columns(estimates: Iterable[Estimate], scale: float = 1.0) -> tuple[list[flo
 
 
 def cell(estimate: Estimate | None, form: str = ".3g", scale: float = 1.0) -> str:
-    """Number and half its interval; a dash if there is none.
+    """Value and half the width of its interval; a dash for None.
 
     Example:
         >>> cell(Estimate(0.5, 0.4, 0.6, "reads"), ".1f", 100), cell(None)
@@ -27,11 +27,12 @@ def cell(estimate: Estimate | None, form: str = ".3g", scale: float = 1.0) -> st
     if estimate is None:
         return "-"
     scaled = estimate.scaled(scale)
+    # One digit of the interval: two digits of an uncertainty are noise. With fixed decimals both have the same ones.
     return f"{scaled.value:{form}} ± {(scaled.high - scaled.low) / 2:{'.1g' if form.endswith('g') else form}}"
 
 
 def percent(estimate: Estimate | None, sign: Literal["", "+"] = "") -> str:
-    """Number and interval in per cent; a dash if there is none.
+    """Value and interval in per cent; a dash for None.
 
     Args:
         estimate: a share.

@@ -1,4 +1,4 @@
-"""Which way to store a network is best: levels fitted to its weights, and the search over all formats."""
+"""Search for the best plan of a network: levels fitted to its weights, candidate formats, and the designer."""
 
 from qtaml.search.candidates import Candidate
 from qtaml.search.designer import Designer

@@ -1,4 +1,4 @@
-"""The second main job: search all the ways to store a network, for a budget, an output error or an accuracy."""
+"""`design`: the best plan of a network for a budget, or the cheapest plan for an output error or an accuracy."""
 
 import math
 from collections.abc import Callable
@@ -16,15 +16,16 @@ from qtaml.model import Batches
 from qtaml.planning import Design, Plan, takes
 from qtaml.search.designer import Designer
 
+# In units of a plain memory. A goal that twice a plain memory does not reach counts as out of reach.
 _MOST_CELLS = 2.0
+# Relative distance of a budget that fails and one that does not at the end: each halving of it costs one more design.
 _RESOLUTION = 0.01
-"""Share of the cells to which the least budget is found."""
 
 P = ParamSpec("P")
 
 
 class _OfDesign(Protocol[P]):
-    """Typed as `OfCalibratedModel`, with a metric besides."""
+    """Typed as `OfCalibratedModel`, with a metric added."""
 
     @overload
     def __call__(
@@ -47,17 +48,16 @@ def _takes(record: Callable[P, Design]) -> Callable[[Callable[..., Plan]], _OfDe
 
 @_takes(Design)
 def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: Metric | None = None) -> Plan:
-    """Search all the ways to store a network: fitted levels, any number of bits, protections at their real price.
+    """Plan of least predicted output error over all formats: fitted levels, 0 to 10 bits, protections at real prices.
 
-    For each tensor (or row) it lists formats from no cells at all to every bit protected, each with the error that it
-    leaves, and chooses among them where cells lower the predicted output error most. Unlike TAC's, its cells count
-    what codes, tables and scales really take.
+    For each tensor (or row) it lists candidate formats, from no cells to every bit protected, with their errors, and
+    allocates the budget of cells among them. Unlike TAC's, its cells count those of codes, tables and scales.
 
     Args:
         model: the trained network; it is not changed.
         calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, a dictionary of
             them, or an iterable of such batches, such as a DataLoader.
-        metric: what `accuracy` is about; larger is better. See `evaluate`.
+        metric: the metric that `accuracy` is in units of; larger is better. See `evaluate`.
         settings: a record `qtaml.planning.Design`; or its fields as keyword arguments:
 
     Returns:
@@ -96,13 +96,13 @@ def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: 
 
 
 def _measured(model: nn.Module, metric: Metric, settings: Design) -> Callable[[Plan], bool]:
-    """Whether a plan is measured to reach an accuracy."""
+    """A test of plans: the lower end of the interval of the metric over reads reaches the accuracy."""
     wanted, trials, seed = settings.accuracy or 0.0, settings.trials, settings.seed
     return lambda plan: evaluate(store(model, plan), metric, trials=trials, seed=seed).reads_low >= wanted
 
 
 def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Plan:
-    """The cheapest plan that reaches a goal, by halving the ratio of a budget that fails and one that does not."""
+    """The cheapest plan that reaches a goal, by bisection of the logarithm of the budget."""
     best = designer.plan(_MOST_CELLS)
     if not reaches(best):
         raise BudgetError(f"no design of at most {_MOST_CELLS:g} cells reaches {goal}", _MOST_CELLS - 1)
@@ -111,6 +111,7 @@ def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Pl
         return best
     for _ in track(range(math.ceil(math.log2(math.log(high / low) / _RESOLUTION))), "searching the least cells"):
         middle = math.sqrt(low * high)
+        # Below the cheapest formats there is no plan: for the search that is a budget that fails.
         try:
             plan = designer.plan(middle)
         except BudgetError:

@@ -22,8 +22,11 @@ class ErrorLaw:
 
     Errors are in units of the step for evenly spaced levels, of the full scale for all others.
 
-    Probabilities lie in [0, 1/2], the end 1/2 of a cell that has forgotten its bit included, which the fault models
-    of a memory in use refuse. Each is one number or one for each bit, bit 0 (least significant) first.
+    The error is sum_i beta_i F_i for levels that are sums over bits: F_i = 1 if bit i is read wrong, beta_i what its
+    flip adds. For all other levels the law comes from the value of every word.
+
+    Probabilities lie in [0, 1/2]; 1/2, a cell that has lost its bit, is refused by the fault models of a memory in use.
+    Each is one number or one for each bit, bit 0 (least significant) first.
 
     Attributes:
         levels: the value of each word; a number of bits stands for `EvenLevels` of so many.
@@ -95,7 +98,7 @@ class ErrorLaw:
         return values, table.reshape(*words.shape, len(values))
 
     def mean(self, word: ArrayLike) -> float | Floats:
-        """Mean of the error: the drift of the weight.
+        """Mean of the error, the drift of the weight: sum of beta_i p_i; -2 p w for one p and the half-step grid.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
@@ -116,7 +119,7 @@ class ErrorLaw:
         return self._at(word, self._moments[0])
 
     def variance(self, word: ArrayLike) -> float | Floats:
-        """Variance of the error.
+        """Variance of the error: sum of beta_i**2 p_i (1 - p_i); p (1 - p) (4**bits - 1) / 3 for one p.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
@@ -137,7 +140,7 @@ class ErrorLaw:
         return self._at(word, self._moments[1])
 
     def skewness(self, word: ArrayLike) -> float | Floats:
-        """Skewness of the error; 0 where the variance is.
+        """Skewness E[(error - mean)**3] / variance**(3/2); 0 where the variance is.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
@@ -159,7 +162,7 @@ class ErrorLaw:
         return self._at(word, standardised(third, variance, 3))
 
     def kurtosis(self, word: ArrayLike) -> float | Floats:
-        """Excess kurtosis of the error, 0 for a Gaussian; 0 where the variance is.
+        """Excess kurtosis E[(error - mean)**4] / variance**2 - 3, 0 for a Gaussian; 0 where the variance is.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
@@ -193,7 +196,9 @@ class ErrorLaw:
 
     @cached_property
     def _values(self) -> Floats:
-        """Value of each word; evenly spaced ones as whole or half steps, so that equal errors are equal."""
+        """Value of each word, in steps for evenly spaced levels."""
+        # Rounded to whole or half steps, which float64 holds exactly: `pmf` merges errors that are equal, and different
+        # rounding of values would split them.
         levels = self._format.levels
         if isinstance(levels, EvenLevels):
             return np.asarray(np.rint(2 * levels.readout() / quantisation_step(levels.bits, levels.grid)) / 2)
@@ -201,7 +206,7 @@ class ErrorLaw:
 
     @cached_property
     def _word_law(self) -> WordLaw:
-        # Not by way of a fault model: those refuse 1/2, where no mean correction exists.
+        # Built here and not by a fault model: those refuse 1/2, where no mean correction exists.
         pair = (self.p, self.p) if self.p is not None else (self.p01, self.p10)
         rates = zip(*(np.broadcast_to(np.array(given), self.bits).tolist() for given in pair), strict=True)
         raw = zip(rates, self._format.protections, strict=True)
@@ -213,7 +218,7 @@ class ErrorLaw:
         return error_moments(self._values, self._word_law)
 
     def _at(self, word: ArrayLike, of_words: Floats) -> float | Floats:
-        """The entries of a table over all words that belong to some words."""
+        """Entries of a table over all words, at the given words; a float for one word."""
         found = of_words[_checks.words("word", word, self.bits)]
         return found if found.ndim else float(found)
 
