@@ -348,7 +348,7 @@ def test_a_directory_of_timm_names_no_weights_elsewhere(here, tmp_path, config, 
     import_timm()
     (tmp_path / "config.json").write_text(json.dumps(config))
     safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
-    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz")
+    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz", "--p", 0.1)
     assert ended == code
     assert re.search(message, err)
     assert err.count("\n") == 1
@@ -369,7 +369,7 @@ def test_no_hub_is_asked_and_nothing_unpickled(here, monkeypatch):
         raise ValueError("told")
 
     monkeypatch.setattr(transformers.GPT2LMHeadModel, "from_pretrained", tell)
-    assert here("predict", "decoder", "--calibration", "tokens.npz")[0] == 4
+    assert here("predict", "decoder", "--calibration", "tokens.npz", "--p", 0.1)[0] == 4
     assert found == ["1"]
     assert before == (huggingface_hub.constants.HF_HUB_OFFLINE, os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD"))
 
