@@ -12,6 +12,7 @@ from tests.allocation_problems import any_options, assert_allowed, protection, p
 every_allocator = pytest.mark.parametrize("method", ALLOCATIONS)
 
 
+@pytest.mark.slow
 @given(problem=st.one_of(protections(), any_options(), real_options()), method=st.sampled_from(ALLOCATIONS))
 @settings(max_examples=200, deadline=None)
 def test_the_budget_is_kept_and_the_error_lies_between_its_bounds(

@@ -41,6 +41,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @every_exporter
 def test_it_writes_one_file_in_place_of_an_older_one(folder, tmp_path, suffix):
     """Nothing beside it is left, and the stored network stays."""

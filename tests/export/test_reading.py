@@ -64,6 +64,7 @@ def test_a_program_takes_any_number_of_samples(case, given):
     assert_unchanged(model, before)
 
 
+@pytest.mark.slow
 def test_inputs_come_in_all_forms_of_a_batch():
     """One tensor, a tuple of several, a dictionary; what is no tensor is part of the program."""
 

@@ -315,7 +315,7 @@ def test_exact_correction_in_offset_binary(bits: int, count: int, p: float) -> N
     assert (bias <= gap / 2 + ROUNDING).all()
 
 
-@pytest.mark.parametrize("p", PROBABILITIES)
+@pytest.mark.parametrize("p", TWO_PROBABILITIES)
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_exact_correction_takes_the_nearest_expected_value(encoding: str, grid: str, p: float) -> None:

@@ -65,6 +65,7 @@ def exact_deviation(weight: torch.Tensor, storage: TensorFormat, fault: Asymmetr
     return float(((batch @ mean.T).square().sum(1) + (batch.square() @ variance.T).sum(1)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples_at_once", [None, 3])
 @pytest.mark.parametrize("encoding", ["offset_binary", "sign_magnitude"])
 def test_prediction_is_unbiased(encoding, samples_at_once):

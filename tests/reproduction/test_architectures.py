@@ -22,6 +22,7 @@ def test_table5_of_one_network(laboratory):
     assert f"{100 * row.target:.1f}" in shown(architectures.show_budgets([row]))
 
 
+@pytest.mark.slow
 def test_figure5_shows_curves_and_factors(laboratory):
     """A panel for each network and two of the factors."""
     rows = architectures.figure5(laboratory, networks=("SmallCNN",), overheads=(0.01, 0.25), resolution=1.2)

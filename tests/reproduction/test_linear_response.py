@@ -6,6 +6,8 @@ from qtaml.sensitivity import jacobian_gains, probe_gains
 from reproduction import linear_response
 from tests.tables import shown
 
+pytestmark = pytest.mark.slow  # probes of a network
+
 
 @pytest.fixture(scope="module")
 def rows(laboratory):

@@ -9,6 +9,8 @@ from qtaml.networks import SmallCNN, load_digits, train_classifier
 from reproduction import overhead_curve
 from tests.cases import assert_unchanged, snapshot
 
+pytestmark = pytest.mark.slow  # thirty reads for each point
+
 
 @pytest.fixture(scope="module")
 def digits():

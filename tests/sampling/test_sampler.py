@@ -159,6 +159,7 @@ def test_the_shape_does_not_matter() -> None:
     assert torch.equal(error_mask((3, 4, 5), DIFFERENT, seed=0).reshape(-1), flat)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 2**40 + 1), (12, 21)])
 def test_different_seeds_are_unrelated(first: int, second: int) -> None:
     """Masks of two seeds are uncorrelated (2**20 words; finds a correlation of 0.6 %)."""

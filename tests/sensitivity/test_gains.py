@@ -18,6 +18,7 @@ def dense_gain(model: nn.Module, batch: torch.Tensor, name: str) -> float:
     return float(jacobian.detach().square().sum() / len(batch) / weight.numel())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_gains_agree_with_the_whole_jacobian(case):
     """Unbiased: over 1000 passes every tensor is within 4.5 standard errors (false alarm below 1e-4 for all together).
@@ -202,6 +203,7 @@ def test_a_vector_is_one_row_and_what_does_not_act_has_no_gain():
     assert gains["unused.weight"].tolist() == [0.0] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [RESIDUAL, TRANSFORMER], ids=lambda case: case.name)
 def test_parts_of_the_batch_have_the_gains_of_the_whole(case):
     """Unbiased whatever goes through together: within 4.5 standard errors of the Jacobian; and with less spread."""

@@ -65,6 +65,7 @@ def test_means_and_variances_of_ten_bits(enumerated, encoding):
     np.testing.assert_allclose(variance, central_moment(matrix, values, 2), rtol=RELATIVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("encoding", MOMENTS)
 def test_means_and_variances_of_sixteen_bits(encoding, grid):
