@@ -20,6 +20,12 @@ class SampleMetric(Protocol):
         ...
 
 
+class BatchedMetric(SampleMetric, Protocol):
+    """A metric of this package: it runs the network on batches that it shows, and leaves it as it is."""
+
+    batches: list[Batch]
+
+
 Metric = Callable[[nn.Module], float] | SampleMetric
 """What is measured of a network as read: a number, or a score for each sample."""
 
@@ -61,8 +67,8 @@ class Accuracy:
 
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Whether each sample is classified right, bool, shape (samples,)."""
-        with evaluation_mode(model), torch.no_grad():
-            return self.of_outputs(torch.cat([outputs(model, batch) for batch in self.batches]))
+        with evaluation_mode(model) as network, torch.no_grad():
+            return self.of_outputs(torch.cat([outputs(network, batch) for batch in self.batches]))
 
     def of_outputs(self, logits: torch.Tensor) -> torch.Tensor:
         """Whether each sample is classified right, bool, shape (..., samples).

@@ -43,7 +43,7 @@ class OutputError:
     """
 
     def __init__(self, model: nn.Module, batch: Batch, *, batch_size: int | None = None) -> None:
-        self._batches = batches_of(batch, batch_size)
+        self.batches = batches_of(batch, batch_size)
         self._clean = self._outputs(model)
 
     def scores(self, model: nn.Module) -> torch.Tensor:
@@ -55,8 +55,8 @@ class OutputError:
         return float(self.scores(model).mean())
 
     def _outputs(self, model: nn.Module) -> torch.Tensor:
-        with evaluation_mode(model), torch.no_grad():
-            return torch.cat([finite_outputs(model, batch).double().cpu() for batch in self._batches])
+        with evaluation_mode(model) as network, torch.no_grad():
+            return torch.cat([finite_outputs(network, batch).double().cpu() for batch in self.batches])
 
 
 @dataclass(frozen=True)

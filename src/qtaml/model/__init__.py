@@ -4,34 +4,52 @@ from qtaml.model.calls import (
     Batch,
     Batches,
     arguments,
+    cut_samples,
     evaluation_mode,
     finite_outputs,
+    first_samples,
     first_tensor,
     one_batch,
     output_tensor,
     outputs,
+    sample_count,
+    state_kept,
 )
+from qtaml.model.copies import own, private_copy, whole_copy
+from qtaml.model.reach import Run, check_repeats, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
-from qtaml.model.torch_compile import check_copies_read_their_own_weights, uncompiled, uncompiled_name
-from qtaml.model.weights import aliases, check_storable, named_tensors, own_names, stored_weights
+from qtaml.model.torch_compile import uncompiled, uncompiled_name
+from qtaml.model.weights import aliases, check_storable, named_tensors, own_names, share_of_numbers, stored_weights
 
 __all__ = [
     "Batch",
     "Batches",
+    "Run",
     "aliases",
     "arguments",
-    "check_copies_read_their_own_weights",
+    "check_repeats",
     "check_storable",
+    "check_unused",
+    "cut_samples",
     "evaluation_mode",
     "finite_outputs",
+    "first_samples",
     "first_tensor",
     "named_tensors",
     "one_batch",
+    "other_numbers",
     "output_tensor",
     "outputs",
+    "own",
     "own_names",
+    "private_copy",
     "residual_weights",
+    "sample_count",
+    "share_of_numbers",
+    "state_kept",
     "stored_weights",
     "uncompiled",
     "uncompiled_name",
+    "unmoved",
+    "whole_copy",
 ]

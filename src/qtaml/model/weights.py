@@ -1,7 +1,7 @@
 """Which tensors of a network are stored in the memory."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
@@ -106,6 +106,29 @@ def same_tensors(tensors: Mapping[str, torch.Tensor]) -> list[list[str]]:
     for name, tensor in tensors.items():
         groups.setdefault(_identity(tensor), []).append(name)
     return list(groups.values())
+
+
+def share_of_numbers(model: nn.Module, names: Iterable[str]) -> float:
+    """Share of the numbers of a model's state that the named tensors hold, each tied one counted once.
+
+    What is not floating-point holds a number in each 8 bits: layers of quantised weights pack several into one.
+
+    Example:
+        >>> share_of_numbers(nn.Linear(4, 2), ["weight"])
+        0.8
+    """
+    present = named_tensors(model)
+    kept = {name: tensor for name, tensor in present.items() if not nn.parameter.is_lazy(tensor)}
+    # Layers of torch.ao hold theirs in objects that only the state dict shows, in tuples.
+    for name, value in model.state_dict(keep_vars=True).items():
+        parts = value if isinstance(value, tuple) else (value,)
+        kept |= {f"{name}.{place}": one for place, one in enumerate(parts) if isinstance(one, torch.Tensor)}
+    numbers = {group[0]: _numbers(kept[group[0]]) for group in same_tensors(kept)}
+    return sum(_numbers(present[name]) for name in names) / max(sum(numbers.values()), 1)
+
+
+def _numbers(tensor: torch.Tensor) -> int:
+    return tensor.numel() * (1 if tensor.is_floating_point() else tensor.element_size())
 
 
 def _identity(tensor: torch.Tensor) -> Hashable:

@@ -13,7 +13,7 @@ from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, given
 from qtaml.formats import Encoding, Format, Granularity, Grid, Section, TensorFormat
-from qtaml.model import Batch, aliases, stored_weights
+from qtaml.model import Batch, aliases, private_copy, share_of_numbers, stored_weights
 from qtaml.planning.allocation import Allocation
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
@@ -266,7 +266,7 @@ def sensitivity_gains(
         >>> gains["weight"].squared > 0
         True
     """
-    trials = _checks.integer("trials", trials, 2)
+    trials, network = _checks.integer("trials", trials, 2), private_copy(model)
     gains = {}
     for name, weight in weights.items():
         raw = TensorFormat((Section(weight.numel(), Format()),))
@@ -275,7 +275,7 @@ def sensitivity_gains(
         reads = ({name: raw.read(words, scale, fault, seed=s, place=name).to(weight.dtype)} for s in seeds)
         variance = raw.summed_variance(words, scale, fault) or 1.0
         # As a gain: per unit of the summed variance of what is read, so that protection lowers it as theory says.
-        gains[name] = mean_gain(name, output_deviations(model, calibration, reads) / variance)
+        gains[name] = mean_gain(name, output_deviations(network, calibration, reads) / variance)
     return gains
 
 
@@ -351,7 +351,8 @@ def _plan(
     others = aliases(model, list(weights))
     entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]
     bits = next(iter(storages.values())).bits
-    return Plan(method, fault, tuple(entries), dict(settings), bits=bits)
+    covered = share_of_numbers(model, weights)
+    return Plan(method, fault, tuple(entries), dict(settings), bits=bits, covered=covered)
 
 
 def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:

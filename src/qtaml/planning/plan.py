@@ -17,10 +17,12 @@ from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.protections import Protection
-from qtaml.sensitivity import Gain
+from qtaml.sensitivity import Gain, Source
 from qtaml.theory.capacity import capacity
 
 _SIDE_BITS, _CODE_EFFICIENCY = 16, 0.8
+_COVERED = 0.9
+"""Share of a network's numbers below which a plan says what it leaves out."""
 
 Setting = bool | int | float | str | list[str] | dict[str, int]
 """What a method was asked: one argument of it."""
@@ -73,6 +75,7 @@ class Plan:
         predicted_bias: predicted mean squared output error from what the expected weights differ from the trained ones;
             None where that was not measured.
         bits: bits of a plain word, in which cells are counted.
+        covered: share of the numbers of the network that the plan stores; None if not known.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
         version: version of this record on disk.
@@ -95,6 +98,7 @@ class Plan:
     allocation_gap: float | None = None
     predicted_bias: float | None = None
     bits: int = 8
+    covered: float | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
     version: Literal[2] = 2
 
@@ -140,6 +144,33 @@ class Plan:
             return None
         return sum(error for error in errors if error is not None) + (self.predicted_bias or 0.0)
 
+    @property
+    def unreached(self) -> tuple[str, ...]:
+        """Tensors that no calibration sample reaches: their gains are taken from the others."""
+        return self._with_source("not reached")
+
+    def _with_source(self, source: Source) -> tuple[str, ...]:
+        return tuple(one.name for one in self.tensors if one.gain and one.gain.source == source)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What one should know of the plan before one trusts it, in sentences."""
+        remarks = []
+        if self.covered is not None and self.covered < _COVERED:
+            remarks.append(
+                f"The plan stores {self.covered:.1%} of the network's numbers; the others are kept without errors."
+            )
+        if forward := self._with_source("forward passes"):
+            remarks.append(
+                f"The backward pass is not the derivative of the forward pass for {', '.join(forward)}: "
+                "measured by forward passes."
+            )
+        if self.unreached:
+            remarks.append(
+                f"No calibration sample reaches {', '.join(self.unreached)}: they count as others do (unreached_floor)."
+            )
+        return tuple(remarks)
+
     def to_json(self) -> str:
         """The plan as JSON."""
         return _files.to_json(self)
@@ -181,6 +212,7 @@ class Plan:
         """The plan as a rich table, one row for each tensor."""
         total = self.predicted_error
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
+        caption = escape("\n".join((caption, *self.remarks)))
         table = Table(title=f"plan: {self.method}", caption=caption, title_justify="left", caption_justify="left")
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
             table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")

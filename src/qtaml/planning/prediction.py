@@ -11,7 +11,7 @@ from qtaml.formats import Encoding, Format, Grid, Section, TensorFormat
 from qtaml.model import Batches, one_batch, stored_weights
 from qtaml.planning.allocation import Options, error_bound
 from qtaml.planning.protection import protection_options
-from qtaml.sensitivity import jacobian_gains
+from qtaml.sensitivity import checked_gains
 from qtaml.theory import interior_range, saturation_ratio, tensor_scores
 
 _WORTH_IT = 1.1
@@ -58,9 +58,9 @@ class Prediction:
     """What the scores of a network say about TAC.
 
     Attributes:
-        tensors: scores of the tensors.
-        saturation_ratio: rho*, the ratio of predicted errors of TAC and Uniform-MSP inside the interior range; 0 if a
-            tensor does not act on the output.
+        tensors: scores of the tensors, but for those that are not reached.
+        unreached: tensors that no calibration sample reaches; all that is said is about the others.
+        saturation_ratio: rho*, the ratio of predicted errors of TAC and Uniform-MSP inside the interior range.
         interior: overheads between which rho* holds; None if there are none.
         savings: for each number of protected bits of Uniform-MSP.
         fault: the fault model.
@@ -74,6 +74,7 @@ class Prediction:
     savings: tuple[Saving, ...]
     fault: AnyFault
     settings: dict[str, int]
+    unreached: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     @property
@@ -91,7 +92,7 @@ class Prediction:
         verdict = "TAC pays" if self.pays else "TAC hardly pays: all tensors matter about alike"
         table = Table(
             title=f"{verdict}; saturation ratio {self.saturation_ratio:.3g}, valid at overheads from {where}",
-            caption="predicted from linear response; measure with `qtaml evaluate`",
+            caption=f"predicted from linear response; measure with `qtaml evaluate`{_left_out(self.unreached)}",
             title_justify="left",
             caption_justify="left",
         )
@@ -148,23 +149,29 @@ def predict(
     batch, faults = one_batch(calibration), given(p, fault)
     base = Format(bits=bits, encoding=encoding, grid=grid)
     weights = stored_weights(model)
-    gains = jacobian_gains(model, batch, weights, passes=passes, seed=seed)
+    gains = checked_gains(model, batch, weights, passes=passes, seed=seed)
+    unreached = tuple(name for name, gain in gains.items() if gain.source == "not reached")
+    weights = {name: weight for name, weight in weights.items() if name not in unreached}
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}
     options = [protection_options(w, raw[name], gains[name], faults, 0) for name, w in weights.items()]
     scores = tensor_scores(
         [gains[name].squared for name in weights], [float(weight.abs().max()) for weight in weights.values()]
     ).tolist()
     sizes = [weight.numel() for weight in weights.values()]
-    positive = min(scores) > 0
-    low, high = interior_range(scores, sizes, bits) if positive else (1.0, 0.0)
+    low, high = interior_range(scores, sizes, bits)
     return Prediction(
         tuple(TensorScore(*entry) for entry in zip(weights, sizes, scores, strict=True)),
-        saturation_ratio(scores, sizes) if positive else 0.0,
+        saturation_ratio(scores, sizes),
         (low / bits, high / bits) if low <= high else None,
         tuple(_saving(options, count, bits) for count in range(1, min(bits, 4) + 1)),
         faults,
         {"bits": bits, "passes": _checks.integer("passes", passes, 2), "seed": _checks.integer("seed", seed, 0)},
+        unreached,
     )
+
+
+def _left_out(names: tuple[str, ...]) -> str:
+    return f"; without what no calibration sample reaches: {', '.join(names)}" if names else ""
 
 
 def _saving(options: list[Options], protected_bits: int, bits: int) -> Saving:

@@ -24,12 +24,21 @@ from qtaml.formats import (
     Step,
     TensorFormat,
 )
-from qtaml.model import Batch, Batches, aliases, one_batch, residual_weights, stored_weights
+from qtaml.model import (
+    Batch,
+    Batches,
+    aliases,
+    one_batch,
+    private_copy,
+    residual_weights,
+    share_of_numbers,
+    stored_weights,
+)
 from qtaml.planning.allocation import ALLOCATIONS, Allocation
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
-from qtaml.sensitivity import jacobian_gains
+from qtaml.sensitivity import checked_gains
 
 Decision = Literal["measured", "predicted", "always"]
 DECISIONS: tuple[Decision, ...] = ("measured", "predicted", "always")
@@ -56,6 +65,7 @@ def compensate(
     trials: int = 8,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    unreached_floor: float = 1.0,
     seed: int = 0,
 ) -> Plan:
     """Plan the storage of a network by Tunneling-Aware Compensation (TAC).
@@ -87,6 +97,8 @@ def compensate(
         trials: reads for each tensor and way in step 3.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
         exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no calibration sample reaches, over the median gain of the others; such
+            tensors are named in `Plan.unreached`. 0 takes it that no other sample reaches them either.
         seed: seed of steps 1 and 3.
 
     Returns:
@@ -118,9 +130,10 @@ def compensate(
     faults.rates(bits)
     weights = stored_weights(model, include=include, exclude=exclude)
     stored = {name: TensorFormat((Section(w.numel(), base),), granularity) for name, w in weights.items()}
+    model = private_copy(model)
     least = _floors(model, batch, weights, floors or {}, residual_floor, bits)
 
-    gains = jacobian_gains(model, batch, weights, passes=passes, seed=seed)
+    gains = checked_gains(model, batch, weights, passes=passes, seed=seed, unreached_floor=unreached_floor)
     protected = spread_protection(
         weights, stored, gains, faults, overhead=overhead, allocation=allocation, floors=least
     )
@@ -131,7 +144,14 @@ def compensate(
         for name, weight in track(weights.items(), "measuring mean corrections"):
             tests[name] = measure_correction(model, batch, name, weight, tried[name], faults, trials=trials, seed=seed)
     elif decision == "predicted":
-        tests = predict_corrections(model, batch, weights, tried, faults, passes=passes, seed=seed)
+        # To first order only where the gradients are those of the forward pass.
+        right = {name: weight for name, weight in weights.items() if gains[name].source == "backward passes"}
+        tests = predict_corrections(model, batch, right, tried, faults, passes=passes, seed=seed) if right else {}
+        tests |= {
+            name: measure_correction(model, batch, name, weights[name], tried[name], faults, trials=trials, seed=seed)
+            for name in weights
+            if name not in right
+        }
     tensors = []
     for name, weight in weights.items():
         test = tests.get(name)
@@ -149,8 +169,9 @@ def compensate(
         "decision": decision,
     }
     settings |= {"floors": used, "residual_floor": residual_floor, "passes": passes, "trials": trials, "seed": seed}
-    settings |= {"include": list(include), "exclude": list(exclude)}
-    return Plan("tac", faults, tuple(tensors), settings, protected.gap, bits=bits)
+    settings |= {"include": list(include), "exclude": list(exclude), "unreached_floor": unreached_floor}
+    covered = share_of_numbers(model, weights)
+    return Plan("tac", faults, tuple(tensors), settings, protected.gap, bits=bits, covered=covered)
 
 
 def _floors(

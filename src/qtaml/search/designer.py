@@ -14,13 +14,13 @@ from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Correction, Format, Granularity, Section, TensorFormat
-from qtaml.model import Batches, aliases, one_batch, stored_weights
+from qtaml.model import Batches, aliases, one_batch, private_copy, share_of_numbers, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
 from qtaml.planning.plan import Plan, Setting, TensorPlan, side_cells
 from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import Candidate, fitted_menu, gaussian_menu, normalised, plain_menu, worthwhile
 from qtaml.search.readout import balance_readout
-from qtaml.sensitivity import jacobian_gains, row_gains
+from qtaml.sensitivity import checked_gains, row_gains
 
 Decoding = Decoder | Literal["table"]
 """What may be needed to read a weight: a readout table, or a decoder of its bits."""
@@ -102,6 +102,7 @@ class Designer:
         passes: backward passes of the calibration.
         include: patterns of further tensors to store; see `stored_weights`.
         exclude: patterns of tensors not to store.
+        unreached_floor: as for `compensate`.
         seed: seed of the calibration.
 
     Raises:
@@ -122,6 +123,7 @@ class Designer:
         passes: int = 32,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        unreached_floor: float = 1.0,
         seed: int = 0,
     ) -> None:
         if isinstance(decoders, str) or not isinstance(decoders, Collection):
@@ -133,26 +135,30 @@ class Designer:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
         self.fault, self.bits, self.seed = fault, _checks.integer("bits", bits, 2, 16), seed
         batch = one_batch(calibration)
-        self._model, self._calibration, self._rows = model, batch, rows
         self._weights = stored_weights(model, include=include, exclude=exclude)
-        self._gains = jacobian_gains(model, batch, self._weights, passes=passes, seed=seed)
+        self._model, self._calibration, self._rows = private_copy(model), batch, rows
+        self._gains = checked_gains(
+            self._model, batch, self._weights, passes=passes, seed=seed, unreached_floor=unreached_floor
+        )
         self._settings: dict[str, Setting] = {"decoders": list(decoders), "rows": rows, "passes": passes, "seed": seed}
-        self._settings |= {"include": list(include), "exclude": list(exclude)}
+        self._settings |= {"include": list(include), "exclude": list(exclude), "unreached_floor": unreached_floor}
         allowed = _protections(fault, decoders, hardened, sum(weight.numel() for weight in self._weights.values()))
         self._fitted = "table" in decoders
         self._candidates = gaussian_menu(allowed, fault, _MOST_CELLS * self.bits) if self._fitted else ()
         self._protections = allowed
-        self._side_cells = side_cells(fault)
+        self._side_cells, self._covered = side_cells(fault), share_of_numbers(model, self._weights)
         self._by_tensor = {
             name: self._tensor(name, "tensor", (self._gains[name].squared,))
             for name in track(self._weights, "fitting levels")
         }
         self._by_row: dict[str, _Tensor] = {}
         if rows:
-            of_rows = row_gains(model, batch, self._weights, passes=passes, seed=seed)
+            # Gains of rows come from backward passes only.
+            right = {n: w for n, w in self._weights.items() if self._gains[n].source == "backward passes"}
+            of_rows = row_gains(self._model, batch, right, passes=passes, seed=seed) if right else {}
             self._by_row = {
                 name: self._tensor(name, "row", of_rows[name].tolist())
-                for name in track([n for n, w in self._weights.items() if w.ndim > 1], "fitting levels of rows")
+                for name in track([n for n, w in right.items() if w.ndim > 1], "fitting levels of rows")
             }
 
     @property
@@ -236,7 +242,8 @@ class Designer:
             storage = tensor.storage(choices[start : start + len(tensor.sizes)])
             start += len(tensor.sizes)
             entries.append(TensorPlan.of(tensor.name, others[tensor.name], self._weights[tensor.name], storage))
-        return Plan("design", self.fault, tuple(entries), {"cells": cells, **self._settings}, bits=self.bits)
+        settings = {"cells": cells, **self._settings}
+        return Plan("design", self.fault, tuple(entries), settings, bits=self.bits, covered=self._covered)
 
     def _finished(self, plan: Plan) -> Plan:
         """The plan with its readout gains and what it predicts."""

@@ -45,6 +45,7 @@ def design(
     passes: int = 32,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    unreached_floor: float = 1.0,
     seed: int = 0,
 ) -> Plan:
     """Search all the ways to store a network: fitted levels, any number of bits, protections at their real price.
@@ -75,6 +76,7 @@ def design(
         passes: backward passes of the calibration.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
         exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no calibration sample reaches; see `compensate`.
         seed: seed of calibration and reads.
 
     Returns:
@@ -122,6 +124,7 @@ def design(
         passes=passes,
         include=include,
         exclude=exclude,
+        unreached_floor=unreached_floor,
         seed=seed,
     )
     asked: dict[str, Setting | None] = {"device": device.name if device is not None else None}

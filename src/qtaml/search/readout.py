@@ -77,9 +77,9 @@ def balance_readout(
     def run(gains: np.ndarray | None) -> np.ndarray:
         pairs = zip(gains if gains is not None else (), expected.items(), strict=gains is not None)
         changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
-        return _sampled(finite_outputs(model, batch, changed)).double().cpu().numpy()
+        return _sampled(finite_outputs(network, batch, changed)).double().cpu().numpy()
 
-    with evaluation_mode(model), torch.no_grad():
+    with evaluation_mode(model) as network, torch.no_grad():
         clean = run(None)
         gains = np.ones(len(expected))
         output = run(gains)

@@ -31,9 +31,9 @@ def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[
         >>> output_deviations(model, torch.eye(2), [doubled]).round(decimals=4)
         tensor([0.5000], dtype=torch.float64)
     """
-    with evaluation_mode(model), torch.no_grad():
-        clean = finite_outputs(model, batch).double()
+    with evaluation_mode(model) as network, torch.no_grad():
+        clean = finite_outputs(network, batch).double()
         deviations = [
-            (finite_outputs(model, batch, change).double() - clean).square().sum(1).mean() for change in changes
+            (finite_outputs(network, batch, change).double() - clean).square().sum(1).mean() for change in changes
         ]
     return torch.stack(deviations).cpu() if deviations else torch.zeros(0, dtype=torch.float64)
