@@ -113,7 +113,7 @@ class TensorReader:
             labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
             read = fmt.reader(labels, self._fault, place=self._place)
             values = torch.from_numpy(fmt.readout()) * (self._scale * self._storage.readout_gain)
-            table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype)
+            table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype, device="cpu")
             table[: len(values)] = values
             starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
             parts.append(_Part(fmt.bits, read, table.view(self._integers).numpy(), starts, stops))

@@ -35,7 +35,7 @@ class NegativeLogLikelihood:
     """
 
     def __init__(self, tokens: torch.Tensor, *, batch_size: int | None = None) -> None:
-        tokens = torch.as_tensor(tokens)
+        tokens = torch.as_tensor(tokens, device=getattr(tokens, "device", "cpu"))
         whole = not (tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool)
         if not whole or tokens.ndim != 2 or min(tokens.shape) < 2 or bool((tokens < 0).any()):
             raise ArgumentError(

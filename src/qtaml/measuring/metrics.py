@@ -51,7 +51,7 @@ class Accuracy:
     """
 
     def __init__(self, inputs: Batch, labels: torch.Tensor, *, batch_size: int | None = None) -> None:
-        labels = torch.as_tensor(labels)
+        labels = torch.as_tensor(labels, device=getattr(labels, "device", "cpu"))
         if labels.ndim != 1 or labels.is_floating_point() or len(labels) < 2:
             raise ArgumentError(
                 f"labels must be whole numbers of shape (samples,), at least 2, got shape {tuple(labels.shape)} "

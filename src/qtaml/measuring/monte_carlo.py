@@ -188,7 +188,7 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
 def _checked(metric: Metric, value: Any, trial: int) -> tuple[NDArray[np.float64], bool]:
     """Scores of one read, shape (samples,) or (1,), and whether each is right or wrong."""
     if isinstance(metric, SampleMetric):
-        scores = torch.as_tensor(value)
+        scores = torch.as_tensor(value, device=getattr(value, "device", "cpu"))
         values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
     else:
         try:

@@ -19,6 +19,7 @@ from qtaml.model import (
     check_unused,
     evaluation_mode,
     first_samples,
+    made_buffers,
     named_tensors,
     own_names,
     state_kept,
@@ -88,7 +89,8 @@ class Memory:
         state = {name: tensor.clone() for name, tensor in self.rest.items()}
         for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
             state.update(dict.fromkeys((name, *entry.aliases), tensor))
-        return {own: state[name] for name, own in own_names(self._pattern).items()}
+        # A forward pass may have made buffers since, which are none of the network's.
+        return {own: state[name] for name, own in own_names(self._pattern).items() if name in state}
 
     def model(self, *, seed: int | None, fault: FaultModel | None = None) -> nn.Module:
         """The network as read once, in evaluation mode; arguments as for `read`."""
@@ -393,8 +395,13 @@ def check_same_tensors(artifact: Artifact, model: nn.Module) -> None:
     """
     _check_fits(artifact.plan, model)
     present = named_tensors(model)
-    if different := sorted(set(_rest_names(artifact.plan, model)) ^ artifact.rest.keys()):
-        raise ModelError(f"the model is not the one stored: tensor {different[0]!r} is in only one of the two")
+    ours, theirs = set(_rest_names(artifact.plan, model)), artifact.rest.keys()
+    # A buffer that a forward pass made since may stay.
+    if different := sorted((ours - theirs - made_buffers(model)) | (theirs - ours)):
+        raise ModelError(
+            f"the model is not the one stored: tensor {different[0]!r} is in only one of the two; if a forward pass "
+            "makes it, run the model once before"
+        )
     for name, kept in artifact.rest.items():
         if present[name].shape != kept.shape or present[name].dtype != kept.dtype:
             raise ModelError(

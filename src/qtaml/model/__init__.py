@@ -12,6 +12,7 @@ from qtaml.model.calls import (
     one_batch,
     output_tensor,
     outputs,
+    replaced,
     sample_count,
     state_kept,
 )
@@ -19,7 +20,15 @@ from qtaml.model.copies import own, private_copy, whole_copy
 from qtaml.model.reach import Run, check_repeats, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
 from qtaml.model.torch_compile import uncompiled, uncompiled_name
-from qtaml.model.weights import aliases, check_storable, named_tensors, own_names, share_of_numbers, stored_weights
+from qtaml.model.weights import (
+    aliases,
+    check_storable,
+    made_buffers,
+    named_tensors,
+    own_names,
+    share_of_numbers,
+    stored_weights,
+)
 
 __all__ = [
     "Batch",
@@ -35,6 +44,7 @@ __all__ = [
     "finite_outputs",
     "first_samples",
     "first_tensor",
+    "made_buffers",
     "named_tensors",
     "one_batch",
     "other_numbers",
@@ -43,6 +53,7 @@ __all__ = [
     "own",
     "own_names",
     "private_copy",
+    "replaced",
     "residual_weights",
     "sample_count",
     "share_of_numbers",

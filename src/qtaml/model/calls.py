@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.stateless import _reparametrize_module
 
 from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError, ModelError
@@ -140,6 +141,13 @@ def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict
     return {own[alias]: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}
 
 
+@contextmanager
+def replaced(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Other tensors in a copy of ours, for a backward pass that runs parts of the forward pass again (checkpoints)."""
+    with _reparametrize_module(model, _with_aliases(model, tensors)):
+        yield
+
+
 def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
     """`outputs` for measuring deviations: finite, and not more than can be handled.
 
@@ -161,7 +169,7 @@ def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.T
 
 @lru_cache(maxsize=4)
 def _drawn(count: int) -> torch.Tensor:
-    return torch.randint(count, (MOST_OUTPUTS,), generator=torch_generator(0, "outputs", count))
+    return torch.randint(count, (MOST_OUTPUTS,), generator=torch_generator(0, "outputs", count), device="cpu")
 
 
 def one_batch(batches: Batches) -> Batch:

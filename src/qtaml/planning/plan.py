@@ -17,7 +17,7 @@ from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.protections import Protection
-from qtaml.sensitivity import Gain, Source
+from qtaml.sensitivity import Gain, OutputRange, Source
 from qtaml.theory.capacity import capacity
 
 _SIDE_BITS, _CODE_EFFICIENCY = 16, 0.8
@@ -75,6 +75,7 @@ class Plan:
         predicted_bias: predicted mean squared output error from what the expected weights differ from the trained ones;
             None where that was not measured.
         bits: bits of a plain word, in which cells are counted.
+        outputs: how large the calibration outputs are, and their error can be; None where that was not measured.
         covered: share of the numbers of the network that the plan stores; None if not known.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
@@ -98,6 +99,7 @@ class Plan:
     allocation_gap: float | None = None
     predicted_bias: float | None = None
     bits: int = 8
+    outputs: OutputRange | None = None
     covered: float | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
     version: Literal[2] = 2
@@ -138,7 +140,13 @@ class Plan:
 
     @property
     def predicted_error(self) -> float | None:
-        """Predicted mean squared output error from the variance of all tensors; None without gains."""
+        """Predicted mean squared output error: `first_order_error`, but no more than outputs allow; None without gains."""
+        error, bound = self.first_order_error, self.outputs.bound if self.outputs else None
+        return error if error is None or bound is None else min(error, bound)
+
+    @property
+    def first_order_error(self) -> float | None:
+        """Mean squared output error from the variance of all tensors, to first order; None without gains."""
         errors = [tensor.predicted_error for tensor in self.tensors]
         if None in errors:
             return None
@@ -168,6 +176,11 @@ class Plan:
         if self.unreached:
             remarks.append(
                 f"No calibration sample reaches {', '.join(self.unreached)}: they count as others do (unreached_floor)."
+            )
+        if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
+            remarks.append(
+                f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "
+                "first order has ended: measure it."
             )
         return tuple(remarks)
 
@@ -210,7 +223,7 @@ class Plan:
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
-        total = self.predicted_error
+        total = self.first_order_error
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
         caption = escape("\n".join((caption, *self.remarks)))
         table = Table(title=f"plan: {self.method}", caption=caption, title_justify="left", caption_justify="left")

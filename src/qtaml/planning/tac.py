@@ -38,7 +38,7 @@ from qtaml.planning.allocation import ALLOCATIONS, Allocation
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.plan import Plan, Setting, TensorPlan
 from qtaml.planning.protection import check_overhead, spread_protection
-from qtaml.sensitivity import checked_gains
+from qtaml.sensitivity import checked_gains, output_range
 
 Decision = Literal["measured", "predicted", "always"]
 DECISIONS: tuple[Decision, ...] = ("measured", "predicted", "always")
@@ -170,8 +170,8 @@ def compensate(
     }
     settings |= {"floors": used, "residual_floor": residual_floor, "passes": passes, "trials": trials, "seed": seed}
     settings |= {"include": list(include), "exclude": list(exclude), "unreached_floor": unreached_floor}
-    covered = share_of_numbers(model, weights)
-    return Plan("tac", faults, tuple(tensors), settings, protected.gap, bits=bits, covered=covered)
+    reached, covered = output_range(model, batch, weights), share_of_numbers(model, weights)
+    return Plan("tac", faults, tuple(tensors), settings, protected.gap, bits=bits, outputs=reached, covered=covered)
 
 
 def _floors(

@@ -20,7 +20,7 @@ from qtaml.planning.plan import Plan, Setting, TensorPlan, side_cells
 from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import Candidate, fitted_menu, gaussian_menu, normalised, plain_menu, worthwhile
 from qtaml.search.readout import balance_readout
-from qtaml.sensitivity import checked_gains, row_gains
+from qtaml.sensitivity import checked_gains, output_range, row_gains
 
 Decoding = Decoder | Literal["table"]
 """What may be needed to read a weight: a readout table, or a decoder of its bits."""
@@ -147,6 +147,7 @@ class Designer:
         self._candidates = gaussian_menu(allowed, fault, _MOST_CELLS * self.bits) if self._fitted else ()
         self._protections = allowed
         self._side_cells, self._covered = side_cells(fault), share_of_numbers(model, self._weights)
+        self._outputs = output_range(self._model, batch, self._weights)
         self._by_tensor = {
             name: self._tensor(name, "tensor", (self._gains[name].squared,))
             for name in track(self._weights, "fitting levels")
@@ -196,7 +197,7 @@ class Designer:
         for tensors in others:
             if tensors not in tried and _affordable(tensors, cells * self.plain_cells):
                 tried.append(tensors)
-                best = min(best, self._within(tensors, cells), key=lambda plan: plan.predicted_error or 0.0)
+                best = min(best, self._within(tensors, cells), key=lambda plan: plan.first_order_error or 0.0)
         return best
 
     def _within(self, tensors: Sequence[_Tensor], cells: float) -> Plan:
@@ -243,7 +244,9 @@ class Designer:
             start += len(tensor.sizes)
             entries.append(TensorPlan.of(tensor.name, others[tensor.name], self._weights[tensor.name], storage))
         settings = {"cells": cells, **self._settings}
-        return Plan("design", self.fault, tuple(entries), settings, bits=self.bits, covered=self._covered)
+        return Plan(
+            "design", self.fault, tuple(entries), settings, bits=self.bits, outputs=self._outputs, covered=self._covered
+        )
 
     def _finished(self, plan: Plan) -> Plan:
         """The plan with its readout gains and what it predicts."""

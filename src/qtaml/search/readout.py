@@ -108,7 +108,7 @@ def _sampled(outputs: torch.Tensor) -> torch.Tensor:
     kept = max(1, _MOST_OUTPUTS // samples)
     if size <= kept:
         return outputs
-    chosen = torch.randperm(size, generator=torch.Generator().manual_seed(0))[:kept]
+    chosen = torch.randperm(size, generator=torch.Generator().manual_seed(0), device="cpu")[:kept]
     return torch.index_select(outputs, 1, chosen.to(outputs.device)).mul((size / kept) ** 0.5)
 
 

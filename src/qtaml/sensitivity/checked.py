@@ -118,7 +118,7 @@ def _gains_that_hold(
         along = (
             (gradient.float() * change(name).float()).sum(dtype=torch.float64)
             if calls[name] <= _SIGNS
-            else torch.zeros(())
+            else gradient.new_zeros(())
         )
         return torch.stack([squared_norm(gradient), along.double()])
 

@@ -1,7 +1,7 @@
 """Gradients of random-sign combinations of all outputs: the passes from which gains and bias effects are found."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 from qtaml import _checks
 from qtaml._random import torch_generator
 from qtaml.errors import ModelError
-from qtaml.model import Batch, cut_samples, evaluation_mode, finite_outputs, sample_count
+from qtaml.model import Batch, cut_samples, evaluation_mode, finite_outputs, replaced, sample_count
 
 PASSES_AT_ONCE = 8
 """Passes between two looks at whether they are enough; so many are always made."""
@@ -66,8 +66,12 @@ def gradient_statistics(
     if samples_at_once is not None:
         samples_at_once = _checks.integer("samples_at_once", samples_at_once, 1)
     found: dict[str, list[torch.Tensor]] = {name: [] for name in weights}
-    with evaluation_mode(model) as network, torch.inference_mode(False), torch.enable_grad():
+    with ExitStack() as stack:
+        network = stack.enter_context(evaluation_mode(model))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
         leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
+        stack.enter_context(replaced(network, leaves))
         parts = list(_parts(_usable(batch), samples_at_once))
         at_once = passes if enough is None else PASSES_AT_ONCE
         for first in range(0, passes, at_once):
@@ -103,7 +107,7 @@ def _made(
     sums: dict[str, list[torch.Tensor | float]] = {name: [0.0] * len(numbers) for name in leaves}
     samples = 0
     for start, part in parts:
-        output = finite_outputs(model, part, leaves)
+        output = finite_outputs(model, part)
         _check_output(output, part, parts)
         for place, number in enumerate(numbers):
             signs = random_signs(output, seed, number, start)
@@ -120,7 +124,7 @@ def _made(
         # The graph goes before the next part builds its own.
         del output
     return {
-        name: torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in values]).cpu() / samples
+        name: torch.stack([torch.as_tensor(value, dtype=torch.float64, device="cpu") for value in values]) / samples
         for name, values in sums.items()
     }
 
@@ -177,5 +181,5 @@ def random_signs(output: torch.Tensor, seed: int, number: int, start: int = 0) -
     """Signs of a pass for outputs of samples from the place `start` on."""
     # Drawn on the CPU, so that every device sees the same signs.
     generator = torch_generator(seed, "signs", number, *([start] if start else []))
-    signs = torch.randint(0, 2, output.shape, generator=generator, dtype=torch.int8) * 2 - 1
+    signs = torch.randint(0, 2, output.shape, generator=generator, dtype=torch.int8, device="cpu") * 2 - 1
     return signs.to(output.device, output.dtype)
