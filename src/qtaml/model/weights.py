@@ -127,7 +127,8 @@ def share_of_numbers(model: nn.Module, names: Iterable[str]) -> float:
         0.8
     """
     present = named_tensors(model)
-    kept = {name: tensor for name, tensor in present.items() if not nn.parameter.is_lazy(tensor)}
+    made = made_buffers(model)
+    kept = {name: one for name, one in present.items() if name not in made and not nn.parameter.is_lazy(one)}
     # Layers of torch.ao hold theirs in objects that only the state dict shows, in tuples.
     for name, value in model.state_dict(keep_vars=True).items():
         parts = value if isinstance(value, tuple) else (value,)

@@ -140,7 +140,7 @@ class Plan:
 
     @property
     def predicted_error(self) -> float | None:
-        """Predicted mean squared output error: `first_order_error`, but no more than outputs allow; None without gains."""
+        """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less."""
         error, bound = self.first_order_error, self.outputs.bound if self.outputs else None
         return error if error is None or bound is None else min(error, bound)
 

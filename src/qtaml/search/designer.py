@@ -243,10 +243,8 @@ class Designer:
             storage = tensor.storage(choices[start : start + len(tensor.sizes)])
             start += len(tensor.sizes)
             entries.append(TensorPlan.of(tensor.name, others[tensor.name], self._weights[tensor.name], storage))
-        settings = {"cells": cells, **self._settings}
-        return Plan(
-            "design", self.fault, tuple(entries), settings, bits=self.bits, outputs=self._outputs, covered=self._covered
-        )
+        settings, outputs, covered = {"cells": cells, **self._settings}, self._outputs, self._covered
+        return Plan("design", self.fault, tuple(entries), settings, bits=self.bits, outputs=outputs, covered=covered)
 
     def _finished(self, plan: Plan) -> Plan:
         """The plan with its readout gains and what it predicts."""

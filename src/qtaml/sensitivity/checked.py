@@ -27,12 +27,13 @@ from qtaml.sensitivity.deviation import output_deviations
 from qtaml.sensitivity.gains import Gain, mean_gain, squared_norm
 from qtaml.sensitivity.gradients import NoGradientError, gradient_statistics, random_signs
 
-_SHARES = (0.01, 0.1)
-"""Sizes of changes of weights, over their root mean square. Small ones agree to first order: up to 0.06 of `_TOLERANCE`
-on the trained networks of the paper, 1.6 for large ones. These stand out from bfloat16, and from quantised weights."""
+_SHARES = (1e-3, 1e-2, 1e-1)
+"""Sizes of changes of weights, over their root mean square; one that agrees suffices. The squared difference grows with
+the size: on the trained networks of the paper it is at most 0.002, 0.06 and 1.6 of the squared gradient. Small changes
+are lost in bfloat16 and in quantised weights."""
 _SIGNS = 8
 """Backward passes whose gradients are compared."""
-_TOLERANCE = 0.25
+_TOLERANCE = 0.05
 """Squared difference between both, over the squared gradient, up to which they agree."""
 _PROBES = 16
 """Changes of a tensor whose gain is measured by forward passes."""
@@ -81,8 +82,8 @@ def checked_gains(
         ...             return super().forward(x)
         >>> model = Frozen(3, 2, bias=False)
         >>> gain = checked_gains(model, torch.eye(3), {"weight": model.weight.detach()})["weight"]
-        >>> gain.source, abs(gain.squared - 1 / 3) < 4 * gain.standard_error
-        ('forward passes', True)
+        >>> gain.source, round(gain.squared, 4)
+        ('forward passes', 0.3333)
     """
     floor = _checks.non_negative("unreached_floor", unreached_floor)
     network = private_copy(model)
