@@ -300,11 +300,17 @@ def test_nothing_is_left_in_the_model(way):
 
 def test_the_default_device_of_torch_does_not_matter():
     """What qtaml makes for itself lies where it is used."""
-    plan = qtaml.design(Mlp(), INPUTS, p=0.1, cells=1.0, passes=4)
     model = Mlp()
+
+    def everything():
+        metric = qtaml.Accuracy(INPUTS, torch.arange(32, device="cpu") % 4)
+        plan = qtaml.design(model, INPUTS, p=0.1, cells=1.0, passes=4, decoders=["none"])
+        return plan, qtaml.compensate(model, INPUTS, p=0.1, overhead=0.1), qtaml.evaluate(memory_of(model), metric)
+
+    expected = everything()
     torch.set_default_device("meta")
     try:
-        assert qtaml.design(model, INPUTS, p=0.1, cells=1.0, passes=4) == plan
+        assert everything() == expected
     finally:
         torch.set_default_device(None)
 

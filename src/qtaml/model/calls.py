@@ -106,14 +106,14 @@ def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Te
 @contextmanager
 def state_kept(model: nn.Module) -> Iterator[None]:
     """Give the modules of a model back, after the block, what they held; inside it buffers are copies."""
-    scripted = [module for module in model.modules() if isinstance(module, torch.jit.ScriptModule)]
-    held: list[MutableMapping[str, Any]] = [
-        one for m in model.modules() if m not in scripted for one in (vars(m), m._parameters, m._buffers)
-    ]
-    held += [module._buffers for module in scripted]
-    before = [(current, dict(current.items())) for current in held]
+    buffers: list[MutableMapping[str, Any]] = []
+    held: list[MutableMapping[str, Any]] = []
+    for module in model.modules():
+        buffers.append(module._buffers)
+        # Parts of scripted modules are no dictionaries.
+        held += () if isinstance(module, torch.jit.ScriptModule) else (vars(module), module._parameters)
+    before = [(current, dict(current.items()), list(map(id, current.values()))) for current in (*held, *buffers)]
     copies: dict[int, torch.Tensor] = {}
-    buffers: list[MutableMapping[str, Any]] = [module._buffers for module in model.modules() if module._buffers]
     if any(isinstance(buffer, nn.Parameter) for current in buffers for buffer in current.values()):
         copies = {id(parameter): parameter for parameter in model.parameters()}
     try:
@@ -123,12 +123,11 @@ def state_kept(model: nn.Module) -> Iterator[None]:
                     current[name] = copies.setdefault(id(buffer), buffer.clone())
         yield
     finally:
-        for current, kept in before:
-            now = dict(current.items())
-            for name in now.keys() - kept.keys():
-                del current[name]
-            for name, value in kept.items():
-                if now.get(name, now) is not value:
+        for current, kept, identities in before:
+            if list(map(id, current.values())) != identities:
+                for name in [name for name, _ in current.items() if name not in kept]:
+                    del current[name]
+                for name, value in kept.items():
                     current[name] = value
 
 

@@ -32,8 +32,8 @@ def other_numbers(name: str, weight: torch.Tensor, share: float = 1.0, number: i
     return (weight.detach() + share * size * drawn.to(weight.device)).to(weight.dtype)
 
 
-def check_repeats(model: nn.Module, run: Run) -> None:
-    """Check that two equal forward passes give equal outputs.
+def check_repeats(model: nn.Module, run: Run) -> Any:
+    """Check that two equal forward passes give equal outputs, and return these.
 
     Args:
         model: the network that `run` runs.
@@ -42,8 +42,8 @@ def check_repeats(model: nn.Module, run: Run) -> None:
     Raises:
         ModelError: if not, naming the first module whose outputs differ on equal inputs.
     """
-    if _equal(run({}), run({})):
-        return
+    if _equal(output := run({}), run({})):
+        return output
     calls: list[list[tuple[str, Any, Any]]] = []
 
     def note(name: str) -> Callable[..., None]:

@@ -89,8 +89,8 @@ def checked_gains(
     network = private_copy(model)
     run = partial(outputs, network, batch)
     with evaluation_mode(network), torch.no_grad():
-        check_repeats(network, run)
-    gains = _gains_that_hold(network, batch, weights, passes, seed)
+        clean = check_repeats(network, partial(finite_outputs, network, batch))
+    gains = _gains_that_hold(network, batch, weights, clean, passes, seed)
     left = {name: weight for name, weight in weights.items() if name not in gains}
     with evaluation_mode(network), torch.no_grad():
         unreached = unmoved(run, left)
@@ -107,7 +107,12 @@ def checked_gains(
 
 
 def _gains_that_hold(
-    network: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], passes: int, seed: int
+    network: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    clean: torch.Tensor,
+    passes: int,
+    seed: int,
 ) -> dict[str, Gain]:
     """The gains of backward passes that agree with a forward pass; those that are 0 are left out."""
     calls = Counter[str]()
@@ -129,7 +134,6 @@ def _gains_that_hold(
         return {}
     gains = {}
     with evaluation_mode(network), torch.no_grad():
-        clean = finite_outputs(network, batch)
         signs = torch.stack([random_signs(clean, seed, number).reshape(-1) for number in range(min(_SIGNS, passes))])
         for name, weight in weights.items():
             squares, along = found[name].reshape(passes, -1).T[:, : len(signs)].expand(2, -1)

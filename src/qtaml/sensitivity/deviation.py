@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from qtaml.model import Batch, evaluation_mode, finite_outputs, other_numbers, outputs
+from qtaml.errors import ModelError
+from qtaml.model import Batch, evaluation_mode, finite_outputs, first_samples, other_numbers, outputs
 
 _LARGE = (10.0, 100.0)
 """Sizes of changes of all weights, over their root mean squares: bounded outputs grow no more from one to the other."""
+
+
+_SAMPLES = 8
+"""Samples on which it is looked how large outputs can become."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,25 @@ def output_range(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Ten
         True
     """
     with evaluation_mode(model) as network, torch.no_grad():
-        clean = finite_outputs(network, batch).double().square().sum(1)
-        largest = [float(clean.max())]
+        powers = finite_outputs(network, batch).double().square().sum(1)
+        few = first_samples(batch, _SAMPLES)
+        try:
+            largest = [_largest(outputs(network, few))]
+        except ModelError:
+            # Made for batches of one size.
+            few, largest = batch, [float(powers.max())]
         for share in _LARGE:
             changed = {name: other_numbers(name, weight, share) for name, weight in weights.items()}
-            largest.append(float(outputs(network, batch, changed).double().square().sum(1).max()))
+            largest.append(_largest(outputs(network, few, changed)))
     bounded = math.isfinite(largest[-1]) and largest[-1] <= 1.01 * max(largest[:-1])
-    return OutputRange(float(clean.mean()), (largest[0] ** 0.5 + max(largest) ** 0.5) ** 2 if bounded else None)
+    return OutputRange(
+        float(powers.mean()), (float(powers.max()) ** 0.5 + max(largest) ** 0.5) ** 2 if bounded else None
+    )
+
+
+def _largest(output: torch.Tensor) -> float:
+    """Largest squared norm of the outputs of a sample."""
+    return float(output.double().square().sum(1).max())
 
 
 def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[str, torch.Tensor]]) -> torch.Tensor:
