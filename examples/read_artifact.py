@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 2
+VERSION = 3
 DTYPES = {"U8": "u1", "I8": "i1", "I32": "i4", "I64": "i8", "BOOL": "?", "F16": "f2", "F32": "f4", "F64": "f8"}
 
 
@@ -79,6 +79,9 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
             where = np.concatenate([np.arange(*run) for run in region["runs"]])
             values[where] = readouts[str(region["format"])][labels]
         scale = scales[tensor["name"]] * tensor["readout_gain"]
+        if group := tensor["group"]:
+            length = int(np.prod(tensor["shape"])) // len(scale)
+            scale = np.repeat(scale, group, axis=1)[:, :length].reshape(tensor["shape"])
         for name in (tensor["name"], *tensor["aliases"]):
             weights[name] = rounded(values.reshape(tensor["shape"]) * scale, tensor["dtype"])
     return weights

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
-from qtaml.laboratory.fields import captioned_table, percent
+from qtaml._tables import captioned_table
+from qtaml.formats import Correction, Step
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
+from qtaml.planning import Tac, UniformMsp
+from qtaml.report import percent
 from reproduction.experiment import Experiment
 
 NETWORK = "SmallCNN"
 OVERHEAD = 0.05
 PROBABILITIES = (0.10, 0.20)
 
-WAYS: dict[str, Settings] = {
-    "exact": {"correction": "exact"},
-    "paper": {"correction": "paper", "step": "recompute"},
-}
+WAYS: dict[str, tuple[Correction, Step]] = {"exact": ("exact", "keep"), "paper": ("paper", "recompute")}
 """The exact mean correction, and the paper's factor 1/(1-2p) with its new quantisation step."""
 
 
@@ -42,12 +42,8 @@ class Row:
     way: str
     part: str
     overhead: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
+    accuracy: Estimate
+    gain: Estimate | None
     clean: float
     network: str = NETWORK
 
@@ -72,10 +68,8 @@ def compute(
     found = laboratory.measure([case for _, _, _, case in asked], "taking TAC apart")
     rows = []
     for index, ((p, way, part, _), measured) in enumerate(zip(asked, found, strict=True)):
-        gain: tuple[float | None, float | None, float | None] = (None, None, None)
-        if index % 4:
-            gain = measured.minus(found[index - 1])
-        rows.append(Row(p, way, part, measured.overhead, *measured.estimate, *gain, clean=measured.clean))
+        gain = measured.minus(found[index - 1]) if index % 4 else None
+        rows.append(Row(p, way, part, measured.overhead, measured.estimate, gain, clean=measured.clean))
     return tuple(rows)
 
 
@@ -89,7 +83,7 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(column, justify="left" if column in ("correction", "part") else "right", no_wrap=True)
     for index, row in enumerate(rows):
         grid.add_row(
-            f"{row.p:g}", row.way, row.part, f"{row.overhead:.1%}", percent(row, "accuracy"), percent(row, "gain", "+")
+            f"{row.p:g}", row.way, row.part, f"{row.overhead:.1%}", percent(row.accuracy), percent(row.gain, "+")
         )
         if index % 4 == 3:
             grid.add_section()
@@ -100,15 +94,11 @@ TABLE3 = Experiment("What each part of TAC gains", compute, table)
 
 
 def _parts(p: float, way: str, overhead: float) -> tuple[tuple[str, Case], ...]:
-    fault = Uniform(p)
+    correction, step = WAYS[way]
+    mean_alone = Tac(p=p, overhead=0.0, correction=correction, step=step, decision="always")
     return (
-        ("none", Case(NETWORK, "uniform_msp", {"protected_bits": 0}, fault)),
-        ("mean correction only", Case(NETWORK, "tac", WAYS[way] | {"overhead": 0.0, "decision": "always"}, fault)),
-        ("bits only", Case(NETWORK, "tac", {"overhead": overhead, "correction": "none"}, fault)),
-        ("both (TAC)", Case(NETWORK, "tac", {"overhead": overhead} | _unless_default(way), fault)),
+        ("none", Case(NETWORK, UniformMsp(p=p, protected_bits=0))),
+        ("mean correction only", Case(NETWORK, mean_alone)),
+        ("bits only", Case(NETWORK, Tac(p=p, overhead=overhead, correction="none"))),
+        ("both (TAC)", Case(NETWORK, Tac(p=p, overhead=overhead, correction=correction, step=step))),
     )
-
-
-def _unless_default(way: str) -> Settings:
-    """Nothing for the exact correction, so that the measurement is the one that other experiments share."""
-    return {} if way == "exact" else WAYS[way]

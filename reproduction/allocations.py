@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, cell, columns, interval_fields, positive_interval
 from qtaml.laboratory.laboratory import Laboratory
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.measuring import Estimate, positive_interval
+from qtaml.networks import NETWORKS
+from qtaml.planning import Tac
+from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment
 from reproduction.scores import network_scores, protected_bits, tensor_label
 
@@ -38,19 +41,11 @@ class Row:
     network: str
     tensor: str
     weights: int
-    squared_gain: float
-    squared_gain_low: float
-    squared_gain_high: float
-    largest_weight: float
-    largest_weight_low: float
-    largest_weight_high: float
-    score: float
-    score_low: float
-    score_high: float
+    squared_gain: Estimate
+    largest_weight: Estimate
+    score: Estimate
     overhead: float
-    protected: float
-    protected_low: float
-    protected_high: float
+    protected: Estimate
 
 
 def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -> tuple[Row, ...]:
@@ -70,16 +65,21 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
     rows = []
     for overhead in overheads:
         # The correction does not change what is protected.
-        case = Case(NETWORK, settings={"overhead": overhead, "correction": "none"})
+        case = Case(NETWORK, Tac(p=NETWORKS[NETWORK].p, overhead=overhead, correction="none"))
         plans = [laboratory.plan(case, seed) for seed in laboratory.training_seeds]
         for index, name in enumerate(found[0].names):
-            estimates = interval_fields(
-                squared_gain=positive_interval([one.squared_gains[index] for one in found]),
-                largest_weight=positive_interval([one.full_scales[index] for one in found]),
-                score=positive_interval([one.scores[index] for one in found]),
-                protected=positive_interval([protected_bits(plan.tensors[index]) for plan in plans]),
+            rows.append(
+                Row(
+                    NETWORK,
+                    name,
+                    found[0].sizes[index],
+                    squared_gain=positive_interval([one.squared_gains[index] for one in found]),
+                    largest_weight=positive_interval([one.full_scales[index] for one in found]),
+                    score=positive_interval([one.scores[index] for one in found]),
+                    overhead=overhead,
+                    protected=positive_interval([protected_bits(plan.tensors[index]) for plan in plans]),
+                )
             )
-            rows.append(Row(NETWORK, name, found[0].sizes[index], overhead=overhead, **estimates))
     return tuple(rows)
 
 
@@ -94,8 +94,8 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(heading, justify="left" if heading == "tensor" else "right", no_wrap=True)
     for own in _by_tensor(rows).values():
         first = own[0]
-        scores = [cell(first, name) for name in ("squared_gain", "largest_weight", "score")]
-        grid.add_row(first.tensor, f"{first.weights:,}", *scores, *(f"{row.protected:.1f}" for row in own))
+        scores = [cell(getattr(first, name)) for name in ("squared_gain", "largest_weight", "score")]
+        grid.add_row(first.tensor, f"{first.weights:,}", *scores, *(f"{row.protected.value:.1f}" for row in own))
     return grid
 
 
@@ -104,7 +104,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
     tensors = _by_tensor(rows)
     first = [own[0] for own in tensors.values()]
     lines = [
-        Curve(label, range(len(first)), *columns(first, name), points=True)
+        Curve(label, range(len(first)), *columns(getattr(row, name) for row in first), points=True)
         for label, name in (
             ("score γ²·max²", "score"),
             ("squared gain γ²", "squared_gain"),
@@ -124,7 +124,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
     )
     bits = Panel(
         [
-            Curve(tensor_label(name), [100 * row.overhead for row in own], *columns(own, "protected"))
+            Curve(tensor_label(name), [100 * row.overhead for row in own], *columns(row.protected for row in own))
             for name, own in tensors.items()
         ],
         title="Where TAC puts the protection",
@@ -132,8 +132,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
         y_label="protected bits of a weight",
         legend="best",
     )
-    order = sorted(first, key=lambda row: -row.score)
-    ratio, names = order[0].score / order[-1].score, " > ".join(tensor_label(row.tensor) for row in order)
+    order = sorted(first, key=lambda row: -row.score.value)
+    ratio, names = order[0].score.value / order[-1].score.value, " > ".join(tensor_label(row.tensor) for row in order)
     return panels_figure(
         [scores, bits],
         caption=f"Scores differ by a factor of {ratio:,.0f} ({names}); tensors are protected in the order of their "

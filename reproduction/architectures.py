@@ -9,14 +9,14 @@ import numpy as np
 from rich.table import Table
 from torch import nn
 
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, columns, percent
 from qtaml.laboratory.laboratory import Laboratory, Measured
 from qtaml.measuring import Estimate, trainings_interval
 from qtaml.model import residual_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import predict
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.planning import UniformMsp, predict
+from qtaml.report import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 from reproduction.least_overhead import OVERHEADS, RESOLUTION, TARGET, least_overheads
 from reproduction.overhead_curve import MIXED, TAC, UNIFORM_MSP, case
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 CNNS = ("SmallCNN", "WideCNN", "DeepCNN", "ResCNN")
 NAMES = (*CNNS, "Transformer")
-_ENDS = ("", "_low", "_high")
 _KINDS: dict[type[nn.Module], str] = {
     nn.Embedding: "embedding",
     nn.Conv2d: "convolution",
@@ -57,9 +56,7 @@ class NetworkRow:
     tensors: int
     residual_tensors: int
     structure: str
-    clean: float
-    clean_low: float
-    clean_high: float
+    clean: Estimate
 
 
 @dataclass(frozen=True)
@@ -84,24 +81,12 @@ class BudgetRow:
     p: float
     clean: float
     target: float
-    tac: float
-    tac_low: float
-    tac_high: float
-    uniform_whole: float
-    uniform_whole_low: float
-    uniform_whole_high: float
-    uniform_mixed: float
-    uniform_mixed_low: float
-    uniform_mixed_high: float
-    factor_whole: float
-    factor_whole_low: float
-    factor_whole_high: float
-    factor_mixed: float
-    factor_mixed_low: float
-    factor_mixed_high: float
-    saturation_ratio: float
-    saturation_ratio_low: float
-    saturation_ratio_high: float
+    tac: Estimate
+    uniform_whole: Estimate
+    uniform_mixed: Estimate
+    factor_whole: Estimate
+    factor_mixed: Estimate
+    saturation_ratio: Estimate
     interior_from: float
 
 
@@ -122,9 +107,7 @@ class CurveRow:
     p: float
     method: str
     overhead: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    accuracy: Estimate
     clean: float
 
 
@@ -141,7 +124,7 @@ def table4(laboratory: Laboratory, *, networks: Sequence[str] = NAMES) -> tuple[
     Source:
         paper, section 5.5 and table 4; section 5.6.
     """
-    plain = [Case(name, "uniform_msp", {"protected_bits": 0}) for name in networks]
+    plain = [Case(name, UniformMsp(p=NETWORKS[name].p, protected_bits=0)) for name in networks]
     rows = []
     for name, measured in zip(networks, laboratory.measure(plain, "reading without protection"), strict=True):
         model, data = laboratory.network(name, laboratory.training_seeds[0])
@@ -155,9 +138,7 @@ def table4(laboratory: Laboratory, *, networks: Sequence[str] = NAMES) -> tuple[
                 len(plan.tensors),
                 len(residual_weights(model, data.calibration)),
                 _structure(model),
-                clean.mean,
-                max(clean.low, 0.0),
-                min(clean.high, 1.0),
+                clean.within(0.0, 1.0),
             )
         )
     return tuple(rows)
@@ -197,9 +178,7 @@ def table5(
             "factor_mixed": mixed - tac,
         }
         estimates = {
-            f"{field}{end}": math.exp(value)
-            for field, values in logarithms.items()
-            for end, value in zip(_ENDS, trainings_interval(values.tolist()), strict=True)
+            field: trainings_interval(values.tolist()).mapped(math.exp) for field, values in logarithms.items()
         }
         ratio, interior_from = _saturation(laboratory, name)
         rows.append(
@@ -208,9 +187,7 @@ def table5(
                 NETWORKS[name].p,
                 measured.clean,
                 TARGET * measured.clean,
-                saturation_ratio=ratio.mean,
-                saturation_ratio_low=ratio.low,
-                saturation_ratio_high=ratio.high,
+                saturation_ratio=ratio,
                 interior_from=interior_from,
                 **estimates,
             )
@@ -262,7 +239,7 @@ def show_networks(rows: Sequence[NetworkRow]) -> Table:
         grid.add_column(column, justify="left" if column in ("network", "structure") else "right")
     for row in rows:
         sizes = (f"{row.weights:,}", f"{row.parameters:,}", str(row.tensors), str(row.residual_tensors))
-        grid.add_row(row.network, *sizes, row.structure, percent(row, "clean"))
+        grid.add_row(row.network, *sizes, row.structure, percent(row.clean))
     return grid
 
 
@@ -290,9 +267,9 @@ def show_budgets(rows: Sequence[CurveRow | BudgetRow]) -> Table:
                 row.network,
                 f"{row.p:g}",
                 f"{100 * row.target:.1f}",
-                *(_overhead(row, name) for name in ("tac", "uniform_whole", "uniform_mixed")),
-                *(_factor(row, name) for name in ("factor_whole", "factor_mixed")),
-                f"{row.saturation_ratio:.3f} ({row.interior_from:.0%})",
+                *(f"{one.scaled(100):.3g}" for one in (row.tac, row.uniform_whole, row.uniform_mixed)),
+                *(f"{one:.1f}" for one in (row.factor_whole, row.factor_mixed)),
+                f"{row.saturation_ratio.value:.3f} ({row.interior_from:.0%})",
             )
     return grid
 
@@ -303,8 +280,8 @@ def draw(rows: Sequence[CurveRow | BudgetRow]) -> "Figure":
     curves = [row for row in rows if isinstance(row, CurveRow)]
     panels = [_accuracy_panel([row for row in curves if row.network == one.network], one) for one in budgets]
     for name, reading in (("factor_whole", "whole k"), ("factor_mixed", "mixed k")):
-        factors = [Curve(row.network, [row.saturation_ratio], *columns([row], name)) for row in budgets]
-        means = [getattr(row, name) for row in budgets]
+        factors = [Curve(row.network, [row.saturation_ratio.value], *columns([getattr(row, name)])) for row in budgets]
+        means = [getattr(row, name).value for row in budgets]
         panels.append(
             Panel(
                 factors,
@@ -315,15 +292,15 @@ def draw(rows: Sequence[CurveRow | BudgetRow]) -> "Figure":
                 legend="best",
             )
         )
-    least, most = (pick(budgets, key=lambda row: row.factor_whole) for pick in (min, max))
+    least, most = (pick(budgets, key=lambda row: row.factor_whole.value) for pick in (min, max))
+    mixed = [row.factor_mixed.value for row in budgets]
     return panels_figure(
         panels,
         columns=3,
-        caption=f"To {TARGET:.0%} of clean accuracy (dashed) TAC needs from {least.factor_whole:.1f} times "
-        f"({least.network}) to {most.factor_whole:.1f} times ({most.network}) less overhead than Uniform-MSP at whole "
-        "k, and from "
-        f"{min(row.factor_mixed for row in budgets):.1f} to {max(row.factor_mixed for row in budgets):.1f} "
-        "times less if Uniform-MSP may give a part of the weights one bit more. Bars: 95% over trainings (and reads).",
+        caption=f"To {TARGET:.0%} of clean accuracy (dashed) TAC needs from {least.factor_whole.value:.1f} times "
+        f"({least.network}) to {most.factor_whole.value:.1f} times ({most.network}) less overhead than Uniform-MSP "
+        f"at whole k, and from {min(mixed):.1f} to {max(mixed):.1f} times less if Uniform-MSP may give a part of the "
+        "weights one bit more. Bars: 95% over trainings (and reads).",
     )
 
 
@@ -344,14 +321,14 @@ def _saturation(laboratory: Laboratory, name: str) -> tuple[Estimate, float]:
 
 
 def _curve_row(name: str, method: str, measured: Measured) -> CurveRow:
-    return CurveRow(name, NETWORKS[name].p, method, measured.overhead, *measured.estimate, clean=measured.clean)
+    return CurveRow(name, NETWORKS[name].p, method, measured.overhead, measured.estimate, clean=measured.clean)
 
 
 def _accuracy_panel(rows: Sequence[CurveRow], budget: BudgetRow) -> Panel:
     curves = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
-        curves.append(Curve(method, [100 * row.overhead for row in own], *columns(own, "accuracy", 100)))
+        curves.append(Curve(method, [100 * row.overhead for row in own], *columns((row.accuracy for row in own), 100)))
     return Panel(
         curves,
         f"{budget.network}, {100 * budget.p:g}% of the bits read wrong",
@@ -366,13 +343,3 @@ def _structure(model: nn.Module) -> str:
     # By type, not by class: the projection inside an attention is a linear layer of its own class.
     kinds = [_KINDS[type(module)] for module in model.modules() if type(module) in _KINDS]
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in _KINDS.values() if kind in kinds)
-
-
-def _overhead(row: BudgetRow, name: str) -> str:
-    mean, low, high = (f"{100 * getattr(row, f'{name}{end}'):.3g}" for end in _ENDS)
-    return f"{mean} [{low}, {high}]"
-
-
-def _factor(row: BudgetRow, name: str) -> str:
-    mean, low, high = (f"{getattr(row, f'{name}{end}'):.1f}" for end in _ENDS)
-    return f"{mean} [{low}, {high}]"

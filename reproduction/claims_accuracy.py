@@ -17,12 +17,11 @@ _SMALL_BUDGET = 0.125
 def collapse(results: Results) -> Outcome:
     """Nothing protected, nothing corrected."""
     rows = results["figure2"].where(over="p", method=overhead_curve.UNCOMPENSATED)
-    at_p, worst = next(row for row in rows if row.p == 0.1), min(rows, key=lambda row: row.accuracy)
-    collapses, below = at_p.accuracy_high < 0.5 * at_p.clean, worst.accuracy_high < 0.1
+    at_p, worst = next(row for row in rows if row.p == 0.1), min(rows, key=lambda row: row.accuracy.value)
+    collapses, below = at_p.accuracy.high < 0.5 * at_p.clean, worst.accuracy.high < 0.1
     return Outcome.of(
         [collapses, below],
-        f"{share(at_p, 'accuracy')} at p = 0.1; lowest {share(worst, 'accuracy')} at p = {worst.p:g}; "
-        f"clean {at_p.clean:.1%}",
+        f"{share(at_p.accuracy)} at p = 0.1; lowest {share(worst.accuracy)} at p = {worst.p:g}; clean {at_p.clean:.1%}",
         "It falls below chance (10%)." if below else "It does not fall below chance (10%) beyond its interval.",
     )
 
@@ -32,14 +31,14 @@ def small_budget(results: Results) -> Outcome:
     result = results["table2"]
     uniform = result.where(method=overhead_curve.UNIFORM_MSP)
     tac = [row for row in result.where(method=overhead_curve.TAC) if row.spent > 0]
-    ahead = [(b.spent / a.spent, a, b) for a in tac for b in uniform if a.accuracy_low > b.accuracy_high]
+    ahead = [(b.spent / a.spent, a, b) for a in tac for b in uniform if a.accuracy.low > b.accuracy.high]
     if not ahead:
         return Outcome("no budget of TAC is ahead", "does not hold", "No interval lies above that of Uniform-MSP.")
     factor, least, beaten = max(ahead, key=lambda one: one[0])
     return Outcome.of(
         [factor > 1, factor >= _SEVERAL],
-        f"TAC at {least.overhead:.1%}: {share(least, 'accuracy')}; Uniform-MSP at {beaten.overhead:.1%}: "
-        f"{share(beaten, 'accuracy')}; clean {least.clean:.1%}",
+        f"TAC at {least.overhead:.1%}: {share(least.accuracy)}; Uniform-MSP at {beaten.overhead:.1%}: "
+        f"{share(beaten.accuracy)}; clean {least.clean:.1%}",
         f"The intervals are apart at {factor:.3g} times the price.",
     )
 
@@ -51,10 +50,10 @@ def components(results: Results) -> Outcome:
     for way, name in {"exact": "the exact correction", "paper": "the paper's factor and a new step"}.items():
         rows = [row for row in result.where(way=way) if row.gain is not None]
         both = sorted((row for row in rows if row.part == "both (TAC)"), key=lambda row: row.p)
-        grows = both[-1].gain_low > both[0].gain_high
-        failing = [f"{row.part} at p = {row.p:g}" for row in rows if row.gain_low <= 0]
-        conditions += [*(row.gain_low > 0 for row in rows), grows]
-        measured += [f"{way}, p = {row.p:g}: {row.part} {points(row, 'gain')}" for row in rows]
+        grows = both[-1].gain.low > both[0].gain.high
+        failing = [f"{row.part} at p = {row.p:g}" for row in rows if row.gain.low <= 0]
+        conditions += [*(row.gain.low > 0 for row in rows), grows]
+        measured += [f"{way}, p = {row.p:g}: {row.part} {points(row.gain)}" for row in rows]
         told.append(
             f"With {name}: {'no gain beyond its interval by ' + ', '.join(failing) if failing else 'all parts gain'}; "
             f"what both add together {'grows' if grows else 'is not seen to grow'} with p."
@@ -69,13 +68,13 @@ def first_and_last(results: Results) -> Outcome:
     score = {name.removesuffix(".weight"): result.where(tensor=name)[0] for name in names}
     least_overhead = min(row.overhead for row in result.rows)
     bits = {row.tensor.removesuffix(".weight"): row for row in result.where(overhead=least_overhead)}
-    fc1_least = all(score["fc1"].score_high < row.score_low for name, row in score.items() if name != "fc1")
-    first = min(bits["conv1"].protected_low, bits["fc2"].protected_low) > bits["conv2"].protected_high
-    bare = [row.overhead for row in result.where(tensor="fc1.weight") if row.protected_high < 0.05]
-    spread = max(row.score for row in score.values()) / min(row.score for row in score.values())
+    fc1_least = all(score["fc1"].score.high < row.score.low for name, row in score.items() if name != "fc1")
+    first = min(bits["conv1"].protected.low, bits["fc2"].protected.low) > bits["conv2"].protected.high
+    bare = [row.overhead for row in result.where(tensor="fc1.weight") if row.protected.high < 0.05]
+    spread = max(row.score.value for row in score.values()) / min(row.score.value for row in score.values())
     return Outcome.of(
         [fc1_least, first, bool(bare), spread >= 300],
-        "scores " + ", ".join(f"{name} {number(row, 'score')}" for name, row in score.items())
+        "scores " + ", ".join(f"{name} {number(row.score)}" for name, row in score.items())
         + f", a factor of {spread:,.0f}; fc1 unprotected up to {max(bare, default=0):.1%} overhead",
         f"fc1 has {'the' if fc1_least else 'not clearly the'} smallest score; at {least_overhead:.1%} overhead conv1 "
         f"and fc2 have {'' if first else 'not clearly '}more protected bits than conv2.",
@@ -85,13 +84,13 @@ def first_and_last(results: Results) -> Outcome:
 def under_mismatch(results: Results) -> Outcome:
     """For every p in use, the plan that was worst there."""
     worst = mismatch.worst_calibration(results["figure4"].rows)
-    ahead = [row for row in worst if row.ahead_low > 0]
-    behind = [row for row in worst if row.ahead_high < 0]
+    ahead = [row for row in worst if row.ahead.low > 0]
+    behind = [row for row in worst if row.ahead.high < 0]
     why = f"The worst plan is ahead beyond its interval at {len(ahead)} of {len(worst)} flip probabilities"
     undecided = len(worst) - len(ahead) - len(behind)
     return Outcome.of(
-        [row.ahead_low > 0 for row in worst],
-        "; ".join(f"p = {row.p_deployed:g}, planned for {row.p_calibrated:g}: {points(row, 'ahead')}" for row in worst),
+        [row.ahead.low > 0 for row in worst],
+        "; ".join(f"p = {row.p_deployed:g}, planned for {row.p_calibrated:g}: {points(row.ahead)}" for row in worst),
         why + (f", behind at {len(behind)}, and the reads do not decide {undecided}." if undecided or behind else "."),
     )
 
@@ -100,18 +99,18 @@ def forgiving(results: Results) -> Outcome:
     """How much a wrong p costs."""
     tac = results["figure4"].where(method="TAC")
     near = [row for row in tac if 0.5 <= row.p_calibrated / row.p_deployed <= 2]
-    spreads = {
-        p: max(row.accuracy for row in near if row.p_deployed == p) - min(r.accuracy for r in near if r.p_deployed == p)
-        for p in dict.fromkeys(row.p_deployed for row in near)
-    }
-    worst = min(tac, key=lambda row: row.accuracy)
+    at: dict[float, list[float]] = {}
+    for row in near:
+        at.setdefault(row.p_deployed, []).append(row.accuracy.value)
+    spreads = {p: max(accuracies) - min(accuracies) for p, accuracies in at.items()}
+    worst = min(tac, key=lambda row: row.accuracy.value)
     corner = worst.p_calibrated == min(r.p_calibrated for r in tac) and worst.p_deployed == max(
         r.p_deployed for r in tac
     )
     largest = max(spreads, key=lambda p: spreads[p])
     return Outcome.of(
         [corner, max(spreads.values()) < _FEW_POINTS],
-        f"worst {share(worst, 'accuracy')}, planned for p = {worst.p_calibrated:g}, read at {worst.p_deployed:g}; "
+        f"worst {share(worst.accuracy)}, planned for p = {worst.p_calibrated:g}, read at {worst.p_deployed:g}; "
         f"within a factor of two of the planned p, plans differ by at most {100 * spreads[largest]:.1f} points (at p "
         f"= {largest:g})",
         f"The worst case is {'' if corner else 'not '}the one with the largest underestimate; within a factor of two a "
@@ -122,18 +121,18 @@ def forgiving(results: Results) -> Outcome:
 def reduction(results: Results) -> Outcome:
     """Overheads for 95% of clean accuracy."""
     rows = results["table5"].rows
-    least, most = min(rows, key=lambda row: row.factor_whole), max(rows, key=lambda row: row.factor_whole)
-    less = [row.factor_whole_low > 1 and row.factor_mixed_low > 1 for row in rows]
+    least, most = min(rows, key=lambda row: row.factor_whole.value), max(rows, key=lambda row: row.factor_whole.value)
+    less = [row.factor_whole.low > 1 and row.factor_mixed.low > 1 for row in rows]
     return Outcome.of(
-        [all(less), least.factor_whole_high >= _SMALLEST_FACTOR, most.factor_whole_high >= _LARGEST_FACTOR],
+        [all(less), least.factor_whole.high >= _SMALLEST_FACTOR, most.factor_whole.high >= _LARGEST_FACTOR],
         "; ".join(
-            f"{row.network} {number(row, 'factor_whole')} (mixed k {number(row, 'factor_mixed')}): TAC "
-            f"{share(row, 'tac', '.2f')}, Uniform-MSP {share(row, 'uniform_whole', '.2f')}"
+            f"{row.network} {number(row.factor_whole)} (mixed k {number(row.factor_mixed)}): TAC "
+            f"{share(row.tac, '.2f')}, Uniform-MSP {share(row.uniform_whole, '.2f')}"
             for row in rows
         ),
         f"TAC needs less on {sum(less)} of {len(rows)} networks, by both readings of Uniform-MSP. At whole k the "
-        f"factors go from {least.factor_whole:.3g} ({least.network}) to {most.factor_whole:.3g} ({most.network}); the "
-        f"paper's from {_SMALLEST_FACTOR:g} to {_LARGEST_FACTOR:g}.",
+        f"factors go from {least.factor_whole.value:.3g} ({least.network}) to {most.factor_whole.value:.3g} "
+        f"({most.network}); the paper's from {_SMALLEST_FACTOR:g} to {_LARGEST_FACTOR:g}.",
     )
 
 
@@ -141,12 +140,12 @@ def reduction_order(results: Results) -> Outcome:
     """Among the convolutional networks, pair by pair."""
     rows = {row.network: row for row in results["table5"].rows if row.network in architectures.CNNS}
     wide, deep = rows["WideCNN"], rows["DeepCNN"]
-    above = [wide.factor_whole_low > row.factor_whole_high for row in rows.values() if row is not wide]
-    below = [deep.factor_whole_high < row.factor_whole_low for row in rows.values() if row is not deep]
-    order = sorted(rows.values(), key=lambda row: -row.factor_whole)
+    above = [wide.factor_whole.low > row.factor_whole.high for row in rows.values() if row is not wide]
+    below = [deep.factor_whole.high < row.factor_whole.low for row in rows.values() if row is not deep]
+    order = sorted(rows.values(), key=lambda row: -row.factor_whole.value)
     return Outcome.of(
         above + below,
-        " > ".join(f"{row.network} {number(row, 'factor_whole')}" for row in order),
+        " > ".join(f"{row.network} {number(row.factor_whole)}" for row in order),
         f"Beyond the intervals WideCNN lies above {sum(above)} of {len(above)} others, DeepCNN below {sum(below)} of "
         f"{len(below)}. The largest mean is that of {order[0].network}, the smallest that of {order[-1].network}.",
     )
@@ -162,10 +161,10 @@ def saturation_of_both(results: Results) -> Outcome:
             [row for row in rows if (row.network, row.method) == (network, method)]
             for method in (overhead_curve.TAC, overhead_curve.MIXED)
         )
-        gaps = [a.accuracy - b.accuracy for a, b in zip(tac, mixed, strict=True)]
+        gaps = [a.accuracy.value - b.accuracy.value for a, b in zip(tac, mixed, strict=True)]
         peak = gaps.index(max(gaps))
-        apart = tac[peak].accuracy_low > mixed[peak].accuracy_high
-        together = tac[-1].accuracy_low <= mixed[-1].accuracy_high and mixed[-1].accuracy_high >= 0.95 * mixed[-1].clean
+        apart = tac[peak].accuracy.low > mixed[peak].accuracy.high
+        together = tac[-1].accuracy.low <= mixed[-1].accuracy.high and mixed[-1].accuracy.high >= 0.95 * mixed[-1].clean
         conditions += [apart and peak < len(gaps) / 2, together]
         told.append(
             f"{network}: at most {100 * gaps[peak]:.0f} points, at {tac[peak].overhead:.2%} overhead; "
@@ -186,7 +185,7 @@ def other_noise(results: Results) -> Outcome:
         for row in results["figure7"].rows
         if row.fault != next(iter(other_faults.FAULTS)) and row.method.startswith("Uniform-MSP")
     ]
-    ahead = [row for row in rows if row.tac_ahead_low > 0]
+    ahead = [row for row in rows if row.tac_ahead.low > 0]
     told = [row for row in rows if row.method == "Uniform-MSP 25%"]
     methods_of = dict.fromkeys(row.method for row in rows)
     counts = ", ".join(
@@ -194,8 +193,8 @@ def other_noise(results: Results) -> Outcome:
         for method in methods_of
     )
     return Outcome.of(
-        [row.tac_ahead_low > 0 for row in rows],
-        "over Uniform-MSP 25%: " + "; ".join(f"{row.fault} {points(row, 'tac_ahead')}" for row in told),
+        [row.tac_ahead.low > 0 for row in rows],
+        "over Uniform-MSP 25%: " + "; ".join(f"{row.fault} {points(row.tac_ahead)}" for row in told),
         f"Ahead beyond the interval of the paired difference under {counts}.",
     )
 
@@ -203,11 +202,11 @@ def other_noise(results: Results) -> Outcome:
 def other_noise_change(results: Results) -> Outcome:
     """Figure 7: against TAC under uniform faults."""
     rows = [row for row in results["figure7"].where(method="TAC") if row.fault != next(iter(other_faults.FAULTS))]
-    hardest = min(rows, key=lambda row: row.change)
-    few = [row.change_low > -_FEW_POINTS for row in rows]
+    hardest = min(rows, key=lambda row: row.change.value)
+    few = [row.change.low > -_FEW_POINTS for row in rows]
     return Outcome.of(
         few,
-        "; ".join(f"{row.fault} {points(row, 'change')}" for row in rows),
+        "; ".join(f"{row.fault} {points(row.change)}" for row in rows),
         f"It loses less than 5 points, beyond its interval, under {sum(few)} of {len(few)}; hardest is "
         f"{hardest.fault}.",
     )
@@ -220,8 +219,8 @@ def plateau(results: Results) -> Outcome:
     spreads, told = [], []
     for budget in budgets:
         rows = [result.one(overhead=budget, method=name) for name in ("magnitude", "sensitivity", "TAC, bits only")]
-        spreads.append(max(row.accuracy for row in rows) - min(row.accuracy for row in rows))
-        told.append(f"{budget:.1%}: " + ", ".join(f"{row.method} {100 * row.accuracy:.1f}%" for row in rows))
+        spreads.append(max(row.accuracy.value for row in rows) - min(row.accuracy.value for row in rows))
+        told.append(f"{budget:.1%}: " + ", ".join(f"{row.method} {100 * row.accuracy.value:.1f}%" for row in rows))
     same = [budget for budget, spread in zip(budgets, spreads, strict=True) if spread < _PLATEAU]
     return Outcome.of(
         [spread < _PLATEAU for spread in spreads],
@@ -234,11 +233,11 @@ def plateau(results: Results) -> Outcome:
 def random_far_below(results: Results) -> Outcome:
     """Figure 8: protection at random."""
     rows = results["figure8"].where(method="random")
-    behind = [row.behind_tac_low > 0 for row in rows]
-    means = sorted(100 * row.behind_tac for row in rows)
+    behind = [row.behind_tac.low > 0 for row in rows]
+    means = sorted(100 * row.behind_tac.value for row in rows)
     return Outcome.of(
         behind,
-        "; ".join(f"{row.overhead:.1%}: {share(row, 'accuracy')}" for row in rows),
+        "; ".join(f"{row.overhead:.1%}: {share(row.accuracy)}" for row in rows),
         f"Behind TAC beyond the interval at {sum(behind)} of {len(rows)} budgets, on average by {means[0]:.0f} to "
         f"{means[-1]:.0f} points. Every training has another random protection: the intervals are wide.",
     )
@@ -247,10 +246,10 @@ def random_far_below(results: Results) -> Outcome:
 def correction_gain(results: Results) -> Outcome:
     """Figure 8: full TAC over its bits alone."""
     rows = results["figure8"].where(method="TAC, bits only")
-    ahead = [row for row in rows if row.behind_tac_low > 0]
+    ahead = [row for row in rows if row.behind_tac.low > 0]
     return Outcome.of(
-        [row.behind_tac_low > 0 for row in rows],
-        "; ".join(f"{row.overhead:.1%}: {points(row, 'behind_tac')}" for row in rows),
+        [row.behind_tac.low > 0 for row in rows],
+        "; ".join(f"{row.overhead:.1%}: {points(row.behind_tac)}" for row in rows),
         f"The correction adds accuracy beyond the interval of the difference at {len(ahead)} of {len(rows)} budgets.",
     )
 
@@ -262,32 +261,31 @@ def over_magnitude(results: Results) -> Outcome:
         for allocation in ("greedy", "split")
     }
     small = [row for row in lead["greedy"] if row.overhead < _SMALL_BUDGET]
-    most, anywhere = (max(rows, key=lambda row: row.behind_tac) for rows in (small, lead["greedy"]))
-    ahead, reaches = [row for row in small if row.behind_tac_low > 0], most.behind_tac_high >= _AHEAD_OF_MAGNITUDE
+    most, anywhere = (max(rows, key=lambda row: row.behind_tac.value) for rows in (small, lead["greedy"]))
+    ahead, reaches = [row for row in small if row.behind_tac.low > 0], most.behind_tac.high >= _AHEAD_OF_MAGNITUDE
     return Outcome.of(
         [bool(ahead), reaches],
         ". ".join(
             f"{allocation.capitalize()} allocation: "
-            + "; ".join(f"{row.overhead:.1%} {points(row, 'behind_tac')}" for row in rows)
+            + "; ".join(f"{row.overhead:.1%} {points(row.behind_tac)}" for row in rows)
             for allocation, rows in lead.items()
         ),
         f"Below one bit of a weight ({_SMALL_BUDGET:.1%}) TAC's scores are ahead beyond the interval at {len(ahead)} "
-        f"of {len(small)} budgets, at most by {100 * most.behind_tac:.0f} points, at {most.overhead:.1%}: the interval "
-        f"{'reaches' if reaches else 'does not reach'} the paper's 24. The largest lead at any budget is "
-        f"{100 * anywhere.behind_tac:.0f} points, at {anywhere.overhead:.1%}.",
+        f"of {len(small)} budgets, at most by {100 * most.behind_tac.value:.0f} points, at {most.overhead:.1%}: the "
+        f"interval {'reaches' if reaches else 'does not reach'} the paper's 24. The largest lead at any budget is "
+        f"{100 * anywhere.behind_tac.value:.0f} points, at {anywhere.overhead:.1%}.",
     )
 
 
 def sensitivity_equal(results: Results) -> Outcome:
     """Figure 9: sensitivity against TAC's scores."""
     rows = results["figure9"].where(part="accuracy", scoring="sensitivity", allocation="greedy")
-    near = [row.behind_tac_low > -_FEW_POINTS and row.behind_tac_high < _FEW_POINTS for row in rows]
-    better = sum(row.behind_tac_low > 0 for row in rows)
-    worse = sum(row.behind_tac_high < 0 for row in rows)
+    near = [row.behind_tac.low > -_FEW_POINTS and row.behind_tac.high < _FEW_POINTS for row in rows]
+    better = sum(row.behind_tac.low > 0 for row in rows)
+    worse = sum(row.behind_tac.high < 0 for row in rows)
     return Outcome.of(
         near,
-        "TAC's scores over sensitivity: "
-        + "; ".join(f"{row.overhead:.1%} {points(row, 'behind_tac')}" for row in rows),
+        "TAC's scores over sensitivity: " + "; ".join(f"{row.overhead:.1%} {points(row.behind_tac)}" for row in rows),
         f"Within 5 points, interval included, at {sum(near)} of {len(rows)} budgets; TAC's scores are better beyond "
         f"the interval at {better}, worse at {worse}.",
     )
@@ -298,15 +296,15 @@ def adaptive(results: Results) -> Outcome:
     result = results["table9"]
     always = {way: result.where(network="ResCNN", way=way, choice="always") for way in ablation.WAYS}
     others = [row for row in result.where(way="paper") if row.choice != "adaptive"]
-    needed = [row.adaptive_ahead_low > 0 for row in always["paper"]]
-    lost = [row for row in others if row.adaptive_ahead_high < 0]
-    exact = [row for row in always["exact"] if row.adaptive_ahead_low > 0]
+    needed = [row.adaptive_ahead.low > 0 for row in always["paper"]]
+    lost = [row for row in others if row.adaptive_ahead.high < 0]
+    exact = [row for row in always["exact"] if row.adaptive_ahead.low > 0]
     losing = ", ".join(dict.fromkeys(f"{row.network} at {row.overhead:.1%}" for row in lost))
     return Outcome.of(
         [*needed, not lost],
         "ResCNN, adaptive over always: "
         + "; ".join(
-            f"{way} correction, {row.overhead:.1%} overhead {points(row, 'adaptive_ahead')}"
+            f"{way} correction, {row.overhead:.1%} overhead {points(row.adaptive_ahead)}"
             for way, rows in always.items()
             for row in rows
         ),
@@ -320,17 +318,17 @@ def score_pairs(results: Results) -> Outcome:
     """rho* against measured factors: pairs of networks that the intervals put in an order."""
     rows, decided = results["table5"].rows, []
     for a, b in combinations(rows, 2):
-        low, high = sorted((a, b), key=lambda row: row.saturation_ratio)
-        apart = low.saturation_ratio_high < high.saturation_ratio_low
-        if apart and (low.factor_whole_low > high.factor_whole_high or low.factor_whole_high < high.factor_whole_low):
-            decided.append(low.factor_whole > high.factor_whole)
+        low, high = sorted((a, b), key=lambda row: row.saturation_ratio.value)
+        apart = low.saturation_ratio.high < high.saturation_ratio.low
+        if apart and (low.factor_whole.low > high.factor_whole.high or low.factor_whole.high < high.factor_whole.low):
+            decided.append(low.factor_whole.value > high.factor_whole.value)
     pairs = len(rows) * (len(rows) - 1) // 2
     measured = "; ".join(
-        f"{row.network}: rho* {number(row, 'saturation_ratio')}, {number(row, 'factor_whole')} times less overhead, "
+        f"{row.network}: rho* {number(row.saturation_ratio)}, {number(row.factor_whole)} times less overhead, "
         f"rho* holds from {row.interior_from:.0%} on"
         for row in rows
     )
-    below = sum(row.tac < row.interior_from for row in rows)
+    below = sum(row.tac.value < row.interior_from for row in rows)
     why = (
         f"Of {pairs} pairs of networks the intervals decide {len(decided)}; the smaller rho* has the larger factor in "
         f"{sum(decided)} of these. On {below} of {len(rows)} networks TAC reaches the target at a smaller overhead "

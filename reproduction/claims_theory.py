@@ -11,6 +11,7 @@ _SIZES = {"SmallCNN": (38_160, 4), "WideCNN": (151_072, 4), "DeepCNN": (None, 6)
 """Weights and tensors that the paper states or that its layers give; None where its text lost the widths."""
 _FOUR_ORDERS = 10**3.5
 _NEAR = 0.1
+_CLOSE = 0.05
 
 
 def laws(results: Results) -> Outcome:
@@ -19,16 +20,16 @@ def laws(results: Results) -> Outcome:
     conditions, told, failing = [], [], []
     for panel, (quantity, _) in error_law.PANELS.items():
         rows = result.where(panel=panel)
-        missed = sum(not row.measured_low <= row.theory <= row.measured_high for row in rows)
+        missed = sum(not row.measured.low <= row.theory <= row.measured.high for row in rows)
         conditions.append(missed <= stats.binom.ppf(_CHANCE, len(rows), 1 - error_law.CONFIDENCE))
         told.append(f"{quantity} {len(rows) - missed} of {len(rows)}")
         failing += [quantity] * (not conditions[-1])
     sums = sorted(result.where(panel="output_kurtosis"), key=lambda row: row.x)
-    gaussian = sums[0].measured_low > sums[-1].measured_high
+    gaussian = sums[0].measured.low > sums[-1].measured.high
     return Outcome.of(
         [*conditions, gaussian],
         f"95% intervals that hold the exact value: {', '.join(told)}; excess kurtosis by number of weights in a sum: "
-        f"{sums[0].x:g}: {number(sums[0], 'measured')}, {sums[-1].x:g}: {number(sums[-1], 'measured')}",
+        f"{sums[0].x:g}: {number(sums[0].measured)}, {sums[-1].x:g}: {number(sums[-1].measured)}",
         (f"More intervals miss than chance allows: {', '.join(failing)}. " if failing else
          "No more intervals miss than chance allows. ")
         + f"Sums of errors {'become' if gaussian else 'do not become'} more Gaussian.",
@@ -46,7 +47,7 @@ def networks(results: Results) -> Outcome:
     return Outcome.of(
         [*same, residual],
         "; ".join(
-            f"{row.network} {row.weights:,} weights in {row.tensors} tensors, clean {share(row, 'clean')}"
+            f"{row.network} {row.weights:,} weights in {row.tensors} tensors, clean {share(row.clean)}"
             for row in rows.values()
         ),
         "Sizes that the paper's text keeps are met; the others are chosen near to what is left of it."
@@ -57,16 +58,16 @@ def networks(results: Results) -> Outcome:
 
 def transformer_scores(results: Results) -> Outcome:
     """Scores of figure 6."""
-    rows = sorted(results["figure6"].where(part="tensor"), key=lambda row: -row.score)
-    spread = rows[0].score / rows[-1].score
-    embedding = rows[0].tensor.startswith("embedding") and rows[0].score_low > rows[1].score_high
-    classifier = rows[1].tensor.startswith("classifier") and rows[1].score_low > rows[2].score_high
+    rows = sorted(results["figure6"].where(part="tensor"), key=lambda row: -row.score.value)
+    spread = rows[0].score.value / rows[-1].score.value
+    embedding = rows[0].tensor.startswith("embedding") and rows[0].score.low > rows[1].score.high
+    classifier = rows[1].tensor.startswith("classifier") and rows[1].score.low > rows[2].score.high
     last = [row for row in rows if row.tensor.startswith("encoder.layers.1.linear")]
-    bare = all(row.protected_high < 0.05 for row in last)
+    bare = all(row.protected.high < 0.05 for row in last)
     ranks = {"largest": embedding, "second": classifier}
     return Outcome.of(
         [spread >= _FOUR_ORDERS, embedding, classifier, bare],
-        "; ".join(f"{tensor_label(row.tensor)} {number(row, 'score')}" for row in rows),
+        "; ".join(f"{tensor_label(row.tensor)} {number(row.score)}" for row in rows),
         f"They span a factor of {spread:,.0f}. Beyond the intervals the embedding is "
         f"{'' if ranks['largest'] else 'not '}the largest and the classifier {'' if ranks['second'] else 'not '}the "
         f"second; at {last[0].overhead:.1%} overhead the last feed-forward matrices are "
@@ -78,10 +79,10 @@ def smallest_ratio(results: Results) -> Outcome:
     """rho* of the transformer in table 1."""
     rows = {row.network: row for row in results["table1"].rows}
     own = rows["Transformer"]
-    below = [own.saturation_ratio_high < row.saturation_ratio_low for name, row in rows.items() if row is not own]
+    below = [own.saturation_ratio.high < row.saturation_ratio.low for name, row in rows.items() if row is not own]
     return Outcome.of(
         below,
-        "; ".join(f"{name} {number(row, 'saturation_ratio')}" for name, row in rows.items()),
+        "; ".join(f"{name} {number(row.saturation_ratio)}" for name, row in rows.items()),
         f"Its rho* lies below that of {sum(below)} of {len(below)} other networks, beyond the intervals.",
     )
 
@@ -89,14 +90,14 @@ def smallest_ratio(results: Results) -> Outcome:
 def ratio_measured(results: Results) -> Outcome:
     """rho* against measured ratios of table 1, allocation of the paper."""
     rows = [row for row in results["table1"].where(allocation="greedy") if row.measured is not None]
-    met = [overlap(row, "saturation_ratio", "measured") for row in rows]
-    small = sum(overlap(row, "whole", "measured_small_p") for row in rows)
-    inside = sum(row.interior_from <= row.overhead <= row.interior_to for row in rows)
+    met = [overlap(row.saturation_ratio, row.measured) for row in rows]
+    small = sum(overlap(row.whole, row.measured_small_p) for row in rows)
+    inside = sum(row.interior_from.value <= row.overhead <= row.interior_to.value for row in rows)
     return Outcome.of(
         met,
         "; ".join(
-            f"{row.network} at {row.overhead:.1%}: rho* {number(row, 'saturation_ratio')}, whole bits "
-            f"{number(row, 'whole')}, measured {number(row, 'measured')}"
+            f"{row.network} at {row.overhead:.1%}: rho* {number(row.saturation_ratio)}, whole bits "
+            f"{number(row.whole)}, measured {number(row.measured)}"
             for row in rows
         ),
         f"rho* and the measured ratio overlap in {sum(met)} of {len(met)} cases; {inside} of these budgets lie where "
@@ -109,14 +110,14 @@ def correction_small(results: Results) -> Outcome:
     """Table 8: what whole bits cost."""
     rows = results["table8"].where(allocation="greedy")
     bound = results["table7"].rows[0].bound
-    below = [row.correction_high <= bound for row in rows]
+    below = [row.correction.high <= bound for row in rows]
     few = [row for row in rows if row.tensors == min(one.tensors for one in rows)]
     many = [row for row in rows if row.tensors == max(one.tensors for one in rows)]
-    shrinks = max(row.correction for row in many) < max(row.correction for row in few)
+    shrinks = max(row.correction.value for row in many) < max(row.correction.value for row in few)
     return Outcome.of(
         [all(below), shrinks],
         "; ".join(
-            f"{row.network} ({row.tensors} tensors) at {row.overhead:.1%} {number(row, 'correction')}" for row in rows
+            f"{row.network} ({row.tensors} tensors) at {row.overhead:.1%} {number(row.correction)}" for row in rows
         ),
         f"At most {bound:.4f}, interval included, in {sum(below)} of {len(below)} cases; the worst of the networks "
         f"with most tensors is {'smaller' if shrinks else 'not smaller'} than the worst of those with fewest.",
@@ -124,21 +125,23 @@ def correction_small(results: Results) -> Outcome:
 
 
 def correction_shrinks(results: Results) -> Outcome:
-    """Table 7: over random networks."""
+    """Table 7: over random networks. What approaches a value comes near it from above and does not fall through it."""
     result = results["table7"]
     greedy = sorted(result.where(allocation="greedy", equal_sizes=False), key=lambda row: row.tensors)
     split = result.where(allocation="split")
     few, many, bound = greedy[0], greedy[-1], greedy[0].bound
-    shrinks = many.mean_high < few.mean_low and many.worst < few.worst
-    approached = many.worst <= 1.05 * bound
+    shrinks = many.mean.high < few.mean.low and many.worst < few.worst
+    reached, below = many.worst <= bound * (1 + _CLOSE), many.mean.high < bound / (1 + _CLOSE)
     kept = all(row.worst <= bound * (1 + 1e-9) for row in split)
     return Outcome.of(
-        [shrinks, approached],
+        [shrinks, reached and not below],
         f"greedy, worst of {few.networks}: {few.worst:.3f} for {few.tensors} tensors, {many.worst:.3f} for "
-        f"{many.tensors} (mean {number(few, 'mean', '.3f')} and {number(many, 'mean', '.3f')}); split: worst "
+        f"{many.tensors} (mean {number(few.mean, '.3f')} and {number(many.mean, '.3f')}); split: worst "
         f"{max(row.worst for row in split):.3f} of any number; bound {bound:.5f}",
-        f"It {'shrinks' if shrinks else 'does not shrink'} with the number of tensors, and "
-        f"{'comes' if approached else 'does not come'} within 5% of the bound. With one tensor split the bound "
+        f"It {'shrinks' if shrinks else 'does not shrink'} with the number of tensors. The worst network of "
+        f"{many.tensors} tensors {'comes' if reached else 'does not come'} within {_CLOSE:.0%} of the bound, and the "
+        f"mean {'has fallen' if below else 'has not fallen'} below it by more than that"
+        f"{', on the way to 1.5/ln 4 = 1.082 (theory.md 1.6)' if below else ''}. With one tensor split the bound "
         f"{'is never exceeded' if kept else 'is exceeded'}, for any number of tensors.",
     )
 
@@ -147,18 +150,17 @@ def calibration_cost(results: Results) -> Outcome:
     """Table 6: passes and seconds."""
     rows = {row.estimator: row for row in results["table6"].rows}
     probes, sensitivity, magnitude = (rows[name] for name in ("Gaussian probes", "sensitivity", "magnitude"))
-    similar = 0.5 < probes.seconds / sensitivity.seconds < 2
+    times = probes.seconds.value / sensitivity.seconds.value
     free = magnitude.forward == magnitude.backward == 0
-    least = min((row for row in rows.values() if row.error > 0), key=lambda row: row.seconds_to_error)
+    least = min((row for row in rows.values() if row.error.value > 0), key=lambda row: row.seconds_to_error.value)
     return Outcome.of(
-        [free, similar],
+        [free, 0.5 < times < 2],
         "; ".join(
-            f"{row.estimator} {row.forward} forward and {row.backward} backward passes, "
-            f"{number(row, 'seconds', '.2g')} s"
+            f"{row.estimator} {row.forward} forward and {row.backward} backward passes, {number(row.seconds, '.2g')} s"
             for row in rows.values()
         ),
-        f"The paper's probes take {probes.seconds / sensitivity.seconds:.2g} times as long as sensitivity; fastest to "
-        f"a standard error of 5%: {least.estimator}, {number(least, 'seconds_to_error', '.2g')} s.",
+        f"The paper's probes take {times:.2g} times as long as sensitivity; fastest to "
+        f"a standard error of 5%: {least.estimator}, {number(least.seconds_to_error, '.2g')} s.",
     )
 
 
@@ -167,16 +169,16 @@ def linear_range(results: Results) -> Outcome:
     rows = results["a7"].where(part="probe")
     sizes = sorted({row.epsilon for row in rows})
     linear = [
-        all(row.gain_ratio_low >= 1 - _NEAR and row.gain_ratio_high <= 1 + _NEAR for row in rows if row.epsilon <= size)
+        all(row.gain_ratio.low >= 1 - _NEAR and row.gain_ratio.high <= 1 + _NEAR for row in rows if row.epsilon <= size)
         for size in sizes
     ]
     limit = max((size for size, holds in zip(sizes, linear, strict=True) if holds), default=0.0)
-    sigma = min(row.tunnelling_sigma for row in rows)
+    sigma = min(row.tunnelling_sigma.value for row in rows)
     large = [row for row in rows if row.epsilon == sizes[-1]]
     return Outcome.of(
         [limit >= 0.01, sigma > limit],
         f"all tensors within {_NEAR:.0%} of linear up to ε = {limit:g}; at ε = {sizes[-1]:g} "
-        + ", ".join(f"{tensor_label(row.tensor)} {number(row, 'gain_ratio', '.2f')}" for row in large),
+        + ", ".join(f"{tensor_label(row.tensor)} {number(row.gain_ratio, '.2f')}" for row in large),
         f"The errors of unprotected weights at p = 0.1 are larger (standard deviation {sigma:.2g} and more): "
         "they lie outside this range, as the paper says." if sigma > limit
         else "It holds at the size of the memory's errors too.",
@@ -190,13 +192,13 @@ def prediction(results: Results) -> Outcome:
         row for row in result.where(part="prediction", network="SmallCNN") if row.storage in ("unprotected", "TAC 5%")
     ]
     orders = result.where(part="order")
-    kept = [row.agreement_low > 0.5 for row in orders]
+    kept = [row.agreement.low > 0.5 for row in orders]
     return Outcome.of(
         kept,
         "SmallCNN, measured over predicted: "
-        + "; ".join(f"{row.storage}, p = {row.p:g}: {number(row, 'ratio', '.2f')}" for row in rows)
+        + "; ".join(f"{row.storage}, p = {row.p:g}: {number(row.ratio, '.2f')}" for row in rows)
         + ". Kendall's tau: "
-        + "; ".join(f"{row.network}, p = {row.p:g}: {number(row, 'agreement', '.2f')}" for row in orders),
+        + "; ".join(f"{row.network}, p = {row.p:g}: {number(row.agreement, '.2f')}" for row in orders),
         f"The order of storages agrees (Kendall's tau above 0.5 beyond its interval) in {sum(kept)} of {len(kept)} "
         "cases.",
     )
@@ -207,7 +209,7 @@ def blind_to_the_classifier(results: Results) -> Outcome:
     rows = results["figure9"].where(part="score")
     rank = {}
     for scoring in ("magnitude", "sensitivity", "TAC"):
-        order = sorted((row for row in rows if row.scoring == scoring), key=lambda row: -row.relative_score)
+        order = sorted((row for row in rows if row.scoring == scoring), key=lambda row: -row.relative_score.value)
         rank[scoring] = next(place for place, row in enumerate(order, 1) if row.tensor.startswith("classifier"))
     tensors = len({row.tensor for row in rows})
     return Outcome.of(

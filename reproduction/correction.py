@@ -1,14 +1,18 @@
 """Should the mean of every tensor be corrected? Always, never, or where it is measured to help (table 9)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, percent
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
+from qtaml.planning import Tac
+from qtaml.planning.settings import Decision
+from qtaml.report import percent
 from reproduction.ablation import WAYS
 from reproduction.experiment import Experiment
 
@@ -38,12 +42,8 @@ class Row:
     overhead: float
     way: str
     choice: str
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    adaptive_ahead: float
-    adaptive_ahead_low: float
-    adaptive_ahead_high: float
+    accuracy: Estimate
+    adaptive_ahead: Estimate
     clean: float
 
 
@@ -73,8 +73,8 @@ def compute(
             measured.overhead,
             way,
             choice,
-            *measured.estimate,
-            *by_choice[name, overhead, way, "adaptive"].minus(measured),
+            measured.estimate,
+            by_choice[name, overhead, way, "adaptive"].minus(measured),
             clean=measured.clean,
         )
         for (name, overhead, way, choice), measured in by_choice.items()
@@ -91,8 +91,8 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(column, justify="left" if column in ("network", "correction") else "right", no_wrap=True)
     for start in range(0, len(rows), len(CHOICES)):
         own = rows[start : start + len(CHOICES)]
-        accuracies = (f"{100 * row.accuracy:.1f}" for row in own)
-        ahead = (percent(row, "adaptive_ahead", "+") for row in own[:2])
+        accuracies = (f"{100 * row.accuracy.value:.1f}" for row in own)
+        ahead = (percent(row.adaptive_ahead, "+") for row in own[:2])
         grid.add_row(own[0].network, f"{own[0].overhead:.1%}", own[0].way, *accuracies, *ahead)
     return grid
 
@@ -101,9 +101,9 @@ TABLE9 = Experiment("Mean correction: always, never, or where it helps", compute
 
 
 def _case(network: str, overhead: float, way: str, choice: str) -> Case:
+    never = Tac(p=NETWORKS[network].p, overhead=overhead, correction="none")
     if choice == "never":
-        return Case(network, "tac", {"overhead": overhead, "correction": "none"})
-    if choice == "always":
-        return Case(network, "tac", WAYS[way] | {"overhead": overhead, "decision": "always"})
-    # The exact correction is the default: spelt so, it is the measurement that other experiments share.
-    return Case(network, "tac", {"overhead": overhead} | ({} if way == "exact" else WAYS[way]))
+        return Case(network, never)
+    correction, step = WAYS[way]
+    decision: Decision = "always" if choice == "always" else "measured"
+    return Case(network, replace(never, correction=correction, step=step, decision=decision))

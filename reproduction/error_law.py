@@ -13,12 +13,13 @@ from scipy import stats
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml._random import child_seed, torch_generator
+from qtaml._tables import captioned_table
 from qtaml.errors import ArgumentError
 from qtaml.faults import Uniform
-from qtaml.formats import Format, quantisation_step
-from qtaml.laboratory.fields import captioned_table
+from qtaml.formats import EvenLevels, Format, quantisation_step
 from qtaml.laboratory.laboratory import Laboratory
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.measuring import Estimate
+from qtaml.report import Curve, Panel, columns, panels_figure
 from qtaml.sampling import word_dtype
 from qtaml.theory import ErrorLaw
 from qtaml.theory.paper import closed_forms
@@ -50,8 +51,8 @@ _FEWEST_SHOWN = 30
 _WORDS_AT_ONCE = 1 << 20
 _Floats = NDArray[np.float64]
 _Statistic = Callable[[_Floats], _Floats]
-_Point = tuple[float, float, float, float, float]
-"""Abscissa, theory, estimate, and the ends of its interval."""
+_Point = tuple[float, float, Estimate]
+"""Abscissa, theory, and the estimate."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ class Row:
     panel: str
     x: float
     theory: float
-    measured: float
-    measured_low: float
-    measured_high: float
+    measured: Estimate
     bits: int
     p: float
     draws: int
@@ -81,7 +80,7 @@ class Row:
     @property
     def holds(self) -> bool:
         """Whether theory lies in the interval."""
-        return self.measured_low <= self.theory <= self.measured_high
+        return self.measured.low <= self.theory <= self.measured.high
 
 
 def compute(laboratory: Laboratory, *, bits: int = 8, p: float = 0.10, draws: int = 200_000) -> tuple[Row, ...]:
@@ -108,7 +107,7 @@ def compute(laboratory: Laboratory, *, bits: int = 8, p: float = 0.10, draws: in
     _checks.integer("draws", draws, 1000)
     if _checks.flip_probability("p", p) == 0:
         raise ArgumentError(f"p must be above 0 for errors to be seen, got {p!r}")
-    fmt, fault, seed = Format(bits), Uniform(p), laboratory.seed
+    fmt, fault, seed = Format(EvenLevels(bits)), Uniform(p), laboratory.seed
     points = {
         "distribution": _distribution(fmt, fault, draws, seed),
         **_moments_over_words(fmt, fault, draws, seed),
@@ -130,9 +129,8 @@ def table(rows: Sequence[Row]) -> Table:
         own = [row for row in rows if row.panel == panel]
         holding = f"{sum(row.holds for row in own)} of {len(own)}"
         for number, row in enumerate(own[:: -(-len(own) // 5)]):
-            measured = f"{row.measured:.4g} [{row.measured_low:.4g}, {row.measured_high:.4g}]"
             names = (f"{quantity} over {place}", holding) if number == 0 else ("", "")
-            grid.add_row(names[0], f"{row.x:.3g}", f"{row.theory:.4g}", measured, names[1])
+            grid.add_row(names[0], f"{row.x:.3g}", f"{row.theory:.4g}", str(row.measured), names[1])
         grid.add_section()
     return grid
 
@@ -196,7 +194,9 @@ def _distribution(fmt: Format, fault: Uniform, draws: int, seed: int) -> list[_P
     for error, chance in zip(errors.tolist(), chances.tolist(), strict=True):
         count = int(found.get(error, 0))
         interval = stats.binomtest(count, draws).proportion_ci(CONFIDENCE, method="exact")
-        points.append((float(error), chance, count / draws, float(interval.low), float(interval.high)))
+        points.append(
+            (float(error), chance, Estimate(count / draws, float(interval.low), float(interval.high), "reads"))
+        )
     return points
 
 
@@ -217,7 +217,7 @@ def _moments_over_words(fmt: Format, fault: Uniform, draws: int, seed: int) -> d
 def _top_bit_share(fault: Uniform, draws: int, seed: int) -> list[_Point]:
     points = []
     for bits in track(SHARE_BITS, "reading words of each length"):
-        fmt, word, top = Format(bits), 2**bits // 3, 2 ** (bits - 1)
+        fmt, word, top = Format(EvenLevels(bits)), 2**bits // 3, 2 ** (bits - 1)
         drawn = _errors(fmt, fault, torch.full((_whole_groups(draws),), word), child_seed(seed, "share", bits))
         # The top bit is wrong where the word is read in the other half.
         wrong = (drawn + word >= top) != (word >= top)
@@ -270,7 +270,7 @@ def _point(x: float, theory: float, statistic: _Statistic, sums: _Floats) -> _Po
     pseudo = len(sums) * whole - (len(sums) - 1) * without
     estimate, error = float(pseudo.mean()), float(pseudo.std(ddof=1)) / len(sums) ** 0.5
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(sums) - 1)) * error
-    return float(x), float(theory), estimate, estimate - half, estimate + half
+    return float(x), float(theory), Estimate(estimate, estimate - half, estimate + half, "reads")
 
 
 def _mean(sums: _Floats) -> _Floats:
@@ -298,9 +298,8 @@ def _ratio(above: _Floats, below: _Floats) -> _Floats:
 
 
 def _curves(rows: Sequence[Row]) -> Sequence[Curve]:
-    names = ("x", "measured", "measured_low", "measured_high")
-    columns = ([getattr(row, name) for row in rows] for name in names)
+    x = [row.x for row in rows]
     return [
-        Curve("Monte Carlo, 95% intervals", *columns, points=True),
-        Curve("theory", [row.x for row in rows], [row.theory for row in rows]),
+        Curve("Monte Carlo, 95% intervals", x, *columns(row.measured for row in rows), points=True),
+        Curve("theory", x, [row.theory for row in rows]),
     ]

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from qtaml.laboratory.cases import Case, Settings
-from qtaml.laboratory.fields import captioned_table, columns, interval_fields
-from qtaml.laboratory.laboratory import Laboratory, Measured
+from qtaml._tables import captioned_table
+from qtaml.laboratory.cases import Case
+from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, perplexity
 from qtaml.networks import RECIPES
-from qtaml.report import Curve, Panel, panels_figure
-from qtaml.search import REAL_DECODERS, Decoding
+from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
+from qtaml.report import Curve, Panel, columns, panels_figure
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class Row:
     method: str
     cells: float
     spent: float
-    perplexity: float
-    perplexity_low: float
-    perplexity_high: float
+    perplexity: Estimate
     clean: float
     predicted_error: float | None
     p: float
@@ -91,13 +89,12 @@ def compute(
     weights = sum(weight.numel() for weight in model.parameters() if weight.ndim > 1)
     rows = []
     for (method, budget), record in zip(asked, records, strict=True):
-        estimate = Estimate(*map(perplexity, Measured((record,)).estimate))
         rows.append(
             Row(
                 method,
                 budget,
                 1 + record.overhead,
-                **interval_fields(perplexity=estimate),
+                perplexity=record.result.estimate.mapped(perplexity),
                 clean=perplexity(record.clean),
                 predicted_error=record.predicted_error,
                 p=RECIPES[NETWORK].p,
@@ -109,10 +106,7 @@ def compute(
 
 def table(rows: Sequence[Row]) -> Table:
     """A row for each budget, a column for each method."""
-    found = {
-        (row.method, row.cells): f"{row.perplexity:.3g} [{row.perplexity_low:.3g}, {row.perplexity_high:.3g}]"
-        for row in rows
-    }
+    found = {(row.method, row.cells): f"{row.perplexity:.3g}" for row in rows}
     grid = captioned_table(
         title=f"Perplexity of a byte of Python source; p = {rows[0].p:g}; clean {rows[0].clean:.3g}",
         caption="[95% interval over reads and test texts]; cells as a share of a plain memory of 8 bits a weight; the "
@@ -132,8 +126,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
     curves = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
-        curves.append(Curve(method, [row.spent for row in own], *columns(own, "perplexity")))
-    top = max(row.perplexity_high for row in rows)
+        curves.append(Curve(method, [row.spent for row in own], *columns(row.perplexity for row in own)))
+    top = max(row.perplexity.high for row in rows)
     panel = Panel(
         curves,
         f"A language model of {rows[0].weights / 1e6:.2g} million weights, {100 * rows[0].p:g}% of the bits read wrong",
@@ -155,12 +149,12 @@ LANGUAGE_MODEL = Experiment("Perplexity of a language model over cells, method b
 
 
 def _case(method: str, cells: float) -> Case:
+    p = RECIPES[NETWORK].p
     if method in DESIGNS:
-        settings: Settings = {"decoders": list(DESIGNS[method]), "rows": False, "cells": cells}
-        return Case(NETWORK, "design", settings, metric="log_likelihood")
+        return Case(NETWORK, Design(p=p, decoders=DESIGNS[method], cells=cells), metric="log_likelihood")
     if method == TAC:
-        return Case(NETWORK, "tac", {"overhead": cells - 1, "trials": _TRIALS}, metric="log_likelihood")
-    return Case(NETWORK, "uniform_msp", {"protected_bits": int(_protected_bits(cells))}, metric="log_likelihood")
+        return Case(NETWORK, Tac(p=p, overhead=cells - 1, trials=_TRIALS), metric="log_likelihood")
+    return Case(NETWORK, UniformMsp(p=p, protected_bits=_protected_bits(cells)), metric="log_likelihood")
 
 
 def _protected_bits(cells: float) -> float:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
@@ -13,13 +13,12 @@ from rich.table import Table
 from scipy import stats
 
 from qtaml._random import child_seed
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
-from qtaml.laboratory.fields import cell, columns, interval_fields, positive_interval
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Record, one_thread
-from qtaml.measuring import trainings_interval
+from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.planning import AnySettings, RandomProtection, Tac, UniformMsp
+from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import probe_gains
 from qtaml.theory.paper import closed_forms
 from reproduction.experiment import Experiment
@@ -53,12 +52,8 @@ class ProbeRow:
     network: str
     tensor: str
     epsilon: float
-    gain_ratio: float
-    gain_ratio_low: float
-    gain_ratio_high: float
-    tunnelling_sigma: float
-    tunnelling_sigma_low: float
-    tunnelling_sigma_high: float
+    gain_ratio: Estimate
+    tunnelling_sigma: Estimate
     part: Literal["probe"] = "probe"
 
 
@@ -78,12 +73,8 @@ class PredictionRow:
     network: str
     storage: str
     p: float
-    predicted: float
-    predicted_low: float
-    predicted_high: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
+    predicted: Estimate
+    ratio: Estimate
     part: Literal["prediction"] = "prediction"
 
 
@@ -101,9 +92,7 @@ class OrderRow:
 
     network: str
     p: float
-    agreement: float
-    agreement_low: float
-    agreement_high: float
+    agreement: Estimate
     part: Literal["order"] = "order"
 
 
@@ -144,14 +133,14 @@ def table(rows: Sequence[Row]) -> Table:
     first = _grid("tensor", *(f"ε = {epsilon:g}" for epsilon in epsilons), "tunnelling error, p = 0.1")
     for name in dict.fromkeys(row.tensor for row in gains):
         own = [row for row in gains if row.tensor == name]
-        first.add_row(name, *(cell(row, "gain_ratio", ".2f") for row in own), cell(own[0], "tunnelling_sigma"))
+        first.add_row(name, *(cell(row.gain_ratio, ".2f") for row in own), cell(own[0].tunnelling_sigma))
     probabilities = list(dict.fromkeys(row.p for row in predictions))
     second = _grid("network", "measured / predicted", *(f"p = {p:g}" for p in probabilities))
     for network, storage in dict.fromkeys((row.network, row.storage) for row in predictions):
         found = [row for row in predictions if (row.network, row.storage) == (network, storage)]
-        second.add_row(network, storage, *(cell(row, "ratio", ".2f") for row in found))
+        second.add_row(network, storage, *(cell(row.ratio, ".2f") for row in found))
     for network in dict.fromkeys(row.network for row in orders):
-        agreements = [cell(row, "agreement", ".2f") for row in orders if row.network == network]
+        agreements = [cell(row.agreement, ".2f") for row in orders if row.network == network]
         second.add_row(network, "order kept (Kendall's tau)", *agreements)
     grid = Table(
         title=f"Linear response: γ² of {gains[0].network} by changes of size ε over that by infinitesimal ones; "
@@ -172,7 +161,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
     curves = []
     for name in dict.fromkeys(row.tensor for row in gains):
         own = [row for row in gains if row.tensor == name]
-        curves.append(Curve(tensor_label(name), [row.epsilon for row in own], *columns(own, "gain_ratio")))
+        curves.append(Curve(tensor_label(name), [row.epsilon for row in own], *columns(row.gain_ratio for row in own)))
     panels = [
         Panel(
             curves,
@@ -188,7 +177,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         lines = []
         for storage in dict.fromkeys(row.storage for row in predictions):
             found = [row for row in predictions if (row.network, row.storage) == (network, storage)]
-            lines.append(Curve(storage, [row.p for row in found], *columns(found, "ratio")))
+            lines.append(Curve(storage, [row.p for row in found], *columns(row.ratio for row in found)))
         panels.append(
             Panel(
                 lines,
@@ -200,7 +189,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
                 legend="best",
             )
         )
-    sigmas = [row.tunnelling_sigma for row in gains]
+    sigmas = [row.tunnelling_sigma.value for row in gains]
     return panels_figure(
         panels,
         caption=f"γ² of every tensor keeps within {_NEAR:.0%} up to ε = {linear_up_to(gains):g}; errors of unprotected "
@@ -216,7 +205,7 @@ def linear_up_to(rows: Sequence[ProbeRow]) -> float:
     """Largest epsilon up to which the gain of every tensor is within a tenth of that by infinitesimal changes."""
     reached = 0.0
     for epsilon in sorted({row.epsilon for row in rows}):
-        if any(abs(row.gain_ratio - 1) > _NEAR for row in rows if row.epsilon == epsilon):
+        if any(abs(row.gain_ratio.value - 1) > _NEAR for row in rows if row.epsilon == epsilon):
             break
         reached = epsilon
     return reached
@@ -252,10 +241,8 @@ def _probe(laboratory: Laboratory, epsilons: Sequence[float], probes: int) -> li
             PROBED,
             name,
             epsilon,
-            **interval_fields(
-                gain_ratio=positive_interval([found[index] for found in gains[name]]),
-                tunnelling_sigma=positive_interval(sigmas[name]),
-            ),
+            gain_ratio=positive_interval([found[index] for found in gains[name]]),
+            tunnelling_sigma=positive_interval(sigmas[name]),
         )
         for name in gains
         for index, epsilon in enumerate(epsilons)
@@ -264,17 +251,16 @@ def _probe(laboratory: Laboratory, epsilons: Sequence[float], probes: int) -> li
 
 def _storages(network: str, p: float) -> dict[str, Case]:
     """Ways to store a network of which the errors are predicted; corrected, as lemma 4.3 asks, in one case only."""
-    cases = {
-        "unprotected": Case(network, "uniform_msp", {"protected_bits": 0}),
-        "Uniform-MSP 12.5%": Case(network, "uniform_msp", {"protected_bits": 1}),
-        "Uniform-MSP 25%": Case(network, "uniform_msp", {"protected_bits": 2}),
-        "random 12.5%": Case(network, "random", {"overhead": 0.125}),
-        "TAC 5%, corrected": Case(network, "tac", {"overhead": 0.05}),
+    storages: dict[str, AnySettings] = {
+        "unprotected": UniformMsp(p=p, protected_bits=0),
+        "Uniform-MSP 12.5%": UniformMsp(p=p, protected_bits=1),
+        "Uniform-MSP 25%": UniformMsp(p=p, protected_bits=2),
+        "random 12.5%": RandomProtection(p=p, overhead=0.125),
+        "TAC 5%, corrected": Tac(p=p, overhead=0.05),
     }
     for overhead in (0.05, 0.125, 0.25):
-        settings: Settings = {"overhead": overhead, "correction": "none"}
-        cases[f"TAC {100 * overhead:g}%"] = Case(network, "tac", settings)
-    return {name: replace(case, fault=Uniform(p), metric="output_error") for name, case in cases.items()}
+        storages[f"TAC {100 * overhead:g}%"] = Tac(p=p, overhead=overhead, correction="none")
+    return {name: Case(network, settings, metric="output_error") for name, settings in storages.items()}
 
 
 def _predictions(
@@ -293,16 +279,14 @@ def _predictions(
     rows: list[PredictionRow | OrderRow] = []
     for network, p, storage in cases:
         key = network, p, storage
-        fields = interval_fields(
-            predicted=positive_interval(predicted[key].tolist()),
-            ratio=positive_interval((measured[key] / predicted[key]).tolist()),
-        )
-        rows.append(PredictionRow(network, storage, p, **fields))
+        ratios = measured[key] / predicted[key]
+        estimates = positive_interval(predicted[key].tolist()), positive_interval(ratios.tolist())
+        rows.append(PredictionRow(network, storage, p, *estimates))
     for network, p in product(networks, probabilities):
         own = [key for key in cases if key[:2] == (network, p)]
         tables = (np.stack([values[key] for key in own], axis=1) for values in (predicted, measured))
         agreements = [_agreement(*pair) for pair in zip(*tables, strict=True)]
-        rows.append(OrderRow(network, p, **interval_fields(agreement=trainings_interval(agreements))))
+        rows.append(OrderRow(network, p, agreement=trainings_interval(agreements)))
     return rows
 
 

@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, cell, columns
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.planning import (
+    AnySettings,
+    FixedPoint,
+    Magnitude,
+    RandomProtection,
+    Sensitivity,
+    Tac,
+    UniformMsp,
+    WeightScaling,
+)
+from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -41,12 +52,8 @@ class Row:
     method: str
     overhead: float
     spent: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    behind_tac: float
-    behind_tac_low: float
-    behind_tac_high: float
+    accuracy: Estimate
+    behind_tac: Estimate
     clean: float
     p: float
     network: str = NETWORK
@@ -73,8 +80,8 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
             method,
             overhead,
             measured.overhead,
-            *measured.estimate,
-            *by_name[overhead, _REFERENCE].minus(measured),
+            measured.estimate,
+            by_name[overhead, _REFERENCE].minus(measured),
             clean=measured.clean,
             p=NETWORKS[NETWORK].p,
         )
@@ -96,7 +103,7 @@ def table(rows: Sequence[Row]) -> Table:
         cells = {row.overhead: row for row in rows if row.method == method}
         grid.add_row(
             method,
-            *(cell(cells[overhead], "accuracy", ".1f", 100) if overhead in cells else "-" for overhead in overheads),
+            *(cell(cells[overhead].accuracy, ".1f", 100) if overhead in cells else "-" for overhead in overheads),
         )
     return grid
 
@@ -109,7 +116,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         if label is None:
             continue
         own = [row for row in rows if row.method == method]
-        curves.append(Curve(label, [100 * row.overhead for row in own], *columns(own, "accuracy", 100)))
+        curves.append(Curve(label, [100 * row.overhead for row in own], *columns((row.accuracy for row in own), 100)))
     panel = Panel(
         curves,
         title=f"{NETWORK}, {100 * rows[0].p:g}% of the bits read wrong",
@@ -119,8 +126,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
         legend="outside",
     )
     least = min(row.overhead for row in rows)
-    ranked = sorted((row for row in rows if row.overhead == least), key=lambda row: -row.accuracy)
-    best = "; ".join(f"{row.method} {100 * row.accuracy:.1f}%" for row in ranked[:4])
+    ranked = sorted((row for row in rows if row.overhead == least), key=lambda row: -row.accuracy.value)
+    best = "; ".join(f"{row.method} {100 * row.accuracy.value:.1f}%" for row in ranked[:4])
     return panels_figure(
         [panel],
         caption=f"With {least:.1%} more cells the best are: {best}. Weight scaling stores what the uncompensated "
@@ -133,18 +140,19 @@ FIGURE8 = Experiment("Ten ways to protect one network at the same price", comput
 
 def _methods(overhead: float) -> dict[str, Case]:
     """The methods of section 5.8 that exist at an overhead."""
-    methods = {
-        "fixed point": Case(NETWORK, "fixed_point"),
-        "weight scaling": Case(NETWORK, "weight_scaling"),
-        "uncompensated": Case(NETWORK, "uniform_msp", {"protected_bits": 0}),
-        "mean correction only": Case(NETWORK, "tac", {"overhead": 0.0}),
-        "random": Case(NETWORK, "random", {"overhead": overhead}),
-        "magnitude": Case(NETWORK, "magnitude", {"overhead": overhead}),
-        "sensitivity": Case(NETWORK, "sensitivity", {"overhead": overhead}),
-        "TAC, bits only": Case(NETWORK, "tac", {"overhead": overhead, "correction": "none"}),
-        _REFERENCE: Case(NETWORK, "tac", {"overhead": overhead}),
+    p = NETWORKS[NETWORK].p
+    methods: dict[str, AnySettings] = {
+        "fixed point": FixedPoint(p=p),
+        "weight scaling": WeightScaling(p=p),
+        "uncompensated": UniformMsp(p=p, protected_bits=0),
+        "mean correction only": Tac(p=p, overhead=0.0),
+        "random": RandomProtection(p=p, overhead=overhead),
+        "magnitude": Magnitude(p=p, overhead=overhead),
+        "sensitivity": Sensitivity(p=p, overhead=overhead),
+        "TAC, bits only": Tac(p=p, overhead=overhead, correction="none"),
+        _REFERENCE: Tac(p=p, overhead=overhead),
     }
     bits = 8 * overhead
     if bits >= 1 and bits.is_integer():
-        methods["Uniform-MSP"] = Case(NETWORK, "uniform_msp", {"protected_bits": int(bits)})
-    return methods
+        methods["Uniform-MSP"] = UniformMsp(p=p, protected_bits=bits)
+    return {name: Case(NETWORK, settings) for name, settings in methods.items()}

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.faults import Uniform
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, cell, columns, interval_fields, percent
 from qtaml.laboratory.laboratory import Laboratory
-from qtaml.report import Curve, HeatMap, Panel, panels_figure
+from qtaml.measuring import Estimate
+from qtaml.planning import Tac, UniformMsp
+from qtaml.report import Curve, HeatMap, Panel, cell, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -43,12 +45,8 @@ class Row:
     p_calibrated: float | None
     p_deployed: float
     overhead: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    ahead: float
-    ahead_low: float
-    ahead_high: float
+    accuracy: Estimate
+    ahead: Estimate
     clean: float
     network: str = NETWORK
 
@@ -79,7 +77,8 @@ def compute(
             calibrated,
             deployed,
             measured.overhead,
-            **interval_fields(accuracy=measured.estimate, ahead=measured.minus(measured_at[None, deployed])),
+            accuracy=measured.estimate,
+            ahead=measured.minus(measured_at[None, deployed]),
             clean=measured.clean,
         )
         for (calibrated, deployed), measured in measured_at.items()
@@ -93,7 +92,7 @@ def worst_calibration(rows: Sequence[Row]) -> tuple[Row, ...]:
     """
     tac = [row for row in rows if row.method == _TAC]
     at = {p: [row for row in tac if row.p_deployed == p] for p in dict.fromkeys(row.p_deployed for row in tac)}
-    return tuple(min(own, key=lambda row: row.accuracy) for own in at.values())
+    return tuple(min(own, key=lambda row: row.accuracy.value) for own in at.values())
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -109,8 +108,8 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(f"read at {p:g}", justify="right")
     for calibrated in dict.fromkeys(row.p_calibrated for row in rows):
         own = [row for row in rows if row.p_calibrated == calibrated]
-        grid.add_row(_UNIFORM if calibrated is None else f"{calibrated:g}", *(percent(row, "accuracy") for row in own))
-    grid.add_row(f"worst TAC - {_UNIFORM}", *(percent(row, "ahead", "+") for row in worst))
+        grid.add_row(_UNIFORM if calibrated is None else f"{calibrated:g}", *(percent(row.accuracy) for row in own))
+    grid.add_row(f"worst TAC - {_UNIFORM}", *(percent(row.ahead, "+") for row in worst))
     return grid
 
 
@@ -126,13 +125,13 @@ def draw(rows: Sequence[Row]) -> "Figure":
         f"TAC {overhead}, worst plan": worst,
         _UNIFORM: uniform,
     }
-    least = min(tac, key=lambda row: row.accuracy)
-    ahead = sum(row.ahead_low > 0 for row in worst)
+    least = min(tac, key=lambda row: row.accuracy.value)
+    ahead = sum(row.ahead.low > 0 for row in worst)
     return panels_figure(
         [
             HeatMap(
-                [columns(line, "accuracy", 100)[0] for line in lines],
-                [[cell(row, "accuracy", ".1f", 100).replace(" ±", "\n±") for row in line] for line in lines],
+                [columns((row.accuracy for row in line), 100)[0] for line in lines],
+                [[cell(row.accuracy, ".1f", 100).replace(" ±", "\n±") for row in line] for line in lines],
                 x_names=[f"{p:g}" for p in percents],
                 y_names=[f"{100 * p:g}" for p in calibrated if p is not None],
                 title=f"{NETWORK}, TAC at {overhead} overhead",
@@ -143,7 +142,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
             Panel(
                 [
                     # Side by side, bars do not hide each other.
-                    Curve(label, [x + shift for x in percents], *columns(line, "accuracy", 100))
+                    Curve(label, [x + shift for x in percents], *columns((row.accuracy for row in line), 100))
                     for shift, (label, line) in zip((0.15, 0.0, -0.15), curves.items(), strict=True)
                 ],
                 "The worst plan for each p against Uniform-MSP",
@@ -154,9 +153,9 @@ def draw(rows: Sequence[Row]) -> "Figure":
             ),
         ],
         caption=f"The worst pair is planned for {100 * (least.p_calibrated or 0):g}% and read at "
-        f"{100 * least.p_deployed:g}%: {100 * least.accuracy:.1f}%. With the worst plan TAC is ahead of {_UNIFORM}, "
-        f"beyond the interval of the difference, at {ahead} of {len(worst)} rates. ±, bars: 95% over trainings and "
-        "reads.",
+        f"{100 * least.p_deployed:g}%: {100 * least.accuracy.value:.1f}%. With the worst plan TAC is ahead of "
+        f"{_UNIFORM}, beyond the interval of the difference, at {ahead} of {len(worst)} rates. ±, bars: 95% "
+        "over trainings and reads.",
     )
 
 
@@ -165,8 +164,6 @@ FIGURE4 = Experiment("A memory that fails more or less often than planned for", 
 
 def _case(calibrated: float | None, deployed: float, overhead: float) -> Case:
     """What is read as planned, or at the network's own p, is a case that other experiments share."""
-    planned = deployed if calibrated is None else calibrated
-    faults = (Uniform(planned), Uniform(deployed))
     if calibrated is None:
-        return Case(NETWORK, "uniform_msp", {"protected_bits": 2}, *faults)
-    return Case(NETWORK, "tac", {"overhead": overhead}, *faults)
+        return Case(NETWORK, UniformMsp(p=deployed, protected_bits=2))
+    return Case(NETWORK, Tac(p=calibrated, overhead=overhead), Uniform(deployed))

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.faults import AnyFault, Clustered, Ramp, StaticCells, TensorVariation, Uniform
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, columns, interval_fields, percent
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.planning import Tac, UniformMsp
+from qtaml.report import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -60,15 +62,9 @@ class Row:
     mean_rate: float
     method: str
     overhead: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    tac_ahead: float
-    tac_ahead_low: float
-    tac_ahead_high: float
-    change: float
-    change_low: float
-    change_high: float
+    accuracy: Estimate
+    tac_ahead: Estimate
+    change: Estimate
     clean: float
     p: float = _P
     network: str = NETWORK
@@ -101,11 +97,9 @@ def compute(
             _mean_rate(FAULTS[fault]),
             method,
             measured.overhead,
-            **interval_fields(
-                accuracy=measured.estimate,
-                tac_ahead=found[fault, _TAC].minus(measured),
-                change=measured.minus(found[_PLANNED, method]),
-            ),
+            accuracy=measured.estimate,
+            tac_ahead=found[fault, _TAC].minus(measured),
+            change=measured.minus(found[_PLANNED, method]),
             clean=measured.clean,
         )
         for (fault, method), measured in found.items()
@@ -129,9 +123,9 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_row(
             fault,
             f"{own[_TAC].mean_rate:.4g}",
-            *(percent(own[method], "accuracy") for method in methods),
-            percent(own[_DEAREST], "tac_ahead", "+"),
-            percent(own[_TAC], "change", "+"),
+            *(percent(own[method].accuracy) for method in methods),
+            percent(own[_DEAREST].tac_ahead, "+"),
+            percent(own[_TAC].change, "+"),
         )
     return grid
 
@@ -146,7 +140,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         Curve(
             method,
             [place + 0.15 * (number - (len(methods) - 1) / 2) for place in places],
-            *columns(_of(rows, method), "accuracy", 100),
+            *columns((row.accuracy for row in _of(rows, method)), 100),
             points=True,
         )
         for number, method in enumerate(methods)
@@ -154,12 +148,20 @@ def draw(rows: Sequence[Row]) -> "Figure":
     dearest, tac = _of(rows, _DEAREST), _of(rows, _TAC)
     differences = [
         Curve(
-            f"minus {_DEAREST}", [place - 0.08 for place in places], *columns(dearest, "tac_ahead", 100), points=True
+            f"minus {_DEAREST}",
+            [place - 0.08 for place in places],
+            *columns((row.tac_ahead for row in dearest), 100),
+            points=True,
         ),
-        Curve("minus TAC as planned", [place + 0.08 for place in places], *columns(tac, "change", 100), points=True),
+        Curve(
+            "minus TAC as planned",
+            [place + 0.08 for place in places],
+            *columns((row.change for row in tac), 100),
+            points=True,
+        ),
     ]
-    ahead = sum(row.tac_ahead_low > 0 for row in dearest)
-    hardest = min(tac, key=lambda row: row.change)
+    ahead = sum(row.tac_ahead.low > 0 for row in dearest)
+    hardest = min(tac, key=lambda row: row.change.value)
     return panels_figure(
         [
             Panel(
@@ -183,7 +185,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
         ],
         caption=f"At equal mean rate TAC at {tac[0].overhead:.1%} overhead is ahead of {_DEAREST}, beyond the interval "
         f"of the difference, under {ahead} of {len(names)} fault models. Hardest for it: {hardest.fault} "
-        f"({100 * hardest.change:+.1f} points). Bars: 95% over trainings and reads.",
+        f"({100 * hardest.change.value:+.1f} points). Bars: 95% over trainings and reads.",
     )
 
 
@@ -192,9 +194,9 @@ FIGURE7 = Experiment("Other faults than planned for, of equal mean rate", comput
 
 def _methods(overhead: float) -> dict[str, Case]:
     return {
-        _TAC: Case(NETWORK, "tac", {"overhead": overhead}),
-        "Uniform-MSP 12.5%": Case(NETWORK, "uniform_msp", {"protected_bits": 1}),
-        _DEAREST: Case(NETWORK, "uniform_msp", {"protected_bits": 2}),
+        _TAC: Case(NETWORK, Tac(p=_P, overhead=overhead)),
+        "Uniform-MSP 12.5%": Case(NETWORK, UniformMsp(p=_P, protected_bits=1)),
+        _DEAREST: Case(NETWORK, UniformMsp(p=_P, protected_bits=2)),
     }
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.faults import AnyFault, Uniform
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, columns, percent
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, panels_figure
-from qtaml.search import REAL_DECODERS
+from qtaml.planning import Design, Tac, UniformMsp
+from qtaml.report import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 from reproduction.other_faults import FAULTS
 
@@ -23,14 +24,12 @@ NETWORK = "SmallCNN"
 P = NETWORKS[NETWORK].p
 MEMORIES: dict[str, AnyFault] = {"half of p": Uniform(P / 2), "twice p": Uniform(2 * P), **FAULTS}
 PLANS = {
-    "design, every decoder, 0.5 cells": Case(
-        NETWORK, "design", {"decoders": list(REAL_DECODERS), "rows": False, "cells": 0.5}
-    ),
+    "design, every decoder, 0.5 cells": Case(NETWORK, Design(p=P, cells=0.5)),
     "design, table and majority, 0.75 cells": Case(
-        NETWORK, "design", {"decoders": ["none", "table", "majority"], "rows": False, "cells": 0.75}
+        NETWORK, Design(p=P, cells=0.75, decoders=("none", "table", "majority"))
     ),
-    "TAC, 1.05 cells": Case(NETWORK, "tac", {"overhead": 0.05}),
-    "Uniform-MSP, 1.25 cells": Case(NETWORK, "uniform_msp", {"protected_bits": 2}),
+    "TAC, 1.05 cells": Case(NETWORK, Tac(p=P, overhead=0.05)),
+    "Uniform-MSP, 1.25 cells": Case(NETWORK, UniformMsp(p=P, protected_bits=2)),
 }
 
 
@@ -51,12 +50,8 @@ class Row:
     memory: str
     method: str
     cells: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    lost: float
-    lost_low: float
-    lost_high: float
+    accuracy: Estimate
+    lost: Estimate
     clean: float
     p: float = P
 
@@ -82,8 +77,8 @@ def compute(laboratory: Laboratory, *, memories: Sequence[str] = tuple(MEMORIES)
             memory,
             method,
             1 + measured.overhead,
-            *measured.estimate,
-            *planned[method].minus(measured),
+            measured.estimate,
+            planned[method].minus(measured),
             clean=measured.clean,
         )
         for (memory, method), measured in zip(asked, found, strict=False)
@@ -92,7 +87,7 @@ def compute(laboratory: Laboratory, *, memories: Sequence[str] = tuple(MEMORIES)
 
 def table(rows: Sequence[Row]) -> Table:
     """A row for each memory, a column for each method."""
-    found = {(row.memory, row.method): percent(row, "accuracy") for row in rows}
+    found = {(row.memory, row.method): percent(row.accuracy) for row in rows}
     grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK}, planned for {100 * P:g}% of the bits read wrong at random",
         caption="mean [95% interval over trainings and reads]",
@@ -113,7 +108,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
     for number, method in enumerate(dict.fromkeys(row.method for row in rows)):
         own = [row for row in rows if row.method == method]
         places = [memories.index(row.memory) + 0.15 * (number - 1.5) for row in own]
-        curves.append(Curve(method, places, *columns(own, "accuracy", 100), points=True))
+        curves.append(Curve(method, places, *columns((row.accuracy for row in own), 100), points=True))
     panel = Panel(
         curves,
         f"{NETWORK}, planned for {100 * P:g}% of the bits read wrong at random",

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.cells_needed import case_of_paper
-from qtaml.laboratory.fields import captioned_table, columns, covered, percent
-from qtaml.laboratory.laboratory import Laboratory
+from qtaml.laboratory.laboratory import Laboratory, covered
+from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.report import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ class Row:
     overhead: float
     spent: float
     p: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    accuracy: Estimate
     clean: float
     trainings: int
     network: str = NETWORK
@@ -103,7 +102,7 @@ def figure2(
 def table(rows: Sequence[Row]) -> Table:
     """A row for each overhead, a column for each method."""
     shown = [row for row in rows if row.over == "overhead"]
-    found = {(row.method, row.overhead): percent(row, "accuracy") for row in shown}
+    found = {(row.method, row.overhead): percent(row.accuracy) for row in shown}
     grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
         caption=f"mean [95% interval over {covered(shown[0].trainings)}]; between multiples of {1 / BITS:.1%}, "
@@ -122,7 +121,7 @@ def table(rows: Sequence[Row]) -> Table:
 def table_of_figure2(rows: Sequence[Row]) -> Table:
     """A row for each flip probability, a column for each method and overhead."""
     shown = [row for row in rows if row.over == "p"]
-    found = {(_label(row), row.p): percent(row, "accuracy") for row in shown}
+    found = {(_label(row), row.p): percent(row.accuracy) for row in shown}
     labels = tuple(dict.fromkeys(map(_label, shown)))
     grid = captioned_table(
         title=f"Test accuracy (%) of {NETWORK}; clean {100 * shown[0].clean:.1f}",
@@ -175,7 +174,7 @@ def _measure(laboratory: Laboratory, asked: Sequence[tuple[str, str, float, floa
             overhead,
             measured.overhead,
             p,
-            *measured.estimate,
+            measured.estimate,
             clean=measured.clean,
             trainings=len(measured.records),
         )
@@ -191,7 +190,7 @@ def _panel(
     curves = []
     for label in dict.fromkeys(labels):
         chosen = [index for index, own in enumerate(labels) if own == label]
-        estimates = columns([rows[i] for i in chosen], "accuracy", 100)
+        estimates = columns((rows[i].accuracy for i in chosen), 100)
         curves.append(Curve(label, [x[i] for i in chosen], *estimates, points=label == UNIFORM_MSP))
     clean = ("clean", 100 * rows[0].clean)
     return Panel(curves, title, x_label, "test accuracy (%)", reference=clean, log_x=log_x, legend="best")

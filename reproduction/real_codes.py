@@ -10,16 +10,17 @@ from rich.table import Table
 from torch import nn
 
 from qtaml._random import child_seed, torch_generator
+from qtaml._tables import captioned_table
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, cell, columns, interval_fields, percent
 from qtaml.laboratory.laboratory import Laboratory
-from qtaml.measuring import Accuracy, OutputError, networks_interval
+from qtaml.measuring import Accuracy, Estimate, OutputError, networks_interval
 from qtaml.memory import Memory, store
 from qtaml.model import named_tensors
 from qtaml.networks import NETWORKS
-from qtaml.protections import BlockCode, Protection, Raw, Repetition
+from qtaml.planning import Decoding, Design
+from qtaml.protections import Protection
 from qtaml.protections.block_coder import BlockCoder
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.report import Curve, Panel, cell, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 NAMES = ("SmallCNN", "ResCNN")
 CELLS = (0.3, 0.5)
-DECODERS = ["none", "table", "majority", "iterative"]
+DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "iterative")
 """Those of which a real decoder is at hand."""
 
 
@@ -55,18 +56,10 @@ class Row:
     cells: float
     spent: float
     p: float
-    assumed: float
-    assumed_low: float
-    assumed_high: float
-    decoded: float
-    decoded_low: float
-    decoded_high: float
-    assumed_error: float
-    assumed_error_low: float
-    assumed_error_high: float
-    decoded_error: float
-    decoded_error_low: float
-    decoded_error_high: float
+    assumed: Estimate
+    decoded: Estimate
+    assumed_error: Estimate
+    decoded_error: Estimate
     blocks: int
     wrong_blocks: int
     wrong_bits: float
@@ -115,7 +108,7 @@ def compute(
     rows = []
     for network in networks:
         for budget in cells:
-            case = Case(network, "design", {"decoders": DECODERS, "rows": False, "cells": budget})
+            case = Case(network, Design(p=NETWORKS[network].p, decoders=DECODERS, cells=budget))
             rows.append(_row(laboratory, case, budget))
     return tuple(rows)
 
@@ -170,10 +163,10 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_row(
             row.network,
             f"{row.spent:.3f}",
-            percent(row, "assumed"),
-            percent(row, "decoded"),
-            cell(row, "assumed_error"),
-            cell(row, "decoded_error"),
+            percent(row.assumed),
+            percent(row.decoded),
+            cell(row.assumed_error),
+            cell(row.decoded_error),
             f"{row.blocks:,}",
             f"{row.wrong_blocks:,}",
             f"{row.wrong_bits:.1e}",
@@ -188,8 +181,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
     places = range(len(rows))
     panel = Panel(
         [
-            Curve("as assumed", [x - 0.1 for x in places], *columns(rows, "assumed_error"), points=True),
-            Curve("decoded", [x + 0.1 for x in places], *columns(rows, "decoded_error"), points=True),
+            Curve("as assumed", [x - 0.1 for x in places], *columns(row.assumed_error for row in rows), points=True),
+            Curve("decoded", [x + 0.1 for x in places], *columns(row.decoded_error for row in rows), points=True),
         ],
         f"{100 * rows[0].p:g}% of the cells read wrong",
         "network and budget",
@@ -241,7 +234,7 @@ def _row(laboratory: Laboratory, case: Case, budget: float) -> Row:
         budget,
         float(np.mean(spent)),
         p,
-        **interval_fields(**estimates),
+        **estimates,
         blocks=blocks.read,
         wrong_blocks=blocks.wrong,
         wrong_bits=blocks.wrong_bits / max(blocks.bits, 1),
@@ -260,12 +253,12 @@ def _overwrite(model: nn.Module, tensors: Iterator[tuple[str, torch.Tensor]]) ->
 def _through(protection: Protection, bits: torch.Tensor, p: float, seed: int, blocks: Blocks) -> torch.Tensor:
     """Bits as read once through a protection."""
     generator = torch_generator(seed)
-    if isinstance(protection, Raw):
+    if protection.kind == "raw":
         return bits ^ _flips(bits.shape, p, generator)
-    if isinstance(protection, Repetition):
+    if protection.kind == "repetition":
         copies = bits[:, None] ^ _flips((len(bits), protection.copies), p, generator)
         return (copies.sum(1) >= protection.ones).int()
-    assert isinstance(protection, BlockCode)
+    assert protection.kind == "block_code"
     coder = BlockCoder(protection.data_bits, protection.code_bits)
     count = -(-len(bits) // protection.data_bits)
     data = torch.zeros(count * protection.data_bits, dtype=torch.uint8)

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from rich.table import Table
 from scipy import optimize
 
+from qtaml._tables import captioned_table
 from qtaml.device import Cell, Rectangular, default_threshold
 from qtaml.faults import Asymmetric, StaticCells, Uniform
-from qtaml.formats import Correction, Format, Grid, Section, Step, TensorFormat
+from qtaml.formats import Correction, EvenLevels, Fixed, Format, Grid, Largest, Section, Step, TensorFormat
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import captioned_table, interval_fields, positive_interval
 from qtaml.laboratory.laboratory import Laboratory
-from qtaml.measuring import Estimate, trainings_interval
+from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS
-from qtaml.protections import BlockCode, Ideal, Protection, Repetition
+from qtaml.planning import ALLOCATIONS, Tac
+from qtaml.protections import Ideal, Protection, Repetition
 from qtaml.protections import pareto_front as worthwhile
 from qtaml.theory.capacity import capacity, shannon_cells
 from reproduction.experiment import Experiment
@@ -63,9 +63,7 @@ class Row:
 
     point: int
     quantity: str
-    value: float
-    value_low: float
-    value_high: float
+    value: Estimate
     unit: str
     network: str | None
 
@@ -110,7 +108,7 @@ def compute(
         11: (_clipping(laboratory), NETWORK),
     }
     return tuple(
-        Row(point, quantity, **interval_fields(value=_estimate(value)), unit=unit, network=network)
+        Row(point, quantity, value=_estimate(value), unit=unit, network=network)
         for point, (found, network) in points.items()
         for quantity, value, unit in found
     )
@@ -126,8 +124,7 @@ def table(rows: Sequence[Row]) -> Table:
         grid.add_column(heading, justify="right" if heading in ("point", "value") else "left")
     for index, row in enumerate(rows):
         first = index == 0 or rows[index - 1].point != row.point
-        exact = row.value_low == row.value_high
-        value = f"{row.value:.4g}" if exact else f"{row.value:.4g} [{row.value_low:.4g}, {row.value_high:.4g}]"
+        value = f"{row.value.value:.4g}" if row.value.low == row.value.high else str(row.value)
         grid.add_row(str(row.point) if first else "", row.quantity, value, row.unit, row.network or "")
     return grid
 
@@ -153,8 +150,8 @@ def _rms_bias(weights: torch.Tensor, protected: int, correction: Correction) -> 
 
 
 def _forward_only(laboratory: Laboratory) -> _Found:
-    planned = Case(NETWORK, "tac", {"overhead": _BUDGET})
-    cases = [planned, replace(planned, read_fault=_FORWARD_ONLY), replace(planned, fault=_FORWARD_ONLY)]
+    symmetric, forward = Tac(p=_P, overhead=_BUDGET), Tac(fault=_FORWARD_ONLY, overhead=_BUDGET)
+    cases = [Case(NETWORK, symmetric), Case(NETWORK, symmetric, _FORWARD_ONLY), Case(NETWORK, forward)]
     as_planned, surprised, replanned = laboratory.measure(cases, "reading with forward-only errors")
     yield "accuracy, planned for and read with symmetric errors", as_planned.estimate, "share"
     yield "accuracy, planned for symmetric, read with forward-only errors", surprised.estimate, "share"
@@ -181,7 +178,7 @@ def _amplification(laboratory: Laboratory) -> _Found:
 
 def _variance_ratio(weights: torch.Tensor, protected: int, correction: Correction, step: Step) -> float:
     plain = _storage(weights, protected)
-    storages = (replace(plain, correction=correction, step=step), plain)
+    storages = (replace(plain, correction=correction, scale=Largest(step)), plain)
     corrected, uncorrected = (one.summed_variance(*one.encode(weights, _FAULT), _FAULT) for one in storages)
     return corrected / uncorrected
 
@@ -207,7 +204,7 @@ def _greedy(laboratory: Laboratory, overheads: Sequence[float]) -> _Found:
         ratios = [one.rounding(overhead, "greedy") / one.rounding(overhead, "integer") for one in found]
         yield f"error of greedy over the exact optimum at {overhead:.1%} overhead", positive_interval(ratios), ""
         yield f"the same, worst training at {overhead:.1%} overhead", max(ratios), ""
-        case = Case(NETWORK, "tac", {"overhead": overhead, "allocation": "integer", "correction": "none"})
+        case = Case(NETWORK, Tac(p=_P, overhead=overhead, allocation="integer", correction="none"))
         spent = [laboratory.plan(case, seed).overhead for seed in laboratory.training_seeds]
         unspent = positive_interval([1 - one / overhead for one in spent])
         yield f"budget that the exact optimum leaves at {overhead:.1%} overhead", unspent, "share"
@@ -217,7 +214,7 @@ def _codes() -> _Found:
     codes: dict[str, Protection] = {
         "ideal code": Ideal(),
         "LDPC": next(
-            one for one in worthwhile(_P, _P) if isinstance(one, BlockCode) and one.residual(_P, _P)[0] < _GOOD_CODE
+            one for one in worthwhile(_P, _P) if one.kind == "block_code" and one.residual(_P, _P)[0] < _GOOD_CODE
         ),
         "repetition 3": Repetition(3),
         "repetition 5": Repetition(5),
@@ -237,7 +234,7 @@ def _knife_edge() -> _Found:
 
 
 def _persistence(laboratory: Laboratory, chips: int) -> _Found:
-    planned = Case(NETWORK, "tac", {"overhead": _SHAKY_BUDGET})
+    planned = Case(NETWORK, Tac(p=_P, overhead=_SHAKY_BUDGET))
     for name, cells in CELLS.items():
         cases = [replace(planned, read_fault=replace(cells, chip=chip)) for chip in range(chips)]
         # Axes: trained network, chip, read.
@@ -265,7 +262,7 @@ def _largest_error(weights: torch.Tensor, grid: Grid) -> float:
     """In steps, for the sign that the integer grid does not reach."""
     largest = weights.abs().max()
     positive = weights if weights.max() == largest else -weights
-    storage = TensorFormat((Section(weights.numel(), Format(grid=grid)),))
+    storage = TensorFormat((Section(weights.numel(), Format(EvenLevels(grid=grid))),))
     stored = storage.decode(*storage.encode(positive, _FAULT))
     steps = (2**BITS - (grid == "half_step")) / 2
     return float((positive.double() - stored).reshape(-1)[positive.argmax()] / largest * steps)
@@ -280,7 +277,7 @@ def _clipping(laboratory: Laboratory) -> _Found:
 
 def _snr(weights: torch.Tensor, share: float = 1.0) -> float:
     """Of weights read raw, in dB, by exact moments; the full scale is a share of the largest weight."""
-    storage = replace(_storage(weights), full_scale=share * float(weights.abs().max()))
+    storage = replace(_storage(weights), scale=Fixed(share * float(weights.abs().max())))
     words, scale = storage.encode(weights, _FAULT)
     bias = storage.read_mean(words, scale, _FAULT) - weights.double()
     noise = float(bias.square().sum()) + storage.summed_variance(words, scale, _FAULT)
@@ -306,4 +303,4 @@ def _over_trainings(laboratory: Laboratory, number: Callable[[torch.Tensor], flo
 
 
 def _estimate(value: Estimate | float) -> Estimate:
-    return value if isinstance(value, Estimate) else Estimate(value, value, value)
+    return value if isinstance(value, Estimate) else Estimate(value, value, value, "nothing: it is exact")

@@ -26,11 +26,11 @@ def _rows_of(result: Result, point: int) -> _Row:
 
 
 def _value(row: Any, form: str = ".3g") -> str:
-    return number(row, "value", form)
+    return number(row.value, form)
 
 
 def _share(row: Any, form: str = ".1f") -> str:
-    return share(row, "value", form)
+    return share(row.value, form)
 
 
 def _factor(of: _Row) -> str:
@@ -55,7 +55,7 @@ def _forward(of: _Row) -> str:
         "lost, as often on average, a TAC plan for symmetric errors at 5% overhead reads "
         f"{_share(of('accuracy, planned for symmetric, read with forward-only errors'))} instead of "
         f"{_share(of('accuracy, planned for and read with symmetric errors'))}; a plan for the true errors gains "
-        f"{points(of('gain of planning for forward-only errors'), 'value')}. Such a cell carries "
+        f"{points(of('gain of planning for forward-only errors').value)}. Such a cell carries "
         f"{_value(of('capacity of a cell, forward-only errors'))} bits, the symmetric one "
         f"{_value(of('capacity of a cell, symmetric errors'))}."
     )
@@ -118,7 +118,7 @@ def _greedy(of: _Row) -> str:
 def _codes(of: _Row) -> str:
     told = ", ".join(
         f"{name}: {_value(of(f'cells for a protected bit, {name}'))} cells, at most "
-        f"{of(f'errors left, {name}').value:.2g} of the bits still wrong, overhead "
+        f"{of(f'errors left, {name}').value.value:.2g} of the bits still wrong, overhead "
         f"{_share(of(f'overhead of a 5% plan, {name}'))}"
         for name in ("LDPC", "repetition 3", "repetition 5")
     )

@@ -4,13 +4,20 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
+
+import pydantic
 
 from qtaml import _files
 from qtaml.errors import StoredFileError
+from qtaml.laboratory.result_file import nested_row
+from qtaml.measuring import Estimate
+from reproduction.catalog import CATALOG
 
 Verdict = Literal["holds", "holds in part", "does not hold"]
+
+_COVERS = "what its experiment says"
+"""Rows on disk do not say what their intervals cover."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Result:
     """A result, loaded.
 
     Attributes:
-        rows: fields as attributes.
+        rows: the records that its experiment computed.
         manifest: how it came to be.
     """
 
@@ -29,6 +36,7 @@ class Result:
         """Rows that have these fields with these values, in order.
 
         Example:
+            >>> from types import SimpleNamespace
             >>> Result((SimpleNamespace(p=0.1), SimpleNamespace(p=0.2), SimpleNamespace(part="b")), {}).where(p=0.2)
             [namespace(p=0.2)]
         """
@@ -98,38 +106,44 @@ def load_results(folder: Path, names: Sequence[str]) -> dict[str, Result]:
             raise StoredFileError(f"{path} must be there for the report; make it with `python -m reproduction {name}`")
         try:
             record = json.loads(_files.read_bytes(path))
-            results[name] = Result(tuple(SimpleNamespace(**row) for row in record["rows"]), record["manifest"])
-        except (ValueError, KeyError, TypeError) as error:
+            results[name] = Result(_rows(name, record["rows"]), record["manifest"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoredFileError(f"{path} is no result; make it anew with `python -m reproduction {name}`") from error
     return results
 
 
-def number(row: Any, name: str, form: str = ".3g") -> str:
+def _rows(name: str, flat: Iterable[Mapping[str, Any]]) -> tuple[Any, ...]:
+    """Rows of the types that the experiment of this name computes."""
+    kind = get_type_hints(CATALOG[name].compute)["return"]
+    rows: tuple[Any, ...] = pydantic.TypeAdapter(kind).validate_python([nested_row(row, _COVERS) for row in flat])
+    return rows
+
+
+def number(estimate: Estimate, form: str = ".3g") -> str:
     """An estimate with its interval; without one where it is too narrow to be seen.
 
     Example:
-        >>> number(SimpleNamespace(x=1.0, x_low=0.5, x_high=1.5), "x")
+        >>> number(Estimate(1.0, 0.5, 1.5, "reads"))
         '1 [0.5, 1.5]'
     """
-    return _with_interval(row, name, form, 1, "")
+    return _with_interval(estimate, form, "")
 
 
-def share(row: Any, name: str, form: str = ".1f") -> str:
+def share(estimate: Estimate, form: str = ".1f") -> str:
     """An estimate in per cent with its interval, as in "95.5% [93.4, 97.6]"."""
-    return _with_interval(row, name, form, 100, "%")
+    return _with_interval(estimate.scaled(100), form, "%")
 
 
-def points(row: Any, name: str) -> str:
+def points(estimate: Estimate) -> str:
     """A difference in percentage points with its sign and interval."""
-    return _with_interval(row, name, "+.1f", 100, " points")
+    return _with_interval(estimate.scaled(100), "+.1f", " points")
 
 
-def overlap(row: Any, one: str, other: str) -> bool:
-    """Whether the intervals of two estimates of a row have a number in common."""
-    low, high = (getattr(row, f"{one}{end}") for end in ("_low", "_high"))
-    return bool(low <= getattr(row, f"{other}_high") and getattr(row, f"{other}_low") <= high)
+def overlap(one: Estimate, other: Estimate) -> bool:
+    """Whether two intervals have a number in common."""
+    return one.low <= other.high and other.low <= one.high
 
 
-def _with_interval(row: Any, name: str, form: str, scale: float, unit: str) -> str:
-    mean, low, high = (f"{scale * getattr(row, f'{name}{end}'):{form}}" for end in ("", "_low", "_high"))
-    return f"{mean}{unit}" if low == mean == high else f"{mean}{unit} [{low}, {high}]"
+def _with_interval(estimate: Estimate, form: str, unit: str) -> str:
+    value, low, high = (format(end, form) for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value}{unit}" if low == value == high else f"{value}{unit} [{low}, {high}]"

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from rich.table import Table
 from scipy import stats
 
-from qtaml.laboratory.fields import captioned_table
+from qtaml._tables import captioned_table
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate
 from qtaml.planning import ALLOCATIONS
+from qtaml.report import cell
 from reproduction.experiment import Experiment
 from reproduction.rounding_cost import PAPER_TENSORS, rounding_table
 
 NETWORKS = 500
 INTEGER_NETWORKS = 100
-"""Fewer, because an integer program takes some ten times as long as the other allocations."""
+"""Fewer, as in the first edition of the rows, when an integer program took ten times as long as the others."""
 _KINDS = (*((method, False) for method in ALLOCATIONS), ("greedy", True))
 
 
@@ -37,9 +39,7 @@ class Row:
     equal_sizes: bool
     networks: int
     worst: float
-    mean: float
-    mean_low: float
-    mean_high: float
+    mean: Estimate
     bound: float
 
 
@@ -73,9 +73,12 @@ def compute(
             equal_sizes,
             counts[method],
             cost.worst,
-            cost.mean,
-            cost.mean - half * cost.standard_error,
-            cost.mean + half * cost.standard_error,
+            Estimate(
+                cost.mean,
+                cost.mean - half * cost.standard_error,
+                cost.mean + half * cost.standard_error,
+                "random networks",
+            ),
             cost.bound,
         )
         for method, equal_sizes in _KINDS
@@ -108,4 +111,4 @@ TABLE7 = Experiment("What whole protected bits cost over random networks", compu
 
 
 def _cell(row: Row) -> str:
-    return f"{row.worst:.3f} ({row.mean:.3f} ± {(row.mean_high - row.mean_low) / 2:.3f})"
+    return f"{row.worst:.3f} ({cell(row.mean, '.3f')})"

@@ -54,7 +54,6 @@ def rounding_cost(
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed.
-        QtamlError: if the integer program is not solved.
 
     Source:
         paper A.13, equations 25 and 26; theory.md 1.6.
@@ -106,7 +105,6 @@ def rounding_table(
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed.
-        QtamlError: if an integer program is not solved.
 
     Source:
         paper A.13 and table 7; theory.md 1.6.

@@ -6,13 +6,14 @@ from itertools import product
 
 from rich.table import Table
 
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
-from qtaml.laboratory.fields import captioned_table, cell, interval_fields, positive_interval
+from qtaml._tables import captioned_table
+from qtaml.formats import Correction
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured
-from qtaml.measuring import Estimate
+from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS, Allocation
+from qtaml.planning import ALLOCATIONS, Allocation, Tac, UniformMsp
+from qtaml.report import cell
 from reproduction.experiment import Experiment
 from reproduction.scores import BITS, network_scores
 
@@ -55,42 +56,18 @@ class Row:
     allocation: str
     tensors: int
     p: float
-    mean_score: float
-    mean_score_low: float
-    mean_score_high: float
-    geometric_score: float
-    geometric_score_low: float
-    geometric_score_high: float
-    saturation_ratio: float
-    saturation_ratio_low: float
-    saturation_ratio_high: float
-    interior_from: float
-    interior_from_low: float
-    interior_from_high: float
-    interior_to: float
-    interior_to_low: float
-    interior_to_high: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    whole: float
-    whole_low: float
-    whole_high: float
-    correction: float
-    correction_low: float
-    correction_high: float
-    predicted: float
-    predicted_low: float
-    predicted_high: float
-    measured: float | None
-    measured_low: float | None
-    measured_high: float | None
-    measured_small_p: float | None
-    measured_small_p_low: float | None
-    measured_small_p_high: float | None
-    measured_corrected: float | None
-    measured_corrected_low: float | None
-    measured_corrected_high: float | None
+    mean_score: Estimate
+    geometric_score: Estimate
+    saturation_ratio: Estimate
+    interior_from: Estimate
+    interior_to: Estimate
+    ratio: Estimate
+    whole: Estimate
+    correction: Estimate
+    predicted: Estimate
+    measured: Estimate | None
+    measured_small_p: Estimate | None
+    measured_corrected: Estimate | None
 
 
 def compute(
@@ -155,15 +132,13 @@ def _measure(laboratory: Laboratory, networks: Sequence[str], overheads: Sequenc
         if not (BITS * overhead).is_integer():
             continue
         p = NETWORKS[network].p
-        ways = ((p, "none"), (SMALL_P, "none"), (p, "exact"))
+        ways: tuple[tuple[float, Correction], ...] = ((p, "none"), (SMALL_P, "none"), (p, "exact"))
         for (rate, correction), allocation in product(ways, _MEASURED):
-            settings: Settings = {"overhead": overhead, "allocation": allocation, "correction": correction}
-            cases[network, overhead, rate, f"{allocation}, {correction}"] = Case(
-                network, "tac", settings, Uniform(rate)
-            )
+            settings = Tac(p=rate, overhead=overhead, allocation=allocation, correction=correction)
+            cases[network, overhead, rate, f"{allocation}, {correction}"] = Case(network, settings)
         for rate in (p, SMALL_P):
-            settings = {"protected_bits": int(BITS * overhead)}
-            cases[network, overhead, rate, "uniform_msp"] = Case(network, "uniform_msp", settings, Uniform(rate))
+            uniform = UniformMsp(p=rate, protected_bits=BITS * overhead)
+            cases[network, overhead, rate, "uniform_msp"] = Case(network, uniform)
     errors = [replace(case, metric="output_error") for case in cases.values()]
     return dict(zip(cases, laboratory.measure(errors, "measuring output errors"), strict=True))
 
@@ -180,20 +155,18 @@ def _row(laboratory: Laboratory, measured: _Measurements, network: str, overhead
         allocation,
         tensors=len(found[0].sizes),
         p=p,
-        **interval_fields(
-            mean_score=positive_interval([scores.mean for scores in found]),
-            geometric_score=positive_interval([scores.mean * scores.saturation_ratio for scores in found]),
-            saturation_ratio=positive_interval(stars),
-            interior_from=positive_interval([scores.interior[0] for scores in found]),
-            interior_to=positive_interval([scores.interior[1] for scores in found]),
-            ratio=positive_interval(ratios),
-            whole=positive_interval([a * b for a, b in zip(ratios, corrections, strict=True)]),
-            correction=positive_interval(corrections),
-            predicted=positive_interval([a * b for a, b in zip(stars, corrections, strict=True)]),
-            measured=_error_ratio(measured, network, overhead, p, f"{allocation}, none"),
-            measured_small_p=_error_ratio(measured, network, overhead, SMALL_P, f"{allocation}, none"),
-            measured_corrected=_error_ratio(measured, network, overhead, p, f"{allocation}, exact"),
-        ),
+        mean_score=positive_interval([scores.mean for scores in found]),
+        geometric_score=positive_interval([scores.mean * scores.saturation_ratio for scores in found]),
+        saturation_ratio=positive_interval(stars),
+        interior_from=positive_interval([scores.interior[0] for scores in found]),
+        interior_to=positive_interval([scores.interior[1] for scores in found]),
+        ratio=positive_interval(ratios),
+        whole=positive_interval([a * b for a, b in zip(ratios, corrections, strict=True)]),
+        correction=positive_interval(corrections),
+        predicted=positive_interval([a * b for a, b in zip(stars, corrections, strict=True)]),
+        measured=_error_ratio(measured, network, overhead, p, f"{allocation}, none"),
+        measured_small_p=_error_ratio(measured, network, overhead, SMALL_P, f"{allocation}, none"),
+        measured_corrected=_error_ratio(measured, network, overhead, p, f"{allocation}, exact"),
     )
 
 
@@ -214,7 +187,7 @@ def _table(title: str, rows: Sequence[Row], headings: dict[str, tuple[str, str]]
         grid.add_column(heading, justify="left" if heading in ("network", "allocation") else "right", overflow="fold")
     for row in rows:
         if row.allocation in shown:
-            interior = f"{row.interior_from:.0%}-{row.interior_to:.0%}"
-            cells = [cell(row, name, form) for name, form in headings.values()]
+            interior = f"{row.interior_from.value:.0%}-{row.interior_to.value:.0%}"
+            cells = [cell(getattr(row, name), form) for name, form in headings.values()]
             grid.add_row(row.network, str(row.tensors), interior, f"{row.overhead:.1%}", row.allocation, *cells)
     return grid

@@ -6,7 +6,8 @@ from qtaml.formats import Format
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.model import stored_weights
-from qtaml.planning import Allocation, TensorPlan
+from qtaml.networks import NETWORKS
+from qtaml.planning import Allocation, Tac, TensorPlan
 from qtaml.theory import error_ratio, interior_range, saturation_ratio, tensor_scores
 from reproduction.rounding_cost import rounding_cost
 
@@ -68,7 +69,8 @@ class NetworkScores:
 
 def network_scores(laboratory: Laboratory, network: str, training_seed: int) -> NetworkScores:
     """Scores of one trained network, from the gains by which TAC plans its storage."""
-    plan = laboratory.plan(Case(network, settings={"overhead": 0.0, "correction": "none"}), training_seed)
+    settings = Tac(p=NETWORKS[network].p, overhead=0.0, correction="none")
+    plan = laboratory.plan(Case(network, settings), training_seed)
     weights = stored_weights(laboratory.network(network, training_seed)[0])
     return NetworkScores(
         tuple(tensor.name for tensor in plan.tensors),

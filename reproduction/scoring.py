@@ -13,14 +13,15 @@ from rich.table import Table
 from torch import nn
 
 from qtaml._random import child_seed
+from qtaml._tables import captioned_table
 from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Method
-from qtaml.laboratory.fields import captioned_table, cell, columns, interval_fields, positive_interval
+from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, one_thread
+from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import Allocation, sensitivity_gains
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.planning import Allocation, AnySettings, Magnitude, Sensitivity, Tac, sensitivity_gains
+from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import Gain, jacobian_gains, probe_gains
 from reproduction.experiment import Experiment
 from reproduction.scores import tensor_label
@@ -42,7 +43,7 @@ _ESTIMATORS: dict[str, _Estimator] = {
     "Gaussian probes": lambda model, batch, weights, seed: probe_gains(model, batch, weights, seed=seed),
     "random-sign passes": lambda model, batch, weights, seed: jacobian_gains(model, batch, weights, seed=seed),
 }
-_SCORINGS: dict[Method, str] = {
+_SCORINGS: dict[str, str] = {
     "magnitude": "magnitude",
     "sensitivity": "sensitivity",
     "tac": "random-sign passes",
@@ -69,12 +70,8 @@ class AccuracyRow:
     scoring: str
     allocation: str
     overhead: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    behind_tac: float
-    behind_tac_low: float
-    behind_tac_high: float
+    accuracy: Estimate
+    behind_tac: Estimate
     clean: float
     p: float
     part: Literal["accuracy"] = "accuracy"
@@ -95,9 +92,7 @@ class ScoreRow:
     scoring: str
     tensor: str
     weights: int
-    relative_score: float
-    relative_score_low: float
-    relative_score_high: float
+    relative_score: Estimate
     part: Literal["score"] = "score"
 
 
@@ -123,15 +118,9 @@ class CostRow:
     tensors: int
     forward: int
     backward: int
-    seconds: float
-    seconds_low: float
-    seconds_high: float
-    error: float
-    error_low: float
-    error_high: float
-    seconds_to_error: float
-    seconds_to_error_low: float
-    seconds_to_error_high: float
+    seconds: Estimate
+    error: Estimate
+    seconds_to_error: Estimate
 
 
 def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -> tuple[Row, ...]:
@@ -148,7 +137,7 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
         paper, section 5.9.
     """
     cases = {
-        (method, allocation, overhead): Case(NETWORK, method, _settings(method, allocation, overhead))
+        (method, allocation, overhead): Case(NETWORK, _settings(method, allocation, overhead))
         for allocation in _ALLOCATIONS
         for method in _SCORINGS
         for overhead in overheads
@@ -159,8 +148,8 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
             _SHOWN[method],
             allocation,
             overhead,
-            *measured.estimate,
-            *found["tac", allocation, overhead].minus(measured),
+            measured.estimate,
+            found["tac", allocation, overhead].minus(measured),
             clean=measured.clean,
             p=_P,
         )
@@ -186,12 +175,17 @@ def compute_costs(laboratory: Laboratory, *, repetitions: int = REPETITIONS) -> 
     for estimator in _ESTIMATORS:
         found = [_cost(laboratory, estimator, seed, repetitions) for seed in laboratory.training_seeds]
         needed = [one.seconds * (one.error / _WANTED_ERROR) ** 2 for one in found]
-        estimates = interval_fields(
-            seconds=positive_interval([one.seconds for one in found]),
-            error=positive_interval([one.error for one in found]),
-            seconds_to_error=positive_interval(needed),
+        rows.append(
+            CostRow(
+                estimator,
+                found[0].tensors,
+                found[0].forward,
+                found[0].backward,
+                positive_interval([one.seconds for one in found]),
+                positive_interval([one.error for one in found]),
+                positive_interval(needed),
+            )
         )
-        rows.append(CostRow(estimator, found[0].tensors, found[0].forward, found[0].backward, **estimates))
     return tuple(rows)
 
 
@@ -202,13 +196,13 @@ def table(rows: Sequence[Row]) -> Table:
     first = _grid("allocation", "scoring", *(f"{overhead:.1%}" for overhead in overheads))
     for allocation, scoring in dict.fromkeys((row.allocation, row.scoring) for row in accuracies):
         own = [row for row in accuracies if (row.allocation, row.scoring) == (allocation, scoring)]
-        first.add_row(allocation, scoring, *(cell(row, "accuracy", ".1f", 100) for row in own))
+        first.add_row(allocation, scoring, *(cell(row.accuracy, ".1f", 100) for row in own))
         if scoring != _SHOWN["tac"]:
-            first.add_row("", f"  TAC - {scoring}", *(cell(row, "behind_tac", ".1f", 100) for row in own))
+            first.add_row("", f"  TAC - {scoring}", *(cell(row.behind_tac, ".1f", 100) for row in own))
     second = _grid("tensor", "weights", *(f"{scoring} score" for scoring in _SHOWN.values()))
     for name in dict.fromkeys(row.tensor for row in scores):
         found = [row for row in scores if row.tensor == name]
-        second.add_row(name, f"{found[0].weights:,}", *(cell(row, "relative_score", ".2g") for row in found))
+        second.add_row(name, f"{found[0].weights:,}", *(cell(row.relative_score, ".2g") for row in found))
     grid = Table(
         title=f"Test accuracy (%) of {NETWORK} at p = {accuracies[0].p:g}, nothing corrected; "
         f"clean {100 * accuracies[0].clean:.1f}; scores relative to the largest",
@@ -232,7 +226,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
     x = [100 * row.overhead for row in groups["TAC"]]
     overhead = "overhead: protected share of the bits (%)"
     accuracy = Panel(
-        [Curve(scoring, x, *columns(own, "accuracy", 100)) for scoring, own in groups.items()],
+        [Curve(scoring, x, *columns((row.accuracy for row in own), 100)) for scoring, own in groups.items()],
         title=f"{NETWORK}, {100 * accuracies[0].p:g}% of the bits read wrong",
         x_label=overhead,
         y_label="test accuracy (%)",
@@ -240,7 +234,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
     )
     behind = Panel(
         [
-            Curve(f"TAC - {scoring}", x, *columns(own, "behind_tac", 100))
+            Curve(f"TAC - {scoring}", x, *columns((row.behind_tac for row in own), 100))
             for scoring, own in groups.items()
             if scoring != "TAC"
         ],
@@ -255,22 +249,22 @@ def draw(rows: Sequence[Row]) -> "Figure":
     for number, scoring in enumerate(groups):
         own = [row for row in scores if row.scoring == scoring]
         places = [place + 0.2 * (number - 1) for place in range(len(names))]
-        lines.append(Curve(scoring, places, *columns(own, "relative_score"), points=True))
+        lines.append(Curve(scoring, places, *columns(row.relative_score for row in own), points=True))
     relative = Panel(
         lines,
         title="Scores of the tensors",
         x_label="tensor",
         y_label="score over the largest of the network",
-        log_y=(min(row.relative_score for row in scores) / 5, 3),
+        log_y=(min(row.relative_score.value for row in scores) / 5, 3),
         legend="best",
         x_names=[tensor_label(name) for name in names],
     )
-    best = max(groups["magnitude"], key=lambda row: row.behind_tac)
+    best = max(groups["magnitude"], key=lambda row: row.behind_tac.value)
     return panels_figure(
         [accuracy, behind, relative],
         caption="The same allocator, fed with three scores, nothing corrected. The largest difference of TAC to "
-        f"magnitude is {100 * best.behind_tac:.1f} points [{100 * best.behind_tac_low:.1f}, "
-        f"{100 * best.behind_tac_high:.1f}], at an overhead of {100 * best.overhead:g}%. Bars: 95% over trainings and "
+        f"magnitude is {100 * best.behind_tac.value:.1f} points [{100 * best.behind_tac.low:.1f}, "
+        f"{100 * best.behind_tac.high:.1f}], at an overhead of {100 * best.overhead:g}%. Bars: 95% over trainings and "
         "reads.",
     )
 
@@ -285,7 +279,7 @@ def cost_table(rows: Sequence[CostRow]) -> Table:
         grid.add_column(heading, justify="left" if heading == "scoring" else "right")
     grid.add_column(f"seconds to {_WANTED_ERROR:.0%}", justify="right")
     for row in rows:
-        values = cell(row, "seconds"), cell(row, "error", ".1f", 100), cell(row, "seconds_to_error")
+        values = cell(row.seconds), cell(row.error, ".1f", 100), cell(row.seconds_to_error)
         grid.add_row(row.estimator, str(row.forward), str(row.backward), *values)
     return grid
 
@@ -294,9 +288,11 @@ FIGURE9 = Experiment("Three ways to score the tensors of the transformer", compu
 TABLE6 = Experiment("What scoring the tensors of the transformer costs", compute_costs, cost_table)
 
 
-def _settings(method: Method, allocation: Allocation, overhead: float) -> dict[str, Any]:
-    settings: dict[str, Any] = {"overhead": overhead, "allocation": allocation}
-    return settings | ({"correction": "none"} if method == "tac" else {})
+def _settings(method: str, allocation: Allocation, overhead: float) -> AnySettings:
+    if method == "tac":
+        return Tac(p=_P, overhead=overhead, allocation=allocation, correction="none")
+    record = Magnitude if method == "magnitude" else Sensitivity
+    return record(p=_P, overhead=overhead, allocation=allocation)
 
 
 def _scores(laboratory: Laboratory) -> list[ScoreRow]:
@@ -317,7 +313,7 @@ def _scores(laboratory: Laboratory) -> list[ScoreRow]:
                 _SHOWN[method],
                 name,
                 weights[name].numel(),
-                *positive_interval([relative[name] for relative in found]),
+                positive_interval([relative[name] for relative in found]),
             )
             for name in weights
         ]

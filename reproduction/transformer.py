@@ -8,11 +8,11 @@ from rich.console import Group
 from rich.table import Table
 
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.fields import cell, columns, interval_fields, positive_interval
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.planning import ALLOCATIONS, Tac, UniformMsp
+from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment
 from reproduction.scores import BITS, network_scores, protected_bits, tensor_label
 
@@ -40,13 +40,9 @@ class TensorRow:
 
     tensor: str
     weights: int
-    score: float
-    score_low: float
-    score_high: float
+    score: Estimate
     overhead: float
-    protected: float
-    protected_low: float
-    protected_high: float
+    protected: Estimate
     part: Literal["tensor"] = "tensor"
 
 
@@ -66,24 +62,12 @@ class RatioRow:
     """
 
     overhead: float
-    saturation_ratio: float
-    saturation_ratio_low: float
-    saturation_ratio_high: float
-    interior_from: float
-    interior_from_low: float
-    interior_from_high: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    split: float
-    split_low: float
-    split_high: float
-    integer: float
-    integer_low: float
-    integer_high: float
-    greedy: float
-    greedy_low: float
-    greedy_high: float
+    saturation_ratio: Estimate
+    interior_from: Estimate
+    ratio: Estimate
+    split: Estimate
+    integer: Estimate
+    greedy: Estimate
     part: Literal["ratio"] = "ratio"
 
 
@@ -102,9 +86,7 @@ class AccuracyRow:
 
     method: str
     overhead: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    accuracy: Estimate
     clean: float
     p: float
     part: Literal["accuracy"] = "accuracy"
@@ -146,15 +128,15 @@ def table(rows: Sequence[Row]) -> Table:
     tensors, ratios, accuracies = _parts(rows)
     first = _grid("tensor", "weights", "score", f"protected bits at {tensors[0].overhead:.3g}")
     for one in tensors:
-        first.add_row(one.tensor, f"{one.weights:,}", cell(one, "score"), cell(one, "protected", ".2f"))
+        first.add_row(one.tensor, f"{one.weights:,}", cell(one.score), cell(one.protected, ".2f"))
     second = _grid("overhead", "rho*", "rho*, from", "rho", *ALLOCATIONS)
     for ratio in ratios:
-        values = [cell(ratio, name, ".3f") for name in ("ratio", *ALLOCATIONS)]
-        interior = cell(ratio, "interior_from", ".0f", 100)
-        second.add_row(f"{ratio.overhead:.1%}", cell(ratio, "saturation_ratio", ".3f"), f"{interior} %", *values)
+        values = [cell(getattr(ratio, name), ".3f") for name in ("ratio", *ALLOCATIONS)]
+        interior = cell(ratio.interior_from, ".0f", 100)
+        second.add_row(f"{ratio.overhead:.1%}", cell(ratio.saturation_ratio, ".3f"), f"{interior} %", *values)
     third = _grid("method", "overhead", "test accuracy (%)")
     for measured in accuracies:
-        third.add_row(measured.method, f"{measured.overhead:.1%}", cell(measured, "accuracy", ".1f", 100))
+        third.add_row(measured.method, f"{measured.overhead:.1%}", cell(measured.accuracy, ".1f", 100))
     grid = Table(
         title=f"{NETWORK} at p = {accuracies[0].p:g}; clean {100 * accuracies[0].clean:.1f}",
         caption="mean ± half a 95% interval over trainings (and reads)",
@@ -172,15 +154,15 @@ def draw(rows: Sequence[Row]) -> "Figure":
     tensors, ratios, accuracies = _parts(rows)
     names = [tensor_label(one.tensor) for one in tensors]
     scores = Panel(
-        [Curve("score", range(len(tensors)), *columns(tensors, "score"), points=True)],
+        [Curve("score", range(len(tensors)), *columns(row.score for row in tensors), points=True)],
         title="Scores of the tensors",
         x_label="tensor",
         y_label="score γ²·max² (squared logits)",
-        log_y=(min(one.score for one in tensors) / 10, max(one.score_high for one in tensors) * 3),
+        log_y=(min(one.score.value for one in tensors) / 10, max(one.score.high for one in tensors) * 3),
         x_names=names,
     )
     protection = Panel(
-        [Curve("TAC", range(len(tensors)), *columns(tensors, "protected"), points=True)],
+        [Curve("TAC", range(len(tensors)), *columns(row.protected for row in tensors), points=True)],
         title=f"Protection at an overhead of {100 * tensors[0].overhead:g}%",
         x_label="tensor",
         y_label="protected bits of a weight",
@@ -192,17 +174,17 @@ def draw(rows: Sequence[Row]) -> "Figure":
     x = [100 * one.overhead for one in ratios]
     labels = {"ratio": "fractional bits", "split": "whole bits, split", "greedy": "whole bits, greedy"}
     predicted = Panel(
-        [Curve(label, x, *columns(ratios, name)) for name, label in labels.items()],
+        [Curve(label, x, *columns(getattr(row, name) for row in ratios)) for name, label in labels.items()],
         title="Predicted error of TAC over Uniform-MSP",
         x_label="overhead: protected share of the bits (%)",
         y_label="ratio of output errors",
-        reference=("saturation ratio rho*", ratios[0].saturation_ratio),
+        reference=("saturation ratio rho*", ratios[0].saturation_ratio.value),
         legend="best",
     )
     curves = []
     for method in dict.fromkeys(one.method for one in accuracies):
         own = [one for one in accuracies if one.method == method]
-        curves.append(Curve(method, [100 * one.overhead for one in own], *columns(own, "accuracy", 100)))
+        curves.append(Curve(method, [100 * one.overhead for one in own], *columns((row.accuracy for row in own), 100)))
     measured = Panel(
         curves,
         title=f"Measured, {100 * accuracies[0].p:g}% of the bits read wrong",
@@ -210,13 +192,14 @@ def draw(rows: Sequence[Row]) -> "Figure":
         y_label="test accuracy (%)",
         reference=("clean", 100 * accuracies[0].clean),
     )
-    spread = max(one.score for one in tensors) / min(one.score for one in tensors)
+    spread = max(one.score.value for one in tensors) / min(one.score.value for one in tensors)
     return panels_figure(
         [scores, protection, predicted, measured],
         columns=2,
         caption=f"Scores differ by a factor of {spread:,.0f}. The predicted ratio reaches "
-        f"rho* = {ratios[0].saturation_ratio:.2f} only at overheads from {ratios[0].interior_from:.0%} on; whole bits "
-        "cost more than fractional ones. Bars: 95% over trainings, and over reads where accuracy is measured.",
+        f"rho* = {ratios[0].saturation_ratio.value:.2f} only at overheads from {ratios[0].interior_from.value:.0%} on; "
+        "whole bits cost more than fractional ones. Bars: 95% over trainings, and over reads where accuracy is "
+        "measured.",
     )
 
 
@@ -224,7 +207,7 @@ FIGURE6 = Experiment("Transformer: scores, predicted ratio, accuracy by budget",
 
 
 def _tensors(laboratory: Laboratory, overhead: float) -> list[TensorRow]:
-    case = Case(NETWORK, settings={"overhead": overhead, "correction": "none"})
+    case = Case(NETWORK, Tac(p=NETWORKS[NETWORK].p, overhead=overhead, correction="none"))
     found = [network_scores(laboratory, NETWORK, seed) for seed in laboratory.training_seeds]
     plans = [laboratory.plan(case, seed) for seed in laboratory.training_seeds]
     return [
@@ -232,10 +215,8 @@ def _tensors(laboratory: Laboratory, overhead: float) -> list[TensorRow]:
             name,
             found[0].sizes[index],
             overhead=overhead,
-            **interval_fields(
-                score=positive_interval([one.scores[index] for one in found]),
-                protected=positive_interval([protected_bits(plan.tensors[index]) for plan in plans]),
-            ),
+            score=positive_interval([one.scores[index] for one in found]),
+            protected=positive_interval([protected_bits(plan.tensors[index]) for plan in plans]),
         )
         for index, name in enumerate(found[0].names)
     ]
@@ -249,21 +230,22 @@ def _ratio(laboratory: Laboratory, overhead: float) -> RatioRow:
     }
     return RatioRow(
         overhead,
-        **interval_fields(
-            saturation_ratio=positive_interval([one.saturation_ratio for one in found]),
-            interior_from=positive_interval([one.interior[0] for one in found]),
-            ratio=positive_interval([one.ratio(overhead) for one in found]),
-            **whole,
-        ),
+        positive_interval([one.saturation_ratio for one in found]),
+        positive_interval([one.interior[0] for one in found]),
+        positive_interval([one.ratio(overhead) for one in found]),
+        whole["split"],
+        whole["integer"],
+        whole["greedy"],
     )
 
 
 def _accuracies(laboratory: Laboratory, overheads: Sequence[float], uniform_bits: Sequence[int]) -> list[AccuracyRow]:
-    cases = [("Uniform-MSP", Case(NETWORK, "uniform_msp", {"protected_bits": bits})) for bits in uniform_bits]
-    cases += [("TAC", Case(NETWORK, "tac", {"overhead": overhead})) for overhead in overheads]
+    p = NETWORKS[NETWORK].p
+    cases = [("Uniform-MSP", Case(NETWORK, UniformMsp(p=p, protected_bits=bits))) for bits in uniform_bits]
+    cases += [("TAC", Case(NETWORK, Tac(p=p, overhead=overhead))) for overhead in overheads]
     found = laboratory.measure([case for _, case in cases], "measuring accuracies")
     return [
-        AccuracyRow(method, measured.overhead, *measured.estimate, clean=measured.clean, p=NETWORKS[NETWORK].p)
+        AccuracyRow(method, measured.overhead, measured.estimate, clean=measured.clean, p=p)
         for (method, _), measured in zip(cases, found, strict=True)
     ]
 

@@ -126,4 +126,4 @@ def assert_unchanged(model: nn.Module, before: tuple[dict[str, torch.Tensor], li
     assert before[0].keys() == after[0].keys()
     for name, tensor in before[0].items():
         assert torch.equal(tensor, after[0][name]), name
-    assert before[1:] == after[1:]
+    assert before[1:] == after[1:], "gradients or modes changed"

@@ -1,9 +1,36 @@
-"""Settings that all tests share."""
+"""One laboratory for all tests, of a tiny size: networks are trained once for the whole run."""
 
-import os
+from dataclasses import replace
 
-from hypothesis import settings
+import pytest
 
-# The same examples on every run, so that a failure is a change of the code; HYPOTHESIS_PROFILE=default explores.
-settings.register_profile("repeatable", derandomize=True, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+from qtaml.laboratory.laboratory import Laboratory
+from qtaml.networks import RECIPES, Data, LanguageModel, python_sources
+
+
+def tiny_text():
+    """A few windows of the text."""
+    train, test = python_sources()
+    return Data(train[:64, :-1], train[:64, 1:], test[:8, :-1], test[:8, 1:], calibration_samples=4)
+
+
+@pytest.fixture(scope="session")
+def laboratory(tmp_path_factory):
+    """Two reads of one trained network; the folder is shared by the processes of pytest-xdist."""
+    folder = tmp_path_factory.getbasetemp().parent / "laboratory"
+    with pytest.MonkeyPatch.context() as patch:
+        small = replace(RECIPES["LanguageModel"], build=lambda: LanguageModel(16, blocks=1), data=tiny_text)
+        patch.setitem(RECIPES, "LanguageModel", small)
+        yield Laboratory(folder, trials=2, training_seeds=(0,), workers=1)
+
+
+@pytest.fixture(scope="session")
+def laboratory_beside(laboratory):
+    """A function that makes a laboratory with records of its own in a folder, and the trained networks of all tests."""
+    laboratory.network("SmallCNN", 0)
+
+    def call(folder, **arguments):
+        (folder / "networks").symlink_to(laboratory.folder / "networks")
+        return Laboratory(folder, **{"trials": 2, "training_seeds": (0,), "workers": 1} | arguments)
+
+    return call

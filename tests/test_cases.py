@@ -21,5 +21,5 @@ def test_a_changed_mode_is_noticed():
     model = CONVOLUTION.model()
     before = snapshot(model)
     model.norm.eval()
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="modes changed"):
         assert_unchanged(model, before)

@@ -10,14 +10,19 @@ Each room answers one question; a room imports only from those before it:
 `memory`, `export`, `measuring`, `search`, `report`, `laboratory`, `cli`.
 """
 
+import random
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
-from qtaml.measuring import Accuracy, Result, evaluate
-from qtaml.memory import Memory, load, store
-from qtaml.planning import Plan, compensate, predict, uniform_msp
-from qtaml.search import design
+
+if TYPE_CHECKING:
+    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory
+    from qtaml.measuring import Accuracy, Result, evaluate
+    from qtaml.memory import Memory, load, store
+    from qtaml.planning import Plan, compensate, predict, uniform_msp
+    from qtaml.search import design
 
 __version__ = version("qtaml")
 
@@ -48,3 +53,31 @@ __all__ = [
     "theory",
     "uniform_msp",
 ]
+
+# Rooms of the functions and classes above. They are imported at their first use, so that `import qtaml` costs little.
+_ROOM_OF = {
+    **dict.fromkeys(("Accuracy", "Result", "evaluate"), "measuring"),
+    **dict.fromkeys(("Memory", "load", "store"), "memory"),
+    **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
+    "design": "search",
+}
+
+# Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.
+_state = random.getstate()
+import_module("rich.style")
+random.setstate(_state)
+
+# Type checkers see the imports above instead: a module __getattr__ would make every misspelt name valid for them.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a room, or the room of a function or class, at its first use (PEP 562)."""
+        if name not in __all__:
+            raise AttributeError(f"module 'qtaml' has no attribute {name!r}")
+        room = import_module(f"qtaml.{_ROOM_OF.get(name, name)}")
+        # Kept, so that this function is called once for each name.
+        value = globals()[name] = getattr(room, name) if name in _ROOM_OF else room
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Checks of arguments, each with the same form of message: what, the value received, what is allowed."""
+"""Checks of arguments, with messages of one form: the argument, what is allowed, the value received."""
 
 import math
 import operator
@@ -29,10 +29,12 @@ def probability(name: str, value: float) -> float:
 def real(name: str, value: float | str) -> float:
     """Return `value` as a finite float, else raise `ArgumentError`."""
     try:
+        # float() takes texts too, and a number in quotes is more likely a mistake than meant.
         if isinstance(value, str):
             raise TypeError
         number = float(value)
     except OverflowError:
+        # A whole number too long for a float is as far out of range as infinity.
         number = math.inf
     except (TypeError, ValueError):
         raise ArgumentError(f"{name} must be a number, got {value!r}") from None
@@ -52,9 +54,11 @@ def positive(name: str, value: float) -> float:
 def integer(name: str, value: int, low: int, high: int | None = None) -> int:
     """Return `value` as an int if it is a whole number from `low` to `high`, else raise `ArgumentError`."""
     allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
+    # bool is an int in Python.
     if isinstance(value, bool):
         raise ArgumentError(f"{name} must be {allowed}, got {value!r}")
     try:
+        # NumPy integers pass, and floats, even 3.0, do not: int() would cut 3.7 to 3.
         number = operator.index(value)
     except TypeError:
         raise ArgumentError(f"{name} must be {allowed}, got {value!r}") from None
@@ -115,6 +119,7 @@ def _array_within(name: str, values: ArrayLike, low: float, high: float, rule: s
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ArgumentError(f"{name} must be {rule}, got {values!r}") from None
+    # Negated, so that NaN, for which every comparison is false, is wrong too.
     wrong = ~((array > low) & (array < high))
     if wrong.any():
         raise ArgumentError(f"{name} must be {rule}, got {float(array[wrong][0])!r}")

@@ -1,34 +1,38 @@
-"""Files: JSON of frozen records, atomic writes, checksums, and the versions that made a result."""
+"""Files: JSON of frozen records, consistent reads, atomic writes, checksums, and versions of packages."""
 
 import hashlib
 import os
 import platform
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pydantic
 from safetensors import SafetensorError
 
+from qtaml import _replacing
 from qtaml.errors import StoredFileError
 
 T = TypeVar("T")
 
+# A memo: making an adapter takes far longer than using it. Bounded, for classes made at run time.
 _adapter: Callable[[Any], pydantic.TypeAdapter[Any]] = lru_cache(maxsize=32)(pydantic.TypeAdapter)
+# How often a reader of a folder begins anew: beside a writer that never rests, 1,000 loads began 1,003 times.
+_TRIES = 100
 
 
 def versions() -> dict[str, str]:
-    """Versions of what made a result.
+    """Versions of the packages that make results.
 
     Example:
         >>> sorted(versions())
         ['numpy', 'python', 'qtaml', 'scipy', 'torch']
     """
+    # A copy, or a caller could change the memo.
     return dict(_versions())
 
 
@@ -54,20 +58,111 @@ def from_json(kind: type[T], text: str | bytes, source: str) -> T:
         return record
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
+        # The first error is the cause; later ones are often its consequences, one for each member of a union.
         place = ".".join(map(str, first["loc"])) or "the file"
         raise StoredFileError(f"{source} is not a valid {kind.__name__}: {place}: {first['msg']}") from error
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file.
+    """The content of a regular file.
 
     Raises:
-        StoredFileError: if it cannot be read.
+        StoredFileError: if it cannot be read, or is no regular file.
+    """
+    with open_regular(path) as file:
+        return file.read()
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open for reading. Pipes and devices are refused unopened: opening one can hang.
+
+    Raises:
+        StoredFileError: if it cannot be read, now or inside the block, or is no regular file.
     """
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StoredFileError(f"cannot read {path}: {error.strerror}") from error
+        file = _opened(path, None)
+    except (OSError, ValueError) as error:
+        raise _cannot_read(path, error) from error
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            raise _cannot_read(path, error) from error
+
+
+@contextmanager
+def opened_together(folder: Path, names: Sequence[str]) -> Iterator[Callable[[str], bytes]]:
+    """Consistent read of several files of a folder, even if a writer replaces the folder meanwhile.
+
+    Args:
+        folder: the folder.
+        names: names of its files.
+
+    Yields:
+        A function that reads one of them, once; it raises `StoredFileError` if that is missing or no regular file.
+    """
+    with ExitStack() as stack:
+        for _ in range(_TRIES):
+            with ExitStack() as attempt:
+                found, exchanged = _open_all(folder, names, attempt)
+                if not exchanged:
+                    stack.push(attempt.pop_all())
+                    break
+        else:
+            raise StoredFileError(f"cannot read {folder}: it is being replaced again and again")
+
+        def read(name: str) -> bytes:
+            try:
+                if isinstance(file := found[name], Exception):
+                    raise file
+                return file.read()
+            except (OSError, ValueError) as error:
+                raise _cannot_read(folder / name, error) from error
+
+        yield read
+
+
+def _open_all(folder: Path, names: Sequence[str], stack: ExitStack) -> tuple[dict[str, BinaryIO | Exception], bool]:
+    """Files of a folder, or why they cannot be opened; and whether another folder took its place on the way."""
+    handle = None
+    try:
+        # Relative to a handle, all names are looked up in the same folder, whatever has its path by now.
+        if os.open in os.supports_dir_fd:  # not on Windows
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, handle)
+    except (OSError, ValueError) as error:
+        return dict.fromkeys(names, error), False
+    found: dict[str, BinaryIO | Exception] = {}
+    for name in names:
+        try:
+            found[name] = stack.enter_context(_opened(name if handle is not None else folder / name, handle))
+        except (OSError, ValueError) as error:
+            found[name] = error
+    # A writer exchanges the folders and then deletes the old one: a file is missing only if this folder is in place.
+    missing = any(isinstance(file, FileNotFoundError) for file in found.values())
+    return found, missing and handle is not None and not _still_there(folder, handle)
+
+
+def _still_there(folder: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(handle))
+    except OSError:
+        return False
+
+
+def _opened(path: Path | str, folder: int | None) -> BinaryIO:
+    # Asked before opening: to open a pipe waits for a writer, and to open some devices acts on them.
+    kind = os.stat(path, dir_fd=folder).st_mode
+    if not stat.S_ISREG(kind):
+        raise ValueError("it is a directory" if stat.S_ISDIR(kind) else "it is not a regular file")
+    # Not blocking: a pipe may have taken its place since the check. O_BINARY: Windows would translate line ends.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    return open(os.open(path, flags, dir_fd=folder), "rb")
+
+
+def _cannot_read(path: Path, error: OSError | ValueError) -> StoredFileError:
+    return StoredFileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
 
 
 def sha256(data: bytes) -> str:
@@ -86,82 +181,68 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     Raises:
         StoredFileError: if it cannot be written.
     """
-    with new_file(path) as temporary, open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with new_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[Path]:
-    """A temporary file to write, which takes its place when the block ends without an error.
+    """A temporary file to write, which takes its place, on the disk too, when the block ends without an error.
+
+    An older file keeps its rights.
 
     Yields:
         Its path, with the same ending.
 
     Raises:
-        StoredFileError: if it cannot be written.
+        StoredFileError: if it cannot be written, or something else than a regular file is there.
     """
     with _told_as_stored_file_error(path):
         target = _resolved(path)
-        if target.is_dir():  # known before anything is computed for it
-            raise StoredFileError(f"cannot write {path}: it is a directory")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-", suffix=target.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        _check_regular(path, target)  # known before anything is computed for it
+        with _replacing.workshop(target) as folder:
+            # The suffix is kept: some writers choose the format of the file by it.
+            temporary = folder / f"new{target.suffix}"
+            mode = _replacing.rights(target, _replacing.new_file_rights(temporary))
             yield temporary
-            _give_usual_rights(temporary)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+            _check_regular(path, target)
+            _replacing.put_file(temporary, target, mode)
 
 
 @contextmanager
-def new_directory(path: str | Path, marker: str) -> Iterator[Path]:
-    """Fill a directory and put it in place all at once, when the block ends without an error.
+def new_directory(path: str | Path, check: Callable[[Path], None]) -> Iterator[Path]:
+    """Fill a directory and put it in place all at once, on the disk too, when the block ends without an error.
+
+    An older directory keeps its rights, and files of the same names theirs.
 
     Args:
-        path: where the directory goes. What is there is replaced only if it holds the file `marker`, or nothing.
-        marker: name of the file that shows a directory to be of the same kind.
+        path: where the directory goes.
+        check: raises `StoredFileError` if what is there must not be replaced.
 
     Yields:
-        An empty directory to write into.
+        An empty directory to write files into.
 
     Raises:
-        StoredFileError: if something else is at `path`, or it cannot be written.
+        StoredFileError: if what is there must not be replaced, or it cannot be written.
     """
     with _told_as_stored_file_error(path):
-        check_replaceable(path, marker)
+        check(Path(path))
         target = _resolved(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".new-"))
-        filled, replaced = temporary / "new", temporary / "old"
-        try:
+        with _replacing.workshop(target) as folder:
+            usual = _replacing.new_file_rights(folder / "rights")
+            # One level down: the workshop itself holds the lock, and goes at the end.
+            filled = folder / "new"
             filled.mkdir()
             yield filled
-            for file in filled.iterdir():
-                _give_usual_rights(file)
-            if target.exists():
-                os.replace(target, replaced)
-            os.replace(filled, target)
-        finally:
-            if replaced.exists() and not target.exists():
-                os.replace(replaced, target)
-            shutil.rmtree(temporary, ignore_errors=True)
+            check(Path(path))
+            _replacing.put_folder(filled, target, usual)
 
 
-def check_replaceable(path: str | Path, marker: str) -> None:
-    """Check that `new_directory` may put a directory in a place, before anything is computed for it.
-
-    Raises:
-        StoredFileError: if something else is there.
-    """
-    with _told_as_stored_file_error(path):
-        target = _resolved(path)
-        if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
-            raise StoredFileError(f"{path} exists and has no {marker}: it is not overwritten")
+def _check_regular(path: str | Path, target: Path) -> None:
+    if target.is_dir():
+        raise StoredFileError(f"cannot write {path}: it is a directory")
+    if target.exists() and not target.is_file():
+        raise StoredFileError(f"cannot write {path}: it is not a regular file")
 
 
 @contextmanager
@@ -179,10 +260,3 @@ def _resolved(path: str | Path) -> Path:
         return Path(path).resolve()
     except (ValueError, RuntimeError) as error:
         raise StoredFileError(f"cannot write {str(path)!r}: {error}") from error
-
-
-def _give_usual_rights(path: Path) -> None:
-    """Those that any new file has; temporary files, and those of safetensors, are private."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 
+# A context variable: a thread does not take the display of another thread for its outer one.
 _active: ContextVar[Progress | None] = ContextVar("_active", default=None)
 
 
@@ -28,6 +29,7 @@ def track(items: Collection[T], description: str, order: Iterable[T] | None = No
         >>> list(track([1, 2], "counting"))
         [1, 2]
     """
+    # Two live displays on one terminal overwrite each other, or Rich refuses the second.
     outer = _active.get()
     progress = outer or _new_progress()
     token = _active.set(progress)
@@ -39,6 +41,7 @@ def track(items: Collection[T], description: str, order: Iterable[T] | None = No
                     yield item
                     progress.advance(task)
             finally:
+                # Also if the caller stops early: the line would stay.
                 progress.remove_task(task)
     finally:
         _active.reset(token)

@@ -1,4 +1,4 @@
-"""Seeds: one number and labels give independent child seeds, whatever the order in which they are asked for."""
+"""Child seeds: hashes of a seed and labels, independent of each other and of the order of calls."""
 
 import hashlib
 
@@ -29,7 +29,9 @@ def child_seed(seed: int, *labels: int | str) -> int:
         >>> child_seed(0, "read", 1) == child_seed(0, "read", 2)
         False
     """
+    # repr keeps 1 and "1" apart, and where one label ends. hash() would differ from process to process.
     text = repr((_checks.integer("seed", seed, 0), *labels))
+    # One bit is dropped, so that every library takes the seed, also as a signed integer of 64 bits.
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 

@@ -18,7 +18,7 @@ class ModelError(QtamlError, ValueError):
 
 
 class BudgetError(QtamlError, ValueError):
-    """The budget lies below the least one.
+    """The budget lies below the least possible one.
 
     Attributes:
         least_overhead: the least budget, in cells beyond a plain memory as a share of it; below 0 for fewer cells.
@@ -29,6 +29,7 @@ class BudgetError(QtamlError, ValueError):
         self.least_overhead = least_overhead
 
     def __reduce__(self) -> tuple[type["BudgetError"], tuple[str, float]]:
+        # Pickle would call the class with the message alone, so that the error could not leave a worker process.
         return type(self), (str(self), self.least_overhead)
 
 

@@ -42,6 +42,7 @@ def test_backward_passes_are_counted():
     assert sensitivity.backward_passes(model, parts) == 10
 
 
+@pytest.mark.slow
 def test_peers_that_are_not_installed_are_left_out(monkeypatch, tmp_path):
     """The row of qtaml says so; nothing fails."""
     monkeypatch.setattr(peers, "FOLDER", tmp_path)

@@ -35,6 +35,7 @@ def here(folder, monkeypatch, command):
     return command
 
 
+@pytest.mark.slow
 def test_a_design_is_stored_and_evaluated(here, tmp_path):
     """As a table and as JSON; `qtaml evaluate` reads what was written."""
     ended, out, err = here(*SETTINGS, "--p", 0.1, "--cells", 0.8, "--out", tmp_path / "stored")
@@ -45,10 +46,12 @@ def test_a_design_is_stored_and_evaluated(here, tmp_path):
     _, out, _ = here(*SETTINGS, *arguments, "--out", tmp_path / "rows")
     plan = qtaml.Plan.from_json(out)
     assert plan.cells <= 0.8
-    assert plan.settings["rows"] is True
-    assert plan.settings["decoders"] == ["none", "table", "majority"]
+    assert plan.settings.rows is True
+    assert plan.settings.decoders == ("none", "table", "majority")
     for name in ("stored", "rows"):
-        ended, out, err = here("evaluate", tmp_path / name, "--test", "test.safetensors", "--trials", 3, "--json")
+        ended, out, err = here(
+            "evaluate", tmp_path / name, "--model", SETTINGS[1], "--test", "test.safetensors", "--trials", 3, "--json"
+        )
         assert ended == 0, err
         assert qtaml.Result.from_json(out).mean > 0.5
 

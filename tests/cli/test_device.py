@@ -30,6 +30,7 @@ def test_every_preset_is_shown_with_its_source(command, name):
     assert shown["cell"]["electrons"] == preset_record(name).cell.electrons
 
 
+@pytest.mark.slow
 def test_a_sweep_is_a_table_and_a_picture(command, tmp_path):
     """The ranges asked for are the ends of the sweeps."""
     arguments = ("--out", tmp_path / "sweep.png", "--thickness", 2.0, 3.5, "--window", 1, 100, "--points", 7, "--json")

@@ -23,6 +23,7 @@ def test_p_falls_with_thickness_and_rises_with_time():
     assert len(edge) > 3 * len(bare)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_drawn(name, tmp_path):
     """Also one whose p is too small to show."""

@@ -1,6 +1,7 @@
 """Hugging Face directories and texts on the command line."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -45,7 +46,7 @@ def test_a_language_model_is_stored_and_its_perplexity_measured(here, folder, tm
     assert "transformer.wte.weight" in out
     tied = [tensor.aliases for tensor in qtaml.Plan.from_json((stored / "plan.json").read_text()).tensors]
     assert ("lm_head.weight",) in tied
-    measured = ("evaluate", stored, "--metric", "perplexity", "--length", 16, "--trials", 3)
+    measured = ("evaluate", stored, "--model", "decoder", "--metric", "perplexity", "--length", 16, "--trials", 3)
     ended, out, err = here(*measured, "--test", "text.txt")
     assert ended == 0, err
     assert out.startswith("perplexity 2")  # of 256 tokens, for random weights
@@ -64,8 +65,8 @@ def test_reads_are_compared_with_the_clean_network(here, tmp_path, metric):
     design = ("design", "encoder", "--calibration", "text.txt", "--decoders", "ideal", "--length", 16, "--samples", 8)
     ended, _, err = here(*design, "--p", 0.01, "--cells", 2, "--out", tmp_path / "stored")
     assert ended == 0, err
-    measured = ("evaluate", tmp_path / "stored", "--test", "tokens.npz", "--metric", metric, "--trials", 2, "--json")
-    ended, out, err = here(*measured)
+    measured = ("evaluate", tmp_path / "stored", "--model", "encoder", "--test", "tokens.npz", "--metric", metric)
+    ended, out, err = here(*measured, "--trials", 2, "--json")
     assert ended == 0, err
     assert qtaml.Result.from_json(out).mean == pytest.approx(0 if metric == "kl" else 1, abs=0.05)
 
@@ -75,12 +76,15 @@ def test_a_vision_transformer_has_named_inputs_and_labels(here, tmp_path):
     arguments = ("vision", "--calibration", "images.safetensors")
     ended, _, err = here("compensate", *arguments, *SETTINGS, "--residual-floor", 1, "--out", tmp_path / "stored")
     assert ended == 0, err
-    ended, out, err = here("evaluate", tmp_path / "stored", "--test", "images.safetensors", "--trials", 2)
+    ended, out, err = here(
+        "evaluate", tmp_path / "stored", "--model", "vision", "--test", "images.safetensors", "--trials", 2
+    )
     assert (ended, out[:9]) == (0, "accuracy "), err
-    ended, out, err = here("predict", *arguments, "--json")
+    ended, out, err = here("predict", *arguments, "--p", 0.1, "--json")
     assert 0 < json.loads(out)["saturation_ratio"] <= 1, err
 
 
+@pytest.mark.slow
 def test_a_directory_of_timm_is_loaded(here, folder, tmp_path):
     """config.json names the architecture and its arguments, as timm saves it."""
     directory = save_timm(tmp_path / "timm", "resnet10t", {"stem_width": 8, "channels": [8, 8, 8, 16]})
@@ -90,12 +94,12 @@ def test_a_directory_of_timm_is_loaded(here, folder, tmp_path):
     assert ended == 0, err
     assert "conv1.0.weight" in out
     safetensors.torch.save_file({"fc.weight": torch.zeros(3, 16)}, directory / "model.safetensors")
-    ended, _, err = here("predict", directory, *calibration)
+    ended, _, err = here("predict", directory, *calibration, "--p", 0.1)
     assert ended == 2
     assert "do not fit the model; missing: bn1.bias, bn1.running_mean, bn1.running_var and" in err
 
 
-PREDICT = ("predict", "decoder", "--calibration")
+PREDICT = ("predict", "decoder", "--p", "0.1", "--calibration")
 
 
 @pytest.mark.parametrize(
@@ -105,14 +109,22 @@ PREDICT = ("predict", "decoder", "--calibration")
         ((*PREDICT, "text.txt", "--length", 64), 2, "--length must be at most 32 for the model in decoder, got 64"),
         ((*PREDICT, "bytes.dat"), 4, "must be an .npz or .safetensors file, or text in UTF-8"),
         ((*PREDICT, "none.txt"), 4, "cannot read none.txt"),
-        (("predict", "vision", "--calibration", "text.txt"), 4, "vision has no tokenizer, which a text needs"),
         (
-            ("predict", "torch.nn:Identity", "--calibration", "text.txt"),
+            ("predict", "vision", "--p", "0.1", "--calibration", "text.txt"),
+            4,
+            "vision has no tokenizer, which a text needs",
+        ),
+        (
+            ("predict", "torch.nn:Identity", "--p", "0.1", "--calibration", "text.txt"),
             2,
             "a text, which needs the tokenizer of a Hugging Face directory as the model, got 'torch.nn:Identity'",
         ),
-        (("predict", ".", "--calibration", "text.txt"), 4, "is not a Hugging Face directory: it has no config.json"),
-        ((*PREDICT, "."), 4, "cannot read .: Is a directory"),
+        (
+            ("predict", ".", "--p", "0.1", "--calibration", "text.txt"),
+            4,
+            "is not a Hugging Face directory: it has no config.json",
+        ),
+        ((*PREDICT, "."), 4, "cannot read .: it is a directory"),
         (("evaluate", "decoder", "--test", "text.txt"), 4, "cannot read decoder/manifest.json"),
     ],
 )
@@ -138,7 +150,9 @@ def test_metrics_that_do_not_fit_are_refused(here, tmp_path):
         ),
         ("decoder", "tokens.npz", "accuracy", "must hold an array named 'labels'"),
     ):
-        ended, _, err = here("evaluate", tmp_path / name, "--test", test, "--metric", metric, "--trials", 2)
+        ended, _, err = here(
+            "evaluate", tmp_path / name, "--model", name, "--test", test, "--metric", metric, "--trials", 2
+        )
         assert ended == 2
         assert message in err
 
@@ -151,7 +165,7 @@ def test_reads_are_compared_with_the_stored_network_only(here, folder, tmp_path)
     safetensors.torch.save_file(
         {name: 2 * tensor for name, tensor in weights.items()}, mine / "model.safetensors", {"format": "pt"}
     )
-    arguments = ("--test", "tokens.npz", "--trials", 2)
+    arguments = ("--model", mine, "--test", "tokens.npz", "--trials", 2)
     ended, _, err = here("evaluate", tmp_path / "stored", *arguments, "--metric", "kl")
     assert ended == 2
     assert "the network has other weights than the stored one" in err
@@ -243,7 +257,7 @@ def shards_in(name):
         (shards("{"), 4, "model.safetensors.index.json is no index of safetensors files"),
         (shards_in("pickled.bin"), 4, "pickled.bin is a pickled checkpoint, which is not loaded"),
         (shards_in("pickled.data"), 4, "keeps weights in pickled.data, which is no safetensors file"),
-        (shards_in("gone.safetensors"), 4, "cannot load the network in"),
+        (shards_in("gone.safetensors"), 4, "gone.safetensors: No such file or directory"),
         (pickled_only, 4, "pytorch_model.bin is a pickled checkpoint, which is not loaded: it can run code. Convert"),
         (lambda path: (path / "model.safetensors").unlink(), 4, "holds no weights: it needs model.safetensors"),
         (lambda path: (path / "manifest.json").write_text("{}"), 4, "is a stored network of qtaml; name the directory"),
@@ -253,7 +267,7 @@ def test_directories_that_are_not_what_they_claim(here, folder, tmp_path, spoil,
     """Each is one line and a code."""
     spoiled = changed(folder, tmp_path)
     spoil(spoiled)
-    ended, out, err = here("predict", spoiled, "--calibration", "tokens.npz")
+    ended, out, err = here("predict", spoiled, "--p", "0.1", "--calibration", "tokens.npz")
     assert (ended, out) == (code, ""), err
     assert message in err
     assert err.count("\n") == 1
@@ -289,7 +303,7 @@ def test_tokenizers_that_are_missing_or_not_the_models(here, folder, tmp_path, s
     """Each is one line and a code."""
     spoiled = changed(folder, tmp_path)
     spoil(spoiled)
-    ended, out, err = here("predict", spoiled, "--calibration", "text.txt", "--length", 16)
+    ended, out, err = here("predict", spoiled, "--p", "0.1", "--calibration", "text.txt", "--length", 16)
     assert (ended, out) == (code, ""), err
     assert message in err
     assert err.count("\n") == 1
@@ -298,8 +312,7 @@ def test_tokenizers_that_are_missing_or_not_the_models(here, folder, tmp_path, s
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"architecture": "nonet"}, "timm cannot make the network in .*: Unknown model"),
-        ({"architecture": "resnet10t", "model_args": [1]}, "timm cannot make the network in"),
+        ({"architecture": "nonet"}, "holds a 'nonet', which timm .* does not have"),
         ({"architecture": "resnet10t", "num_classes": "x"}, "timm cannot make the network in"),
         ({"architecture": "resnet10t", "num_classes": 3}, r"do not fit the model; missing: .*; unexpected: weight"),
     ],
@@ -309,10 +322,56 @@ def test_directories_of_timm_that_are_not_what_they_claim(here, tmp_path, config
     import_timm()
     (tmp_path / "config.json").write_text(json.dumps(config))
     safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
-    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz")
+    ended, _, err = here("predict", tmp_path, "--p", "0.1", "--calibration", "tokens.npz")
     assert ended == 2
     assert re.search(message, err)
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "message"),
+    [
+        ({"architecture": "hf-hub:timm/resnet10t.c3_in1k"}, 2, "holds a 'hf-hub:timm/resnet10t.c3_in1k', which timm"),
+        ({"architecture": "local-dir:elsewhere"}, 2, "holds a 'local-dir:elsewhere', which timm"),
+        (
+            {"architecture": "resnet10t", "model_args": {"checkpoint_path": "w.pth"}},
+            4,
+            "got model_args 'checkpoint_path'",
+        ),
+        ({"architecture": "resnet10t", "model_args": {"pretrained": True}}, 4, "got model_args 'pretrained'"),
+        ({"architecture": "resnet10t", "model_args": {"pretrained_cfg": {}}}, 4, "got model_args 'pretrained_cfg'"),
+        ({"architecture": "resnet10t", "model_args": [1]}, 4, r"got model_args \[1\]"),
+    ],
+)
+def test_a_directory_of_timm_names_no_weights_elsewhere(here, tmp_path, config, code, message):
+    """Neither a pickle nor a place in the network."""
+    import_timm()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    ended, _, err = here("predict", tmp_path, "--p", "0.1", "--calibration", "tokens.npz")
+    assert ended == code
+    assert re.search(message, err)
+    assert err.count("\n") == 1
+
+
+def test_no_hub_is_asked_and_nothing_unpickled(here, monkeypatch):
+    """Whatever a configuration names beside its architecture; afterwards all is as it was."""
+    import huggingface_hub
+    import transformers
+
+    before = huggingface_hub.constants.HF_HUB_OFFLINE, os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
+    found = []
+
+    def tell(*_, **__):
+        with pytest.raises(huggingface_hub.errors.OfflineModeIsEnabled, match="Cannot reach"):
+            huggingface_hub.HfApi(endpoint="http://127.0.0.1:9").model_info("someone/network")
+        found.append(os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD"))
+        raise ValueError("told")
+
+    monkeypatch.setattr(transformers.GPT2LMHeadModel, "from_pretrained", tell)
+    assert here("predict", "decoder", "--p", "0.1", "--calibration", "tokens.npz")[0] == 4
+    assert found == ["1"]
+    assert before == (huggingface_hub.constants.HF_HUB_OFFLINE, os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD"))
 
 
 def test_code_in_a_directory_is_not_run(here, folder, tmp_path):
@@ -322,16 +381,18 @@ def test_code_in_a_directory_is_not_run(here, folder, tmp_path):
     config |= {"architectures": ["Own"], "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}
     (mine / "config.json").write_text(json.dumps(config))
     (mine / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    ended, _, err = here("predict", mine, "--calibration", "text.txt", "--length", 16)
+    ended, _, err = here("predict", mine, "--p", "0.1", "--calibration", "text.txt", "--length", 16)
     assert (ended, "holds a Own, which transformers" in err) == (2, True)
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [("compensate", "--overhead", 0.25), ("design", "--cells", 2, "--decoders", "none")])
 def test_a_full_disk_while_saving_leaves_what_was_there(here, tmp_path, way):
     """An older stored network is whole, nothing is half-written, and the error is one line."""
     arguments = (way[0], "decoder", "--calibration", "tokens.npz", "--p", 0.01, *way[1:])
-    stored, test = tmp_path / "stored", ("--test", "tokens.npz", "--metric", "kl", "--trials", 2, "--json")
+    stored = tmp_path / "stored"
+    test = ("--model", "decoder", "--test", "tokens.npz", "--metric", "kl", "--trials", 2, "--json")
     here(*arguments, "--out", stored)
     before = here("evaluate", stored, *test)
     for out in (stored, tmp_path / "another"):
@@ -349,7 +410,7 @@ def test_weights_of_another_architecture_show_the_difference(here, folder, tmp_p
     """Names that are missing, and names that nobody asked for."""
     mixed = changed(folder, tmp_path)
     shutil.copy(folder / "encoder" / "model.safetensors", mixed / "model.safetensors")
-    ended, _, err = here("predict", mixed, "--calibration", "tokens.npz")
+    ended, _, err = here("predict", mixed, "--p", "0.1", "--calibration", "tokens.npz")
     assert ended == 2
     assert "do not fit the model; missing: lm_head.weight, transformer.h.0." in err
     assert "; unexpected: bert.embeddings." in err
@@ -357,21 +418,24 @@ def test_weights_of_another_architecture_show_the_difference(here, folder, tmp_p
 
 def test_pickled_weights_are_refused(here, tmp_path, monkeypatch):
     """By their name, or by what they begin with."""
-    factory = ("predict", "tests.cases:ConvolutionNet", "--calibration", "tokens.npz", "--weights")
+    factory = ("predict", "tests.cases:ConvolutionNet", "--p", "0.1", "--calibration", "tokens.npz", "--weights")
     for name in ("weights.pt", "weights.safetensors"):
         torch.save({}, tmp_path / name)
         ended, _, err = here(*factory, tmp_path / name)
         assert ended == 4
         assert f"{name} is a pickled checkpoint, which is not loaded" in err
-    ended, _, err = here("predict", tmp_path / "weights.pt", "--calibration", "tokens.npz")
+    ended, _, err = here("predict", tmp_path / "weights.pt", "--p", "0.1", "--calibration", "tokens.npz")
     assert (ended, "is a pickled checkpoint" in err) == (4, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (("predict", "decoder", "--calibration", "tokens.npz"), "the network in decoder needs transformers"),
-        (("predict", "decoder", "--calibration", "text.txt"), "needs transformers"),
+        (
+            ("predict", "decoder", "--p", "0.1", "--calibration", "tokens.npz"),
+            "the network in decoder needs transformers",
+        ),
+        (("predict", "decoder", "--p", "0.1", "--calibration", "text.txt"), "needs transformers"),
     ],
 )
 def test_a_missing_extra_is_named(here, monkeypatch, arguments, wanted):
@@ -388,5 +452,5 @@ def test_missing_timm_is_named(here, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"architecture": "resnet10t"}')
     safetensors.torch.save_file({}, tmp_path / "model.safetensors")
     monkeypatch.setitem(sys.modules, "timm", None)
-    ended, _, err = here("predict", tmp_path, "--calibration", "tokens.npz")
+    ended, _, err = here("predict", tmp_path, "--p", "0.1", "--calibration", "tokens.npz")
     assert (ended, "pip install 'qtaml[timm]'" in err) == (2, True)

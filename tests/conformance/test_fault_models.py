@@ -21,7 +21,7 @@ from qtaml.faults import (
     TensorVariation,
     Uniform,
 )
-from qtaml.formats import Format, central_moments, transition_matrix
+from qtaml.formats import EvenLevels, Format, central_moments, transition_matrix
 from qtaml.protections import HardenedCell, Ideal, Raw, Repetition
 from qtaml.sampling import word_dtype
 from tests.cases import CONVOLUTION
@@ -117,7 +117,7 @@ def test_rates_are_the_marginals_of_the_law(model):
 
 def test_the_law_is_stochastic(model):
     """Rows of the transition matrix sum to 1 and hold no negative entry."""
-    matrix = Format(bits=BITS).transition_matrix(model)
+    matrix = Format(EvenLevels(BITS)).transition_matrix(model)
     assert matrix.min() >= 0
     assert matrix.sum(1) == pytest.approx(1)
 
@@ -125,7 +125,7 @@ def test_the_law_is_stochastic(model):
 def test_moments_are_those_of_the_transition_matrix(model):
     """Exact mean and variance of every encoding agree with the sum over all words."""
     for encoding in qtaml.formats.ENCODINGS:
-        fmt = Format(bits=BITS, encoding=encoding).protect(1)
+        fmt = Format(EvenLevels(BITS, encoding)).protect(1)
         matrix, values = fmt.transition_matrix(model), fmt.readout()
         mean = matrix @ values
         assert fmt.read_mean(model) == pytest.approx(mean, abs=1e-14)
@@ -177,14 +177,15 @@ def test_a_network_is_planned_stored_and_read(model):
 
 def test_the_exact_correction_holds_behind_every_model(model):
     """The expected read value of a corrected weight is as near as any label's can be."""
-    fmt = Format(bits=BITS).protect(1)
+    fmt = Format(EvenLevels(BITS)).protect(1)
     weights = torch.linspace(-1, 1, 301).double()
     mean = torch.from_numpy(fmt.read_mean(model).copy())
-    chosen = mean[fmt.encode(weights, expecting=model).long()]
+    chosen = mean[fmt.encode(weights, rule="expected", expecting=model).long()]
     best = (weights[:, None] - mean[None]).abs().amin(1)
     assert torch.allclose((chosen - weights).abs(), best, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_chip_keeps_its_weak_cells():
     """Cells that always fail are the same in every read of a place, and others in another place and on another chip."""
     chip = StaticCells((0.0, 1.0, 0.0, 0.0), chip=5)
@@ -196,6 +197,7 @@ def test_a_chip_keeps_its_weak_cells():
     assert not torch.equal(*(replace(chip, chip=None).corrupt(words, bits=8, seed=s, place="a") for s in (0, 1)))
 
 
+@pytest.mark.slow
 def test_reads_of_one_chip_agree_more_than_chips_do():
     """Within a chip the mean of many reads differs from cell to cell; it does not for independent errors."""
     words = torch.zeros(4000, dtype=torch.uint8)

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 import qtaml
+from qtaml._random import child_seed
 from qtaml.measuring import Agreement, OutputError
 from qtaml.sensitivity import checked_gains, jacobian_gains
 from tests.cases import CONVOLUTION, Chain, assert_unchanged, snapshot
@@ -40,8 +42,6 @@ def memory_of(model, p=0.2):
 
 def by_hand(memory, build, metric, trials, seed=0):
     """What `evaluate` has to give: each read loaded into a network made anew."""
-    from qtaml._random import child_seed
-
     values = []
     for trial in range(trials):
         fresh = build()
@@ -73,10 +73,13 @@ class SharesAnother(Mlp):
     """Computes with a layer that is none of its modules."""
 
     def hidden(self, x):
-        return OTHER(x)
+        return other()(x)
 
 
-OTHER = nn.Linear(6, 12)
+@cache
+def other():
+    """A layer of nobody."""
+    return nn.Linear(6, 12)
 
 
 def closure():
@@ -189,18 +192,19 @@ class Bag(nn.Module):
 @pytest.mark.parametrize(
     ("odd", "plain", "inputs", "name"),
     [
-        (Rounding(), Mlp(), INPUTS, "first.weight"),
-        (Lossy(), Mlp(), INPUTS, "first.weight"),
-        (Bag(scale_grad_by_freq=True), Bag(), TOKENS, "embed.weight"),
-        (Bag(padding_idx=0), Bag(), TOKENS * (TOKENS > 3), "embed.weight"),
-        (Bag(max_norm=100.0, sparse=True), Bag(), TOKENS, "embed.weight"),
+        (Rounding, Mlp, INPUTS, "first.weight"),
+        (Lossy, Mlp, INPUTS, "first.weight"),
+        (partial(Bag, scale_grad_by_freq=True), Bag, TOKENS, "embed.weight"),
+        (partial(Bag, padding_idx=0), Bag, TOKENS * (TOKENS > 3), "embed.weight"),
+        (partial(Bag, max_norm=100.0, sparse=True), Bag, TOKENS, "embed.weight"),
     ],
     ids=["rounding", "lossy", "by frequency", "padding", "sparse"],
 )
 def test_gains_do_not_depend_on_how_the_backward_pass_is_written(odd, plain, inputs, name):
     """The gain is that of the same function with an ordinary backward pass."""
+    odd = odd()
     weights = {one: tensor.detach() for one, tensor in odd.named_parameters() if tensor.ndim > 1}
-    found, exact = checked_gains(odd, inputs, weights), jacobian_gains(plain, inputs, weights, passes=256)
+    found, exact = checked_gains(odd, inputs, weights), jacobian_gains(plain(), inputs, weights, passes=256)
     for one in weights:
         error = (found[one].standard_error ** 2 + exact[one].standard_error ** 2) ** 0.5
         assert abs(found[one].squared - exact[one].squared) < 4 * error + 0.1 * exact[one].squared

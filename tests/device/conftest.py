@@ -1,4 +1,4 @@
-"""Comparison with numbers as they are printed in theory.md."""
+"""Comparison with numbers as they are printed in theory.md 2 and 4."""
 
 from decimal import Decimal
 

@@ -17,6 +17,7 @@ def dense_log_average(log_probability):
     return float(special.logsumexp(log_probability(z) - z**2 / 2) - special.logsumexp(-(z**2) / 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("electrons", "threshold"), [(1, 0), (5, 2), (20, 10), (100, 50), (3000, 1500), (30000, 15000)]
 )

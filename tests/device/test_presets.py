@@ -12,24 +12,23 @@ DAY = 86400.0
 YEAR = 365.25 * DAY
 
 IDEAL_TIMES = [  # name, unit in s, times at p = 1e-6, 0.05, 0.1 without spread
-    ("sion_hp_gate", 1e-9, ("33", "41", "42")),  # the first is printed as 34; it is 33.48
-    ("gaincell_2t_sion", 1e-6, ("46", "49", "50")),  # the second is printed as 50; it is 49.4997
+    ("sion_hp_gate", 1e-9, ("33", "41", "42")),
+    ("gaincell_2t_sion", 1e-6, ("46", "49", "50")),
     ("gaincell_hkmg_16nm", 1e-6, ("2.1", "2.4", "2.4")),
     ("fg_dt_2p5", 1.0, ("0.23", "0.32", "0.34")),
     ("fg_dt_3p0", 1.0, ("80", "114", "118")),
-    ("al2o3_4p0", 1.0, ("6.8", "9.6", "10")),
+    ("al2o3_4p0", 1.0, ("6.8", "9.6", "10.0")),
     ("hbn_fg_15L", DAY, ("23", "39", "41")),
 ]
 
 SPREAD_TIMES = [  # name, unit in s, times at p = 1e-3, 0.05, 0.1 with a spread of 0.05 nm
-    ("sion_hp_gate", 1e-9, ("7", "17", "21")),
-    # Printed as 8, 19, 23 and 0.40, 0.93, 1.15: those are 81-node Gauss-Hermite sums of a step, 3 to 4 % off.
+    ("sion_hp_gate", 1e-9, ("7.3", "17.0", "21.1")),
     ("gaincell_2t_sion", 1e-6, ("8.4", "19.7", "24.4")),
     ("gaincell_hkmg_16nm", 1e-6, ("0.41", "0.96", "1.19")),
     ("fg_dt_2p5", 1.0, ("0.06", "0.14", "0.18")),
     ("fg_dt_3p0", 1.0, ("21", "51", "63")),
     ("al2o3_4p0", 1.0, ("3.1", "5.7", "6.6")),
-    ("hbn_fg_15L", DAY, ("11", "23", "27")),  # the second is printed as 22; it is 22.55
+    ("hbn_fg_15L", DAY, ("11", "23", "27")),
 ]
 
 
@@ -58,8 +57,8 @@ def test_times_with_spread(name, unit, printed, check_printed):
 
 
 @pytest.mark.parametrize("name", ["gaincell_2t_sion", "gaincell_hkmg_16nm"])
-def test_printed_times_of_many_electrons_are_a_staircase(name):
-    """81 Gauss-Hermite nodes give the printed times; more nodes move them by per cents, towards the graded panels."""
+def test_gauss_hermite_sums_of_many_electrons_are_a_staircase(name):
+    """81 nodes put p of a near step 5% off or more; over 60 to 140 nodes the sums average to the graded panels."""
     cell = preset(name)
     ideal = replace(cell, thickness_spread=0.0)
     window = cell.window_for(0.1)

@@ -12,7 +12,7 @@ from qtaml.errors import ArgumentError
 
 @pytest.mark.parametrize("energy", [0.0, 0.5, 2.9])
 def test_parabola(energy):
-    """Parabola."""
+    """The turning points' square roots, which spoil plain quadrature, are integrated to 12 digits."""
     # V = V0 - k (x - d/2)^2 has the action (2 sqrt(2 m)/hbar) (pi/2) (V0 - E)/sqrt(k).
     barrier = Profile(lambda x: 3.0 - 0.75 * (x - 2.0) ** 2, thickness=4.0, mass=0.5)
     exact = TWICE_DECAY_CONSTANT * np.sqrt(0.5) * np.pi / 2 * (3.0 - energy) / np.sqrt(0.75)
@@ -22,7 +22,7 @@ def test_parabola(energy):
 
 @pytest.mark.parametrize("field", [0.0, 0.5, 1.5])
 def test_tilted_barrier(field):
-    """Tilted barrier."""
+    """A profile that is a trapezoid has its closed form: action, slope, and both up to a share of the depth."""
     profile = Profile(lambda x: 3.15 - field * x, thickness=3.0, mass=0.42)
     closed = Rectangular(3.15, 3.0, 0.42, field=field)
     assert profile.action(0.3) == pytest.approx(closed.action(0.3), rel=1e-12)
@@ -31,7 +31,7 @@ def test_tilted_barrier(field):
 
 
 def test_two_barriers_with_a_well_between_add_up():
-    """Two barriers with a well between add up."""
+    """The well between the turning points adds nothing, and no turning point is missed."""
     profile = Profile(lambda x: 1.0 - 2.0 * np.sin(np.pi * x / 6.0) ** 4, thickness=6.0, mass=1.0)
     grid = np.linspace(0.0, 6.0, 2_000_001)
     brute = TWICE_DECAY_CONSTANT * trapezoid(np.sqrt(np.maximum(profile.potential(grid), 0.0)), grid)
@@ -39,7 +39,7 @@ def test_two_barriers_with_a_well_between_add_up():
 
 
 def test_mass_may_depend_on_the_position():
-    """Mass may depend on the position."""
+    """A jump of the mass at a breakpoint costs no digits, and moves along when the barrier is thickened."""
     profile = Profile(lambda x: np.full_like(x, 2.0), 3.0, lambda x: np.where(x < 1.0, 0.4, 0.2), breakpoints=(1.0,))
     exact = TWICE_DECAY_CONSTANT * np.sqrt(2.0) * (np.sqrt(0.4) + 2 * np.sqrt(0.2))
     assert profile.action() == pytest.approx(exact, rel=1e-12)
@@ -47,24 +47,24 @@ def test_mass_may_depend_on_the_position():
 
 
 def test_thickening_stretches_the_shape():
-    """Thickening stretches the shape."""
+    """The potential is one of relative depth, so the action grows with the thickness; thinned to nothing it is 0."""
     profile = Profile(lambda x: 3.0 * x * (2.0 - x), thickness=2.0, mass=0.5)
     assert profile.thickened(1.0).action() == pytest.approx(1.5 * profile.action(), rel=1e-12)
     assert profile.actions(extra=np.array([-3.0, 1.0])) == pytest.approx([0.0, 1.5 * profile.action()], rel=1e-12)
 
 
 def test_an_electron_above_the_barrier_feels_none():
-    """An electron above the barrier feels none."""
+    """A profile knows no height of its own, so a high energy is no error but an action of 0."""
     assert Profile(lambda x: 3.0 * x * (2.0 - x), thickness=2.0, mass=0.5).action(5.0) == 0.0
 
 
 def test_no_thickness_no_integral():
-    """No thickness no integral."""
+    """An empty range is 0, where the substitution would divide by its length."""
     assert profile_integral(np.ones_like, np.ones_like, 0.0) == 0.0
 
 
 def test_impossible_profiles_are_refused():
-    """Impossible profiles are refused."""
+    """The message names the argument, its value and what is allowed."""
     with pytest.raises(ArgumentError, match="thickness must be above 0, got 0"):
         Profile(np.ones_like, 0.0, 0.5)
     with pytest.raises(ArgumentError, match=r"mass must be above 0, got -0\.5"):

@@ -36,6 +36,7 @@ def test_thickness_is_never_negative():
     assert drawn.min() == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("traps", "drawn"), [(None, 100_000), (Traps(0.5), 5_000)])
 def test_mean_over_a_chip_is_the_averaged_p(traps, drawn):
     """Fixed seed: |z| < 4, which a bias of 5 % of p (25 % for the few cells with traps) would exceed."""
@@ -62,6 +63,7 @@ def test_same_seed_same_chip():
     assert (first != other).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.0, 0.05])
 @pytest.mark.parametrize(("electrons", "threshold"), [(1, 0), (20, 10), (200, 100)])
 def test_failure_times_follow_p(electrons, threshold, spread):

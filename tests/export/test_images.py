@@ -12,8 +12,8 @@ from torch import nn
 
 import qtaml
 from qtaml.export import image_planes, read_binary, read_verilog, write_binary, write_verilog
-from qtaml.formats import Format, Section, TensorFormat
-from qtaml.planning import Plan, TensorPlan
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
+from qtaml.planning import ByHand, Plan, TensorPlan
 from tests.cases import CONVOLUTION, TRANSFORMER
 
 WIDTHS = (8, 16, 24, 32, 64, 256)
@@ -44,10 +44,8 @@ def test_images_come_back(artifact, tmp_path, word_bits):
 def test_bits_are_where_the_planes_say(counts, bits, word_bits):
     """Bit i of a plane is bit i % width of word address + i // width, words being little-endian."""
     model = nn.Linear(sum(counts), 1, bias=False)
-    sections = tuple(Section(count, Format(bits).protect(i % 3)) for i, count in enumerate(counts))
-    plan = Plan(
-        "by hand", qtaml.faults.Uniform(0.1), (TensorPlan.of("weight", (), model.weight, TensorFormat(sections)),)
-    )
+    sections = tuple(Section(count, Format(EvenLevels(bits)).protect(i % 3)) for i, count in enumerate(counts))
+    plan = Plan(ByHand(p=0.1), (TensorPlan.of("weight", (), model.weight, TensorFormat(sections)),))
     artifact = qtaml.store(model, plan).artifact
     with tempfile.TemporaryDirectory() as folder:
         write_binary(artifact, Path(folder) / "image.bin", word_bits=word_bits)

@@ -44,6 +44,7 @@ def test_a_state_dict_is_loaded_elsewhere(name, tmp_path):
     assert torch.equal(output_tensor(elsewhere, inputs), output_tensor(memory.model(seed=3), inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["convolution", *NETWORKS])
 def test_a_program_is_loaded_elsewhere(name, tmp_path):
     """Without the code of the network, for other numbers of samples; outputs are bit for bit those of the memory."""
@@ -97,6 +98,7 @@ def test_transformers_loads_a_state_dict_as_its_own(tmp_path):
     assert torch.equal(output_tensor(found.eval(), inputs), output_tensor(memory.model(seed=3), inputs))
 
 
+@pytest.mark.slow
 def test_tied_weights_have_each_of_their_names(tmp_path):
     """Also in the memory of a program that came from a file."""
     model = TRANSFORMER.model().eval()

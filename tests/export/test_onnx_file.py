@@ -36,6 +36,7 @@ def run(path, batch):
     return output, names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["convolution", *NETWORKS])
 def test_onnxruntime_gives_the_same_outputs(name, tmp_path):
     """To rounding, for other numbers of samples than it was traced with."""
@@ -90,6 +91,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_networks_that_onnx_cannot_hold_are_refused(tmp_path, monkeypatch):
     """An operation that it lacks, or more bytes than one file takes."""
 

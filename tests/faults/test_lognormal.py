@@ -21,6 +21,7 @@ def test_the_mean_is_p_and_no_rate_is_above_the_largest(p, sigma, classes):
     assert rates[-1] >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
 def test_many_classes_are_the_clipped_lognormal_law(sigma):
     """Mean square of 100,000 classes against quadrature over the normal law, with its own factor for the mean."""

@@ -4,28 +4,40 @@ import pytest
 import torch
 
 from qtaml.faults import Asymmetric, Uniform
-from qtaml.formats import Format, Section, TensorFormat, chunks, tensor_format
+from qtaml.formats import (
+    EvenLevels,
+    Format,
+    Largest,
+    RootMeanSquare,
+    Section,
+    TableLevels,
+    TensorFormat,
+    chunks,
+    scales,
+)
 
 WEIGHTS = 7 * 30
 FEW, MANY = Format().protect(1), Format().protect(3)
 MIXED = tuple(Section(weights, fmt) for weights, fmt in ((1, MANY), (63, FEW), (50, MANY), (36, FEW), (60, MANY)))
-WIDE = tuple(Section(weights, Format(12).protect(one)) for weights, one in ((101, 1), (8, 3), (101, 1)))
-TABLE = (Section(WEIGHTS, Format(2, table=(-1.5, -0.4, 0.4, 1.5))),)
+WIDE = tuple(Section(weights, Format(EvenLevels(12)).protect(one)) for weights, one in ((101, 1), (8, 3), (101, 1)))
+TABLE = (Section(WEIGHTS, Format(TableLevels((-1.5, -0.4, 0.4, 1.5)))),)
+FITTED = {"scale": RootMeanSquare(), "correction": "least_error"}
 CASES = {
     "one format": ((Section(WEIGHTS, FEW),), {}),
     "two formats in turn": (MIXED, {}),
     "words of 12 bits": (WIDE, {}),
     "rows": (MIXED, {"granularity": "row"}),
-    "paper": (MIXED, {"correction": "paper", "granularity": "row", "step": "recompute"}),
+    "paper": (MIXED, {"correction": "paper", "granularity": "row", "scale": Largest("recompute")}),
     "exact": (MIXED, {"correction": "exact"}),
-    "table": (TABLE, {}),
-    "table by row": (TABLE, {"granularity": "row"}),
+    "table": (TABLE, FITTED),
+    "table by row": (TABLE, FITTED | {"granularity": "row"}),
+    "table by groups": (TABLE, FITTED | {"granularity": 4}),
 }
 
 
 def small_chunks(monkeypatch, size):
     """Work on that many weights at once."""
-    for module in (chunks, tensor_format):
+    for module in (chunks, scales):
         monkeypatch.setattr(module, "CHUNK", size)
 
 
@@ -58,7 +70,7 @@ def test_parts_and_the_whole_are_the_same(monkeypatch, name, size):
 @pytest.mark.parametrize("granularity", ["tensor", "row"])
 def test_a_read_into_a_tensor_is_the_read_rounded_to_its_dtype(dtype, granularity):
     """`out` gets the float64 values, rounded once."""
-    stored = TensorFormat(MIXED, granularity)
+    stored = TensorFormat(MIXED, granularity=granularity)
     words, scale = stored.encode(torch.randn(7, 30, generator=torch.Generator().manual_seed(0)), Uniform(0.1))
     out = torch.empty(7, 30, dtype=dtype)
     assert stored.read(words, scale, Uniform(0.1), seed=2, out=out) is out

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qtaml.formats import ENCODINGS, GRIDS, labels, levels
+from qtaml.formats import ENCODINGS, GRIDS, EvenLevels
 from tests.tolerances import ROUNDING
 
 EVERY_BITS = range(2, 17)
@@ -13,14 +13,14 @@ EVERY_BITS = range(2, 17)
 @pytest.mark.parametrize("bits", EVERY_BITS)
 def test_labels_are_a_permutation(bits: int, encoding: str) -> None:
     """Every word is the label of exactly one level."""
-    assert sorted(labels(bits, encoding)) == list(range(2**bits))
+    assert sorted(EvenLevels(bits, encoding).storable()) == list(range(2**bits))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("bits", EVERY_BITS)
 def test_half_step_grid_is_symmetric_about_zero(bits: int, encoding: str) -> None:
     """From -1 to 1 in equal steps of 2/(2**bits - 1); zero lies half a step from the two middle levels."""
-    values = levels(bits, encoding, "half_step")
+    values = EvenLevels(bits, encoding, "half_step").values()
     step = 2 / (2**bits - 1)
     assert (values[0], values[-1]) == (-1.0, 1.0)
     np.testing.assert_allclose(np.diff(values), step, atol=ROUNDING)
@@ -32,7 +32,7 @@ def test_half_step_grid_is_symmetric_about_zero(bits: int, encoding: str) -> Non
 @pytest.mark.parametrize("bits", EVERY_BITS)
 def test_integer_grid_is_that_of_the_paper(bits: int, encoding: str) -> None:
     """From -1 to 1 - step in equal steps of 2/2**bits, all exact binary fractions, zero among them."""
-    values = levels(bits, encoding, "integer")
+    values = EvenLevels(bits, encoding, "integer").values()
     step = 2.0 ** (1 - bits)
     assert (values[0], values[-1]) == (-1.0, 1.0 - step)
     np.testing.assert_array_equal(np.diff(values), step)
@@ -42,12 +42,12 @@ def test_integer_grid_is_that_of_the_paper(bits: int, encoding: str) -> None:
 @pytest.mark.parametrize("bits", EVERY_BITS)
 def test_integer_grid_of_sign_magnitude_holds_zero_twice(bits: int) -> None:
     """From -(1 - step) to 1 - step; the two middle levels are zero with either sign."""
-    values = levels(bits, "sign_magnitude", "integer")
+    values = EvenLevels(bits, "sign_magnitude", "integer").values()
     step, half = 2.0 ** (1 - bits), 2 ** (bits - 1)
     assert (values[0], values[-1]) == (step - 1.0, 1.0 - step)
     assert values[half - 1] == values[half] == 0.0
     np.testing.assert_array_equal(np.delete(np.diff(values), half - 1), step)
-    np.testing.assert_array_equal(labels(bits, "sign_magnitude")[half - 1 : half + 1], [half, 0])
+    np.testing.assert_array_equal(EvenLevels(bits, "sign_magnitude").storable()[half - 1 : half + 1], [half, 0])
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -55,7 +55,7 @@ def test_integer_grid_of_sign_magnitude_holds_zero_twice(bits: int) -> None:
 @pytest.mark.parametrize("bits", EVERY_BITS)
 def test_levels_ascend(bits: int, encoding: str, grid: str) -> None:
     """A level is never below its predecessor, and above it except between the two zeros of sign-magnitude."""
-    steps = np.diff(levels(bits, encoding, grid))
+    steps = np.diff(EvenLevels(bits, encoding, grid).values())
     assert (steps >= 0).all()
     assert (steps == 0).sum() == (encoding == "sign_magnitude" and grid == "integer")
 
@@ -68,7 +68,7 @@ def test_labels_by_their_bits(bits: int) -> None:
     weight = 2 ** np.arange(bits)
 
     def digits(encoding: str) -> np.ndarray:
-        return labels(bits, encoding)[:, np.newaxis] >> np.arange(bits) & 1
+        return EvenLevels(bits, encoding).storable()[:, np.newaxis] >> np.arange(bits) & 1
 
     np.testing.assert_array_equal(digits("offset_binary") @ weight, number)
     # The most significant bit of two's complement counts negative.
@@ -79,4 +79,4 @@ def test_labels_by_their_bits(bits: int) -> None:
     np.testing.assert_array_equal(sign_magnitude[:, :-1] @ weight[:-1], np.where(signed < 0, -signed - 1, signed))
     # Neighbouring levels of a Gray code differ in one bit.
     assert (np.abs(np.diff(digits("gray"), axis=0)).sum(axis=1) == 1).all()
-    assert labels(bits, "gray")[0] == 0
+    assert EvenLevels(bits, "gray").storable()[0] == 0

@@ -5,25 +5,25 @@ import torch
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import Clustered, FaultModel, PerBit, StaticCells, Uniform
-from qtaml.formats import Format, Section, TensorFormat, TensorReader
+from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat, TensorReader
 from qtaml.protections import Bch, Ideal, Repetition
 
 FAULTS = [Uniform(0.0), Uniform(0.1), Clustered(0.1, 3), StaticCells((0.0, 0.4))]
-FITTED = Format(bits=2, table=(-1.5, -0.5, 0.5, 1.5), protections=(Repetition(3), Bch(15, 5, 3)))
+FITTED = Format(TableLevels((-1.5, -0.5, 0.5, 1.5)), (Repetition(3), Bch(15, 5, 3)))
 STORAGES = {
     "one format": TensorFormat((Section(30, Format().protect(2)),)),
     "corrected, with a gain": TensorFormat((Section(30, Format()),), correction="exact", readout_gain=0.75),
     "two formats in turn": TensorFormat(
         (Section(7, Format().protect(8)), Section(11, Format()), Section(5, Format().protect(8)), Section(7, Format()))
     ),
-    "words of 16 bits": TensorFormat((Section(30, Format(16).protect(4)),)),
-    "a scale for each row": TensorFormat((Section(12, Format().protect(4)), Section(18, Format())), "row"),
-    "nothing stored": TensorFormat((Section(30, Format(bits=0, table=(0.0,))),)),
+    "words of 16 bits": TensorFormat((Section(30, Format(EvenLevels(16)).protect(4)),)),
+    "a scale for each row": TensorFormat((Section(12, Format().protect(4)), Section(18, Format())), granularity="row"),
+    "nothing stored": TensorFormat((Section(30, Format(TableLevels((0.0,)))),)),
     "no bits, two and twelve": TensorFormat(
         (
-            Section(10, Format(bits=0, table=(0.25,))),
+            Section(10, Format(TableLevels((0.25,)))),
             Section(10, FITTED),
-            Section(10, Format(bits=10, table=tuple(i / 256 - 2 for i in range(1024)), protections=(Ideal(),) * 10)),
+            Section(10, Format(TableLevels(tuple(i / 256 - 2 for i in range(1024))), (Ideal(),) * 10)),
         )
     ),
 }
@@ -60,7 +60,7 @@ class AllOnes(PerBit):
 
 def test_words_that_are_no_labels_are_refused() -> None:
     """Whatever a fault model of one's own makes of words of four bits."""
-    storage = TensorFormat((Section(3, Format(4)),))
+    storage = TensorFormat((Section(3, Format(EvenLevels(4))),))
     words, scale = storage.encode(torch.ones(3), Uniform(0.0))
     read = TensorReader(storage, words, scale, AllOnes((0.1,) * 4), place="a", dtype=torch.float32).into(torch.empty(3))
     with pytest.raises(ArgumentError, match="words of 'a' must be below 16"):

@@ -5,8 +5,10 @@ import pytest
 import qtaml
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured
+from qtaml.measuring import Estimate
+from qtaml.planning import ByHand, Tac, UniformMsp
 
-CASES = [Case("SmallCNN", "uniform_msp", {"protected_bits": bits}) for bits in (0, 2)]
+CASES = [Case("SmallCNN", UniformMsp(p=0.1, protected_bits=bits)) for bits in (0, 2)]
 
 
 def records_of(folder):
@@ -15,11 +17,9 @@ def records_of(folder):
 
 
 @pytest.fixture
-def mine(laboratory, tmp_path):
-    """A laboratory of its own records, with the trained network of the shared one."""
-    laboratory.network("SmallCNN", 0)
-    (tmp_path / "networks").symlink_to(laboratory.folder / "networks")
-    return Laboratory(tmp_path, trials=2, training_seeds=(0,), workers=1)
+def mine(laboratory_beside, tmp_path):
+    """A laboratory of its own records."""
+    return laboratory_beside(tmp_path)
 
 
 def test_what_is_measured_is_not_measured_again(mine):
@@ -37,7 +37,7 @@ def test_an_interrupted_run_goes_on(mine):
     """What is missing is measured, with the same numbers; the rest stays."""
     whole = mine.measure(CASES)
     before = records_of(mine.folder)
-    lost = next(path for path in before if f'"protected_bits": {2}' in path.read_text())
+    lost = next(path for path in before if '"protected_bits": 2.0' in path.read_text())
     lost.unlink()
     again = mine.measure(CASES)
     assert [one.values.tolist() for one in again] == [one.values.tolist() for one in whole]
@@ -56,12 +56,12 @@ def test_a_damaged_record_is_named(mine, content):
         mine.measure(CASES[:1])
 
 
-def test_numbers_do_not_depend_on_the_number_of_processes(mine, tmp_path):
+@pytest.mark.slow
+def test_numbers_do_not_depend_on_the_number_of_processes(mine, laboratory_beside, tmp_path):
     """One process and two give the same bits."""
     (tmp_path / "two").mkdir()
-    (tmp_path / "two" / "networks").symlink_to(mine.folder / "networks")
-    parallel = Laboratory(tmp_path / "two", trials=2, training_seeds=(0,), workers=2)
-    cases = [*CASES, Case("SmallCNN", "tac", {"overhead": 0.03})]
+    parallel = laboratory_beside(tmp_path / "two", workers=2)
+    cases = [*CASES, Case("SmallCNN", Tac(p=0.1, overhead=0.03))]
     one, two = mine.measure(cases), parallel.measure(cases)
     for first, second in zip(one, two, strict=True):
         assert first.values.tolist() == second.values.tolist()
@@ -72,8 +72,8 @@ def test_numbers_do_not_depend_on_the_number_of_processes(mine, tmp_path):
 def test_methods_see_the_same_errors(mine):
     """The difference of a case to itself is exactly 0; that of two protections is sharper than each alone."""
     plain, protected = mine.measure(CASES)
-    assert plain.minus(plain) == (0, 0, 0)
-    assert protected.minus(plain).mean == pytest.approx(protected.estimate.mean - plain.estimate.mean)
+    assert plain.minus(plain) == Estimate(0.0, 0.0, 0.0, "reads")
+    assert protected.minus(plain).value == pytest.approx(protected.estimate.value - plain.estimate.value)
 
 
 def test_the_interval_of_one_training_covers_test_samples_too(mine):
@@ -81,18 +81,17 @@ def test_the_interval_of_one_training_covers_test_samples_too(mine):
     (measured,) = mine.measure(CASES[1:])
     result = measured.records[0].result
     assert result.covers == "reads and test samples"
-    assert measured.estimate == (result.mean, result.low, result.high)
+    assert measured.estimate == result.estimate
     twice = Measured(measured.records * 2)
-    assert twice.estimate.mean == measured.estimate.mean
+    assert twice.estimate.value == measured.estimate.value
     assert twice.estimate != measured.estimate
 
 
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        (Case("BigCNN"), "network must be one of 'SmallCNN'"),
-        (Case("SmallCNN", "best"), "method must be one of 'uniform_msp', 'tac'.* got 'best'"),
-        (Case("SmallCNN", "uniform_msp", {"protected_bits": 9}), "protected_bits must be a number from 0 to 8, got 9"),
+        (Case("BigCNN", Tac(p=0.1, overhead=0.03)), "network must be one of 'SmallCNN'"),
+        (Case("SmallCNN", ByHand(p=0.1)), "method must be one of 'uniform_msp', 'tac'.* got 'by_hand'"),
     ],
 )
 def test_what_does_not_exist_is_refused(mine, case, message):

@@ -18,7 +18,7 @@ TINY = (
     'networks = [{{ name = "tiny", model = "{model}", weights = "{weights}", calibration = "c.npz", test = "t.npz" }}]'
 )
 REST = """
-methods = ["uniform_msp", { name = "too little", method = "tac", overheads = [-0.5] }]
+methods = ["uniform_msp", { name = "too little", method = "tac", floors = { "*" = 8 } }]
 p = [0.1, 0.2]
 overheads = [0.25]
 training_seeds = [3, 5]
@@ -60,11 +60,11 @@ def test_a_refused_task_does_not_stop_the_others(described, laboratory):
     assert len(found) == 8
     for row, outcome in zip(found, outcomes, strict=True):
         if row.method == "too little":
-            assert "overhead must be a share from 0 to 1" in row.refused
+            assert "overhead must be at least 1 to give every tensor its floor" in row.refused
             assert row.mean is None
         else:
             record = json.loads((laboratory.folder / "measurements" / row.record).read_text())
-            assert row.mean == record["result"]["mean"] == outcome.result.mean
+            assert row.mean.value == record["result"]["mean"] == outcome.result.mean
             assert (row.spent, row.overhead, row.refused) == (0.25, 0.25, None)
     assert table(wanted, outcomes).row_count == 2  # one for each p, over both networks
     assert laboratory.found([one.task for one in wanted]) == [

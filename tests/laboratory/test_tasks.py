@@ -13,6 +13,7 @@ import qtaml
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Task
 from qtaml.laboratory.tasks import claimed, measure, one_thread, plan_key
+from qtaml.planning import UniformMsp
 
 HOLDER = """
 import sys
@@ -22,7 +23,7 @@ with claimed(Path(sys.argv[1]), sys.argv[2], wait=True) as mine:
     print(mine, flush=True)
     sys.stdin.read()
 """
-TASK = Task(Case("SmallCNN", "uniform_msp", {"protected_bits": 0}), training_seed=0, trials=2, seed=0)
+TASK = Task(Case("SmallCNN", UniformMsp(p=0.1, protected_bits=0)), training_seed=0, trials=2, seed=0)
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def hold(tmp_path, monkeypatch):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks")
 def test_a_claim_keeps_others_away_until_its_process_ends(hold, tmp_path):
     """Another process cannot have it, but anything else; tasks under it are left alone. A killed process lets go."""
@@ -66,6 +68,15 @@ def test_another_version_is_refused(tmp_path):
     assert not (tmp_path / "measurements").exists()
 
 
+@pytest.fixture
+def threads_put_back():
+    """Torch computes with as many threads as before; its own copy of MKL is out of the reach of threadpoolctl."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("threads_put_back")
 def test_one_thread_is_one_thread_everywhere():
     """Sums of NumPy depend on the threads of its BLAS as well: of 16384 products they really do on two processors."""
     left, right = np.random.default_rng(0).random((2, 2**14))

@@ -6,15 +6,18 @@ from torch import nn
 
 import qtaml
 from qtaml.faults import Asymmetric, Clustered, MultiLevel, Ramp, TensorVariation, Uniform
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat
 from qtaml.measuring import observed_errors
 from qtaml.memory import words_as_read
-from qtaml.planning import Plan, TensorPlan
+from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Repetition
 from tests.tolerances import FALSE_ALARM
 
 MIXED = TensorFormat(
-    (Section(20_000, Format(bits=6).protect(2, Repetition(3))), Section(20_000, Format(bits=6).protect(1)))
+    (
+        Section(20_000, Format(EvenLevels(6)).protect(2, Repetition(3))),
+        Section(20_000, Format(EvenLevels(6)).protect(1)),
+    )
 )
 
 
@@ -22,7 +25,7 @@ def artifact(fault, storage=MIXED):
     """A linear layer stored in two sections."""
     torch.manual_seed(0)
     model = nn.Linear(storage.weights, 1, bias=False)
-    plan = Plan("by hand", fault, (TensorPlan.of("weight", (), model.weight, storage),))
+    plan = Plan(ByHand(fault=fault), (TensorPlan.of("weight", (), model.weight, storage),))
     return qtaml.store(model, plan).artifact
 
 
@@ -52,6 +55,7 @@ def test_errors_as_assumed_are_found_so(fault):
 PAIRS = MultiLevel((((0.9, 0.1, 0.0, 0.0), (0.05, 0.85, 0.1, 0.0), (0.0, 0.1, 0.85, 0.05), (0.0, 0.0, 0.05, 0.95)),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [Uniform(0.1), PAIRS, Clustered(0.1, 4), TensorVariation(0.1, 0.5, chip=None)], ids=str
 )
@@ -60,7 +64,9 @@ def test_false_alarms_are_as_rare_as_is_said(fault):
 
     5 are expected; more than 15 come up once in 30,000 times.
     """
-    stored = artifact(fault, TensorFormat((Section(2000, Format(bits=4).protect(1)), Section(1000, Format(bits=4)))))
+    stored = artifact(
+        fault, TensorFormat((Section(2000, Format(EvenLevels(4)).protect(1)), Section(1000, Format(EvenLevels(4)))))
+    )
     alarms = 0
     for seed in range(100):
         rows = observed_errors(stored, words_as_read(stored, seed=seed), reads=39, seed=seed)
@@ -71,7 +77,7 @@ def test_false_alarms_are_as_rare_as_is_said(fault):
 
 def test_rates_are_those_of_the_words_that_are_stored():
     """In cells of two bits the rate of a bit depends on the other: the assumed one is the mean of very many reads."""
-    stored = artifact(PAIRS, TensorFormat((Section(1000, Format(bits=4)),)))
+    stored = artifact(PAIRS, TensorFormat((Section(1000, Format(EvenLevels(4))),)))
     reads = [observed_errors(stored, words_as_read(stored, seed=seed), reads=19) for seed in range(60)]
     for rows in zip(*reads, strict=True):
         error = (rows[0].assumed * (1 - rows[0].assumed) / rows[0].of / len(rows)) ** 0.5
@@ -80,7 +86,7 @@ def test_rates_are_those_of_the_words_that_are_stored():
 
 def test_the_interval_is_as_wide_as_errors_are_tied():
     """Errors in clusters of 8 tell less than as many independent ones."""
-    storage = TensorFormat((Section(8000, Format(bits=4)),))
+    storage = TensorFormat((Section(8000, Format(EvenLevels(4))),))
     widths = []
     for fault in (Uniform(0.1), Clustered(0.1, 8)):
         stored = artifact(fault, storage)
@@ -126,5 +132,5 @@ def test_words_that_do_not_fit_are_refused():
 
 def test_a_network_without_stored_bits_has_no_rates():
     """Formats of no bits leave nothing that could be read wrong."""
-    stored = artifact(Uniform(0.1), TensorFormat((Section(10, Format(bits=0, table=(0.0,))),)))
-    assert observed_errors(stored, {"weight": stored.tensors["weight"].words}) == []
+    stored = artifact(Uniform(0.1), TensorFormat((Section(10, Format(TableLevels((0.0,)))),)))
+    assert observed_errors(stored, {"weight": stored.tensors["weight"].words}).rates == ()

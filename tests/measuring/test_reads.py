@@ -189,7 +189,7 @@ def test_threads_stop_early_and_tell_errors(two_threads):
     found.close()
     assert threading.active_count() == before
     narrow = OutputCosine(nn.Identity(), torch.ones(4, 2))
-    with pytest.raises(qtaml.ModelError):
+    with pytest.raises(qtaml.ModelError, match=r"the model failed on inputs of shape \(4, 2\) float32"):
         next(reads.scores_of_reads(memory, narrow, SEEDS, memory.plan.fault))
 
 

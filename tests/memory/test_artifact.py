@@ -15,13 +15,15 @@ import torch
 from torch import nn
 
 import qtaml
-from qtaml.faults import Uniform
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml import _files
+from qtaml.formats import EvenLevels, Format, Largest, NamedLevels, RootMeanSquare, Section, TableLevels, TensorFormat
 from qtaml.memory import read_artifact
-from qtaml.planning import Plan, TensorPlan
+from qtaml.memory.protection_map import protection_map
+from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 from tests.full_disk import full_disk
+from tests.within import within
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "read_artifact.py"
 FILES = [
@@ -35,26 +37,32 @@ FILES = [
     "scales.safetensors",
 ]
 MIXED = (
-    Format(bits=8).protect(2),
-    Format(bits=8).protect(3, Repetition(3)),
-    Format(bits=8).protect(1, Hamming(4)),
-    Format(bits=8).protect(1, Bch(15, 7, 2)),
-    Format(bits=8).protect(4, BlockCode(1000, 2480)),
-    Format(bits=8).protect(1, HardenedCell(3.0, 0.01, 0.02)),
+    Format(EvenLevels(8)).protect(2),
+    Format(EvenLevels(8)).protect(3, Repetition(3)),
+    Format(EvenLevels(8)).protect(1, Hamming(4)),
+    Format(EvenLevels(8)).protect(1, Bch(15, 7, 2)),
+    Format(EvenLevels(8)).protect(4, BlockCode(1000, 2480)),
+    Format(EvenLevels(8)).protect(1, HardenedCell(3.0, 0.01, 0.02)),
 )
 FITTED = tuple(
-    Format(bits=bits, table=tuple(np.linspace(-2, 2.5, 2**bits)), protections=(Repetition(3),) * bits)
-    for bits in (0, 1, 2, 5, 10)
+    Format(TableLevels(tuple(np.linspace(-2, 2.5, 2**bits))), (Repetition(3),) * bits) for bits in (0, 1, 2, 5, 10)
 )
 STORAGES = {
     "mixed protections": (MIXED, {}),
     "rows": (MIXED[:1], {"granularity": "row"}),
-    "exact correction": ((Format(bits=8),), {"correction": "exact", "step": "recompute"}),
-    "fitted tables of 0 to 10 bits": (FITTED, {"readout_gain": 1.07}),
-    "fitted tables by row": (FITTED[::-1], {"granularity": "row", "readout_gain": 0.9}),
-    **{f"{bits} bits": ((Format(bits=bits), Format(bits=bits).protect(1)), {}) for bits in (2, 7, 9, 12, 16)},
+    "groups of 4 NF4 words": ((Format(NamedLevels("nf4")).protect(1),), {"granularity": 4, "readout_gain": 1.1}),
+    "exact correction": ((Format(EvenLevels(8)),), {"correction": "exact", "scale": Largest("recompute")}),
+    "fitted tables of 0 to 10 bits": (
+        FITTED,
+        {"readout_gain": 1.07, "scale": RootMeanSquare(), "correction": "least_error"},
+    ),
+    "fitted tables by row": (FITTED[::-1], {"granularity": "row", "readout_gain": 0.9, "scale": RootMeanSquare()}),
     **{
-        f"{encoding}, {grid}": ((Format(bits=6, encoding=encoding, grid=grid),), {})
+        f"{bits} bits": ((Format(EvenLevels(bits)), Format(EvenLevels(bits)).protect(1)), {})
+        for bits in (2, 7, 9, 12, 16)
+    },
+    **{
+        f"{encoding}, {grid}": ((Format(EvenLevels(6, encoding, grid)),), {})
         for encoding in ("offset_binary", "twos_complement", "sign_magnitude", "gray")
         for grid in ("half_step", "integer")
     },
@@ -68,7 +76,7 @@ def planned(storage, model):
     runs = [Section(3, fmt) for fmt in formats] + [Section(2, fmt) for fmt in formats]
     rest = weight.numel() - sum(section.weights for section in runs)
     sections = (*runs, Section(rest, formats[0]))
-    return Plan("by hand", Uniform(0.1), (TensorPlan.of("weight", (), weight, TensorFormat(sections, **settings)),))
+    return Plan(ByHand(p=0.1), (TensorPlan.of("weight", (), weight, TensorFormat(sections, **settings)),))
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +177,8 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     """And the system's own sha256sum agrees with it."""
     assert sorted(path.name for path in saved.iterdir()) == FILES
     manifest = json.loads((saved / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"], manifest["method"]) == ("qtaml-memory", 2, "tac")
+    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 3)
+    assert manifest["settings"]["kind"] == "tac"
     assert manifest["settings"]["seed"] == 0
     assert manifest["versions"]["torch"] == torch.__version__
     assert sorted(manifest["sha256"]) == [name for name in FILES if not name.startswith("manifest")]
@@ -177,6 +186,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     assert len({path.stat().st_mode for path in saved.iterdir()}) == 1  # no file is more private than another
 
 
+@pytest.mark.slow
 def test_every_single_byte_that_is_wrong_is_found(tmp_path):
     """In any file of a small memory, whatever the byte."""
     model = nn.Linear(3, 2)
@@ -220,8 +230,8 @@ def test_damage_is_found(copied, name, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 3}, "has version 3 of the layout, and this qtaml reads version 2: update qtaml"),
-        ({"version": 1}, "has version 1 of the layout, and this qtaml reads version 2: store the network again"),
+        ({"version": 4}, "has version 4 of the layout, and this qtaml reads version 3: update qtaml"),
+        ({"version": 2}, "has version 2 of the layout, and this qtaml reads version 3: store the network again"),
         ({"format": "sketch"}, "holds 'sketch', not a qtaml-memory"),
         ({"version": "new"}, r"manifest\.json is damaged, or is no manifest of a stored network"),
     ],
@@ -283,6 +293,49 @@ def test_a_map_of_another_plan_is_refused(copied):
     sign(copied)
     with pytest.raises(qtaml.StoredFileError, match=r"map\.json is not the map of this plan"):
         qtaml.load(copied, CONVOLUTION.model())
+
+
+def claim(directory, change):
+    """Let the plan of a directory say something else, with a map and checksums that fit it."""
+    plan = json.loads((directory / "plan.json").read_text())
+    change(plan)
+    (directory / "plan.json").write_text(json.dumps(plan))
+    layout = protection_map(Plan.from_json((directory / "plan.json").read_text()))
+    (directory / "map.json").write_text(_files.to_json(layout))
+    sign(directory)
+
+
+def test_weights_that_take_no_bits_are_bounded(tmp_path):
+    """6 kB of files would ask for 64 GiB of words."""
+    model = nn.Linear(3, 2)
+    formats = STORAGES["fitted tables of 0 to 10 bits"]
+    plan = planned((FITTED[:1], formats[1]), model)
+    qtaml.store(model, plan).save(tmp_path / "deployed")
+    assert read_artifact(tmp_path / "deployed").plan == plan
+
+    def grow(plan):
+        (tensor,) = plan["tensors"]
+        tensor["shape"][0] = 2**36 // 3
+        tensor["storage"]["sections"]["sections"] = [[3 * (2**36 // 3), 0]]
+
+    claim(tmp_path / "deployed", grow)
+    with (
+        within(),
+        pytest.raises(qtaml.StoredFileError, match=r"plan of 68719476735 weights: 0 bytes of planes are for"),
+    ):
+        read_artifact(tmp_path / "deployed")
+
+
+def test_tables_are_those_of_the_file(tmp_path):
+    """A plan of a few bytes a format would ask for half a megabyte of each."""
+    model = nn.Linear(1000, 2, bias=False)
+    runs = [Format(EvenLevels(16)).protect(bits) for bits in range(17)]
+    qtaml.store(model, planned((runs, {}), model)).save(tmp_path / "deployed")
+    path = tmp_path / "deployed" / "readouts.safetensors"
+    path.write_bytes(safetensors.torch.save({name: torch.zeros(1).double() for name in map(str, range(17))}))
+    sign(tmp_path / "deployed")
+    with within(megabytes=20), pytest.raises(qtaml.StoredFileError, match=r"readouts.safetensors holds other readout"):
+        read_artifact(tmp_path / "deployed")
 
 
 @pytest.mark.parametrize("limit", [100, 1000, 3000])

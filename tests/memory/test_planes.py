@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtaml.formats import Format, Section, TensorFormat, label_dtype
+from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat, label_dtype
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 
 
@@ -14,9 +14,9 @@ def storages(draw):
     """Tensors of one to four sections, of plain words or of fitted ones of several lengths."""
     if draw(st.booleans()):
         bits = draw(st.integers(2, 16))
-        formats = [Format(bits).protect(count) for count in range(min(bits, 3))]
+        formats = [Format(EvenLevels(bits)).protect(count) for count in range(min(bits, 3))]
     else:
-        formats = [Format(bits, table=tuple(range(2**bits))) for bits in (0, 1, 3, 9)]
+        formats = [Format(TableLevels(tuple(range(2**bits)))) for bits in (0, 1, 3, 9)]
     sections = draw(st.lists(st.tuples(st.integers(1, 40), st.sampled_from(formats)), min_size=1, max_size=4))
     return TensorFormat(tuple(Section(*section) for section in sections))
 
@@ -57,7 +57,7 @@ def test_unpacking_undoes_packing(storage, seed):
 
 def test_more_weights_than_are_packed_at_once():
     """Weights beyond the first million, in two regions."""
-    fmt = Format(4)
+    fmt = Format(EvenLevels(4))
     storage = TensorFormat((Section(1_100_003, fmt), Section(5, fmt.protect(1)), Section(1_200_000, fmt)))
     words = random_words(storage, 0)
     packed = pack(storage, words)
@@ -69,7 +69,7 @@ def test_more_weights_than_are_packed_at_once():
 
 def test_a_bit_set_among_those_that_fill_up_is_seen():
     """Eleven weights leave five bits of a byte."""
-    storage = TensorFormat((Section(11, Format(2)),))
+    storage = TensorFormat((Section(11, Format(EvenLevels(2))),))
     packed = pack(storage, torch.zeros(11, dtype=torch.uint8))
     packed[3] |= 1 << 3
     assert not filled_up_with_zeros(storage, packed)

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.model import evaluation_mode, finite_outputs, one_batch, outputs
+from qtaml.model import calls, evaluation_mode, finite_outputs, named_tensors, one_batch, outputs, replacing
 from qtaml.model.calls import MOST_OUTPUTS
+from qtaml.sensitivity import output_deviations
 from tests.cases import CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 
 
@@ -48,7 +49,7 @@ def test_what_runs_in_evaluation_mode_is_a_copy():
 def test_tied_weights_are_replaced_everywhere():
     """Replacing the embedding replaces the head tied to it."""
     model = TRANSFORMER.model().eval()
-    zeros = outputs(model, TRANSFORMER.batch(), {"embed.weight": torch.zeros(7, 8)})
+    zeros = replacing(model)(TRANSFORMER.batch(), {"embed.weight": torch.zeros(7, 8)})
     assert torch.equal(zeros, torch.zeros_like(zeros))
 
 
@@ -216,4 +217,13 @@ def test_replaced_weights_reach_buffers_that_share_their_memory():
     model = nn.Linear(2, 2, bias=False)
     model.register_buffer("shared", model.weight.data)
     model.forward = lambda x: x @ model.shared
-    assert not outputs(model, torch.ones(3, 2), {"weight": torch.zeros(2, 2)}).any()
+    assert not replacing(model)(torch.ones(3, 2), {"weight": torch.zeros(2, 2)}).any()
+
+
+def test_names_and_ties_are_worked_out_once_for_all_passes(monkeypatch):
+    """Deviations of many changes walk through the modules no more often for it than those of one."""
+    walks = []
+    monkeypatch.setattr(calls, "named_tensors", lambda model: walks.append(model) or named_tensors(model))
+    model = nn.Linear(2, 2)
+    output_deviations(model, torch.ones(3, 2), [{"weight": torch.zeros(2, 2)}] * 5)
+    assert len(walks) == 1

@@ -19,10 +19,13 @@ def test_sizes_are_those_of_the_paper(name):
     assert (plan.weights, len(plan.tensors)) == (WEIGHTS[name], TENSORS[name])
 
 
-@pytest.fixture(scope="module", params=["SmallCNN", "WideCNN", "DeepCNN", "ResCNN"])
-def cache(request, tmp_path_factory):
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("WideCNN", "DeepCNN", "ResCNN")]
+
+
+@pytest.fixture(scope="module", params=["SmallCNN", *OTHERS])
+def cache(request, laboratory):
     """A network of digits, and the folder that keeps it."""
-    folder = tmp_path_factory.mktemp(request.param)
+    folder = laboratory.folder / "networks"
     return request.param, folder, trained(request.param, cache=folder)
 
 
@@ -42,10 +45,9 @@ def test_the_cache_gives_the_same_network_back(cache):
 def test_damaged_cache_is_found(cache, tmp_path):
     """Weights that do not match their checksum are not used."""
     name, folder, _ = cache
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    path = tmp_path / f"{name}-0.safetensors"
-    content = path.read_bytes()
-    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    shutil.copy(folder / f"{name}-0.sha256", tmp_path)
+    content = (folder / f"{name}-0.safetensors").read_bytes()
+    (tmp_path / f"{name}-0.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(qtaml.StoredFileError, match=rf"{name}-0\.safetensors is damaged.*delete it to train anew"):
         trained(name, cache=tmp_path)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qtaml.faults import Asymmetric, Uniform
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import stored_weights
 from qtaml.networks import trained
 from qtaml.planning import CorrectionTest, correction, measure_correction, predict_corrections
@@ -65,6 +65,7 @@ def exact_deviation(weight: torch.Tensor, storage: TensorFormat, fault: Asymmetr
     return float(((batch @ mean.T).square().sum(1) + (batch.square() @ variance.T).sum(1)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples_at_once", [None, 3])
 @pytest.mark.parametrize("encoding", ["offset_binary", "sign_magnitude"])
 def test_prediction_is_unbiased(encoding, samples_at_once):
@@ -76,7 +77,7 @@ def test_prediction_is_unbiased(encoding, samples_at_once):
     torch.manual_seed(0)
     model = nn.Linear(12, 5, bias=False).double()
     weight, batch, fault = model.weight.detach(), torch.randn(7, 12).double(), Asymmetric(0.05, 0.15)
-    storage = TensorFormat((Section(60, Format(encoding=encoding).protect(1)),), correction="exact")
+    storage = TensorFormat((Section(60, Format(EvenLevels(encoding=encoding)).protect(1)),), correction="exact")
     found = predict_corrections(
         model, batch, {"weight": weight}, {"weight": storage}, fault, passes=2000, samples_at_once=samples_at_once
     )["weight"]
@@ -95,6 +96,7 @@ def residual_network():
     return model, data.calibration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("correction", "least"), [("exact", 1), ("paper", 5)])
 def test_prediction_agrees_with_the_measurement_where_that_is_significant(residual_network, correction, least):
     """At the paper's p = 0.1, seven tensors with 0 and 3 protected bits, wherever 8 paired trials show a difference.

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import qtaml
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.planning import protection_options
 from qtaml.sensitivity import Gain
 from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, assert_unchanged, snapshot
@@ -30,7 +30,7 @@ def test_the_budget_is_kept_and_used(case, overhead):
 def test_predicted_error_is_lemma_4_2_times_the_gain():
     """For offset binary the options follow n gain (4/3) p (1-p) scale**2 (4**-k - 4**-B) on the integer grid."""
     weight = torch.randn(20, 10).double()
-    stored = TensorFormat((Section(200, Format(grid="integer")),))
+    stored = TensorFormat((Section(200, Format(EvenLevels(grid="integer"))),))
     options = protection_options(weight, stored, Gain(2.5, 0.0), qtaml.faults.Uniform(0.1), floor=0)
     scale = float(weight.abs().max())
     for k, (cells, error) in enumerate(zip(options.cells, options.errors, strict=True)):
@@ -43,7 +43,7 @@ def test_predicted_error_of_rows_and_other_encodings_is_the_exact_variance():
     weight = torch.randn(5, 8).double() * torch.arange(1, 6).double()[:, None]
     fault = qtaml.faults.Uniform(0.05)
     for encoding in qtaml.formats.ENCODINGS:
-        fmt = Format(bits=4, encoding=encoding)
+        fmt = Format(EvenLevels(4, encoding))
         stored = TensorFormat((Section(40, fmt),), granularity="row")
         words, scale = stored.encode(weight, fault)
         variance = torch.from_numpy(fmt.read_variance(fault).copy())[words.long()] * scale**2
@@ -71,7 +71,7 @@ def test_every_allocation_reports_its_gap(allocation):
     """The gap to the best split allocation is stated, and is never negative."""
     plan = plan_of(RESIDUAL, allocation=allocation)
     assert plan.allocation_gap >= -1e-9
-    assert plan.settings["allocation"] == allocation
+    assert plan.settings.allocation == allocation
 
 
 def test_floors_are_kept():
@@ -108,7 +108,7 @@ def test_the_model_is_not_changed(case):
     before = snapshot(model)
     qtaml.compensate(model, case.batch(), p=0.1, overhead=0.1, passes=2, trials=2)
     assert_unchanged(model, before)
-    with pytest.raises(qtaml.QtamlError):
+    with pytest.raises(qtaml.QtamlError, match=r"the model failed on inputs of shape \(16, 0"):
         qtaml.compensate(model, case.batch()[:, :0], p=0.1, overhead=0.1)
     assert_unchanged(model, before)
 
@@ -286,7 +286,7 @@ def test_always_takes_every_tensor_unmeasured():
     assert [t.storage.sections for t in always.tensors] == [t.storage.sections for t in measured.tensors]
     read = qtaml.Plan.from_json(always.to_json())
     assert read == always
-    assert read.settings["decision"] == "always"
+    assert read.settings.decision == "always"
 
 
 def test_predicted_decisions_are_those_that_reads_would_find():
@@ -305,6 +305,17 @@ def test_predicted_decisions_are_those_that_reads_would_find():
             assert other.storage.correction == one.storage.correction
             clear += 1
     assert clear
-    assert predicted.settings["decision"] == "predicted"
+    assert predicted.settings.decision == "predicted"
     with pytest.raises(qtaml.ArgumentError, match=r"decision must be one of 'measured', .* got 'no'"):
         qtaml.compensate(model, batch, **settings, decision="no")
+
+
+@pytest.mark.parametrize("decision", ["measured", "predicted", "always"])
+def test_a_tensor_is_encoded_once_for_each_correction(monkeypatch, decision):
+    """The words without a correction and with it, however many steps of the plan need them."""
+    made = []
+    encode = TensorFormat.encode
+    monkeypatch.setattr(TensorFormat, "encode", lambda *arguments: made.append(0) or encode(*arguments))
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    qtaml.compensate(model, torch.randn(16, 6), p=0.1, overhead=0.1, decision=decision)
+    assert len(made) == 2 * 2

@@ -16,13 +16,13 @@ def test_protection_follows_the_scores(rows):
     assert len(rows) == 8
     for overhead in (0.02, 0.25):
         own = [row for row in rows if row.overhead == overhead]
-        by_score = [row.protected for row in sorted(own, key=lambda row: -row.score)]
+        by_score = [row.protected.value for row in sorted(own, key=lambda row: -row.score.value)]
         assert by_score == sorted(by_score, reverse=True)
-        spent = sum(row.protected * row.weights for row in own) / 8 / sum(row.weights for row in own)
+        spent = sum(row.protected.value * row.weights for row in own) / 8 / sum(row.weights for row in own)
         assert spent == pytest.approx(overhead, abs=1e-4)
     small, large = rows[:4], rows[4:]
-    assert all(a.protected <= b.protected for a, b in zip(small, large, strict=True))
-    assert all(row.score == pytest.approx(row.squared_gain * row.largest_weight**2) for row in rows)
+    assert all(a.protected.value <= b.protected.value for a, b in zip(small, large, strict=True))
+    assert all(row.score.value == pytest.approx(row.squared_gain.value * row.largest_weight.value**2) for row in rows)
 
 
 def test_table_and_picture_name_every_tensor(rows):

@@ -9,20 +9,23 @@ from reproduction.__main__ import main
 
 
 @pytest.fixture
-def reproduce(monkeypatch, capsys, tmp_path):
-    """The command at its smallest size, in a folder of its own."""
+def reproduce(monkeypatch, capsys, tmp_path, laboratory_beside):
+    """The command at its smallest size, in a folder of its own, with networks that are trained already."""
+    (tmp_path / "work").mkdir()
+    laboratory_beside(tmp_path / "work")
 
     def call(*arguments):
         size = ("--trials", 2, "--trainings", 1, "--workers", 1)
         folders = ("--out", tmp_path / "out", "--work", tmp_path / "work")
         monkeypatch.setattr(sys, "argv", ["reproduction", *map(str, (*arguments, *size, *folders))])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
             main()
         return ended.value.code, *capsys.readouterr()
 
     return call
 
 
+@pytest.mark.slow
 def test_a_figure_is_a_table_numbers_and_a_picture(reproduce, tmp_path):
     """The numbers say how they were made; a second run measures nothing and says the same."""
     ended, out, err = reproduce("figure8", "--seed", 3)

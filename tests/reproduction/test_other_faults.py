@@ -3,6 +3,7 @@
 import pytest
 
 from qtaml.laboratory.cases import Case
+from qtaml.planning import Tac
 from reproduction import other_faults
 
 FAULTS = ("top bits more often", "low bits more often", "clusters of 4")
@@ -31,19 +32,19 @@ def test_each_fault_model_has_a_row_for_each_method(rows):
 
 def test_differences_are_those_of_accuracies(rows, laboratory):
     """TAC is ahead of itself by nothing; changes are from the same plan under the faults planned for."""
-    (planned,) = laboratory.measure([Case("SmallCNN", "tac", {"overhead": 0.05})])
+    (planned,) = laboratory.measure([Case("SmallCNN", Tac(p=0.1, overhead=0.05))])
     for tac, *others in (rows[0:3], rows[3:6], rows[6:9]):
-        assert (tac.tac_ahead, tac.tac_ahead_low, tac.tac_ahead_high) == (0, 0, 0)
-        assert tac.change == pytest.approx(tac.accuracy - planned.estimate.mean)
+        assert (tac.tac_ahead.value, tac.tac_ahead.low, tac.tac_ahead.high) == (0, 0, 0)
+        assert tac.change.value == pytest.approx(tac.accuracy.value - planned.estimate.value)
         for other in others:
-            assert other.tac_ahead == pytest.approx(tac.accuracy - other.accuracy)
-            assert other.tac_ahead_low <= other.tac_ahead <= other.tac_ahead_high
+            assert other.tac_ahead.value == pytest.approx(tac.accuracy.value - other.accuracy.value)
+            assert other.tac_ahead.low <= other.tac_ahead.value <= other.tac_ahead.high
 
 
 def test_the_faults_planned_for_change_nothing(laboratory):
     """Where they are asked for, every change is 0."""
     rows = other_faults.compute(laboratory, faults=("uniform, as planned",))
-    assert [(row.change, row.change_low, row.change_high) for row in rows] == [(0, 0, 0)] * 3
+    assert [(row.change.value, row.change.low, row.change.high) for row in rows] == [(0, 0, 0)] * 3
 
 
 def test_table_and_picture_show_every_row(rows):

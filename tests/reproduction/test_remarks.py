@@ -18,7 +18,7 @@ def rows(laboratory):
 
 def value(rows, quantity):
     """The number of a quantity."""
-    (found,) = [row.value for row in rows if row.quantity == quantity]
+    (found,) = [row.value.value for row in rows if row.quantity == quantity]
     return found
 
 

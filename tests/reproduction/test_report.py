@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qtaml.errors import StoredFileError
-from reproduction import reproduction
+from reproduction import report
 from reproduction.catalog import PAPER
 from reproduction.claims import CLAIMS
 from reproduction.results import Outcome
@@ -20,8 +20,8 @@ MANIFEST = {"seed": 0, "trials": 30, "training_seeds": [0, 1, 2, 3, 4], "seconds
 def folder(tmp_path, monkeypatch):
     """Empty results of the whole paper, whose claims are decided at once."""
     decided = [dataclasses.replace(claim, check=lambda results: Outcome("1", "holds", "So.")) for claim in CLAIMS]
-    monkeypatch.setattr(reproduction, "CLAIMS", decided)
-    monkeypatch.setattr(reproduction, "remarks_texts", lambda result: [("A point", "A paragraph.")])
+    monkeypatch.setattr(report, "CLAIMS", decided)
+    monkeypatch.setattr(report, "remarks_texts", lambda result: [("A point", "A paragraph.")])
     for name in PAPER:
         (tmp_path / f"{name}.json").write_text(json.dumps({"rows": [], "manifest": MANIFEST}))
     return tmp_path
@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 def test_the_page_tells_every_claim_and_shows_every_picture(folder):
     """In the table and in its section; links go from the page to the pictures."""
     page = folder / "docs" / "page.md"
-    reproduction.write_report(folder, page)
+    report.write_report(folder, page)
     text = page.read_text()
     for claim in CLAIMS:
         says = claim.says.replace("*", r"\*")
@@ -41,14 +41,14 @@ def test_the_page_tells_every_claim_and_shows_every_picture(folder):
     assert "5 trained networks and 30 reads" in text
     assert f"took {len(PAPER)} minutes" in text
     assert "1. **A point.** A paragraph." in text
-    assert all("- " + choice.replace("*", r"\*") in text for choice in reproduction.CHOICES)
+    assert all("- " + choice.replace("*", r"\*") in text for choice in report.CHOICES)
 
 
 def test_a_missing_result_is_named(folder):
     """And no page is written."""
     (folder / "table7.json").unlink()
     with pytest.raises(StoredFileError, match="python -m reproduction table7"):
-        reproduction.write_report(folder, folder / "page.md")
+        report.write_report(folder, folder / "page.md")
     assert not (folder / "page.md").exists()
 
 
@@ -57,7 +57,7 @@ def test_a_missing_result_is_named(folder):
 )
 def test_the_committed_page_is_that_of_the_committed_results(tmp_path):
     """Links aside."""
-    reproduction.write_report(ROOT / "results", tmp_path / "page.md")
+    report.write_report(ROOT / "results", tmp_path / "page.md")
     made, kept = (path.read_text() for path in (tmp_path / "page.md", ROOT / "docs" / "reproduction.md"))
     drop = [line for line in made.splitlines() if not line.startswith("![")]
     assert drop == [line for line in kept.splitlines() if not line.startswith("![")]

@@ -1,26 +1,47 @@
 """Results from files, and their numbers as text."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from qtaml.errors import StoredFileError
+from qtaml.laboratory.result_file import flat_row
+from qtaml.measuring import Estimate
+from reproduction.architectures import NetworkRow
+from reproduction.catalog import CATALOG
 from reproduction.results import Outcome, Result, load_results, number, overlap, points, share
 
+ROOT = Path(__file__).parents[2]
 
-def estimate(**ends):
-    """A row with one estimate x."""
-    return SimpleNamespace(**{f"x{end}": value for end, value in zip(("", "_low", "_high"), ends["x"], strict=True)})
+
+def estimate(value, low, high):
+    """An estimate over trainings."""
+    return Estimate(value, low, high, "trainings")
 
 
 def test_a_result_is_read_back(tmp_path):
-    """Rows by attribute, manifest as it is."""
-    (tmp_path / "table1.json").write_text('{"rows": [{"p": 0.1, "x": 2}], "manifest": {"seed": 3}}')
-    result = load_results(tmp_path, ["table1"])["table1"]
-    assert result.one(p=0.1).x == 2
+    """Rows as the records of their experiment, manifest as it is."""
+    record = NetworkRow("SmallCNN", 38160, 40000, 4, 0, "2 linear", estimate(0.98, 0.97, 0.99))
+    (tmp_path / "table4.json").write_text(json.dumps({"rows": [flat_row(record)], "manifest": {"seed": 3}}))
+    result = load_results(tmp_path, ["table4"])["table4"]
+    read = result.one(tensors=4)
+    assert isinstance(read, NetworkRow)
+    assert (read.clean.value, read.clean.low, read.clean.high) == (0.98, 0.97, 0.99)
     assert result.manifest["seed"] == 3
-    with pytest.raises(StoredFileError, match=r"a row with \{'p': 0.2\}"):
-        result.one(p=0.2)
+    with pytest.raises(StoredFileError, match=r"a row with \{'tensors': 5\}"):
+        result.one(tensors=5)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_committed_results_are_read_without_loss(name):
+    """Written again they are the same rows, field by field and digit by digit."""
+    path = ROOT / "results" / f"{name}.json"
+    if not path.exists():
+        pytest.skip("this result is not there")
+    rows = load_results(path.parent, [name])[name].rows
+    assert json.dumps([flat_row(row) for row in rows]) == json.dumps(json.loads(path.read_text())["rows"])
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"rows": [1], "manifest": {}}', '{"rows": []}'])
@@ -41,20 +62,20 @@ def test_a_missing_result_is_named(tmp_path):
 
 def test_numbers_as_text():
     """Intervals in brackets; none where there is no width."""
-    row = estimate(x=(0.1234, 0.1, 0.15))
-    assert number(row, "x") == "0.123 [0.1, 0.15]"
-    assert share(row, "x") == "12.3% [10.0, 15.0]"
-    assert points(row, "x") == "+12.3 points [+10.0, +15.0]"
-    assert number(estimate(x=(2.0, 2.0, 2.0)), "x") == "2"
-    assert share(estimate(x=(0.5, 0.5, 0.5)), "x") == "50.0%"
+    wide = estimate(0.1234, 0.1, 0.15)
+    assert number(wide) == "0.123 [0.1, 0.15]"
+    assert share(wide) == "12.3% [10.0, 15.0]"
+    assert points(wide) == "+12.3 points [+10.0, +15.0]"
+    assert number(estimate(2.0, 2.0, 2.0)) == "2"
+    assert share(estimate(0.5, 0.5, 0.5)) == "50.0%"
 
 
 @pytest.mark.parametrize(("low", "high", "common"), [(0.0, 1.0, True), (3.0, 4.0, True), (3.1, 4.0, False)])
 def test_intervals_overlap(low, high, common):
     """Where they share a number, ends included."""
-    row = SimpleNamespace(a_low=1.0, a_high=3.0, b_low=low, b_high=high)
-    assert overlap(row, "a", "b") is common
-    assert overlap(row, "b", "a") is common
+    one, other = estimate(2.0, 1.0, 3.0), estimate(low, low, high)
+    assert overlap(one, other) is common
+    assert overlap(other, one) is common
 
 
 @pytest.mark.parametrize(

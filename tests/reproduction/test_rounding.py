@@ -14,11 +14,11 @@ def rows(laboratory):
 
 def test_split_keeps_the_bound_and_is_the_best(rows):
     """Of the same networks, network by network and so on average."""
-    mean = {(row.allocation, row.equal_sizes, row.tensors): row.mean for row in rows}
+    mean = {(row.allocation, row.equal_sizes, row.tensors): row.mean.value for row in rows}
     assert len(rows) == len(mean) == 8
     for row in rows:
-        assert 1 <= row.mean_low < row.mean < row.mean_high
-        assert row.mean <= row.worst
+        assert 1 <= row.mean.low < row.mean.value < row.mean.high
+        assert row.mean.value <= row.worst
         if row.allocation == "split":
             assert row.worst <= row.bound == ROUNDING_BOUND
     for tensors in (2, 6):

@@ -15,13 +15,13 @@ def test_ratios_are_in_their_order(rows):
     """rho* <= rho <= whole bits; only the exact and the greedy allocation may be above the split one."""
     assert len(rows) == 6
     for row in rows:
-        assert row.geometric_score == pytest.approx(row.mean_score * row.saturation_ratio)
-        assert row.saturation_ratio <= row.ratio * (1 + 1e-9)
-        assert row.correction >= 1 - 1e-9
-        assert row.whole == pytest.approx(row.ratio * row.correction)
-        assert row.predicted == pytest.approx(row.saturation_ratio * row.correction)
+        assert row.geometric_score.value == pytest.approx(row.mean_score.value * row.saturation_ratio.value)
+        assert row.saturation_ratio.value <= row.ratio.value * (1 + 1e-9)
+        assert row.correction.value >= 1 - 1e-9
+        assert row.whole.value == pytest.approx(row.ratio.value * row.correction.value)
+        assert row.predicted.value == pytest.approx(row.saturation_ratio.value * row.correction.value)
     for overhead in (0.05, 0.25):
-        split, integer, greedy = (row.whole for row in rows if row.overhead == overhead)
+        split, integer, greedy = (row.whole.value for row in rows if row.overhead == overhead)
         assert split <= integer * (1 + 1e-6) <= greedy * (1 + 2e-6)
 
 
@@ -31,7 +31,7 @@ def test_it_is_measured_where_uniform_msp_exists(rows):
         there = row.overhead == 0.25 and row.allocation != "integer"
         assert [one is not None for one in (row.measured, row.measured_small_p, row.measured_corrected)] == [there] * 3
     (split,) = [row for row in rows if (row.overhead, row.allocation) == (0.25, "split")]
-    assert 0 < split.measured_small_p < 1
+    assert 0 < split.measured_small_p.value < 1
 
 
 def test_both_tables_show_the_rows(rows):

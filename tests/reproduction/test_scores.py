@@ -5,7 +5,7 @@ import torch
 
 from qtaml.laboratory.cases import Case
 from qtaml.model import stored_weights
-from qtaml.planning import predict
+from qtaml.planning import Tac, predict
 from reproduction.scores import network_scores, protected_bits
 
 
@@ -36,7 +36,7 @@ def test_they_predict_what_predict_says(laboratory, found):
 
 def test_protected_bits_of_a_plan_are_its_budget(laboratory):
     """Weighted by the sizes they add up to the overhead."""
-    plan = laboratory.plan(Case("SmallCNN", settings={"overhead": 0.2, "correction": "none"}), 0)
+    plan = laboratory.plan(Case("SmallCNN", Tac(p=0.1, overhead=0.2, correction="none")), 0)
     total = sum(protected_bits(tensor) * tensor.storage.weights for tensor in plan.tensors)
     assert total == pytest.approx(0.2 * 8 * plan.weights, abs=1)
 

@@ -3,6 +3,9 @@
 import pytest
 
 from reproduction import scoring
+from tests.tables import shown
+
+pytestmark = pytest.mark.slow  # the transformer is trained
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +19,10 @@ def test_every_scoring_has_its_accuracy_and_scores(rows):
     accuracies = [row for row in rows if row.part == "accuracy"]
     assert len(accuracies) == 6
     for row in accuracies:
-        assert row.accuracy_low <= row.accuracy <= row.accuracy_high
-        assert (row.behind_tac == 0) or row.scoring != "TAC"
+        assert row.accuracy.low <= row.accuracy.value <= row.accuracy.high
+        assert (row.behind_tac.value == 0) or row.scoring != "TAC"
     for name in ("magnitude", "sensitivity", "TAC"):
-        relative = [row.relative_score for row in rows if row.part == "score" and row.scoring == name]
+        relative = [row.relative_score.value for row in rows if row.part == "score" and row.scoring == name]
         assert len(relative) == 10
         assert max(relative) == 1
         assert min(relative) > 0
@@ -34,12 +37,15 @@ def test_costs_are_counted(laboratory):
         "Gaussian probes": (90, 0),
         "random-sign passes": (1, 32),
     }
-    assert costs["magnitude"].error == 0
-    assert all(row.error > 0 and row.seconds > 0 for name, row in costs.items() if name != "magnitude")
+    assert costs["magnitude"].error.value == 0
+    assert all(row.error.value > 0 and row.seconds.value > 0 for name, row in costs.items() if name != "magnitude")
     assert scoring.cost_table(list(costs.values())).row_count == 4
 
 
 def test_table_and_picture_are_made(rows):
-    """Accuracy and scores by three scorings, differences of two."""
+    """Accuracy and scores by three scorings, differences of two, which the table names."""
     assert [len(axes.containers) for axes in scoring.draw(rows).axes] == [3, 2, 3]
-    assert scoring.table(rows).row_count == 1
+    text, scorings = shown(scoring.table(rows)), {row.scoring for row in rows}
+    assert {"magnitude", "sensitivity", "TAC"} <= scorings
+    assert {part for name in scorings for part in (name, f"{name} score") if part not in text} == set()
+    assert all(f"TAC - {name}" in text for name in scorings - {"TAC"})

@@ -118,6 +118,7 @@ def test_several_threads_may_draw_at_once() -> None:
         assert torch.equal(read, Uniform(0.1).corrupt(words, seed=seed))
 
 
+@pytest.mark.slow
 def test_without_numba_the_same_bits_are_drawn() -> None:
     """In a process that cannot import Numba; and qtaml alone imports it in no process."""
     code = (
@@ -140,19 +141,3 @@ def test_fewer_words_are_read_like_the_first_of_more(fault: FaultModel, bits: in
     whole = fault.corrupt(words, bits=bits, seed=2, place="a")
     for count in (1, 600, recipe.BLOCK + 3):
         assert torch.equal(fault.corrupt(words[:count], bits=bits, seed=2, place="a"), whole[:count])
-
-
-@pytest.mark.parametrize("words", [np.uint8, np.uint16])
-@pytest.mark.parametrize("size", [1, 2, 4, 8])
-def test_both_look_up_the_same_values(words: type, size: int) -> None:
-    """Numbers of any size, for the words of some runs; the others stay, and are not looked at."""
-    generator = np.random.default_rng(0)
-    of_label = generator.integers(0, 100, 1 << 16 if words is np.uint16 else 256).astype(f"i{size}")
-    stored = generator.integers(0, 300 if words is np.uint16 else 256, 50).astype(words)
-    starts, stops = np.array([0, 30, 31]), np.array([20, 31, 50])
-    expected = np.where(np.isin(np.arange(50), np.r_[0:20, 30:50]), of_label[stored], -1)
-    for kernels in (compiled, vectorised):
-        values = np.full(50, -1, of_label.dtype)
-        seen = kernels.look_up(stored, of_label, values, starts, stops)
-        assert seen == np.bitwise_or.reduce(stored[np.r_[0:20, 30:50]])
-        assert np.array_equal(values, expected)

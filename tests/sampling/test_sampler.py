@@ -88,6 +88,7 @@ def test_masks_occur_as_in_the_plain_reference(probabilities: tuple[float, ...])
     assert_same_law(counts_of(mask_of(count, probabilities), 8), counts_of(plain, 8), FALSE_ALARM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probabilities", [SAME_FOR_ALL, DIFFERENT, ASCENDING])
 def test_bits_of_a_word_are_uncorrelated(probabilities: tuple[float, ...]) -> None:
     """No two bit positions of a word fail together (2**21 words; finds a correlation of 0.5 %)."""
@@ -95,6 +96,7 @@ def test_bits_of_a_word_are_uncorrelated(probabilities: tuple[float, ...]) -> No
     assert_uncorrelated(bits, bits, FALSE_ALARM, skip_diagonal=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", [1, 2, 7, 8, 9, 64, CHUNK])
 def test_bits_of_near_words_are_uncorrelated(distance: int) -> None:
     """No bits of two words fail together, neighbours, lanes or chunks apart (finds a correlation of 0.6 %)."""
@@ -157,6 +159,7 @@ def test_the_shape_does_not_matter() -> None:
     assert torch.equal(error_mask((3, 4, 5), DIFFERENT, seed=0).reshape(-1), flat)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 2**40 + 1), (12, 21)])
 def test_different_seeds_are_unrelated(first: int, second: int) -> None:
     """Masks of two seeds are uncorrelated (2**20 words; finds a correlation of 0.6 %)."""

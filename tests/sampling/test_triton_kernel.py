@@ -32,6 +32,7 @@ pytest.importorskip("triton", reason="the kernel for CUDA is written in Triton, 
 
 WORDS = 2**19
 CERTAIN_AND_NOT = (0.0, 1e-3, 0.1, 1 / 3, 0.5, 0.9, 1 - 2**-53, 1.0)
+pytestmark = pytest.mark.slow  # a process that interprets kernels, and compilers
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qtaml.faults import Asymmetric, FaultModel, Uniform
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Largest, RootMeanSquare, Section, TensorFormat
 from qtaml.planning import protection_options
 from qtaml.protections import HardenedCell, Ideal, Protection, Raw, Repetition
 from qtaml.search.candidates import efficient, fitted_menu, gaussian_menu, normalised, patterns, plain_menu
@@ -59,7 +59,7 @@ def test_inefficient_protections_are_left_out() -> None:
 def test_gaussian_menu_rises_in_cells_and_falls_in_error(fault: FaultModel) -> None:
     """From no cells and the whole variance to the dearest; the errors are those of the channel's exact moments."""
     menu = gaussian_menu((Raw(), Repetition(3)), fault, 10.0)
-    assert menu[0].format == Format(0, table=menu[0].format.table)
+    assert menu[0].format == Format(menu[0].format.levels)
     assert menu[0].error == pytest.approx(1, abs=1e-6)
     for cheap, dear in pairwise(menu):
         assert cheap.format.cells < dear.format.cells <= 10
@@ -69,7 +69,7 @@ def test_gaussian_menu_rises_in_cells_and_falls_in_error(fault: FaultModel) -> N
 
 
 def test_eight_raw_cells_reach_the_best_known_figure() -> None:
-    """9.70 dB for a Gaussian source at p = 0.10, within 0.1 dB (theory.md 6.1)."""
+    """9.70 dB for a Gaussian source at p = 0.10, within 0.1 dB (theory.md 6.2)."""
     menu = gaussian_menu((Raw(),), Uniform(0.1), 8.0)
     assert -10 * np.log10(menu[-1].error) > 9.60
 
@@ -81,7 +81,7 @@ def test_fitted_candidates_have_the_error_that_the_format_makes(fault: FaultMode
     menu = fitted_menu(weights, gaussian_menu(THREE, fault, 10.0), fault)
     assert len(menu) > 5
     for one in menu:
-        words = one.format.encode(weights, expecting=fault).long().numpy()
+        words = one.format.encode(weights, rule="least_error", expecting=fault).long().numpy()
         bias = (one.format.read_mean(fault)[words] - weights.numpy()) ** 2
         assert one.error == pytest.approx(float((bias + one.format.read_variance(fault)[words]).mean()), rel=1e-6)
 
@@ -94,7 +94,7 @@ def test_fitting_never_does_worse_than_the_gaussian_levels() -> None:
     for one in fitted_menu(weights, candidates, fault):
         fitted[one.format.protections] = min(one.error, fitted.get(one.format.protections, math.inf))
     for one in candidates:
-        words = one.format.encode(weights, expecting=fault).long().numpy()
+        words = one.format.encode(weights, rule="least_error", expecting=fault).long().numpy()
         bias = (one.format.read_mean(fault)[words] - weights.numpy()) ** 2
         gaussian = float((bias + one.format.read_variance(fault)[words]).mean())
         assert fitted.get(one.format.protections, 0.0) <= gaussian * (1 + 1e-9)
@@ -103,13 +103,22 @@ def test_fitting_never_does_worse_than_the_gaussian_levels() -> None:
 def test_weights_are_measured_by_their_root_mean_square() -> None:
     """Of the tensor or each row; zeros stay zeros."""
     weights = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
-    relative, scale = normalised(weights, "tensor")
-    assert (relative.shape, scale.shape) == ((1, 4), (1, 1))
+    relative, scale, counts = normalised(weights, RootMeanSquare(), "tensor")
+    assert (relative.shape, scale.shape, int(counts)) == ((4,), (), 4)
     assert float(scale) == 2.5
-    relative, scale = normalised(weights, "row")
+    relative, scale, counts = normalised(weights, RootMeanSquare(), "row")
     kept = float(torch.tensor(12.5**0.5).bfloat16())
     assert scale.tolist() == [[kept], [0.0]]
-    assert relative.square().mean(1).tolist() == [pytest.approx(12.5 / kept**2, abs=ROUNDING), 0.0]
+    assert counts.tolist() == [[2.0], [2.0]]
+    assert relative.square().tolist() == pytest.approx([9 / kept**2, 16 / kept**2, 0.0, 0.0], abs=ROUNDING)
+
+
+def test_the_last_group_of_a_row_may_be_smaller() -> None:
+    """Its weights are counted as they are."""
+    relative, scale, counts = normalised(torch.tensor([[3.0, -4.0, 2.0], [1.0, 1.0, 8.0]]), Largest(), 2)
+    assert scale.tolist() == [[4.0, 2.0], [1.0, 8.0]]
+    assert counts.tolist() == [[2.0, 1.0], [2.0, 1.0]]
+    assert relative.tolist() == [0.75, -1.0, 1.0, 1.0, 1.0, 1.0]
 
 
 def test_plain_menu_is_what_tac_chooses_from() -> None:
@@ -127,4 +136,4 @@ def test_plain_menu_is_what_tac_chooses_from() -> None:
 def test_plain_menu_without_errors_is_the_plain_word() -> None:
     """Nothing is left for a protection to improve."""
     (one,) = plain_menu(laplacian(10), [Raw(), Ideal()], Uniform(0.0), 8)
-    assert (one.format, one.error) == (Format(8), 0.0)
+    assert (one.format, one.error) == (Format(EvenLevels(8)), 0.0)

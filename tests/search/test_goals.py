@@ -10,7 +10,6 @@ import qtaml
 from qtaml.faults import Uniform
 from qtaml.measuring import Accuracy, check_prediction
 from qtaml.protections import HardenedCell
-from qtaml.search import design
 from tests.cases import CASES, CONVOLUTION, assert_unchanged, snapshot
 
 VOTES = ("none", "table", "majority")
@@ -30,12 +29,7 @@ def network(*sizes):
 def quick(model, inputs, **arguments):
     """A design in a moment."""
     settings = {"p": 0.1, "decoders": VOTES, "passes": 8} | arguments
-    return design(model, inputs, **settings)
-
-
-def test_design_is_at_the_top():
-    """Beside `compensate`."""
-    assert qtaml.design is design
+    return qtaml.design(model, inputs, **settings)
 
 
 # The paper's schemes are special cases
@@ -73,6 +67,7 @@ def test_the_uncompensated_memory_is_the_design_without_choices():
 # What is stored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "rows"), list(zip(CASES, (True, False, True, False), strict=True)))
 def test_a_stored_design_is_the_same_after_a_file(case, rows, tmp_path):
     """Words, scales and reads bit for bit; the plan as a file and the original weights rebuild the same words."""
@@ -94,6 +89,7 @@ def test_a_stored_design_is_the_same_after_a_file(case, rows, tmp_path):
         assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_a_design_prints_as_a_table():
     """With the bits under each protection."""
     model, inputs = network(24, 64, 8)
@@ -116,6 +112,7 @@ def test_one_layer_errs_as_predicted(decoders):
     assert check.high - check.low < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "cells"), [(0.01, 0.75), (0.01, 1.2), (0.03, 1.2)])
 def test_small_errors_are_predicted_within_a_fifth(p, cells):
     """A network with tanh whose output error is below a tenth of its output power: the linear range."""
@@ -139,6 +136,7 @@ def test_without_errors_the_prediction_is_the_quantisation(decoders):
 # Goals
 
 
+@pytest.mark.slow
 def test_the_fewest_cells_for_a_predicted_error():
     """It is reached, and not with a hundredth fewer cells."""
     model, inputs = network(24, 64, 8)
@@ -147,6 +145,7 @@ def test_the_fewest_cells_for_a_predicted_error():
     assert quick(model, inputs, cells=0.97 * plan.cells).predicted_error > 0.2
 
 
+@pytest.mark.slow
 def test_the_fewest_cells_for_a_measured_accuracy():
     """The lower end of the interval over the same reads reaches it."""
     model, inputs = network(24, 64, 8)
@@ -157,6 +156,7 @@ def test_the_fewest_cells_for_a_measured_accuracy():
     assert qtaml.evaluate(qtaml.store(model, fewer), metric, trials=10, seed=4).reads_low < 0.7
 
 
+@pytest.mark.slow
 def test_a_goal_out_of_reach_is_refused():
     """Twice a plain memory is not enough."""
     model, inputs = network(24, 16, 8)
@@ -167,6 +167,7 @@ def test_a_goal_out_of_reach_is_refused():
         quick(model, inputs, accuracy=1.0, metric=metric, trials=3)
 
 
+@pytest.mark.slow
 def test_a_device_brings_its_larger_cells():
     """Its flip probability at its window, and cells that need no decoder."""
     model, inputs = network(24, 64, 8)
@@ -191,7 +192,7 @@ def test_a_device_brings_its_larger_cells():
         ({}, "give exactly one of cells, error and accuracy, got cells=None"),
         ({"cells": 1.0, "error": 0.1}, "give exactly one of cells, error and accuracy"),
         ({"accuracy": 0.9}, "metric must be given with accuracy"),
-        ({"cells": 1.0, "metric": lambda model: 1.0}, "metric must be given only with accuracy"),
+        ({"cells": 1.0, "metric": lambda model: 1.0}, "metric must be given with accuracy, and only then"),
         ({"cells": 1.0, "p": None}, "give exactly one of p, fault and device, got p=None, fault=None and device=None"),
         ({"cells": 1.0, "fault": Uniform(0.1)}, "give exactly one of p, fault and device"),
         ({"cells": 1.0, "p": 0.5}, r"p must be a flip probability in \[0, 0.5\), got 0.5"),
@@ -208,6 +209,7 @@ def test_bad_arguments_are_refused(arguments, message):
         quick(CONVOLUTION.model(), CONVOLUTION.batch(), **arguments)
 
 
+@pytest.mark.slow
 def test_a_network_of_zeros_needs_next_to_nothing():
     """The search of the least cells ends at once where the dearest plan costs nothing."""
     model = nn.Linear(256, 256)

@@ -18,6 +18,7 @@ def dense_gain(model: nn.Module, batch: torch.Tensor, name: str) -> float:
     return float(jacobian.detach().square().sum() / len(batch) / weight.numel())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_gains_agree_with_the_whole_jacobian(case):
     """Unbiased: over 1000 passes every tensor is within 4.5 standard errors (false alarm below 1e-4 for all together).
@@ -200,6 +201,7 @@ def test_a_vector_is_one_row_and_what_does_not_act_has_no_gain():
     assert gains["unused.weight"].tolist() == [0.0] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [RESIDUAL, TRANSFORMER], ids=lambda case: case.name)
 def test_parts_of_the_batch_have_the_gains_of_the_whole(case):
     """Unbiased whatever goes through together: within 4.5 standard errors of the Jacobian; and with less spread."""
@@ -250,6 +252,7 @@ def test_samples_that_do_not_come_first_cannot_be_cut():
         jacobian_gains(model, torch.randn(4, 3), stored_weights(model), samples_at_once=2)
 
 
+@pytest.mark.slow
 def test_passes_stop_at_the_relative_error():
     """No standard error is above what was asked for, a small one takes more passes, and the seed decides all."""
     model, batch = RESIDUAL.model(), RESIDUAL.batch()

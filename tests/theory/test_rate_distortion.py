@@ -1,4 +1,6 @@
-"""The fewest bits for a wanted output error, against a general optimiser and the law for one tensor."""
+"""The fewest bits for a wanted output error, against every choice of what is stored and a general optimiser."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -46,6 +48,57 @@ def test_no_other_split_of_the_error_needs_fewer_bits(seed):
     assert least == pytest.approx(found.fun * sizes.sum() / (2 * np.log(2)), rel=LINE_SEARCH)
 
 
+def levels_of_all_choices(importances, sizes, level_of):
+    """Which tensors are stored, and their common error of a weight, for every choice in which storing raises no error.
+
+    `level_of` gets what is stored, and the error of the rest.
+    """
+    for bools in itertools.product([False, True], repeat=len(sizes)):
+        stored = np.array(bools)
+        if stored.any():
+            level = level_of(stored, float(importances[~stored].sum()))
+            if 0 < level <= (importances / sizes)[stored].min() * (1 + EXACT_MATHS):
+                yield stored, level
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_other_choice_of_what_is_stored_is_better(seed):
+    """Fewest bits and least error among all 2^6 choices, tensors of equal and of no importance among them."""
+    random = np.random.default_rng(seed)
+    sizes, importances = random.integers(1, 1000, 6), random.lognormal(0, 3, 6)
+    importances[: seed % 3] = 0
+    importances[4:] = importances[5] / sizes[5] * sizes[4:]
+    each = importances / sizes
+    wanted, given = float(importances.sum()) * 10 ** random.uniform(-4, -0.01), float(random.uniform(0.01, 12) * 1000)
+
+    def bits(stored, level):
+        return (sizes[stored] * np.log2(each[stored] / level)).sum() / 2
+
+    fewest = min(
+        bits(stored, level)
+        for stored, level in levels_of_all_choices(
+            importances, sizes, lambda stored, rest: (wanted - rest) / sizes[stored].sum()
+        )
+    )
+    assert least_bits(importances.tolist(), sizes.tolist(), wanted) == pytest.approx(fewest, rel=1e-12)
+
+    def level_of_bits(stored, _):
+        if not each[stored].all():
+            return 0.0
+        return 2 ** (((sizes[stored] * np.log2(each[stored])).sum() - 2 * given) / sizes[stored].sum())
+
+    least = min(
+        float(importances[~stored].sum() + sizes[stored].sum() * level)
+        for stored, level in levels_of_all_choices(importances, sizes, level_of_bits)
+    )
+    assert least_error(importances.tolist(), sizes.tolist(), given) == pytest.approx(least, rel=1e-12)
+
+
+def test_more_bits_than_floats_can_tell_leave_the_least_error():
+    """1e-300, of which a logarithm can be taken."""
+    assert least_error([1.0, 2.0], [10, 10], 1e6) == 1e-300
+
+
 def test_tensors_that_do_not_matter_need_no_bits():
     """And a large error needs none at all."""
     assert least_bits([4.0, 0.0], [10, 1000], 1.0) == pytest.approx(10, rel=EXACT_MATHS)
@@ -65,6 +118,10 @@ def test_bad_numbers_are_refused(arguments, message):
     """Each names the argument."""
     with pytest.raises(ArgumentError, match=message):
         least_bits(*arguments)
+    importances, sizes, _ = arguments
+    if "error" not in message:
+        with pytest.raises(ArgumentError, match=message):
+            least_error(importances, sizes, 1.0)
 
 
 @pytest.mark.parametrize("bits", [0.5, 30.0, 400.0])

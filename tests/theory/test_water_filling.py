@@ -46,6 +46,7 @@ def test_no_bit_is_worth_more_elsewhere(problem: tuple[list[float], list[int], f
     assert_optimal(water_filling(scores, sizes, bits, budget), scores, bits, tolerance=1e-9)
 
 
+@pytest.mark.slow
 @given(problem=problems())
 @settings(max_examples=300, deadline=None)
 def test_the_budget_is_spent_exactly(problem: tuple[list[float], list[int], float, int]) -> None:

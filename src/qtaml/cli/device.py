@@ -44,24 +44,7 @@ def show_command(name: NameArgument, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(_files.to_json(asdict(record)), nl=False)
         return
-    cell = record.cell
-    table = Table(title=f"{record.name}: {record.technology}", title_justify="left", show_header=False)
-    rows = {
-        "barrier (eV, nm, electron masses, V/nm)": str(cell.barrier),
-        "electrons, threshold": f"{cell.electrons}, {cell.threshold}",
-        "attempt frequency (Hz)": f"{cell.attempt_frequency:.3g}",
-        "temperature (K)": f"{cell.temperature:g}",
-        "spread of thickness (nm)": f"{cell.thickness_spread:g}",
-        "traps": str(cell.traps or "none"),
-        "window (s)": f"{record.window:.4g}",
-        "p after the window": f"{cell.flip_probability(record.window):.4g}",
-        "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(f"{cell.window_for(p):.4g}" for p in (1e-6, 0.05, 0.1)),
-        "source": record.source,
-        "caution": record.caution or "none noted",
-    }
-    for row in rows.items():
-        table.add_row(*row)
-    Console().print(table)
+    Console().print(record.table())
 
 
 @app.command("sweep")

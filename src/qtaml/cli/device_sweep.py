@@ -20,7 +20,7 @@ _SHOWN = (1e-12, 2.0)
 
 @dataclass(frozen=True)
 class Point:
-    """A thickness and a time, and what the cell does there.
+    """Flip probabilities of the cell at one thickness and one window.
 
     Attributes:
         thickness: of the barrier (of the varied layer of a stack), nm.
@@ -88,12 +88,14 @@ def compute(
     """
     _checks.integer("points", points, 2)
     nominal = preset.cell.barrier.thickness
+    # Half a nanometre less would leave nothing of the thinnest barriers.
     thin, thick = _range("thickness", thickness or (max(nominal - 0.5, nominal / 2), nominal + 0.5))
     short, long = _range("window", window or (preset.window / 1e3, preset.window * 1e3))
     return DeviceSweep(
         preset.name,
         preset.technology,
         _points(preset, np.linspace(thin, thick, points), np.array([preset.window])),
+        # By factors: windows span decades.
         _points(preset, np.array([nominal]), np.geomspace(short, long, points)),
         preset.source,
         preset.caution,
@@ -101,11 +103,12 @@ def compute(
 
 
 def table(result: DeviceSweep) -> Table:
-    """Every tenth point of both sweeps."""
+    """A few points of both sweeps, evenly spaced."""
     grid = Table(title=f"{result.name}: {result.technology}", caption=result.caution or None, title_justify="left")
     for column in ("thickness (nm)", "window (s)", "p", "p without spread"):
         grid.add_column(column, justify="right")
     for rows in (result.over_thickness, result.over_time):
+        # The picture and the JSON have them all.
         for row in rows[:: max(1, len(rows) // 6)]:
             numbers = (row.thickness, row.window, row.p, row.p_without_spread)
             grid.add_row(*(f"{number:.4g}" for number in numbers))
@@ -146,6 +149,7 @@ def _range(name: str, ends: tuple[float, float]) -> tuple[float, float]:
 
 def _points(preset: Preset, thickness: np.ndarray, window: np.ndarray) -> tuple[Point, ...]:
     bare = replace(preset.cell, thickness_spread=0.0)
+    # sweep returns logarithms, since p may lie below the smallest float.
     spread, alone = (np.exp(sweep(cell, thickness, window)).ravel() for cell in (preset.cell, bare))
     places = [(d, t) for d in thickness for t in window]
     return tuple(

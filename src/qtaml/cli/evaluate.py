@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from qtaml.cli.fault_option import FaultOption, another_fault
 from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricOption, TestData, chosen_metric
 from qtaml.cli.options import JsonOption, LengthOption, SeedOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
-from qtaml.faults import Uniform
 from qtaml.measuring import as_perplexity, evaluate
+from qtaml.memory import read_artifact
 
 
 def evaluate_command(
@@ -20,7 +21,8 @@ def evaluate_command(
     weights: WeightsOption = None,
     length: LengthOption = 128,
     trials: Annotated[int, typer.Option(help="The most reads of the memory.")] = 30,
-    p: Annotated[float | None, typer.Option("--p", help="Another flip probability than the plan's.")] = None,
+    p: Annotated[float | None, typer.Option("--p", help="Another flip probability than the plan's; or")] = None,
+    fault: FaultOption = None,
     stop_width: Annotated[
         float | None,
         typer.Option(help="Stop when the interval over reads is not wider than this (perplexity: in nats)."),
@@ -30,10 +32,11 @@ def evaluate_command(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a stored network over independent reads of the leaking memory."""
-    memory, network, spec = load_stored(stored, model, weights)
+    read_under = another_fault(p, fault)
+    memory, network, spec = load_stored(read_artifact(stored), model, weights)
     measured = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
-    fault = None if p is None else Uniform(p)
-    result = evaluate(memory, measured, trials=trials, fault=fault, seed=seed, stop_width=stop_width)
+    result = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, stop_width=stop_width)
+    # Measured in nats, in which a mean over reads is meaningful, and shown as perplexity.
     if metric == "perplexity":
         result = as_perplexity(result)
     typer.echo(result.to_json() if as_json else f"{metric} {result}", nl=not as_json)

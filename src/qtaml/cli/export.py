@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qtaml import _checks
-from qtaml.cli.inputs import load_data, load_model, stored_spec
+from qtaml.cli.inputs import load_data
 from qtaml.cli.options import LengthOption, StoredArgument, StoredModelOption, WordBitsOption
+from qtaml.cli.stored import load_stored, named
 from qtaml.errors import ArgumentError
 from qtaml.export import (
     ImagePlane,
@@ -22,18 +23,18 @@ from qtaml.export import (
     write_state_dict,
     write_verilog,
 )
-from qtaml.memory import Memory, load, read_artifact, read_manifest, words_as_read
+from qtaml.memory import Artifact, Memory, read_artifact, words_as_read
 from qtaml.model import Batch
 
 
 @dataclass(frozen=True)
 class Export:
-    """What is to be exported, and where to.
+    """An export: the stored network, the file to write, and the options.
 
     Attributes:
         stored: folder of the stored network.
         out: the file to write.
-        model: the network as the command line names it; None where the stored network says it.
+        model: the network as the command line names it; None if it does not, as images do not need it.
         data: file with inputs.
         length: tokens of a sample, where the data are a text.
         seed: None for the weights as stored; with a seed, as read once with errors.
@@ -48,20 +49,21 @@ class Export:
     seed: int | None
     word_bits: int
 
-    @property
-    def spec(self) -> str:
-        """What to load as the network."""
-        return stored_spec(self.model, read_manifest(self.stored).source)
+    # Read once: another process may replace the stored network between two readings.
+    @cached_property
+    def artifact(self) -> Artifact:
+        """What the folder of the stored network holds."""
+        return read_artifact(self.stored)
 
     def memory(self) -> Memory:
         """The stored network."""
-        return load(self.stored, load_model(self.spec))
+        return load_stored(self.artifact, self.model, None)[0]
 
     def inputs(self) -> Batch:
         """Inputs to trace the network with."""
         if self.data is None:
             raise ArgumentError(f"--data must name a file with inputs of the network for {self.out.suffix}, got none")
-        return load_data(self.data, self.spec, self.length)[0]
+        return load_data(self.data, named(self.model, self.artifact), self.length)[0]
 
 
 def _write_onnx(export: Export) -> list[ImagePlane]:
@@ -82,14 +84,14 @@ def _write_state_dict(export: Export) -> list[ImagePlane]:
 
 
 def _write_image(write: ImageWriter, export: Export) -> list[ImagePlane]:
-    artifact = read_artifact(export.stored)
+    artifact = export.artifact
     if export.seed is not None:
         artifact = artifact.with_words(words_as_read(artifact, seed=export.seed))
     return write(artifact, export.out, word_bits=export.word_bits)
 
 
 IMAGES: dict[str, ImageWriter] = {".bin": write_binary, ".mem": write_verilog}
-"""What writes a memory image, by its suffix."""
+"""The writer of a memory image, by the suffix of the file."""
 
 WRITERS: dict[str, Callable[[Export], list[ImagePlane]]] = {
     ".onnx": _write_onnx,
@@ -97,7 +99,7 @@ WRITERS: dict[str, Callable[[Export], list[ImagePlane]]] = {
     ".safetensors": _write_state_dict,
     **{suffix: partial(_write_image, write) for suffix, write in IMAGES.items()},
 }
-"""What writes a file, by its suffix; of an image it says where bit planes lie."""
+"""The writer of a file, by its suffix. It returns the bit planes of an image; none for other files."""
 
 
 def export_command(
@@ -127,6 +129,7 @@ def export_command(
     write = WRITERS[_checks.one_of("suffix of OUT", out.suffix, WRITERS)]
     export = Export(stored, out, model, data, length, seed, word_bits)
     _check_overwrites_no_source(export)
+    # The check stands before this: a file that is read must not be replaced.
     planes = write(export)
     words = sum(plane.words for plane in planes)
     if as_json:
@@ -141,13 +144,13 @@ def export_command(
 
 
 def _check_overwrites_no_source(export: Export) -> None:
-    """Check that the file is none of those that the network is loaded from.
+    """Check that the file is none of those that the network and its inputs are loaded from.
 
     Raises:
         ArgumentError: if it is.
     """
-    out = export.out.resolve()
-    manifest = read_manifest(export.stored)
-    for source in (export.stored, export.model, manifest.source, manifest.weights):
+    out, artifact = export.out.resolve(), export.artifact
+    # Sources that the stored network names count as well: to load it again needs them.
+    for source in (export.stored, export.model, export.data, artifact.source, artifact.weights):
         if source and (own := Path(source).resolve()) in (out, *out.parents):
-            raise ArgumentError(f"OUT must lie outside {own}, which the network is loaded from, got {export.out}")
+            raise ArgumentError(f"OUT must lie outside {own}, which is read, got {export.out}")

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,11 +11,20 @@ import torch
 from torch import nn
 
 from qtaml import _files
-from qtaml.cli.state_dict import PICKLED, check_names, check_not_pickled, listing, load_weights
+from qtaml.cli.state_dict import PICKLED, check_names, check_not_pickled, listing, load_weights, nothing_unpickled
 from qtaml.errors import ArgumentError, ModelError, QtamlError, StoredFileError
 from qtaml.memory import MANIFEST
 
 _CONFIG, _WEIGHTS = "config.json", ("model.safetensors", "model.safetensors.index.json")
+# Arguments by which timm loads weights: pickles among them, from the network too.
+_LOADING = {
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "pretrained_model_args",
+}
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 
 
@@ -30,18 +41,20 @@ def load_directory(path: Path) -> nn.Module:
     """
     config = _config(path)
     if not any((path / name).is_file() for name in _WEIGHTS):
+        # A directory that has pickled weights only: the error should say how to convert them.
         for pickled in sorted(entry for entry in path.iterdir() if entry.suffix in PICKLED):
             check_not_pickled(pickled)
         raise StoredFileError(f"{path} holds no weights: it needs {_WEIGHTS[0]}")
     for file in _weight_files(path):
-        check_not_pickled(file)
+        with _files.open_regular(file):  # a pipe would hang the package that loads it
+            check_not_pickled(file)
         if file.suffix != ".safetensors":
             raise StoredFileError(f"{path} keeps weights in {file.name}, which is no safetensors file")
     return _transformers_network(path, config) if config.get("architectures") else _timm_network(path, config)
 
 
 def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Tensor:
-    """A text as samples of so many tokens; what is left at its end is dropped.
+    """A text as samples of `length` tokens; a shorter rest at its end is dropped.
 
     Args:
         text: the text.
@@ -64,6 +77,7 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
             "give token numbers as .npz or .safetensors instead"
         )
     config = _config(path)
+    # Names of the same setting in different families of models; some say nothing.
     longest = config.get("max_position_embeddings") or config.get("n_positions") or length
     if length > longest:
         raise ArgumentError(f"--length must be at most {longest} for the model in {path}, got {length}")
@@ -71,7 +85,10 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
         raise StoredFileError(f"{path} has no tokenizer, which a text needs: copy its {_TOKENIZERS[0]} there")
     transformers = _installed("transformers", f"the tokenizer in {path}")
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        with _from_this_disk():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        # Special tokens would mark a start that pieces cut out of the text do not have. verbose=False: a text longer
+        # than the context is meant.
         tokens = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
     except Exception as error:
         raise StoredFileError(f"cannot use the tokenizer in {path}: {_first_line(error)}") from error
@@ -80,6 +97,7 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
             f"{source} must be long enough for at least 2 samples of {length} tokens, got {len(tokens)} tokens; "
             "give a longer text, or a smaller --length"
         )
+    # The embedding would fail on it, far from the cause.
     if (largest := int(tokens.max())) >= config.get("vocab_size", largest + 1):
         raise ArgumentError(
             f"{path} holds a tokenizer of another model: it gives token {largest}, the model has {config['vocab_size']}"
@@ -96,6 +114,7 @@ def _config(path: Path) -> dict[str, Any]:
         config = json.loads(_files.read_bytes(path / _CONFIG))
     except ValueError as error:
         raise StoredFileError(f"{path / _CONFIG} is not JSON: {error}") from error
+    # transformers writes a list, timm a single name.
     names = config.get("architectures") or [config.get("architecture")] if isinstance(config, dict) else None
     if not isinstance(names, list) or not isinstance(names[0], str):
         raise StoredFileError(f"{path / _CONFIG} names no architecture, as those of transformers and timm do")
@@ -116,23 +135,27 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
     transformers = _installed("transformers", f"the network in {path}")
     name: str = config["architectures"][0]
     try:
+        # By name from the package only: an "auto_map" in the configuration names code of the directory.
         architecture = getattr(transformers, name, None)
     except ImportError as error:
         raise QtamlError(f"transformers cannot import the {name} of {path}: {error.__cause__ or error}") from error
     if not (isinstance(architecture, type) and issubclass(architecture, transformers.PreTrainedModel)):
         raise ModelError(f"{path} holds a {name}, which transformers {transformers.__version__} does not have")
+    # Its warnings would mix with the output; what matters of them is checked below.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        model, found = cast(Any, architecture).from_pretrained(
-            path,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with _from_this_disk():
+            model, found = cast(Any, architecture).from_pretrained(
+                path,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                # Mismatches are returned, with their names, and refused below in the form of all other such errors.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except Exception as error:
         raise StoredFileError(f"cannot load the network in {path}: {_first_line(error)}") from error
     # Tensors that the model leaves unused are no harm, unless others are missing.
@@ -148,15 +171,34 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
 
 def _timm_network(path: Path, config: dict[str, Any]) -> nn.Module:
     timm = _installed("timm", f"the network in {path}")
+    # timm writes the number of classes beside the arguments, not among them.
     settings = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
+    arguments = config.get("model_args") or {}
+    if not isinstance(arguments, dict) or (loading := sorted(_LOADING & arguments.keys())):
+        named = repr(arguments) if not isinstance(arguments, dict) else ", ".join(map(repr, loading))
+        raise StoredFileError(f"{path / _CONFIG} must not name weights to load or where from, got model_args {named}")
+    if not timm.is_model(config["architecture"]):  # such as one of the hub, or of another folder
+        raise ModelError(f"{path} holds a {config['architecture']!r}, which timm {timm.__version__} does not have")
     try:
-        model: nn.Module = timm.create_model(
-            config["architecture"], pretrained=False, **settings, **config.get("model_args", {})
-        )
+        with _from_this_disk():
+            model: nn.Module = timm.create_model(config["architecture"], pretrained=False, **settings, **arguments)
     except Exception as error:
         raise ModelError(f"timm cannot make the network in {path}: {_first_line(error)}") from error
     load_weights(model, path / _WEIGHTS[0])
     return model
+
+
+@contextmanager
+def _from_this_disk() -> Iterator[None]:
+    """Nothing is fetched from a hub and nothing unpickled in the block, whatever a configuration names."""
+    hub: Any = importlib.import_module("huggingface_hub.constants")
+    # huggingface_hub reads its environment once, when it is imported: only the constant still counts.
+    offline, hub.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE, True
+    try:
+        with nothing_unpickled():
+            yield
+    finally:
+        hub.HF_HUB_OFFLINE = offline
 
 
 def _installed(package: str, wanted: str) -> Any:
@@ -173,4 +215,5 @@ def _installed(package: str, wanted: str) -> Any:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # A first line that ends in a colon says nothing without the second.
     return " ".join(lines[: 1 + lines[0].endswith(":")])

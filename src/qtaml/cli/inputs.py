@@ -1,12 +1,13 @@
-"""From what a user names on the command line to a network and data."""
+"""Networks, inputs and labels from the names on the command line."""
 
 import importlib
+import math
 import os
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import safetensors.torch
@@ -16,11 +17,15 @@ from torch import nn
 
 from qtaml import _files
 from qtaml.cli.hugging_face import load_directory, tokens_of_text
+from qtaml.cli.program_file import load_program
 from qtaml.cli.state_dict import check_not_pickled, load_weights
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.model import Batch
 
 LABELS = "labels"
+# Against zip bombs, bytes that an `.npz` file may unpack to: 64 MiB, and a hundred for each of its own. Only constants
+# pack better than that.
+_MOST_UNPACKED, _MOST_RATIO = 2**26, 100
 
 
 def load_model(spec: str, weights: Path | None = None) -> nn.Module:
@@ -44,10 +49,11 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
     if path.is_dir():
         model = load_directory(path)
     elif spec.endswith(".pt2"):
-        model = _load_program(path)
+        model = load_program(path)
     elif spec.count(":") == 1:
         model = _call_factory(spec)
     else:
+        # A pickled checkpoint gets its own message, with how to convert it.
         check_not_pickled(path)
         raise ArgumentError(
             f"MODEL must be a .pt2 file, a Hugging Face directory, or package.module:factory, got {spec!r}"
@@ -58,33 +64,8 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
 
 
 def source_of(spec: str) -> str:
-    """What a stored network keeps of where its network came from: paths in full."""
-    return str(Path(spec).resolve()) if _is_on_disk(spec) else spec
-
-
-def stored_spec(spec: str | None, source: str) -> str:
-    """What to load as the network of a stored one: as named, or where the stored network says that it was.
-
-    Args:
-        spec: as for `load_model`; None if not named.
-        source: what the stored network says. Only a program or a directory is loaded on its word, never code.
-
-    Raises:
-        ArgumentError: if the network must be named.
-        StoredFileError: if it is not where it was.
-    """
-    if spec is None and not (_is_on_disk(source) and Path(source).exists()):
-        if _is_on_disk(source):
-            raise StoredFileError(
-                f"the stored network was made from {source}, which is not there: name the network with --model"
-            )
-        where = f"was made from {source}" if source else "does not say where its network is"
-        raise ArgumentError(f"the stored network {where}: name the network with --model")
-    return spec or source
-
-
-def _is_on_disk(spec: str) -> bool:
-    return spec.endswith(".pt2") or (bool(spec) and Path(spec).is_dir())
+    """The source that a stored network remembers: an absolute path, its links unresolved, or the name of a factory."""
+    return os.path.abspath(spec) if spec.endswith(".pt2") or Path(spec).is_dir() else spec
 
 
 def load_data(path: Path, model: str = "", length: int = 128) -> tuple[Batch, torch.Tensor | None]:
@@ -129,22 +110,6 @@ def load_labelled(path: Path, model: str = "", length: int = 128) -> tuple[Batch
     return inputs, labels
 
 
-def parse_floor(text: str) -> tuple[str, int]:
-    """Pattern and number of bits of a floor such as "block*=1".
-
-    Raises:
-        ArgumentError: if the text has another form.
-
-    Example:
-        >>> parse_floor("block*=1")
-        ('block*', 1)
-    """
-    pattern, equals, bits = text.rpartition("=")
-    if not (pattern and equals and bits.isdecimal()):
-        raise ArgumentError(f"floor must be a pattern and a number of bits such as 'block*=1', got {text!r}")
-    return pattern, int(bits)
-
-
 def calibration_batch(path: Path, model: str, count: int, length: int) -> Batch:
     """The first samples of what `load_data` returns; arguments and errors as there."""
     inputs, _ = load_data(path, model, length)
@@ -156,17 +121,43 @@ def calibration_batch(path: Path, model: str, count: int, length: int) -> Batch:
 
 def _read_arrays(path: Path) -> dict[str, torch.Tensor]:
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: torch.from_numpy(file[name]) for name in file.files}
-        else:
-            arrays = safetensors.torch.load_file(path)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
-        raise StoredFileError(f"cannot read {path}: {error}") from error
+        with _files.open_regular(path) as file:
+            arrays = _unpacked(path, file) if path.suffix == ".npz" else safetensors.torch.load(file.read())
+    except (ValueError, TypeError, EOFError, KeyError, AssertionError, zipfile.BadZipFile, SafetensorError) as error:
+        raise (
+            # StoredFileError is a ValueError, and names the file already.
+            error if isinstance(error, StoredFileError) else StoredFileError(f"cannot read {path}: {error}")
+        ) from error
     for name, array in arrays.items():
         if array.ndim == 0:
             raise StoredFileError(f"{path} must hold arrays with samples first, got a single number under {name!r}")
     return arrays
+
+
+def _unpacked(path: Path, file: BinaryIO) -> dict[str, torch.Tensor]:
+    """The arrays of an `.npz` file. Refused first: headers that ask for more than there is, and zip bombs."""
+    # Seeking to the end returns the size of the file that is open; its path may name another one by now.
+    most = _MOST_UNPACKED + _MOST_RATIO * file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        if (size := sum(one.file_size for one in archive.infolist())) > most:
+            raise StoredFileError(
+                f"{path} unpacks to {size} bytes, more than the {most} that a file of its size may; "
+                "write it with numpy.savez, unpacked, if it is right"
+            )
+        for one in archive.infolist():
+            with archive.open(one) as member:
+                version = np.lib.format.read_magic(member)
+                # Versions 2 and 3 have headers of one layout, and differ in the encoding of names.
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+                # NumPy takes the memory that a header asks for before it reads, so a short file could take all of it.
+                if math.prod(shape) * dtype.itemsize > one.file_size:
+                    raise StoredFileError(
+                        f"{path} holds less than the array of shape {shape} that {one.filename!r} says"
+                    )
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
 def _read_text(path: Path) -> str:
@@ -176,42 +167,9 @@ def _read_text(path: Path) -> str:
         raise StoredFileError(f"data must be an .npz or .safetensors file, or text in UTF-8, got {path}") from None
 
 
-def _load_program(path: Path) -> nn.Module:
-    # Here, since it takes a second to import, and most commands load no program.
-    from torch.export.pt2_archive.constants import CUSTOM_OBJ_FILENAME_PREFIX, OPAQUE_OBJ_FILENAME_PREFIX
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [Path(name).name for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise StoredFileError(f"cannot read {path}: {error}") from error
-    if any(name.startswith((CUSTOM_OBJ_FILENAME_PREFIX, OPAQUE_OBJ_FILENAME_PREFIX)) for name in names):
-        raise StoredFileError(f"{path} holds pickled objects, which are not loaded")
-    try:
-        with _nothing_unpickled():
-            return torch.export.load(path).module()
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise StoredFileError(f"{path} is not a program of torch.export: {reason}") from error
-
-
-@contextmanager
-def _nothing_unpickled() -> Iterator[None]:
-    # torch.export.load falls back to full unpickling for sample inputs; this variable is torch's way to forbid it.
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
 def _call_factory(spec: str) -> nn.Module:
     module_name, _, function_name = spec.partition(":")
+    # An installed command does not search the current folder, where a user's module lies.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

@@ -1,25 +1,11 @@
 """The command `qtaml`: parse, call, show."""
 
 import sys
-from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from qtaml.cli import compensate, demo, design, device, evaluate, export, readback, sweep, verify
-from qtaml.cli.inputs import calibration_batch, load_model
-from qtaml.cli.options import (
-    CalibrationOption,
-    FlipProbabilityOption,
-    JsonOption,
-    LengthOption,
-    ModelArgument,
-    SamplesOption,
-    SeedOption,
-    WeightsOption,
-)
+from qtaml.cli import compensate, demo, design, device, evaluate, export, predict, readback, sweep, verify
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
-from qtaml.planning import predict
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 unexpected failure, 2 bad arguments or inputs, 3 budget below the least one, "
@@ -30,6 +16,7 @@ app = typer.Typer(
     help="How to store a neural network in a memory whose cells leak by quantum tunnelling.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
+    # An unexpected failure shows Python's own traceback, complete, which is what a report needs.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -41,29 +28,7 @@ app.command("sweep")(sweep.sweep_command)
 app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)
-
-
-@app.command("predict")
-def predict_command(
-    model: ModelArgument,
-    calibration: CalibrationOption,
-    p: FlipProbabilityOption = 0.10,
-    weights: WeightsOption = None,
-    samples: SamplesOption = 64,
-    length: LengthOption = 128,
-    bits: Annotated[int, typer.Option(help="Bits of a word, 2 to 16.")] = 8,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Say from one calibration, before anything is stored, whether TAC pays for your network, and how much."""
-    network = load_model(model, weights)
-    prediction = predict(network, calibration_batch(calibration, model, samples, length), p=p, bits=bits, seed=seed)
-    if as_json:
-        typer.echo(prediction.to_json(), nl=False)
-        return
-    Console().print(prediction.table())
-
-
+app.command("predict")(predict.predict_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)
 app.command("verify")(verify.verify_command)
@@ -74,9 +39,15 @@ def main() -> None:
     """Run the command line; errors that qtaml raises on purpose become one line and an exit code."""
     try:
         app()
+    # Anything else is a defect: its traceback is shown, and Python ends with 1.
     except QtamlError as error:
-        typer.echo(f"qtaml: {error}", err=True)
+        typer.echo(f"qtaml: {_printable(str(error))}", err=True)
         sys.exit(exit_code(error))
+
+
+def _printable(text: str) -> str:
+    """A text for a terminal, control characters escaped: names from files and models may hold some."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
 def exit_code(error: QtamlError) -> int:

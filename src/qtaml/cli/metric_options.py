@@ -57,7 +57,7 @@ class TestData:
 
 
 def chosen_metric(name: MetricName, data: TestData, network: nn.Module, memory: Memory) -> SampleMetric:
-    """The metric of a name; for perplexity the negative log-likelihood.
+    """The metric of this name; for perplexity the negative log-likelihood, of which `as_perplexity` is taken later.
 
     Args:
         name: its name.
@@ -80,8 +80,10 @@ def chosen_metric(name: MetricName, data: TestData, network: nn.Module, memory: 
                 f"{data.path} must hold one array, of tokens, for perplexity, got {', '.join(map(str, inputs))}"
             )
         likelihood = NegativeLogLikelihood(inputs, batch_size=data.batch_size)
+        # A model that sees the next token gives a perplexity near 1, which looks excellent.
         check_causal(network, inputs)
         return likelihood
+    # Against another network any similarity would be a number, and none would mean anything.
     if differences(memory, network):
         raise ModelError(
             "the network has other weights than the stored one, with which reads are compared: name the right one with "

@@ -20,10 +20,6 @@ CalibrationOption = Annotated[
 LengthOption = Annotated[int, typer.Option(help="Tokens of a sample, where the data are a text.", min=2)]
 SamplesOption = Annotated[int, typer.Option(help="Use the first so many calibration samples.", min=1)]
 FlipProbabilityOption = Annotated[float, typer.Option("--p", help="Flip probability of a cell, in [0, 0.5).")]
-IncludeOption = Annotated[
-    list[str] | None, typer.Option(help="Pattern of further tensors to store, such as '*.bias'; repeatable.")
-]
-ExcludeOption = Annotated[list[str] | None, typer.Option(help="Pattern of tensors not to store; repeatable.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the stored network.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 SeedOption = Annotated[int, typer.Option(help="Seed: the same seed gives the same result.", min=0)]
@@ -36,7 +32,8 @@ RayOption = Annotated[
 ]
 StoredArgument = Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` or `qtaml design` wrote.")]
 StoredModelOption = Annotated[
-    str | None, typer.Option("--model", help="The network: needed if it came from a factory, or was moved.")
+    str | None,
+    typer.Option("--model", help="The network that was stored. It has to be named: to load it can run code."),
 ]
 WordBitsOption = Annotated[
     int, typer.Option("--word-bits", help="Width of a word of a memory image, in bits, a multiple of 8.", min=8)

@@ -1,16 +1,14 @@
-"""`qtaml readback`: what a hardware memory gave back, its errors, and the network that it holds."""
+"""`qtaml readback`: a dump of a hardware memory, its error rates, and the network that it holds."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from qtaml import _checks
 from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricName, MetricOption, TestData, chosen_metric
@@ -45,52 +43,32 @@ def readback_command(
     rows = observed_errors(artifact, words)
     estimate = None
     if test is not None:
-        memory, network, spec = load_stored(stored, model, weights, artifact)
+        memory, network, spec = load_stored(artifact, model, weights)
         chosen = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
+        # The dump is the read: drawing errors as well (a seed) would count them twice.
         estimate = measure(memory.with_words(words).model(seed=None), chosen)
         if metric == "perplexity":
-            estimate = Estimate(*map(perplexity, estimate))
+            # After averaging: the interval is that of the mean log-likelihood, and exp is increasing.
+            estimate = estimate.mapped(perplexity)
     if as_json:
         typer.echo(_as_json(rows, metric, estimate))
         return
-    Console(width=146).print(_table(rows, str(artifact.plan.fault)))
+    # As wide as the table: at the width of a terminal, or 80 in a pipe, Rich would fold the numbers.
+    Console(width=146).print(rows.table())
     if estimate is not None:
-        typer.echo(f"{metric} {estimate.mean:.4g} [{estimate.low:.4g}, {estimate.high:.4g}] (95% over test samples)")
+        typer.echo(f"{metric} {estimate} (95% over {estimate.covers})")
 
 
 def _read(dump: Path, plan: Plan, word_bits: int | None) -> dict[str, torch.Tensor]:
     if _checks.one_of("suffix of DUMP", dump.suffix.lower(), (".bin", ".mem", ".hex", ".txt")) == ".bin":
+        # A raw image has no lines, so its width cannot be seen; text shows it by the digits of each word.
         return read_binary(dump, plan, word_bits=word_bits or 32)
     return read_verilog(dump, plan, word_bits=word_bits)
 
 
-def _table(rows: Sequence[ObservedRate], fault: str) -> Table:
-    departing = sum(row.departs for row in rows)
-    verdict = f"{departing} of {len(rows)} rates are not as assumed" if departing else "all rates are as assumed"
-    table = Table(
-        title=f"bits read back, against {fault}",
-        caption=f"[95% interval]; {verdict} (false alarms: 5%, all of them together)",
-        title_justify="left",
-        caption_justify="left",
-    )
-    for column in ("bit", "protection", "bits", "0 read as 1", "1 read as 0", "assumed", ""):
-        table.add_column(column, justify="left" if column in ("protection", "") else "right")
-    for (word_bits, bit, protection), some in groupby(rows, lambda row: (row.word_bits, row.bit, row.protection)):
-        pair = list(some)
-        observed = {row.stored: f"{row.rate:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in pair}
-        assumed = dict.fromkeys(f"{'at most ' if row.at_most else ''}{row.assumed:.3g}" for row in pair)
-        table.add_row(
-            f"{bit} of {word_bits}",
-            str(protection),
-            f"{sum(row.of for row in pair):,}",
-            *(observed.get(stored, "-") for stored in (0, 1)),
-            ", ".join(assumed),
-            "departs" if any(row.departs for row in pair) else "",
-        )
-    return table
-
-
 def _as_json(rows: Sequence[ObservedRate], metric: MetricName, estimate: Estimate | None) -> str:
     observed = [asdict(row) | {"rate": row.rate} for row in rows]
-    measured = None if estimate is None else {"metric": metric, **estimate._asdict()}
+    measured = None
+    if estimate is not None:
+        measured = {"metric": metric, "mean": estimate.value, "low": estimate.low, "high": estimate.high}
     return json.dumps({"bits": observed, "network": measured}, indent=2)

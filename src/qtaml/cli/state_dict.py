@@ -1,6 +1,8 @@
 """Weights from a file into a network: safetensors only, with the difference shown where they do not fit."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import safetensors.torch
@@ -8,12 +10,14 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from qtaml import _files
 from qtaml.errors import ModelError, StoredFileError
 from qtaml.model import aliases
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+# A zip archive, as torch.save writes, and a pickle of protocol 2 or later.
 _PICKLED_STARTS = (b"PK\x03\x04", b"\x80")
-"""A zip archive, as torch.save writes, and a pickle of any later protocol."""
+# What git clone leaves in place of the weights where Git LFS is not installed.
 _LFS_START = b"version https://git-lfs"
 _SHOWN = 3
 
@@ -29,16 +33,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
         StoredFileError: if the file cannot be read, is damaged, or is pickled.
         ModelError: if the weights do not fit the model; the message shows the difference.
     """
-    if path.is_dir():
-        raise StoredFileError(f"cannot read {path}: it is a directory")
     try:
         check_not_pickled(path)
-        state = safetensors.torch.load_file(path)
+        with _files.open_regular(path):  # refuses what is no file, and may hang
+            state = safetensors.torch.load_file(path)
+        # Files keep tied weights once, and load_state_dict asks for each name.
         _tie(model, state, path)
+        # Not strict: torch would list all names, thousands for another architecture; check_names lists a few.
         missing, unexpected = model.load_state_dict(state, strict=False)
     except (OSError, SafetensorError) as error:
         raise StoredFileError(f"cannot read {path}: {error}") from error
     except RuntimeError as error:
+        # torch's first line only names the class.
         lines = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         raise ModelError(f"the weights in {path} do not fit the model; {listing(lines)}") from error
     check_names(path, missing, unexpected)
@@ -49,6 +55,7 @@ def _tie(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
     own = model.state_dict().keys()
     for name, others in aliases(model, list(state)).items():
         for other in own & others:
+            # Weights that differ under tied names would be loaded one over the other, and the last one would win.
             if not torch.equal(state.setdefault(other, state[name]), state[name]):
                 raise ModelError(
                     f"the weights in {path} do not fit the model, which ties {name!r} and {other!r}: there they differ"
@@ -72,6 +79,7 @@ def check_not_pickled(path: Path) -> None:
     Raises:
         StoredFileError: if it is, and how to convert it; or if it only says where Git LFS keeps the weights.
     """
+    # Other names are refused by their suffix, or by safetensors when it reads the header.
     start = _start(path) if path.suffix == ".safetensors" else b""
     if start.startswith(_LFS_START):
         raise StoredFileError(f"{path} is a pointer of Git LFS, not the weights themselves: fetch them by git lfs pull")
@@ -83,11 +91,26 @@ def check_not_pickled(path: Path) -> None:
         )
 
 
+@contextmanager
+def nothing_unpickled() -> Iterator[None]:
+    """In the block `torch.load` takes only tensors and plain containers from a pickle, whoever calls it."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own way to forbid anything else
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 def _start(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with _files.open_regular(path) as file:
             return file.read(len(_LFS_START))
-    except OSError:
+    except StoredFileError:
         return b""  # who loads it says so
 
 

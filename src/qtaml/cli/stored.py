@@ -1,47 +1,68 @@
 """Stored networks: written at the end of every command that plans, read at the start of every one that uses them."""
 
+import os
 from pathlib import Path
 
 import typer
 from torch import nn
 
-from qtaml import _files
-from qtaml.cli.inputs import load_model, source_of, stored_spec
-from qtaml.memory import MANIFEST, Artifact, Memory, attach, read_artifact, read_manifest, store
+from qtaml.cli.inputs import load_model, source_of
+from qtaml.errors import ArgumentError
+from qtaml.memory import Artifact, Memory, attach, check_replaceable, store
 from qtaml.planning import Plan
 
 
-def load_stored(
-    stored: Path, model: str | None, weights: Path | None, artifact: Artifact | None = None
-) -> tuple[Memory, nn.Module, str]:
+def load_stored(artifact: Artifact, model: str | None, weights: Path | None) -> tuple[Memory, nn.Module, str]:
     """A stored network, the network that it was made from, and how the command line names that.
 
     Args:
-        stored: the folder of the stored network.
-        model: the network, if it is named.
-        weights: a `.safetensors` file with its state dict; where it lay when the network was stored if not given.
-        artifact: what the folder holds, where it was read already.
+        artifact: what the folder of the stored network holds.
+        model: the network; it must be named, for to load it can run code.
+        weights: a `.safetensors` file with its state dict.
 
     Raises:
         StoredFileError: if a file is missing, damaged or foreign.
-        ArgumentError: if the network must be named.
+        ArgumentError: if the network is not named.
         ModelError: if it is not the one stored.
     """
-    manifest = read_manifest(stored)
-    spec = stored_spec(model, manifest.source)
-    if weights is None and Path(manifest.weights).is_file():
-        weights = Path(manifest.weights)
+    spec = named(model, artifact)
     network = load_model(spec, weights)
-    return attach(artifact or read_artifact(stored), network), network, spec
+    return attach(artifact, network), network, spec
 
 
-def check_out(out: Path) -> None:
-    """Check that a stored network may be put in a folder, before anything is computed for it.
+def named(model: str | None, artifact: Artifact) -> str:
+    """The network as the command line names it: the source that a stored network remembers is never loaded.
 
     Raises:
-        StoredFileError: if it holds something else.
+        ArgumentError: if it does not name it; the message says which source the stored network remembers.
     """
-    _files.check_replaceable(out, MANIFEST)
+    # To import a factory runs code, and a stored network may come from anywhere.
+    if model is None:
+        where = f"was made from {artifact.source}" if artifact.source else "does not say where its network is"
+        with_weights = f" with --weights {artifact.weights}" if artifact.weights else ""
+        raise ArgumentError(f"the stored network {where}{with_weights}: name the network with --model")
+    return model
+
+
+def check_out(out: Path, *read: str | Path | None) -> None:
+    """Check that a stored network may be put in a folder, before anything is computed for it.
+
+    Args:
+        out: the folder.
+        read: files and folders that the command reads.
+
+    Raises:
+        StoredFileError: if the folder holds something else than a stored network.
+        ArgumentError: if one of them lies in it.
+    """
+    check_replaceable(out)
+    # Links resolved: the folder is replaced as a whole, with whatever lies in it under any name.
+    place = out.resolve()
+    for source in read:
+        own = Path(source or "").resolve()
+        # A source that does not exist as a path is the name of a factory.
+        if source and own.exists() and place in (own, *own.parents):
+            raise ArgumentError(f"--out must hold nothing that is read, got {out} and {source}")
 
 
 def store_and_show(
@@ -60,7 +81,7 @@ def store_and_show(
     Raises:
         StoredFileError: if the folder holds something else, or cannot be written.
     """
-    store(network, plan).save(out, source=source_of(spec), weights=str(weights.resolve()) if weights else "")
+    store(network, plan).save(out, source=source_of(spec), weights=os.path.abspath(weights) if weights else "")
     for remark in plan.remarks if as_json else ():
         typer.echo(remark, err=True)
     typer.echo(plan.to_json() if as_json else f"{plan}\nstored network: {out}", nl=not as_json)

@@ -46,9 +46,11 @@ def sweep_command(
         load=load_own,
     )
     wanted = entries(description, laboratory.folder)
+    # Each network is loaded once here, so that a wrong file or factory ends the command before hours of work.
     for own in {entry.task.case.own: None for entry in wanted if entry.task.case.own}:
         load_own(own, laboratory.folder)
     found = laboratory.found([entry.task for entry in wanted])
+    # On standard error: standard output may be JSON.
     typer.echo(f"{len(wanted)} tasks, {sum(one is not None for one in found)} measured already", err=True)
     outcomes = found if collect else measure_sweep(laboratory, wanted)
     known, manifest = rows(laboratory, wanted, outcomes), laboratory.manifest()
@@ -60,6 +62,7 @@ def sweep_command(
     else:
         Console().print(table(wanted, outcomes))
         typer.echo(f"numbers: {kept}, {len(known)} of {len(wanted)} tasks")
+    # After everything is written: a refused task ends with an error, and costs no result.
     refused = [row for row in known if row.refused]
     if refused:
         first = refused[0]

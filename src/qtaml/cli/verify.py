@@ -20,8 +20,9 @@ def verify_command(
     """Recompute every checksum, and rebuild the stored bits from the original weights and the plan."""
     artifact = read_artifact(stored)
     if not as_json:
+        # read_artifact refuses a wrong one.
         typer.echo(f"{stored}: every checksum is right")
-    memory, network, spec = load_stored(stored, model, weights, artifact)
+    memory, network, spec = load_stored(artifact, model, weights)
     found = differences(memory, network)
     storages = [entry.storage for entry in memory.plan.tensors]
     bits = sum(section.weights * section.format.bits for storage in storages for section in storage.sections)
@@ -33,9 +34,14 @@ def verify_command(
             "differences": list(map(asdict, found)),
         }
         typer.echo(json.dumps(record, indent=2))
+    # After the JSON: a script gets the differences as well as the exit code.
     if found:
+        with_weights = (
+            f" (without --weights; it was made with {artifact.weights})" if artifact.weights and not weights else ""
+        )
         raise StoredFileError(
-            f"{stored} is not what its plan makes of {spec}:\n" + "\n".join(f"  {difference}" for difference in found)
+            f"{stored} is not what its plan makes of {spec}{with_weights}:\n"
+            + "\n".join(f"  {difference}" for difference in found)
         )
     if not as_json:
         typer.echo(f"{bits:,} stored bits of {len(storages)} tensors, rebuilt from {spec}: all equal")

@@ -19,6 +19,7 @@ from qtaml.device.escape import (
 from qtaml.device.flip_probability_map import sweep
 from qtaml.device.hardening import (
     Hardening,
+    Hardenings,
     faster_refresh,
     graded_barriers,
     graded_refresh,
@@ -58,6 +59,7 @@ __all__ = [
     "Barrier",
     "Cell",
     "Hardening",
+    "Hardenings",
     "ImageForce",
     "Insulator",
     "Layer",

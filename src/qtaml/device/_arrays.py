@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# What goes in comes out: a float for a float, an array for an array.
+# A type variable, not a union: callers who pass a float get a float without a cast.
 Quantity = TypeVar("Quantity", float, NDArray[np.float64])
 
 
 def like(template: Quantity, result: Array) -> Quantity:
-    """Return `result` as a Python float if it has no dimension, as `template` then has none, else as it is."""
+    """Return `result` as a Python float if it is of dimension 0, else unchanged; the type is that of `template`."""
     plain: Any = float(result) if np.ndim(result) == 0 else result
     return cast("Quantity", plain)

@@ -1,8 +1,8 @@
 """Averages over a normally distributed device parameter, exact also where p is nearly a step.
 
-With hundreds of electrons the lost-bit probability of one cell jumps from 0 to 1 within a small part of the spread.
+With hundreds of electrons the lost-bit probability of a cell jumps from 0 to 1 within a small part of the spread.
 Gauss-Hermite nodes then sample a staircase: with 61 nodes and 3000 electrons the time for p = 0.1 comes out 3 % wrong
-and jumps about with the number of nodes. So the panels are graded towards the step.
+and jumps about with the number of nodes. So Gauss-Legendre panels are graded towards the step.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,8 @@ _COARSE_EDGES = np.linspace(_LOWEST, _HIGHEST, 26)
 _STEP_EDGES = np.array([-16.0, -8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0, 16.0])
 # Left of a step far out the density rises within 1/|z|, so there are panels of these lengths on both sides, too.
 _TAIL_EDGES = np.array([-1.0, -0.3, -0.1, -0.03, 0.03, 0.1, 0.3, 1.0])
+# Of each panel. Measured on the gain cell with 3000 electrons: 24 nodes change ln p by 1e-13 at p = 0.1 and by 1e-10
+# in the far tail (a window of 1 us).
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 # They place the step to 1e-6 of a standard deviation: the panels need a tenth of its width.
@@ -30,7 +32,7 @@ _DECILE = 1.2815515655446004
 
 
 def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[int, ...]) -> Array:
-    """Logarithm of E[P(Z)] over a standard normal Z, for a P that falls with Z.
+    """Logarithm of E[P(Z)], the the integral of P(z) exp(-z^2/2)/sqrt(2 pi), for a probability P that falls with z.
 
     Args:
         log_probability: takes deviates of shape (*shape, n) and returns ln P of the same shape.
@@ -50,6 +52,7 @@ def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[i
     centre, width = _locate_step(log_probability, shape)
     around_step = np.concatenate([width[..., None] * _STEP_EDGES, _spread_out(_TAIL_EDGES, shape)], axis=-1)
     edges = np.concatenate([centre[..., None] + around_step, _spread_out(_COARSE_EDGES, shape)], axis=-1)
+    # Clipped edges coincide at an end: their panels have no width and add nothing.
     edges = np.sort(np.clip(edges, _LOWEST, _HIGHEST), axis=-1)
     half = np.diff(edges) / 2
     deviates = (edges[..., :-1] + half)[..., None] + half[..., None] * _NODES
@@ -58,18 +61,20 @@ def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[i
     deviates, weights = deviates.reshape(flat), weights.reshape(flat)
     log_density = -(deviates**2) / 2 - np.log(2 * np.pi) / 2
     terms = log_probability(deviates) + log_density
+    # The weights sum to 1 only to rounding, so where P is 1 throughout the sum may exceed it.
     return np.asarray(np.minimum(special.logsumexp(terms, axis=-1, b=weights), 0.0))
 
 
 def _spread_out(edges: Array, shape: tuple[int, ...]) -> Array:
-    """The same edges for each element."""
+    """The edges, broadcast to every element."""
     return np.broadcast_to(edges, (*shape, edges.size))
 
 
 def _locate_step(log_probability: Callable[[Array], Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Deviate at which P is 1/2, and the width of the step there."""
+    """Deviate at which P is 1/2, and the standard deviation of the normal step through P = 1/2 and P = 0.1."""
     levels = np.log([0.5, 0.1])
     low = np.full((*shape, 2), _LOWEST)
     crossings = bisect(lambda z: levels - log_probability(z), low, np.full((*shape, 2), _HIGHEST), halvings=_HALVINGS)
+    # Not below what the halvings resolve: a width of 0 would leave no panels around the step.
     width = np.maximum((crossings[..., 1] - crossings[..., 0]) / _DECILE, 1e-6)
     return crossings[..., 0], width

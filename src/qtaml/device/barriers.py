@@ -1,7 +1,7 @@
-"""Barriers and their WKB action -ln T: what every barrier offers, and the rectangular one with its tilted forms.
+"""Barriers and their WKB action -ln T: the protocol of all barriers, and the rectangular one with its tilted forms.
 
-Every barrier has the same four members, listed in `Barrier`; a cell needs nothing else of it. The action is kept, never
-the transmission T, so that nothing underflows.
+Every barrier has the four members of the protocol `Barrier`; a cell uses nothing else. All formulas work with the
+action, never with the transmission T, so that nothing underflows.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ TWICE_DECAY_CONSTANT = 2 * np.sqrt(2 * m_e * e) / hbar * 1e-9
 
 @runtime_checkable
 class Barrier(Protocol):
-    """What a cell needs of a barrier: its action, how the action falls with energy, and the same barrier thicker.
+    """Protocol of barriers: action -ln T, its fall with energy, and a thicker copy.
 
-    `thickness` is the one thickness in nm that varies: of the whole barrier, or of one layer of a stack.
+    `thickness` is the thickness in nm that varies: of the whole barrier, or of one layer of a stack.
     """
 
     @property
@@ -47,7 +47,8 @@ def linear_action(top: ArrayLike, drop: ArrayLike, thickness: ArrayLike, mass: f
     """-ln T of a layer whose potential falls linearly: one formula for rectangle, trapezoid and triangle.
 
     S = (2 sqrt(2 m)/hbar) d_eff (2/3) (a + sqrt(ab) + b)/(sqrt a + sqrt b) with a = top, b = max(top - drop, 0) and
-    d_eff the part of the thickness where the potential lies above the electron. It has no cancellation as drop -> 0.
+    d_eff = d min(1, top/drop) the part of the thickness d where the potential lies above the electron. It has no
+    cancellation as drop -> 0.
 
     Args:
         top: potential at the entry above the electron's energy, eV; at or below 0 there is no barrier.
@@ -67,12 +68,15 @@ def linear_action(top: ArrayLike, drop: ArrayLike, thickness: ArrayLike, mass: f
     """
     a, b, effective = _classically_forbidden(top, drop, thickness)
     roots = np.sqrt(a) + np.sqrt(b)
+    # Not the textbook (a^1.5 - b^1.5)/field: that is a difference of equal numbers, over 0, for a small field.
     mean_root = (2 / 3) * (a + np.sqrt(a * b) + b) / np.where(roots > 0, roots, 1.0)
     return np.asarray(TWICE_DECAY_CONSTANT * np.sqrt(mass) * effective * mean_root)
 
 
 def linear_action_slope(top: ArrayLike, drop: ArrayLike, thickness: ArrayLike, mass: float) -> Array:
-    """Fall of `linear_action` for each eV of electron energy; equals S/(2 phi) for a rectangle.
+    """Fall of `linear_action` for each eV of electron energy: (2 sqrt(2 m)/hbar) d_eff/(sqrt a + sqrt b).
+
+    a, b and d_eff are those of `linear_action`; for a rectangle of height phi it is S/(2 phi).
 
     Args:
         top: potential at the entry above the electron's energy, eV.
@@ -92,6 +96,7 @@ def linear_action_slope(top: ArrayLike, drop: ArrayLike, thickness: ArrayLike, m
     """
     a, b, effective = _classically_forbidden(top, drop, thickness)
     roots = np.sqrt(a) + np.sqrt(b)
+    # Without a barrier (both roots 0) the slope is 0, not 0/0.
     return np.asarray(TWICE_DECAY_CONSTANT * np.sqrt(mass) * effective / np.where(roots > 0, roots, np.inf))
 
 
@@ -124,8 +129,9 @@ def fowler_nordheim_slope(height: float, mass: float) -> float:
 class Rectangular:
     """One insulator of constant height, tilted by a field: rectangular, trapezoidal or Fowler-Nordheim.
 
-    Without a field the barrier is a rectangle (the paper's); with `field * thickness < height` a trapezoid (direct
-    tunnelling); with more it is the triangle of Fowler and Nordheim.
+    Without a field the barrier is the paper's rectangle, S = 10.246 sqrt(mass height) thickness; with
+    `field * thickness < height` a trapezoid (direct tunnelling); with more it is the triangle of Fowler and Nordheim.
+    The action is `linear_action`, or with an image force the integral over the rounded barrier.
 
     Args:
         height: barrier height above the electron's ground level, eV.
@@ -178,6 +184,7 @@ class Rectangular:
     ) -> Array:
         """The closed form, or with image charges the integral of (V - E)^power."""
         top = self.height - energies_below(self.height, energy)
+        # The thin tail of a spread reaches below 0: such a cell has no barrier.
         thickness = np.maximum(self.thickness + np.asarray(extra, dtype=np.float64), 0.0)
         if self.image_force is None:
             return closed(top, self.field * share * thickness, share * thickness, self.mass)
@@ -201,18 +208,20 @@ def _classically_forbidden(top: ArrayLike, drop: ArrayLike, thickness: ArrayLike
     """Heights at both ends (eV) and length (nm) of the part of a linear layer that lies above the electron."""
     tops, drops = np.asarray(top, dtype=np.float64), np.asarray(drop, dtype=np.float64)
     a, b = np.maximum(tops, 0.0), np.maximum(tops - drops, 0.0)
+    # The inner `where` keeps 0/0 out of the branch that is not taken: NumPy evaluates both.
     part = np.where(drops > a, a / np.where(drops > a, drops, 1.0), 1.0)
     return a, b, np.asarray(part * np.asarray(thickness, dtype=np.float64))
 
 
 def integral_factor(power: float) -> float:
-    """What the integral of sqrt(mass) (V - E)^power is multiplied with: S for 1/2, its fall with energy for -1/2."""
+    """Factor of the integral of sqrt(mass) (V - E)^power: gives S for power 1/2, its fall with energy for -1/2."""
     return float(TWICE_DECAY_CONSTANT if power > 0 else TWICE_DECAY_CONSTANT / 2)
 
 
 def energies_below(height: float, energy: ArrayLike) -> Array:
     """The energies as an array, all below the barrier's height."""
     energies = np.asarray(energy, dtype=np.float64)
+    # Negated, so that NaN is refused too.
     wrong = ~(energies < height)
     if wrong.any():
         raise ArgumentError(

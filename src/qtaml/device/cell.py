@@ -18,7 +18,8 @@ from qtaml.device.thermal import log_thermal_factor
 from qtaml.device.traps import Traps
 from qtaml.errors import ArgumentError
 
-# The thickest barrier that an inverse question looks at, in nm beyond the nominal one.
+# Largest extra thickness in nm that an inverse question tries: far beyond any insulator, and a power of 2, so that
+# doubling from 1 nm ends there.
 _THICKEST = 1024.0
 
 
@@ -26,10 +27,11 @@ _THICKEST = 1024.0
 class Cell:
     """A cell that stores one bit as charge behind a tunnelling barrier.
 
-    Each of N_e electrons tries to escape nu times a second; the bit is lost when more than n_th have escaped. With a
-    spread of thickness, every probability below is the average over cells; which cells fail is then mostly fixed
-    (`qtaml.device.static_flip_probabilities`). A few hundred electrons make p of a single cell a knife edge in time and
-    thickness; it is the spread that makes a p of 0.05 to 0.1 a natural operating point.
+    Each of N_e electrons tries to escape nu times a second; the bit is lost when more than n_th have escaped:
+    p = P(Binomial(N_e, p_e) > n_th) with p_e = 1 - (1 - T)^(nu tau). With a spread of thickness, every probability
+    below is the average over cells; which cells fail is then mostly fixed (`qtaml.device.static_flip_probabilities`).
+    With a few hundred electrons p of a single cell is nearly a step in time and thickness; it is the spread that makes
+    a p of 0.05 to 0.1 a natural operating point.
 
     Args:
         barrier: `Rectangular`, `Stack` or `Profile`.
@@ -71,7 +73,7 @@ class Cell:
         _checks.non_negative("thickness_spread", self.thickness_spread)
 
     def log_transmission(self, extra: ArrayLike = 0.0) -> Array:
-        """Logarithm of T of one attempt with the thermal factor, for extra thicknesses in nm.
+        """Logarithm of T of one attempt with the thermal factor: -S - ln(1 - kT d ln T/dE), at most 0.
 
         Args:
             extra: nm on top of the nominal thickness.
@@ -89,10 +91,11 @@ class Cell:
         if self.temperature == 0:
             return -action
         factor = log_thermal_factor(self.barrier.action_slopes(0.0, extra), self.temperature)
+        # The thermal factor is a leading term: for a vanishing barrier it would lift T above 1.
         return np.asarray(np.minimum(factor - action, 0.0))
 
     def escape_probability(self, window: Quantity) -> Quantity:
-        """p_e: the probability that one given electron tunnels out of a nominal cell.
+        """p_e = 1 - (1 - T)^(nu tau): the probability that a given electron tunnels out of a nominal cell.
 
         Args:
             window: s, a float or an array.
@@ -115,7 +118,7 @@ class Cell:
         return like(window, np.exp(escape.log_escape_probability(self._log_exposure(log_window, 0.0))))
 
     def escape_count(self, window: float) -> Any:
-        """Law of the number of electrons that tunnel out of a nominal cell, traps left out.
+        """Binomial(N_e, p_e): law of the number of electrons that tunnel out of a nominal cell, traps left out.
 
         Args:
             window: s.
@@ -140,8 +143,9 @@ class Cell:
     def flip_probability(self, window: Quantity) -> Quantity:
         """The paper's symmetric p: a bit read after `window` seconds is wrong with this probability.
 
-        It is the probability that a charged cell has lost its bit, averaged over the thickness spread. It reaches 1 for
-        long windows; only `random_polarity_probability` is a channel that ends at 1/2. See also `rates`.
+        The probability that a charged cell has lost its bit, P(Binomial(N_e, p_e) > n_th), averaged over the thickness
+        spread and the number of traps. It reaches 1 for long windows; only `random_polarity_probability` is a channel
+        that ends at 1/2. See also `rates`.
 
         Args:
             window: time since the last write or refresh, s; a float or an array.
@@ -185,7 +189,7 @@ class Cell:
         return like(window, self.log_flip_probabilities(window))
 
     def log_flip_probabilities(self, window: ArrayLike, extra: ArrayLike = 0.0) -> Array:
-        """Logarithm of p over windows and extra thicknesses, which broadcast: one call is a whole sweep.
+        """Logarithm of p over windows and extra thicknesses, which broadcast: ln E_z[p(tau, d + extra + sigma z)].
 
         Args:
             window: s.
@@ -208,7 +212,7 @@ class Cell:
         return self._log_average(np.log(_checks.positive_array("window", window)), np.asarray(extra, dtype=np.float64))
 
     def rates(self, window: Quantity, charged: int = 1) -> tuple[Quantity, Quantity]:
-        """The physically forward-only pair: only charged cells lose their bit.
+        """Error rates (p01, p10) of forward-only loss: only charged cells lose their bit, with `flip_probability`.
 
         Args:
             window: s.
@@ -258,6 +262,8 @@ class Cell:
     def window_for(self, p: Quantity) -> Quantity:
         """Retention time: the window at which p is reached.
 
+        tau = ln(1 - p_e)/(nu ln(1 - T)) with p_e = I^-1(p; n_th + 1, N_e - n_th); by root finding with spread or traps.
+
         Args:
             p: in (0, 1), a float or an array.
 
@@ -268,7 +274,7 @@ class Cell:
             ArgumentError: if a p is not in (0, 1).
 
         Source:
-            theory.md 1.1 "Closed inverses"; by root finding with spread or traps.
+            theory.md 1.1 "Closed inverses".
 
         Example:
             >>> from qtaml.device import preset
@@ -277,14 +283,18 @@ class Cell:
         """
         exposure = required_log_exposure(p, self.electrons, self.threshold)
         log_window = exposure - self._log_exposure(0.0, 0.0)
+        # Spread and traps move the root, traps by many decades, so the closed form only starts the search.
         if self.thickness_spread > 0 or self.traps is not None:
             wanted, nominal = np.log(np.asarray(p, dtype=np.float64)), np.asarray(0.0)
-            log_window = solve(lambda u: self._log_average(u, nominal) - wanted, log_window)
+            log_window = solve(lambda u, log_p: self._log_average(u, nominal) - log_p, log_window, wanted)
         with np.errstate(over="ignore"):
             return like(p, np.exp(log_window))
 
     def thickness_for(self, p: Quantity, window: float) -> Quantity:
         """Thickness in nm (of the barrier's varied layer) that gives p at a window.
+
+        By root finding, for every barrier; for a rectangle without spread it is d = -ln T/(2 kappa), where
+        ln(1 - T) = ln(1 - p_e)/(nu tau) and p_e is that of `window_for`.
 
         Args:
             p: in (0, 1), a float or an array.
@@ -297,7 +307,7 @@ class Cell:
             ArgumentError: if a p is not in (0, 1), the window not above 0, or no thickness gives that p.
 
         Source:
-            theory.md 1.1 "Closed inverses", here by root finding for every barrier.
+            theory.md 1.1 "Closed inverses".
 
         Example:
             >>> from qtaml.device import preset
@@ -307,15 +317,15 @@ class Cell:
         wanted = np.log(_checks.open_probability_array("p", p))
         log_window = np.log(_checks.positive("window", window))
 
-        def excess(extra: Array) -> Array:
-            """How far ln p lies below the wanted one."""
-            return wanted - self._log_average(log_window, extra)
+        def excess(extra: Array, log_p: Array) -> Array:
+            """Wanted ln p minus ln p: increasing in the thickness."""
+            return log_p - self._log_average(log_window, extra)
 
         low = np.full(wanted.shape, -self.barrier.thickness)
-        high = double_until(excess, np.ones(wanted.shape), _THICKEST)
-        if (excess(low) > 0).any() or (excess(high) < 0).any():
+        high = double_until(lambda extra: excess(extra, wanted), np.ones(wanted.shape), _THICKEST)
+        if (excess(low, wanted) > 0).any() or (excess(high, wanted) < 0).any():
             raise ArgumentError(f"p must be reachable by some thickness at a window of {window!r} s, got {p!r}")
-        return like(p, self.barrier.thickness + find_root(excess, low, high))
+        return like(p, self.barrier.thickness + find_root(excess, low, high, wanted))
 
     def hardened(self, p: float, window: float) -> tuple[Self, float]:
         """The same cell with the thickness at which p is reached only at `window`.
@@ -347,7 +357,9 @@ class Cell:
         return replace(self, barrier=self.barrier.thickened(extra))
 
     def log_lost_probabilities(self, log_window: ArrayLike, extra: ArrayLike = 0.0, traps: int = 0) -> Array:
-        """Logarithm of p of cells of known thickness and number of traps: nothing is averaged.
+        """Logarithm of P(X + Y > n_th) of cells of known thickness and number of traps: nothing is averaged.
+
+        X ~ Binomial(N_e, p_e) are the electrons that tunnel, Y ~ Poisson(traps x rate x window) those through traps.
 
         Args:
             log_window: ln of seconds.
@@ -373,6 +385,7 @@ class Cell:
 
     def _log_exposure(self, log_window: ArrayLike, extra: ArrayLike) -> Array:
         """Logarithm of nu tau (-ln(1 - T))."""
+        # A sum of logarithms: the number of attempts nu tau itself may overflow when a root is searched in ln tau.
         log_attempts = np.log(self.attempt_frequency) + np.asarray(log_window)
         return escape.log_exposure(self.log_transmission(extra), log_attempts)
 

@@ -1,18 +1,20 @@
-"""From a transmission to a lost bit: escape of one electron, the escape count of a cell, operating regimes."""
+"""From a transmission to a lost bit: escape of an electron, the escape count of a cell, operating regimes."""
 
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from qtaml import _checks
 from qtaml.device._arrays import Array
 from qtaml.device.tails import LARGEST_LOG, log_binomial_tail, log_poisson_tail
 from qtaml.errors import ArgumentError
 
-# A lost-bit probability below the first is called rare, above the second saturated.
+# Conventions: the paper gives no numbers. At 0.01 the rare-event formula p = nu tau T of a cell of one electron is off
+# by half a percent.
 RARE_BELOW = 0.01
 SATURATED_ABOVE = 0.99
 
@@ -37,7 +39,7 @@ class Regime(StrEnum):
 
 
 def log_exposure(log_transmission: ArrayLike, log_attempts: ArrayLike) -> Array:
-    """Logarithm of nu tau (-ln(1 - T)), the exponent of one electron's escape.
+    """Logarithm of the exposure nu tau (-ln(1 - T)), the exponent of an electron's escape.
 
     The electron escapes with probability 1 - (1 - T)^(nu tau) = 1 - exp(-exp(log_exposure)). For small T the exposure
     is nu tau T.
@@ -57,7 +59,8 @@ def log_exposure(log_transmission: ArrayLike, log_attempts: ArrayLike) -> Array:
         -99980.0
     """
     action = np.maximum(-np.asarray(log_transmission, dtype=np.float64), _SMALLEST_ACTION)
-    opaque = action > 40.0  # there -ln(1 - T) equals T to rounding
+    # There -ln(1 - T) equals T to rounding, and T itself underflows from an action of 745 on.
+    opaque = action > 40.0
     near, far = np.clip(action, None, 0.7), np.clip(action, 0.7, 40.0)
     # ln(1 - e^-S) by the form that keeps its digits on each side of ln 2.
     log_reflection = np.where(action < 0.7, np.log(-np.expm1(-near)), np.log1p(-np.exp(-far)))
@@ -65,7 +68,7 @@ def log_exposure(log_transmission: ArrayLike, log_attempts: ArrayLike) -> Array:
 
 
 def log_escape_probability(log_exposure: ArrayLike) -> Array:
-    """Logarithm of the probability that one electron escapes in the window.
+    """Logarithm of p_e = 1 - exp(-exposure), the probability that a given electron escapes in the window.
 
     Args:
         log_exposure: as from `log_exposure`.
@@ -84,7 +87,9 @@ def log_escape_probability(log_exposure: ArrayLike) -> Array:
 
 
 def log_lost_probability(electrons: ArrayLike, threshold: ArrayLike, log_exposure: ArrayLike) -> Array:
-    """Logarithm of the probability that more than `threshold` of the electrons escape: the paper's p_flip.
+    """Logarithm of P(X > n_th) for X ~ Binomial(N_e, p_e), the number of electrons that escape: the paper's p_flip.
+
+    P(X > n) = I_{p_e}(n + 1, N_e - n), the regularised incomplete beta function.
 
     Args:
         electrons: N_e, whole numbers.
@@ -106,6 +111,8 @@ def log_lost_probability(electrons: ArrayLike, threshold: ArrayLike, log_exposur
 
 def log_lost_probability_poisson(threshold: ArrayLike, log_mean: ArrayLike) -> Array:
     """Poisson limit of `log_lost_probability` for many electrons that each rarely escape.
+
+    P(Y > n) = 1 - exp(-m) sum_{j <= n} m^j/j! with m = N_e p_e.
 
     Args:
         threshold: n_th, whole numbers.
@@ -166,14 +173,14 @@ def escape_count(electrons: int, log_exposure: float) -> Any:
         50.0
     """
     exposure = np.exp(min(_checks.real("log_exposure", log_exposure), LARGEST_LOG))
-    return stats.binom(_checks.integer("electrons", electrons, 1), -np.expm1(-exposure))
+    return scipy.stats.binom(_checks.integer("electrons", electrons, 1), -np.expm1(-exposure))
 
 
 def regime(lost_probability: float) -> Regime:
-    """The operating regime that a probability of a lost bit belongs to.
+    """Operating regime of a lost-bit probability.
 
     The paper orders the regimes by the mean escape count against the threshold (far below, about equal, far above); for
-    one cell that order is the order of p, and p says directly whether errors are sparse.
+    a given cell that order is the order of p, and p says directly whether errors are sparse.
 
     Args:
         lost_probability: the probability that a charged cell loses its bit.

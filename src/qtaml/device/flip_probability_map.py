@@ -9,7 +9,7 @@ from qtaml.device.cell import Cell
 
 
 def sweep(cell: Cell, thickness: ArrayLike, window: ArrayLike) -> Array:
-    """Logarithm of p of a cell over thicknesses and windows.
+    """Matrix of ln p(d_i, tau_j) of a cell over thicknesses d_i and windows tau_j.
 
     Args:
         cell: its barrier's thickness is replaced.

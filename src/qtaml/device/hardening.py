@@ -1,14 +1,15 @@
-"""What a better cell costs: larger cells, thicker barriers, more frequent refresh, each as (cost, residual p).
+"""Physical alternatives to error-correcting codes, each as (cost, residual p).
 
-They are the physical alternatives to error-correcting codes.
+Larger cells, thicker barriers, more frequent refresh, and their allocation to the bits of a word.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from rich.table import Table
 
-from qtaml import _checks
+from qtaml import _checks, _tables
 from qtaml.device._arrays import Array
 from qtaml.device.cell import Cell
 from qtaml.device.spread import action_per_nm
@@ -16,7 +17,7 @@ from qtaml.device.spread import action_per_nm
 
 @dataclass(frozen=True)
 class Hardening:
-    """One physical protection of a bit: what it costs and how often the bit is still read wrong.
+    """A physical protection of a bit: its cost, and the residual flip probability of its `cell` at its `window`.
 
     Args:
         cost: in `unit`.
@@ -42,10 +43,22 @@ class Hardening:
     window: float
 
 
-def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> tuple[Hardening, ...]:
+class Hardenings(tuple[Hardening, ...]):
+    """Tuple of `Hardening` that prints as a table."""
+
+    def __str__(self) -> str:
+        """A row for each."""
+        table = Table(*dict.fromkeys(f"cost ({one.unit})" for one in self), "p", "window (s)")
+        for one in self:
+            table.add_row(f"{one.cost:.4g}", f"{one.p:.3g}", f"{one.window:.3g}")
+        return _tables.as_text(table)
+
+
+def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> Hardenings:
     """Cells of more area: so many times the electrons, at the same threshold share and the same escape probability.
 
-    p falls as exp(-a N_e KL(n_th/N_e || p_e)) for an area of a cells, so it needs p_e below the threshold share.
+    p = P(Binomial(a N_e, p_e) > a n_th) for an area of a cells, about exp(-a N_e KL(n_th/N_e || p_e)): it falls with
+    a only for p_e below the threshold share.
 
     Args:
         cell: the plain cell.
@@ -53,7 +66,7 @@ def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> tuple[H
         factors: areas in plain cells, at least 1; electrons and threshold are rounded.
 
     Returns:
-        One `Hardening` for each factor, its cost in cells.
+        A `Hardening` for each factor, its cost in cells.
 
     Raises:
         ArgumentError: if a factor is below 1 or the window not above 0.
@@ -67,11 +80,11 @@ def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> tuple[H
         >>> [round(h.p, 3) for h in larger_cells(cell, cell.window_for(0.1), [1, 2, 3])]
         [0.1, 0.041, 0.018]
     """
-    return tuple(_hardening(factor, "cells", _enlarged(cell, factor), window) for factor in factors)
+    return Hardenings(_hardening(factor, "cells", _enlarged(cell, factor), window) for factor in factors)
 
 
-def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> tuple[Hardening, ...]:
-    """Cells with thicker barriers.
+def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> Hardenings:
+    """Cells with thicker barriers: p falls as exp(-2 kappa (n_th + 1) extra) in the rare regime.
 
     Args:
         cell: the plain cell.
@@ -79,7 +92,7 @@ def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> tupl
         extras: extra thicknesses, nm.
 
     Returns:
-        One `Hardening` for each extra, its cost in nm.
+        A `Hardening` for each extra, its cost in nm.
 
     Raises:
         ArgumentError: if a barrier would vanish or the window is not above 0.
@@ -92,11 +105,11 @@ def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> tupl
         >>> [f"{h.p:.1e}" for h in thicker_barriers(preset("fg_dt_3p0"), 60.0, [0.0, 0.2])]
         ['8.7e-02', '5.7e-08']
     """
-    return tuple(_hardening(extra, "nm", cell.thickened(extra), window) for extra in extras)
+    return Hardenings(_hardening(extra, "nm", cell.thickened(extra), window) for extra in extras)
 
 
-def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> tuple[Hardening, ...]:
-    """The same cell, refreshed more often.
+def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> Hardenings:
+    """The same cell, refreshed more often: p(window/rate), which falls as rate^-(n_th + 1) in the rare regime.
 
     Args:
         cell: the plain cell.
@@ -104,7 +117,7 @@ def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> tuple[H
         rates: refreshes for each plain one.
 
     Returns:
-        One `Hardening` for each rate, its cost in refreshes.
+        A `Hardening` for each rate, its cost in refreshes.
 
     Raises:
         ArgumentError: if a rate or the window is not above 0.
@@ -118,11 +131,11 @@ def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> tuple[H
         ['8.7e-02', '1.1e-04']
     """
     interval = _checks.positive("window", window)
-    return tuple(_hardening(rate, "refreshes", cell, interval / _checks.positive("rates", rate)) for rate in rates)
+    return Hardenings(_hardening(rate, "refreshes", cell, interval / _checks.positive("rates", rate)) for rate in rates)
 
 
-def graded_barriers(cell: Cell, window: float, bits: int) -> tuple[Hardening, ...]:
-    """A thickness for each bit of a word so that all bits add the same variance: 4^i p_i is the same.
+def graded_barriers(cell: Cell, window: float, bits: int) -> Hardenings:
+    """A thickness for each bit i of a word so that all bits add the same variance: 4^i p_i = p_0.
 
     Args:
         cell: of the least significant bit.
@@ -130,10 +143,10 @@ def graded_barriers(cell: Cell, window: float, bits: int) -> tuple[Hardening, ..
         bits: in a word.
 
     Returns:
-        One `Hardening` for each bit, least significant first, its cost in nm.
+        A `Hardening` for each bit, least significant first, its cost in nm.
 
     Raises:
-        ArgumentError: if there is no bit, or no thickness gives the p of one.
+        ArgumentError: if there is no bit, or no thickness gives the p of a bit.
 
     Source:
         theory.md 2.7.
@@ -148,6 +161,7 @@ def graded_barriers(cell: Cell, window: float, bits: int) -> tuple[Hardening, ..
     p = cell.flip_probability(float(window))
     wanted: Array = p * 0.25 ** np.arange(1, _checks.integer("bits", bits, 1), dtype=np.float64)
     extras = cell.thickness_for(wanted, window) - cell.barrier.thickness
+    # Bit 0 is the plain cell itself: a root would give its thickness only to rounding.
     return thicker_barriers(cell, window, [0.0, *extras.tolist()])
 
 
@@ -178,7 +192,7 @@ def refresh_intervals(window: float, bits: int, threshold: int) -> Array:
     tau_i ~ 4^(-i/(n_th + 2)).
 
     Args:
-        window: interval of all bits if they shared one, s.
+        window: the common interval that takes as many refreshes, s.
         bits: in a word.
         threshold: n_th of the cells.
 
@@ -200,22 +214,22 @@ def refresh_intervals(window: float, bits: int, threshold: int) -> Array:
     return np.asarray(plain * shape * np.mean(1 / shape))
 
 
-def graded_refresh(cell: Cell, window: float, bits: int) -> tuple[Hardening, ...]:
-    """Refresh allocated to the bits of a word by `refresh_intervals`, at the same total.
+def graded_refresh(cell: Cell, window: float, bits: int) -> Hardenings:
+    """Refresh allocated to the bits of a word: intervals tau_i ~ 4^(-i/(n_th + 2)) at the same mean of 1/tau_i.
 
     Args:
         cell: of every bit.
-        window: interval of all bits if they shared one, s.
+        window: the common interval that takes as many refreshes, s.
         bits: in a word.
 
     Returns:
-        One `Hardening` for each bit, least significant first, its cost in refreshes; the costs average 1.
+        A `Hardening` for each bit, least significant first, its cost in refreshes; the costs average 1.
 
     Raises:
         ArgumentError: if the window is not above 0 or there is no bit.
 
     Source:
-        theory.md 2.7.
+        theory.md 2.7; see `refresh_intervals`.
 
     Example:
         >>> from qtaml.device import preset
@@ -233,4 +247,5 @@ def _hardening(cost: float, unit: str, cell: Cell, window: float) -> Hardening:
 def _enlarged(cell: Cell, factor: float) -> Cell:
     """The cell with `factor` times the electrons and the threshold."""
     scale = _checks.at_least("factors", factor, 1.0)
+    # Both are scaled, so that the threshold keeps its share: more electrons alone would only lose the bit sooner.
     return replace(cell, electrons=round(scale * cell.electrons), threshold=round(scale * cell.threshold))

@@ -10,7 +10,7 @@ from qtaml import _checks
 from qtaml.device._arrays import Array
 from qtaml.errors import ArgumentError
 
-# q^2 / (16 pi epsilon_0) in eV nm: the image potential at 1 nm from one ideal metal in vacuum is this, negative.
+# q^2 / (16 pi epsilon_0) in eV nm: the image potential at 1 nm from an ideal metal in vacuum is minus this.
 IMAGE_CONSTANT = e / (16 * np.pi * epsilon_0) * 1e9
 
 
@@ -56,12 +56,13 @@ class ImageForce:
             The potential at each position.
         """
         share = position / thickness
+        # Not the series over reflections, whose terms fall only as 1/n^3.
         shape = digamma(share) + digamma(1 - share) + 2 * np.euler_gamma
         return np.asarray(self.reflection * IMAGE_CONSTANT / (self.permittivity * thickness) * shape)
 
 
 def simmons_potential(position: Array, thickness: float, permittivity: float = 2.13) -> Array:
-    """The usual approximation of the image potential, -1.15 ln 2 q^2 d/(16 pi eps x (d - x)), in eV.
+    """Simmons' approximation of the image potential between metals, -1.15 ln 2 q^2 d/(16 pi eps x (d - x)), in eV.
 
     Args:
         position: nm from the first electrode, strictly inside the insulator.

@@ -1,4 +1,4 @@
-"""Roots behind the inverse questions: the exposure that gives a wanted p, and monotone functions turned round."""
+"""Inverse functions: the exposure that gives a wanted p, and roots of monotone functions, element by element."""
 
 from collections.abc import Callable
 
@@ -13,15 +13,12 @@ from qtaml.device.tails import log_binomial_tail
 # scipy's inverse of the incomplete beta function fails for some p below 1e-160.
 _SMALLEST_CLOSED = 1e-150
 
-# Far more than Chandrupatla's method needs: halving alone takes about 60.
-_MOST_STEPS = 200
-
 
 def required_log_exposure(p: ArrayLike, electrons: int, threshold: int) -> Array:
     """Logarithm of the exposure at which a cell loses its bit with probability p, in closed form.
 
-    p_e = I^-1(p; n + 1, N - n) and exposure = -ln(1 - p_e); above p_e = 1/2 the complement is inverted, and for
-    p below 1e-150 the tail is inverted in log space.
+    p_e = I^-1(p; n_th + 1, N_e - n_th) and exposure = -ln(1 - p_e); above p_e = 1/2 the complement is inverted, and
+    for p below 1e-150 the tail is inverted in log space by root finding.
 
     Args:
         p: wanted probabilities, in (0, 1).
@@ -46,11 +43,13 @@ def required_log_exposure(p: ArrayLike, electrons: int, threshold: int) -> Array
     far = wanted < _SMALLEST_CLOSED
     if not far.any():
         return result
-    # There p is nearly C(N, n + 1) p_e^(n + 1), which is where the search starts.
+    # There p is nearly C(N, n + 1) p_e^(n + 1), which is solved for p_e to start the search.
     order = threshold + 1
     log_ways = special.gammaln(electrons + 1) - special.gammaln(order + 1) - special.gammaln(electrons - threshold)
     log_p = np.log(wanted[far])
-    result[far] = solve(lambda x: log_binomial_tail(electrons, threshold, x) - log_p, (log_p - log_ways) / order)
+    result[far] = solve(
+        lambda x, wanted: log_binomial_tail(electrons, threshold, x) - wanted, (log_p - log_ways) / order, log_p
+    )
     return result
 
 
@@ -66,7 +65,7 @@ def _closed_inverse(p: Array, electrons: int, threshold: int) -> Array:
 
 
 def bisect(function: Callable[[Array], Array], low: Array, high: Array, halvings: int = 60) -> Array:
-    """Root of an increasing function, element by element, by halving: for steps that have no slope to follow.
+    """Root of an increasing function by bisection, element by element: for steps, which have no slope to follow.
 
     Args:
         function: array to array of the same shape, increasing in each element.
@@ -88,74 +87,54 @@ def bisect(function: Callable[[Array], Array], low: Array, high: Array, halvings
     return (low + high) / 2
 
 
-def find_root(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
+def find_root(function: Callable[..., Array], low: Array, high: Array, wanted: Array) -> Array:
     """Root of a function between two points where its signs differ, element by element, to rounding error.
 
     Args:
-        function: array to array of the same shape.
+        function: of x and the wanted values for it, two arrays of the same shape.
         low: where it is at most 0.
         high: where it is at least 0.
+        wanted: of the shape of `low`.
 
     Returns:
-        The roots.
-
-    Source:
-        Chandrupatla, Adv. Eng. Softw. 28, 145 (1997): inverse quadratic steps, halving where these are not safe.
+        The roots, by Chandrupatla's method; NaN where the signs do not differ.
 
     Example:
-        >>> root = find_root(lambda x: x**2 - 2, np.array([0.0]), np.array([2.0]))
-        >>> bool(abs(root[0] ** 2 - 2) < 1e-15)
-        True
+        >>> find_root(lambda x, wanted: x**2 - wanted, np.zeros(2), np.full(2, 2.0), np.array([2.0, 0.25])).round(6)
+        array([1.414214, 0.5     ])
     """
-    a, b, value_a, value_b = high, low, function(high), function(low)
-    step = np.full_like(a, 0.5)
-    for _ in range(_MOST_STEPS):
-        x = a + step * (b - a)
-        value_x = function(x)
-        same = np.sign(value_x) == np.sign(value_a)
-        c, value_c = np.where(same, a, b), np.where(same, value_a, value_b)
-        b, value_b = np.where(same, b, a), np.where(same, value_b, value_a)
-        a, value_a = x, value_x
-        best = np.where(np.abs(value_a) < np.abs(value_b), a, b)
-        smallest = (2e-16 * np.abs(best) + 1e-14) / np.maximum(np.abs(b - a), 1e-300)
-        if ((smallest > 0.5) | (value_a == 0)).all():
-            break
-        wanted = _quadratic_step(a, b, c, value_a, value_b, value_c)
-        step = np.clip(wanted, smallest, np.maximum(1 - smallest, smallest))
-    return np.asarray(best)
+    from scipy.optimize import elementwise
+
+    # Roots may lie at 0 (nm, ln s), where SciPy's default tolerance, which is relative, asks for digits that mean
+    # nothing: hence an absolute one. Small function values do not end the search, since they have no common scale.
+    found = elementwise.find_root(
+        function, (low, high), args=(wanted,), tolerances={"xatol": 2e-14, "xrtol": 4e-16, "fatol": 0.0}
+    )
+    return np.asarray(found.x)
 
 
-def _quadratic_step(a: Array, b: Array, c: Array, value_a: Array, value_b: Array, value_c: Array) -> Array:
-    """Share of the way from a to b by inverse quadratic interpolation, 1/2 where that is not safe."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        xi, phi = (a - b) / (c - b), (value_a - value_b) / (value_c - value_b)
-        share = value_a / (value_b - value_a) * value_c / (value_b - value_c)
-        share += (c - a) / (b - a) * value_a / (value_c - value_a) * value_b / (value_c - value_b)
-        safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi) & np.isfinite(share)
-    return np.where(safe, share, 0.5)
-
-
-def solve(function: Callable[[Array], Array], guess: Array) -> Array:
-    """Root of an increasing function that is somewhere around a guess, element by element.
+def solve(function: Callable[[Array, Array], Array], guess: Array, wanted: Array) -> Array:
+    """Root of an increasing function near a guess, element by element, to rounding error.
 
     Args:
-        function: array to array of the same shape, increasing in each element.
+        function: of x and the wanted values for it, two arrays of the same shape; increasing in x.
         guess: where to start; the interval around it is widened by doubling, 40 times at most.
+        wanted: of the shape of `guess`.
 
     Returns:
         The roots.
 
     Example:
-        >>> solve(lambda x: x - 5, np.array([0.0])).round(6)
-        array([5.])
+        >>> solve(lambda x, wanted: x - wanted, np.array([0.0, 0.0]), np.array([5.0, -3.0])).round(6)
+        array([ 5., -3.])
     """
     reach = np.ones_like(guess)
     for _ in range(40):
-        missed = (function(guess - reach) > 0) | (function(guess + reach) < 0)
+        missed = (function(guess - reach, wanted) > 0) | (function(guess + reach, wanted) < 0)
         if not missed.any():
             break
         reach = np.where(missed, 2 * reach, reach)
-    return find_root(function, guess - reach, guess + reach)
+    return find_root(function, guess - reach, guess + reach, wanted)
 
 
 def double_until(function: Callable[[Array], Array], start: Array, limit: float) -> Array:
@@ -167,7 +146,7 @@ def double_until(function: Callable[[Array], Array], start: Array, limit: float)
         limit: no doubling once the largest value has reached it.
 
     Returns:
-        The values; where none was found, the function is still below 0 there.
+        The values; where `limit` ended the search, the function may still be negative there.
 
     Example:
         >>> double_until(lambda x: x - 5, np.array([1.0]), limit=100.0)

@@ -16,7 +16,7 @@ from qtaml.device.cell import Cell
 from qtaml.device.tails import log_binomial_tail
 from qtaml.errors import ArgumentError
 
-# A full matrix over words of more bits would not fit into memory.
+# The full matrix over words of 12 bits takes 128 MiB, that of 16 bits 32 GiB.
 _MOST_BITS = 12
 
 LABELS = ("gray", "natural")
@@ -47,7 +47,7 @@ def level_transition_matrix(electrons: ArrayLike, references: ArrayLike, log_exp
         array([1.   , 1.   , 1.   , 0.769])
     """
     levels, borders = _check_levels(electrons, references)
-    # More than this many must escape from level j to end at or below reference j'.
+    # Level j ends at or below reference j' when more than this many electrons escape.
     most_lost = levels[:, None] - borders[None, :] - 1
     at_or_below = np.exp(log_binomial_tail(levels[:, None], most_lost, log_exposure))
     certain, never = np.ones((levels.size, 1)), np.zeros((levels.size, 1))
@@ -56,7 +56,7 @@ def level_transition_matrix(electrons: ArrayLike, references: ArrayLike, log_exp
 
 
 def level_labels(bits: int, labels: str = "gray") -> NDArray[np.int64]:
-    """The word of `bits` bits that each level of a cell stands for, from the empty level upwards.
+    """Word of `bits` bits for each level j of a cell, from the empty level upwards: Gray j ^ (j >> 1), or natural j.
 
     Args:
         bits: in a cell.
@@ -125,7 +125,7 @@ class MultiLevelCell:
         return len(self.level_electrons).bit_length() - 1
 
     def level_matrix(self, window: float) -> Array:
-        """P(read level j' | stored level j).
+        """P(read level j' | stored level j) after a window: M[j, j'] of `level_transition_matrix`.
 
         Args:
             window: s.
@@ -150,7 +150,7 @@ class MultiLevelCell:
         return level_transition_matrix(self.level_electrons, self.references, float(exposure))
 
     def label_matrix(self, window: float) -> Array:
-        """P(read word | stored word) of one cell's bits.
+        """P(read word | stored word) of a cell: M[j(w), j(w')] with j(w) the level that stands for the word w.
 
         Args:
             window: s.
@@ -174,7 +174,7 @@ class MultiLevelCell:
         return self.level_matrix(window)[np.ix_(order, order)]
 
     def bit_error_rate(self, window: float) -> float:
-        """Share of bits read wrong, averaged over the levels and the bits.
+        """Share of bits read wrong: sum over stored w and read w' of P(w' | w) popcount(w ^ w')/(L log2 L).
 
         Args:
             window: s.
@@ -213,7 +213,7 @@ class MultiLevelCell:
             ArgumentError: if the bits do not fill whole cells.
 
         Source:
-            theory.md 4; cells are independent, so it is a Kronecker product.
+            theory.md 4; cells are independent, so it is the Kronecker product of their matrices.
 
         Example:
             >>> from qtaml.device import Rectangular
@@ -257,6 +257,7 @@ class MultiLevelCell:
         drift = matrix @ digits - digits
         variance = (matrix * (digits[None, :] - digits[:, None] - drift[:, None]) ** 2).sum(axis=1)
         mean, spread = np.zeros(1), np.zeros(1)
+        # Most significant cell first: each step shifts what there is by a digit, so that memory is 2^bits, not 4^bits.
         for _ in range(self._cells(bits, most=2 * _MOST_BITS)):
             mean = np.add.outer(2**self.bits * mean, drift).ravel()
             spread = np.add.outer(4**self.bits * spread, variance).ravel()

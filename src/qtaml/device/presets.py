@@ -1,11 +1,14 @@
 """Presets: cells of several technologies, with every parameter and its source.
 
 They are consistent illustrations of the physics, not calibrated to any product: change any field with
-`dataclasses.replace`. The windows are where each cell's p passes through 0.05 to 0.1.
+`dataclasses.replace`. The windows are where p of a cell passes through 0.05 to 0.1, with two exceptions.
 """
 
 from dataclasses import dataclass
 
+from rich.table import Table
+
+from qtaml import _tables
 from qtaml.device._names import look_up
 from qtaml.device.barriers import Rectangular
 from qtaml.device.cell import Cell
@@ -21,13 +24,13 @@ _SPREAD_NM = 0.05
 
 @dataclass(frozen=True)
 class Preset:
-    """One technology.
+    """A technology: a cell with all its parameters, a window of interest, and the sources.
 
     Args:
         name: key in `PRESETS`.
         technology: what the cell is.
         cell: all its parameters; units as in `Cell` and the barriers.
-        window: a window at which its p is of interest, s.
+        window: s; p there is 0.05 to 0.1, but for `nand_fg_7nm` (ten years, p = 0) and `nanocrystal_1p6` (0.18).
         source: where the parameters come from.
         caution: what the model leaves out that matters here, empty if nothing is known.
 
@@ -46,7 +49,34 @@ class Preset:
     source: str
     caution: str = ""
 
+    def __str__(self) -> str:
+        """The preset as a table."""
+        return _tables.as_text(self.table())
 
+    def table(self) -> Table:
+        """All parameters, p after the window, and the windows for p = 1e-6, 0.05 and 0.1, as a rich table."""
+        cell = self.cell
+        table = Table(title=f"{self.name}: {self.technology}", title_justify="left", show_header=False)
+        rows = {
+            "barrier (eV, nm, electron masses, V/nm)": str(cell.barrier),
+            "electrons, threshold": f"{cell.electrons}, {cell.threshold}",
+            "attempt frequency (Hz)": f"{cell.attempt_frequency:.3g}",
+            "temperature (K)": f"{cell.temperature:g}",
+            "spread of thickness (nm)": f"{cell.thickness_spread:g}",
+            "traps": str(cell.traps or "none"),
+            "window (s)": f"{self.window:.4g}",
+            "p after the window": f"{cell.flip_probability(self.window):.4g}",
+            "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(f"{cell.window_for(p):.4g}" for p in (1e-6, 0.05, 0.1)),
+            "source": self.source,
+            "caution": self.caution or "none noted",
+        }
+        for row in rows.items():
+            table.add_row(*row)
+        return table
+
+
+# Windows follow from the cells: after a change of a cell its window has to be solved for again (`Cell.window_for`), or
+# p is no longer 0.05 to 0.1 there.
 _TABLE = (
     Preset(
         "sion_hp_gate",

@@ -1,4 +1,4 @@
-"""Barriers of any shape, by quadrature."""
+"""Barriers of any shape, their action by quadrature."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from qtaml.device.quadrature import profile_integral
 
 @dataclass(frozen=True)
 class Profile:
-    """A barrier of any shape, by quadrature between its turning points.
+    """A barrier of any shape: S(E) = (2/hbar) integral of sqrt(2 m(x) max(V(x) - E, 0)) dx between turning points.
 
     Thickening stretches the shape. The potential is evaluated strictly inside the barrier: it may diverge at an edge.
 
@@ -73,6 +73,7 @@ class Profile:
 
     def _stretched(self, energy: ArrayLike, extra: ArrayLike, share: float, power: float) -> Array:
         """The action or its slope, broadcast over energies and extra thicknesses."""
+        # Stretching x scales the integral, so that many thicknesses need one quadrature for each energy.
         stretch = np.maximum(1 + np.asarray(extra, dtype=np.float64) / self.thickness, 0.0)
         integral = np.vectorize(self._integral, otypes=[float])(energy, share, power)
         return np.asarray(integral_factor(power) * stretch * integral)

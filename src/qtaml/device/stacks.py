@@ -15,7 +15,7 @@ from qtaml.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Layer:
-    """One insulator of a stack.
+    """An insulator of a stack.
 
     Args:
         height: barrier height above the electron's ground level, eV.
@@ -48,7 +48,7 @@ class Layer:
 class Stack:
     """Insulators one behind the other, in closed form: the sum of the layers' actions.
 
-    Layer i sees the field displacement/permittivity_i, and the drops of the layers before it are taken from its height.
+    S = sum_i linear_action(height_i - sum_{j<i} drop_j, drop_i, d_i) with drop_i = displacement d_i/permittivity_i.
     Resonances in wells between the layers are ignored.
 
     Args:
@@ -102,6 +102,7 @@ class Stack:
 
     def _sum(self, closed: Callable[..., Array], energy: ArrayLike, extra: ArrayLike, share: float) -> Array:
         """Sum of a closed form over the layers, each cut at the depth where `share` of the stack ends."""
+        # Below the highest layer is enough: lower ones that the electron passes above have an action of 0.
         energies = energies_below(max(layer.height for layer in self.layers), energy)
         thicknesses = self._thicknesses(extra)
         left = share * np.asarray(sum(thicknesses))

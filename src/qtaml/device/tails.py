@@ -1,7 +1,7 @@
 """Upper tails of the escape count in log space: binomial, Poisson, and the sum of both.
 
 scipy's tails underflow near 1e-308. Below `_SMALLEST_DIRECT` the tail is its first term times a series that converges
-geometrically there, and both are kept as logarithms.
+geometrically there; the result is the sum of both logarithms.
 """
 
 from collections.abc import Callable
@@ -41,6 +41,7 @@ def log_binomial_tail(electrons: ArrayLike, threshold: ArrayLike, log_exposure: 
         0.019
     """
     total, lost, exposure = _broadcast(electrons, threshold, log_exposure)
+    # Valid parameters everywhere: thresholds below 0 or from N on are put right at the end.
     b = np.maximum(total - np.clip(lost, 0, None), 1.0)
     a = np.clip(lost, 0, None) + 1.0
     log_stay = -np.exp(np.minimum(exposure, LARGEST_LOG))
@@ -55,6 +56,8 @@ def log_binomial_tail(electrons: ArrayLike, threshold: ArrayLike, log_exposure: 
 
 def log_poisson_tail(threshold: ArrayLike, log_mean: ArrayLike) -> Array:
     """Logarithm of P(Y > threshold) for Y ~ Poisson(exp(log_mean)).
+
+    P(Y > n) = P(n + 1, mean), the regularised incomplete gamma function.
 
     Args:
         threshold: whole numbers; below 0 the probability is 1.
@@ -83,6 +86,8 @@ def log_poisson_tail(threshold: ArrayLike, log_mean: ArrayLike) -> Array:
 
 def log_sum_tail(electrons: int, threshold: int, log_exposure: ArrayLike, log_mean: ArrayLike) -> Array:
     """Logarithm of P(X + Y > threshold) for X as in `log_binomial_tail` and an independent Y ~ Poisson(exp(log_mean)).
+
+    P(X + Y > n) = P(Y > n) + sum_{k <= n} P(Y = k) P(X > n - k): all terms are positive, so nothing cancels.
 
     Args:
         electrons: N of the binomial part.
@@ -147,6 +152,7 @@ def _ratio_series(ratio: Callable[[int], Array]) -> Array:
     term = ratio(0)
     total = 1.0 + term
     step = 1
+    # Terms below 1e-17 of the sum cannot change a double.
     while bool((term > 1e-17 * total).any()):
         term = term * ratio(step)
         total = total + term

@@ -32,9 +32,9 @@ def thermal_energy(temperature: float) -> float:
 
 
 def log_thermal_factor(action_slope: ArrayLike, temperature: float) -> Array:
-    """Logarithm of <T>/T(0), the gain in transmission by the thermal spread of the electrons' energies.
+    """Logarithm of <T>/T(0) = 1/(1 - kT d ln T/dE), the gain in transmission by the thermal spread of energies.
 
-    <T> = T(0)/(1 - kT d ln T/dE); pure tunnelling depends little on temperature, a strong Arrhenius law means traps.
+    Pure tunnelling depends little on temperature; a strong Arrhenius law means traps.
 
     Args:
         action_slope: d ln T/dE in 1/eV.
@@ -83,6 +83,7 @@ def log_arrhenius(activation_energy: float, temperature: float) -> float:
         >>> round(log_arrhenius(0.5, 300.0), 2)
         -19.34
     """
+    # First, since 0 K is allowed then: 0/0 has no value.
     if _checks.non_negative("activation_energy", activation_energy) == 0:
         return 0.0
     if thermal_energy(temperature) == 0:

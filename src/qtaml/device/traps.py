@@ -1,10 +1,11 @@
-"""Escape through traps in the insulator: the second channel, which rules wherever the barrier is thick."""
+"""Escape through traps in the insulator: the second channel, which dominates wherever the barrier is thick."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from qtaml import _checks
 from qtaml.device._arrays import Array
@@ -12,12 +13,13 @@ from qtaml.device.barriers import Barrier
 from qtaml.device.thermal import log_arrhenius
 from qtaml.errors import ArgumentError
 
-# Cells with more traps than all but this share of cells are counted as having one trap fewer.
+# The Poisson law of the number of traps is cut where its upper tail is this small, and scaled to sum to 1 again. It
+# bounds the error of p, so it has to lie below every p of interest that traps cause.
 _NEGLECTED_SHARE = 1e-9
 
 
 def log_two_step_rate(action_in: ArrayLike, action_out: ArrayLike, frequency: float) -> Array:
-    """Logarithm of the escape rate of one electron through one trap, nu T1 T2/(T1 + T2).
+    """Logarithm of the escape rate of an electron through a trap, nu T1 T2/(T1 + T2).
 
     Args:
         action_in: -ln T1, from the well to the trap.
@@ -66,8 +68,9 @@ def log_chain_rate(action: ArrayLike, traps: int, frequency: float) -> Array:
 def emptied_depth(window: ArrayLike, action_per_nm: float, oxide_action: float, frequency: float) -> Array:
     """Depth to which the traps of a charge-trapping layer have emptied: the retention front.
 
-    Charge at depth x leaves after exp(oxide_action + action_per_nm x)/nu, so the front moves by ln(10)/action_per_nm
-    for each decade of time and the threshold voltage falls logarithmically.
+    Charge at depth x leaves after exp(oxide_action + action_per_nm x)/nu, so the front is at
+    x(t) = max(0, (ln(nu t) - oxide_action)/action_per_nm). It moves by ln(10)/action_per_nm for each decade of time,
+    and the threshold voltage falls logarithmically.
 
     Args:
         window: time since programming, s.
@@ -99,7 +102,8 @@ def emptied_depth(window: ArrayLike, action_per_nm: float, oxide_action: float, 
 class Traps:
     """Traps of one kind in the cells' insulator, their number in each cell Poisson distributed.
 
-    Electrons pass a trap one at a time: R = N nu T1 nu_t T2/(N nu T1 + nu_t T2), times exp(-E_a/kT).
+    Electrons pass a trap one at a time, so mean waiting times for capture and emission add:
+    R = N nu T1 nu_t T2/(N nu T1 + nu_t T2), times exp(-E_a/kT).
 
     Args:
         expected: mean number of effective traps in a cell.
@@ -132,10 +136,10 @@ class Traps:
             raise ArgumentError(f"position must be above 0 and below 1, got {self.position!r}")
 
     def counts(self) -> tuple[tuple[int, ...], Array]:
-        """Possible numbers of traps in a cell, and the ln of the share of cells with each."""
+        """Numbers of traps in a cell, and the ln of the share of cells with each (truncated Poisson law)."""
         if self.expected == 0:
             return (0,), np.zeros(1)
-        most = int(stats.poisson.isf(_NEGLECTED_SHARE, self.expected))
+        most = int(scipy.stats.poisson.isf(_NEGLECTED_SHARE, self.expected))
         numbers = np.arange(most + 1)
         logs = special.xlogy(numbers, self.expected) - self.expected - special.gammaln(numbers + 1)
         return tuple(range(most + 1)), np.asarray(logs - special.logsumexp(logs))
@@ -143,7 +147,7 @@ class Traps:
     def log_rate(
         self, barrier: Barrier, electrons: int, frequency: float, temperature: float, extra: ArrayLike = 0.0
     ) -> Array:
-        """Logarithm of the electrons per second that one trap lets out of a full cell.
+        """Logarithm of R, the rate of the class docstring: electrons per second that a trap lets out of a full cell.
 
         Args:
             barrier: the insulator.
@@ -159,6 +163,7 @@ class Traps:
             ArgumentError: if there is an activation energy but no temperature.
         """
         whole, before = barrier.actions(0.0, extra), barrier.actions(0.0, extra, self.position)
+        # -ln T2 as a difference: the action is additive along the barrier, and every barrier can be cut from its entry.
         capture = np.log(electrons * frequency) - before
         emission = np.log(self.emission_frequency or frequency) - (whole - before)
         two_steps = capture + emission - np.logaddexp(capture, emission)

@@ -11,14 +11,14 @@ SILICON_CONDUCTIVITY_MASS = 0.26
 
 
 def stored_electrons(capacitance: float, swing: float) -> int:
-    """Number of electrons that charge a storage node.
+    """Number of electrons that charge a storage node: C V/q, rounded.
 
     Args:
         capacitance: F.
         swing: V.
 
     Returns:
-        C V/q, rounded.
+        N_e.
 
     Raises:
         ArgumentError: if an argument is not above 0.
@@ -54,6 +54,7 @@ def default_threshold(electrons: int, share: float = 0.5) -> int:
         1500
     """
     number = _checks.integer("electrons", electrons, 1)
+    # More than all electrons cannot escape: with a share of 1 the bit would never be lost.
     return min(int(_checks.probability("share", share) * number), number - 1)
 
 
@@ -112,9 +113,9 @@ def dot_frequency(width: float, mass: float = SILICON_CONDUCTIVITY_MASS) -> floa
 def mass_mismatch_prefactor(
     height: float, barrier_mass: float, energy: float, well_mass: float = SILICON_CONDUCTIVITY_MASS
 ) -> float:
-    """Prefactor of exp(-S) for an opaque square barrier when the mass changes at its faces.
+    """Prefactor 16/(r + 1/r)^2 of exp(-S) for an opaque square barrier when the mass changes at its faces.
 
-    16/(r + 1/r)^2 with r = (kappa/m_barrier)/(k/m_well). Fold it into the attempt frequency.
+    r = (kappa/m_barrier)/(k/m_well) = sqrt((height/m_barrier)/(energy/m_well)). Multiply the attempt frequency by it.
 
     Args:
         height: barrier height above the electron, eV.
@@ -142,7 +143,7 @@ def mass_mismatch_prefactor(
 
 
 def two_band_mass(mass: float, height: float, gap: float) -> float:
-    """Effective mass of Franz's two-band dispersion in the middle of the barrier.
+    """Effective mass m (1 - height/gap) of Franz's two-band dispersion, at a depth of `height` below the band edge.
 
     Args:
         mass: at the insulator's conduction band edge, free-electron masses.
@@ -150,7 +151,7 @@ def two_band_mass(mass: float, height: float, gap: float) -> float:
         gap: of the insulator, eV.
 
     Returns:
-        mass (1 - height/gap), in free-electron masses.
+        The mass, in free-electron masses.
 
     Raises:
         ArgumentError: if an argument is not above 0.

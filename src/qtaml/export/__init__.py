@@ -1,4 +1,4 @@
-"""A stored network in the files of other programs. Nothing here plans or measures."""
+"""Export of a stored network to files of other programs. Nothing here plans or measures."""
 
 from qtaml.export.images import (
     ImagePlane,

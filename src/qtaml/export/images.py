@@ -1,4 +1,4 @@
-"""Memory images: the stored bits as a hardware memory is filled with them, and as it gives them back."""
+"""Memory images: files of the stored bits for filling a hardware memory, and dumps of one read back."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,16 @@ from qtaml.memory import Artifact, pack, regions, unpack
 from qtaml.planning import Plan
 from qtaml.protections import Protection
 
+# Bits of the widest memory word, well above the widest interfaces (1024 bits of a stack of HBM).
 _WIDEST = 4096
 Bytes = NDArray[np.uint8]
 
 
 class ImageWriter(Protocol):
-    """What writes a memory image; see `write_binary`."""
+    """A function that writes a memory image; see `write_binary`."""
 
     def __call__(self, artifact: Artifact, path: Path, *, word_bits: int) -> list["ImagePlane"]:
-        """Write the stored bits of a network to a file; where they lie."""
+        """Write the stored bits of a network to a file and return where each bit plane lies."""
         ...
 
 
@@ -36,10 +37,11 @@ class ImagePlane:
         tensor: name of the tensor.
         region: number of the region in the tensor; its weights are in the protection map.
         bit: bit position, 0 for the least significant.
-        protection: what protects these bits. Memory words hold the data bits; a code's other cells are the memory's.
+        protection: protection of these bits. Memory words hold data bits only; the other cells of a code are made by
+            the memory.
         address: the first memory word.
         words: number of memory words. Bit i of the plane is bit i % word_bits of word i // word_bits.
-        bits: number of bits; what fills up the last word is 0.
+        bits: number of bits; the last word is filled up with zeros.
     """
 
     tensor: str
@@ -52,7 +54,7 @@ class ImagePlane:
 
 
 def image_planes(plan: Plan, word_bits: int = 32) -> list[ImagePlane]:
-    """Where the bit planes of a plan lie in a memory: one after the other, each from a new memory word.
+    """Layout of the bit planes of a plan in a memory: one after the other, each from a new memory word.
 
     Args:
         plan: how the network is stored.
@@ -80,7 +82,7 @@ def image_planes(plan: Plan, word_bits: int = 32) -> list[ImagePlane]:
 
 
 def write_binary(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -> list[ImagePlane]:
-    """Write the stored bits as a raw binary image, memory words little-endian, all at once.
+    """Write the stored bits as a raw binary image, memory words little-endian, by an atomic rename.
 
     Args:
         artifact: the stored network.
@@ -96,7 +98,7 @@ def write_binary(artifact: Artifact, path: str | Path, *, word_bits: int = 32) -
     """
     planes = image_planes(artifact.plan, word_bits)
     with _files.new_file(path) as new, new.open("wb") as file:
-        for content in _contents(artifact, planes, word_bits):
+        for content in image_bytes(artifact, planes, word_bits):
             file.write(content.tobytes())
     return planes
 
@@ -105,12 +107,13 @@ def write_verilog(artifact: Artifact, path: str | Path, *, word_bits: int = 32) 
     """Write the stored bits as text for Verilog's `$readmemh`, one memory word a line; arguments as `write_binary`."""
     planes = image_planes(artifact.plan, word_bits)
     with _files.new_file(path) as new, new.open("w", encoding="ascii", errors="backslashreplace") as file:
-        for plane, content in zip(planes, _contents(artifact, planes, word_bits), strict=True):
+        for plane, content in zip(planes, image_bytes(artifact, planes, word_bits), strict=True):
+            # A name with a line break would end the comment, and its rest be read as words.
             name = plane.tensor.replace("\n", " ")
             file.write(
                 f"// {name}, region {plane.region}, bit {plane.bit}, {plane.protection.kind}\n@{plane.address:x}\n"
             )
-            # A number is written from its highest byte down.
+            # Memory words are little-endian, hexadecimal numbers start with the highest byte.
             words = content.reshape(plane.words, word_bits // 8)[:, ::-1]
             digits = words.tobytes().hex()
             width = word_bits // 4
@@ -119,7 +122,7 @@ def write_verilog(artifact: Artifact, path: str | Path, *, word_bits: int = 32) 
 
 
 def read_binary(path: str | Path, plan: Plan, *, word_bits: int = 32) -> dict[str, torch.Tensor]:
-    """The words of each tensor that a raw binary dump of a memory holds.
+    """Words of each tensor in a raw binary dump of a memory.
 
     Args:
         path: the dump.
@@ -140,19 +143,20 @@ def read_binary(path: str | Path, plan: Plan, *, word_bits: int = 32) -> dict[st
 
 
 def read_verilog(path: str | Path, plan: Plan, *, word_bits: int | None = None) -> dict[str, torch.Tensor]:
-    """The words of each tensor in a dump of `$writememh`.
+    """Words of each tensor in a dump of `$writememh`.
 
     Args:
         path: the dump: hexadecimal words, comments, and addresses such as @1f. It may be one of a larger memory: words
-            beyond the network are not looked at.
+            beyond the network are ignored.
         plan: how the network was stored.
-        word_bits: width of a memory word, as it was written; what the number of digits says if not given.
+        word_bits: width of a memory word, as it was written; four times the number of digits if not given.
 
     Raises:
         StoredFileError: if the file cannot be read, holds something else (x or z, for bits that are not known, where
             the network lies), has words of another width, or does not hold every memory word of the network once.
     """
     text = _files.read_bytes(Path(path)).decode("ascii", errors="replace")
+    # Verilog allows underscores in numbers and comments anywhere.
     tokens = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL).replace("_", "").split()
     wrong = next((token for token in tokens if not re.fullmatch(r"@[0-9a-fA-F]+|[0-9a-fA-FxXzZ]+", token)), None)
     if wrong is not None:
@@ -173,6 +177,7 @@ def read_verilog(path: str | Path, plan: Plan, *, word_bits: int | None = None) 
         if token.startswith("@"):
             address = int(token[1:], 16)
             continue
+        # Beyond the network lies what else the memory holds, unknown bits included.
         if address < len(seen):
             if seen[address]:
                 raise StoredFileError(f"{path} holds the word at address {address:#x} twice")
@@ -191,7 +196,7 @@ def read_verilog(path: str | Path, plan: Plan, *, word_bits: int | None = None) 
     return _words_of(plan, content, word_bits)
 
 
-def _contents(artifact: Artifact, planes: Sequence[ImagePlane], word_bits: int) -> Iterator[Bytes]:
+def image_bytes(artifact: Artifact, planes: Sequence[ImagePlane], word_bits: int) -> Iterator[Bytes]:
     """The bytes of each plane, filled up to whole memory words."""
     sizes = iter([plane.words * word_bits // 8 for plane in planes])
     for entry in artifact.plan.tensors:

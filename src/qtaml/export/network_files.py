@@ -1,4 +1,4 @@
-"""A stored network for PyTorch: its state dict as safetensors, or the whole of it as a program of `torch.export`."""
+"""A stored network for PyTorch: its state dict as safetensors, or the network as a program of `torch.export`."""
 
 import io
 from pathlib import Path
@@ -17,7 +17,7 @@ from qtaml.model import Batch
 def write_state_dict(
     memory: Memory, path: str | Path, *, seed: int | None = None, fault: FaultModel | None = None
 ) -> None:
-    """Write the state dict of a stored network as safetensors, all at once.
+    """Write the state dict of a stored network as safetensors, by an atomic rename.
 
     Tied weights are written under each of their names, as `model.load_state_dict` wants them; transformers takes them
     too.
@@ -49,7 +49,7 @@ def write_state_dict(
                 raise ModelError(f"the state dict must hold dense tensors only, got other content under {name!r}")
             # Copies, since safetensors refuses tensors that share memory.
             tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        # transformers does not load a file that does not say that it is of PyTorch.
+        # transformers refuses files without this entry.
         safetensors.torch.save_file(tensors, temporary, metadata={"format": "pt"})
 
 
@@ -61,12 +61,12 @@ def write_program(
     seed: int | None = None,
     fault: FaultModel | None = None,
 ) -> None:
-    """Write a stored network as a program of `torch.export` for any number of samples, all at once.
+    """Write a stored network as a program of `torch.export` for any number of samples, by an atomic rename.
 
     Args:
         memory: the stored network.
         path: the file, whose name should end in `.pt2`; an older one is replaced.
-        inputs: a batch to trace with; of a sample, the program takes the shapes that these have.
+        inputs: a batch to trace with; the shapes of its samples are those of the program.
         seed: None for the weights as stored; with a seed, as read once with errors.
         fault: how the memory fails, with a seed; the plan's own fault model if not given.
 
@@ -77,7 +77,7 @@ def write_program(
     """
     with _files.new_file(path) as temporary:
         program = traced(network_as_read(memory, seed, fault), inputs)
-        # Not to the file: where the disk is full, torch's own writer ends the process.
+        # To memory first: on a full disk torch's own writer ends the process instead of raising.
         buffer = io.BytesIO()
         torch.export.save(program, buffer)
         temporary.write_bytes(buffer.getbuffer())

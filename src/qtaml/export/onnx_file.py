@@ -12,8 +12,10 @@ from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, named_tensors
 
+# Protocol buffers, in which ONNX files are written, end at 2 GiB. Above this many bytes torch writes the weights to a
+# second file, which an atomic rename does not cover.
 MOST_BYTES = 3 * 2**29
-"""Weights that a single ONNX file holds: its format ends at 2 GiB, and torch leaves room for the rest."""
+"""Bytes of weights that a single ONNX file holds: 1.5 GiB."""
 
 
 def write_onnx(
@@ -24,7 +26,7 @@ def write_onnx(
     seed: int | None = None,
     fault: FaultModel | None = None,
 ) -> None:
-    """Write a stored network as one ONNX file for any number of samples, all at once.
+    """Write a stored network as one ONNX file for any number of samples, by an atomic rename.
 
     The inputs have the names of the arguments of the model, the output is named "output". Its numbers are those of
     PyTorch to rounding.
@@ -32,7 +34,7 @@ def write_onnx(
     Args:
         memory: the stored network.
         path: the file; an older one is replaced.
-        inputs: a batch to trace with; of a sample, the network takes the shapes that these have.
+        inputs: a batch to trace with; the shapes of its samples are those of the network.
         seed: None for the weights as stored; with a seed, as read once with errors.
         fault: how the memory fails, with a seed; the plan's own fault model if not given.
 
@@ -49,6 +51,7 @@ def write_onnx(
         raise QtamlError(f"an ONNX file needs onnx and onnxscript ({error}): pip install 'qtaml[onnx]'") from error
     with _files.new_file(path) as temporary:
         model = network_as_read(memory, seed, fault)
+        # Tied weights once, as in the file; and checked before tracing, which takes far longer.
         size = sum({id(tensor): tensor.nbytes for tensor in named_tensors(model).values()}.values())
         if size > MOST_BYTES:
             raise ModelError(
@@ -60,7 +63,8 @@ def write_onnx(
                 converted = torch.onnx.export(program, dynamo=True, verbose=False, output_names=["output"])
         except Exception as error:
             cause: BaseException = error
-            while cause.__cause__ is not None:  # the first says what it could not do, the last how to tell its authors
+            # Torch wraps the reason, such as an operation without ONNX counterpart, in requests to report it.
+            while cause.__cause__ is not None:
                 cause = cause.__cause__
             reason = next((line for line in str(cause).splitlines() if line.strip()), "")
             raise ModelError(f"the model cannot be written as ONNX ({type(cause).__name__}: {reason})") from error

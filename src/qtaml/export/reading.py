@@ -1,4 +1,4 @@
-"""The network that is exported: as stored, or as read once with errors; and traced for any number of samples."""
+"""The exported network: as stored or as read once with errors, and traced for any number of samples."""
 
 import functools
 import logging
@@ -38,14 +38,14 @@ def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) 
 
 
 def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
-    """A network as a program of `torch.export` that takes any number of samples and gives the one output that counts.
+    """Trace a network by `torch.export` for any number of samples and one output, that of `first_tensor`.
 
     Args:
-        model: a network of its own, as `network_as_read` returns; its `forward` is replaced.
-        inputs: a batch of one or more samples, of which two are looked at; none of them stays in the program.
+        model: a copy that no one else uses, as `network_as_read` returns; its `forward` is replaced.
+        inputs: a batch of one or more samples. Two are traced; none stays in the program.
 
     Returns:
-        The program, whose tensors have the names of the model's.
+        The program, with the tensor names of the model.
 
     Raises:
         ArgumentError: if the inputs are no batch, or hold no sample.
@@ -55,14 +55,17 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
     args, kwargs = arguments(two, model)
     forward = model.forward
 
-    @functools.wraps(forward)  # the names of its arguments become those of the program's inputs
+    # Wrapped, because torch.export names the inputs of the program after the arguments of `forward`.
+    @functools.wraps(forward)
     def only_what_counts(*args: Any, **kwargs: Any) -> torch.Tensor:
         return first_tensor(forward(*args, **kwargs))
 
     shapes = {name: _any_samples(value) for name, value in kwargs.items()} or tuple(map(_any_samples, args))
     with evaluation_mode(own(model)), torch.no_grad(), quiet():
-        output_tensor(model, two)  # what is wrong with the inputs, it says
-        model.forward = only_what_counts  # not a module around it: the names of its tensors stay
+        # One plain pass first: its errors say what is wrong with the inputs, those of the tracer do not.
+        output_tensor(model, two)
+        # Replaced here, not by a module around the model, which would put a prefix on the names of all tensors.
+        model.forward = only_what_counts
         try:
             program = torch.export.export(model, args, kwargs, dynamic_shapes=shapes)
         except Exception as error:
@@ -71,16 +74,20 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
                 f"the model cannot be traced for batches of any size ({type(error).__name__}: {reason}); "
                 "write its state dict, as .safetensors, instead"
             ) from error
-    program.example_inputs = None  # else the program carries the user's data along
+    # Otherwise the file carries samples of the user's data.
+    program.example_inputs = None
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # nor the paths of this machine
+            # Paths of this machine, and addresses in memory, which differ from one export to the next: the same read is
+            # the same file, byte for byte.
+            node.meta.pop("stack_trace", None)
+            node.meta.pop("from_node", None)
     return program
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without torch's remarks on what it left as it was; what it cannot do is an exception."""
+    """Silence warnings and logs of torch's exporters: failures are exceptions, and the rest is no concern of a user."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -92,8 +99,9 @@ def quiet() -> Iterator[None]:
 
 
 def _two_samples(batch: Batch) -> Batch:
-    """The first two samples, or the only one twice: a program is traced for one sample or for any number."""
+    """The first two samples, or the only one twice."""
 
+    # Torch takes sizes of 0 and 1 for constants: traced with one sample, a program would take one sample only.
     def two(value: Any) -> Any:
         if not _has_samples(value):
             return value

@@ -1,10 +1,10 @@
-"""How a memory fails: what happens to its stored bits.
+"""Fault models: the exact law of the word read given the stored one, and samples of it.
 
 A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`.
 """
 
 from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, WordLaw
-from qtaml.faults.choice import AnyFault, given
+from qtaml.faults.choice import KINDS, AnyFault, from_kind, given
 from qtaml.faults.clustered import Clustered
 from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
@@ -12,6 +12,7 @@ from qtaml.faults.static_cells import StaticCells
 from qtaml.faults.tensor_variation import TensorVariation
 
 __all__ = [
+    "KINDS",
     "AllBitsAlike",
     "AnyFault",
     "Asymmetric",
@@ -25,5 +26,6 @@ __all__ = [
     "TensorVariation",
     "Uniform",
     "WordLaw",
+    "from_kind",
     "given",
 ]

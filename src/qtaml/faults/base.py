@@ -1,4 +1,4 @@
-"""What a fault model is: how often each stored bit is read wrong, and words as they are read."""
+"""Base of fault models: the law of a word read given the stored one, its error rates, and samples of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -37,7 +37,8 @@ class WordLaw:
 
     Attributes:
         groups: for each group of b bits, from bit 0 up, the probability of reading each of its 2**b values (columns)
-            given the stored one (rows). Independent bits are groups of one.
+            given the stored one (rows). Independent bits are groups of a single bit. The law of the word is the
+            Kronecker product of the groups, never formed: for 16 bits it has 2**32 entries.
     """
 
     groups: tuple[NDArray[np.float64], ...]
@@ -58,7 +59,10 @@ class WordLaw:
         return sum(len(group).bit_length() - 1 for group in self.groups)
 
     def rates(self) -> BitErrorRates:
-        """Error rates of each bit position, averaged over equally likely values of the other bits of its group."""
+        """Error rates of each bit position: p01[i] = mean over stored words with bit i = 0 of P(bit i is read as 1).
+
+        The other bits of its group are taken as equally likely; p10 likewise.
+        """
         p01: list[float] = []
         p10: list[float] = []
         for group in self.groups:
@@ -70,9 +74,9 @@ class WordLaw:
 
 
 class FaultModel(ABC):
-    """How the cells of a memory fail between writing and reading, in one refresh window of one chip.
+    """How the cells of a memory fail between writing and reading, in a refresh window of a chip.
 
-    A subclass states the exact law of one word, and its `corrupt` agrees with it in law.
+    A subclass states the exact law of a word, and `corrupt` draws from it.
     """
 
     @abstractmethod
@@ -90,6 +94,7 @@ class FaultModel(ABC):
     @property
     def shortest_word(self) -> int:
         """Bits of the shortest word that can be stored."""
+        # A word is at most a uint16.
         return next(bits for bits in range(1, 17) if self.holds(bits))
 
     @property
@@ -124,12 +129,13 @@ class FaultModel(ABC):
         """
 
     def reader(self, words: torch.Tensor, *, bits: int = 8, place: str = "") -> Callable[[int], torch.Tensor]:
-        """What `corrupt` returns for these words, by the seed, for reads by the thousand; the rest is as there."""
+        """Return `seed -> corrupted words` with everything else precomputed. Arguments as for `corrupt`."""
+        # Nothing to precompute in general: a model that has something overrides it.
         return lambda seed: self.corrupt(words, bits=bits, seed=seed, place=place)
 
 
 class AllBitsAlike(FaultModel):
-    """Fault models that treat every bit position alike: another fault model once the number of bits is known."""
+    """Base of fault models that treat every bit position alike: `for_bits` gives the model for a number of bits."""
 
     @abstractmethod
     def for_bits(self, bits: int) -> FaultModel:
@@ -150,7 +156,8 @@ class AllBitsAlike(FaultModel):
         return _for_bits(self, bits).corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
 
 
-# A network is read thousands of times under one fault model and a few protections.
+# Cached: a network is read thousands of times under the same fault model and few protections, and the models of static
+# cells keep the tables they have made.
 @lru_cache(maxsize=64)
 def _for_bits(fault: AllBitsAlike, bits: int) -> FaultModel:
     return fault.for_bits(bits)

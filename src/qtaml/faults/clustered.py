@@ -18,9 +18,9 @@ from qtaml.sampling.sampler import check_words
 class Clustered(AllBitsAlike):
     """Runs of neighbouring words share one realisation of errors: the same bits of all words of a run are wrong.
 
-    The law of one word is that of `Uniform`, exactly. The errors of neighbours are not independent of each other but
-    the same ones: what sums over many weights averages over fewer draws. Runs are counted in the order in which a
-    tensor lies in memory, from its first word; the last one may be shorter.
+    The law of a single word is exactly that of `Uniform`. Words of a run have the same errors, so a sum over n weights
+    averages over n/size independent draws. Runs are counted from the first word of a tensor, in its order in memory;
+    the last run may be shorter.
 
     Attributes:
         p: flip probability, in [0, 0.5).
@@ -52,7 +52,7 @@ class Clustered(AllBitsAlike):
 
 @dataclass(frozen=True)
 class _Runs(FaultModel):
-    """Runs of `size` words that share the errors which `one` makes in a single word."""
+    """Runs of `size` words that share the errors drawn from `one` for a single word."""
 
     one: PerBit
     size: int
@@ -67,15 +67,16 @@ class _Runs(FaultModel):
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
     ) -> torch.Tensor:
         check_words(words, bits, in_place=in_place)
+        # Errors are drawn for stored zeros, once for each run: what is read of a zero is its error mask.
         zeros = torch.zeros(-(-words.numel() // self.size), dtype=words.dtype, device=words.device)
         mask = self._spread(self.one.corrupt(zeros, bits=bits, seed=seed), words)
         if self.one.p01 != self.one.p10:
-            # Under one seed, words of zeros and of ones show which bits would rise and which would fall.
+            # The same seed: both masks belong to one realisation, and each stored bit selects from which it is read.
             ones = torch.full_like(zeros, 2**bits - 1)
             falling = self._spread(self.one.corrupt(ones, bits=bits, seed=seed) ^ ones, words)
             mask ^= (mask ^ falling) & words
         if words.device.type == "cpu":
-            # Not by torch, whose threads stay busy for a while after they are done, beside those of the kernel.
+            # By NumPy: threads of torch keep spinning for a while after they are done, beside those of the kernel.
             np.bitwise_xor(mask.numpy(), words.numpy(), out=mask.numpy())
         else:
             mask ^= words
@@ -83,6 +84,7 @@ class _Runs(FaultModel):
 
     def _spread(self, errors: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """The errors of each run for each of its words, in the shape of `words`."""
+        # A run may be longer than the tensor: repeating its error `size` times could exhaust memory.
         times = max(min(self.size, words.numel()), 1)
         if words.device.type == "cpu":
             spread = torch.from_numpy(np.repeat(errors.numpy(), times))  # several times as fast as in PyTorch

@@ -13,6 +13,7 @@ from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw, check_bits
 from qtaml.protections import BitProtection
 from qtaml.sampling.sampler import flip_asymmetric, flipper
 
+# Flip probabilities are below 1/2, where corrections 1/(1 - 2p) end; this is the largest.
 _ALMOST_HALF = math.nextafter(0.5, 0.0)
 
 
@@ -39,6 +40,7 @@ class PerBit(FaultModel):
     kind: Literal["per_bit"] = field(default="per_bit", repr=False)
 
     def __post_init__(self) -> None:
+        # Tuples, whatever was given: models are keys of caches, and a list has no hash.
         object.__setattr__(self, "p01", tuple(self.p01))
         object.__setattr__(self, "p10", tuple(self.p10) or self.p01)
         for name, rates in (("p01", self.p01), ("p10", self.p10)):
@@ -54,7 +56,7 @@ class PerBit(FaultModel):
         return WordLaw.of_bits(self.p01, self.p10)
 
     def holds(self, bits: int) -> bool:
-        """Whether words have so many bits: as many as there are probabilities."""
+        """Whether a word of `bits` bits has as many bits as there are probabilities."""
         return bits == len(self.p01)
 
     def behind(self, protections: Sequence[BitProtection]) -> "PerBit":
@@ -62,7 +64,7 @@ class PerBit(FaultModel):
         check_bits(len(protections), len(self.p01))
         raw = zip(self.p01, self.p10, protections, strict=True)
         left = [protection.residual(p01, p10) for p01, p10, protection in raw]
-        # A code pushed too far leaves bits that are as good as random.
+        # The bound of a code beyond its range is 1/2 or more: the bit is as good as random.
         p01, p10 = (tuple(min(rate, _ALMOST_HALF) for rate in rates) for rates in zip(*left, strict=True))
         return PerBit(p01, p10)
 
@@ -74,7 +76,8 @@ class PerBit(FaultModel):
         return flip_asymmetric(words, self.p01, self.p10, seed=seed, in_place=in_place)
 
     def reader(self, words: torch.Tensor, *, bits: int = 8, place: str = "") -> Callable[[int], torch.Tensor]:
-        """Reads of the same words; see `FaultModel.reader`."""
+        """Return `seed -> corrupted words`; see `FaultModel.reader`."""
+        # The short way leaves `corrupt` out, so it must not be taken where a subclass has a `corrupt` of its own.
         if type(self).corrupt is not PerBit.corrupt:
             return super().reader(words, bits=bits, place=place)
         check_bits(bits, len(self.p01))
@@ -83,7 +86,7 @@ class PerBit(FaultModel):
 
 @dataclass(frozen=True)
 class Uniform(AllBitsAlike):
-    """Every bit is read wrong with the same probability (assumption A.6 of the paper).
+    """Every bit is read wrong independently with the same probability p: p01 = p10 = p (paper, assumption A.6).
 
     Attributes:
         p: flip probability, in [0, 0.5).
@@ -111,7 +114,8 @@ class Uniform(AllBitsAlike):
 class Asymmetric(AllBitsAlike):
     """Ones and zeros are lost with different probabilities, the same for every bit.
 
-    Escape of electrons is one: a charged cell can lose its charge, an empty one cannot gain it.
+    An example is the Z-channel of escaping electrons (p01 = 0 or p10 = 0): a charged cell can lose its charge, an empty
+    cell cannot gain it. A value sum_i beta_i b_i shifts on average by sum_i beta_i (p01 - (p01 + p10) b_i).
 
     Attributes:
         p01: probability of reading 1 where 0 is stored, in [0, 0.5).
@@ -143,12 +147,12 @@ class Asymmetric(AllBitsAlike):
 
 @dataclass(frozen=True)
 class Ramp(AllBitsAlike):
-    """Flip probabilities that rise or fall linearly with the bit position; all words have the mean p.
+    """Flip probabilities linear in the bit position, of mean p: p_i = p (2 - m + 2 (m - 1) i/(bits - 1)).
 
     Attributes:
         p: mean flip probability, in [0, 0.5).
-        most_significant: probability of the most significant bit over the mean; that of the least significant one is
-            as far from the mean on the other side. A word of one bit has the mean.
+        most_significant: m, the probability of the most significant bit over the mean; that of the least significant
+            bit over the mean is 2 - m. A word of a single bit has the mean.
 
     Raises:
         ArgumentError: if a probability leaves [0, 0.5).
@@ -169,6 +173,7 @@ class Ramp(AllBitsAlike):
         object.__setattr__(self, "p", _checks.flip_probability("p", self.p))
         top = _checks.real("most_significant", self.most_significant)
         object.__setattr__(self, "most_significant", top)
+        # Checked here, at both ends, since the number of bits comes later and the ends do not depend on it.
         for factor in (top, 2 - top):
             _checks.flip_probability(f"p x {factor:g}", self.p * factor)
 

@@ -7,16 +7,16 @@ from qtaml import _checks
 
 
 def lognormal_rates(p: float, sigma: float, classes: int, largest: float) -> tuple[float, ...]:
-    """Error rates of equally many cells each, lognormal up to a largest one, of mean p.
+    """Error rates of classes with equally many cells each: lognormal, clipped at a largest rate, of mean exactly p.
 
-    The rates are p exp(sigma z) c at the middle quantiles z of a normal law; what exceeds the largest is clipped, and c
-    makes good for it.
+    The rates are min(c exp(sigma z_i), largest) at the normal quantiles z_i of (i + 1/2)/classes, with c such that
+    their mean is p.
 
     Args:
         p: mean rate, in [0, 0.5).
         sigma: standard deviation of the logarithm of the rates, at least 0.
         classes: number of rates, at least 1.
-        largest: where they are clipped, above p.
+        largest: upper limit of the rates, above p.
 
     Returns:
         The rates, largest first.
@@ -33,6 +33,7 @@ def lognormal_rates(p: float, sigma: float, classes: int, largest: float) -> tup
     """
     mean, spread = _checks.flip_probability("p", p), _checks.non_negative("sigma", sigma)
     z = special.ndtri((np.arange(classes)[::-1] + 0.5) / classes)
+    # The number of clipped classes is tried from 0 up, not iterated on c: it ends exactly at mean p.
     for clipped in range(classes):
         # Measured from the largest that is not clipped, none overflows and their sum is at least 1.
         shape = np.exp(spread * (z[clipped:] - z[clipped]))

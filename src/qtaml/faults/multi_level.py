@@ -19,7 +19,7 @@ from qtaml.sampling.sampler import check_words, read_transitions
 
 @dataclass(frozen=True)
 class MultiLevel(FaultModel):
-    """Each group of b neighbouring bits of a word lies in one cell of 2**b levels.
+    """Each group of b neighbouring bits of a word lies in a cell of 2**b levels; cells fail independently.
 
     Attributes:
         groups: for each cell of a word, from the least significant bits up, the probability of reading each of its 2**b
@@ -49,6 +49,7 @@ class MultiLevel(FaultModel):
             for row in group:
                 for p in row:
                     _checks.probability(f"groups[{number}]", p)
+                # Sums of rounded probabilities, from a file for example, are not exactly 1.
                 if abs(sum(row) - 1) > 1e-9:
                     raise ArgumentError(f"groups[{number}] must have rows that sum to 1, got a sum of {sum(row)!r}")
 
@@ -69,6 +70,7 @@ class MultiLevel(FaultModel):
             >>> [round(p, 3) for p in MultiLevel.from_cell(levels, window=37.0).rates(bits=8).p01[:2]]
             [0.121, 0.0]
         """
+        # Differences of tails may leave the range of probabilities by a rounding error.
         rows = cell.label_matrix(window)
         return MultiLevel((tuple(tuple(map(float, row)) for row in rows.clip(0.0, 1.0)),))
 
@@ -77,18 +79,19 @@ class MultiLevel(FaultModel):
         return WordLaw(tuple(np.array(group) for group in self._for_bits(bits)))
 
     def holds(self, bits: int) -> bool:
-        """Whether words of so many bits fill their cells."""
+        """Whether words of `bits` bits fill whole cells."""
         widths = [len(group).bit_length() - 1 for group in self.groups]
         return bits == sum(widths) or (len(widths) == 1 and bits % widths[0] == 0)
 
     def behind(self, protections: Sequence[BitProtection]) -> "MultiLevel":
         """The same faults as seen behind one protection for each bit position, bit 0 first.
 
-        A bit that is read from several cells fails by itself: its copies, or the bits of its code, lie in cells that
-        hold no other bit of the word.
+        A bit that is read from several cells fails independently of the others: its copies, or the bits of its code,
+        lie in cells that hold no other bit of the word.
         """
         rates = self.rates(len(protections))
         raw = zip(rates.p01, rates.p10, protections, strict=True)
+        # None marks bits that stay in their cell: only they keep failing together.
         left = [
             None if one.one_cell and one.residual(p01, p10) == (p01, p10) else one.residual(p01, p10)
             for p01, p10, one in raw
@@ -119,12 +122,16 @@ class MultiLevel(FaultModel):
 
 
 def _read_elsewhere(words: torch.Tensor, groups: Sequence[tuple[tuple[float, ...], ...]], seed: int) -> torch.Tensor:
-    """Words read on any device, with other bits of the same law: the label whose share holds a uniform number."""
+    """Words read on any device, by inversion: the label whose share of [0, 1) holds a uniform number.
+
+    The law is that of the CPU, the bits drawn are others.
+    """
     generator = torch_generator(seed, "multi-level", device=words.device)
     stored_words = words.int()
     result, start = torch.zeros_like(stored_words), 0
     for group in groups:
         width = len(group).bit_length() - 1
+        # Without the last bound: it may round to below 1, and a uniform number above it would be a label too many.
         bounds = torch.tensor(group, dtype=torch.float64, device=words.device).cumsum(1)[:, :-1]
         stored = stored_words >> start & len(group) - 1
         uniform = torch.rand(words.shape, dtype=torch.float64, device=words.device, generator=generator)
@@ -139,14 +146,16 @@ def _read_elsewhere(words: torch.Tensor, groups: Sequence[tuple[tuple[float, ...
 def _with_protected_bits(
     group: tuple[tuple[float, ...], ...], left: Sequence[tuple[float, float] | None]
 ) -> tuple[tuple[float, ...], ...]:
-    """The matrix of a cell of which some bits are protected: those fail by themselves at the rates that are left."""
+    """Matrix of a cell some of whose bits are protected: these fail independently, at their residual rates `left`."""
     mask = sum(1 << position for position, rates in enumerate(left) if rates is not None)
+    # First the raw bits alone, with protected ones read as stored; then the errors of the protected ones on top.
     rows = np.zeros((len(group), len(group)))
     for stored, row in enumerate(group):
         for read, p in enumerate(row):
             rows[stored, read & ~mask | stored & mask] += p
     alone = np.eye(1)
     for rates in left:
+        # Higher positions to the left: the first factor of a Kronecker product is the most significant.
         p01, p10 = rates or (0.0, 0.0)
         alone = np.kron(np.array([[1 - p01, p01], [p10, 1 - p10]]), alone)
     # Sums of probabilities may exceed 1 by a rounding error.

@@ -1,4 +1,4 @@
-"""Errors that stay with the cells: the same weak cells fail in every read, until the next chip."""
+"""Static errors: the same weak cells of a chip fail in every read."""
 
 import math
 from collections.abc import Sequence
@@ -23,17 +23,19 @@ from qtaml.sampling.sampler import check_words, flip_asymmetric, read_static
 
 Array = NDArray[np.float64]
 
-# Cells that differ in thickness or traps: a step of p between two of them is off by at most their share of all cells.
+# Quantiles of thickness, for all numbers of traps together. p is nearly a step of thickness, and which quantile holds
+# the step moves the mean of p by at most its share of all cells: 1.5e-5 without traps.
 _KINDS_OF_CELLS = 1 << 16
 
 
 @dataclass(frozen=True)
 class StaticCells(AllBitsAlike):
-    """Cells of several classes, equally many of each; which cell is of which class is fixed for a chip.
+    """Cells of several classes, equally many of each; the class of each cell is fixed for a chip.
 
-    With hundreds of electrons in a cell, p is a knife edge of its thickness: most cells never fail and a few always do.
-    Draws of one chip are then far from independent: the same weights are wrong in every read. Only bits that are read
-    from several cells (repetition, codes) are drawn anew in each read, at the rate that remains of the mean ones.
+    With hundreds of electrons in a cell, p is nearly a step of its thickness: most cells never fail and a few always
+    do. Reads of a chip are then far from independent: the same weights are wrong in every read. The law of a bit,
+    averaged over chips, has the mean rates sum_k p_k/classes. Only bits that are read from several cells (repetition,
+    codes) are drawn anew in each read, at the residual of the mean rates.
 
     Attributes:
         p01: probability of reading 1 where 0 is stored, for each class of cells, in [0, 1]; 2, 4, ... or 256 classes.
@@ -79,13 +81,13 @@ class StaticCells(AllBitsAlike):
     ) -> "StaticCells":
         """The weak cells of chips whose cells differ in thickness and in their number of traps.
 
-        The cells are sorted by their probability to lose the bit, and cut into classes of equally many; each class has
-        the mean of its cells.
+        Cells are sorted by their lost-bit probability and cut into classes of equal share; the rate of a class is the
+        mean over its cells, so the mean over classes is `cell.flip_probability(window)`.
 
         Args:
             cell: a cell with a spread of thickness or with traps.
             window: time between refreshes, in seconds.
-            charged: the bit that a charged cell stands for: only that one can be lost. None for the paper's symmetric
+            charged: the bit that a charged cell stands for: only that bit can be lost. None for the paper's symmetric
                 errors.
             classes: number of classes, 2, 4, ... or 256.
             chip: number of the chip; None for another chip in every read.
@@ -114,7 +116,7 @@ class StaticCells(AllBitsAlike):
 
     @staticmethod
     def lognormal(p: float, sigma: float, classes: int = 256, chip: int | None = None) -> "StaticCells":
-        """Cells whose error rates vary lognormally, clipped to at most 0.5, of mean p.
+        """Cells with lognormal error rates, clipped at 0.5, of mean p: min(c exp(sigma z_k), 0.5) at quantiles z_k.
 
         Args:
             p: mean flip probability, in [0, 0.5).
@@ -143,7 +145,7 @@ class StaticCells(AllBitsAlike):
 
 
 def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
-    """Lost-bit probabilities over the spread of thickness and the number of traps, and the share of cells with each."""
+    """Lost-bit probabilities over quantiles of thickness and numbers of traps, and the share of cells with each."""
     log_window = math.log(_checks.positive("window", window))
     counts, log_shares = cell.traps.counts() if cell.traps is not None else ((0,), np.zeros(1))
     quantiles = _KINDS_OF_CELLS // len(counts)
@@ -153,6 +155,8 @@ def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
 
 
 def _mean_by_class(p: Array, share: Array, classes: int) -> tuple[float, ...]:
+    # The cumulative loss over the cumulative share is interpolated, so that a kind of cells on a border between classes
+    # is split between them, and the total is kept.
     order = np.argsort(-p)
     cells = np.concatenate([[0.0], np.cumsum(share[order])])
     lost = np.concatenate([[0.0], np.cumsum((share * p)[order])])
@@ -191,8 +195,9 @@ class _ClassesOfCells(FaultModel):
         check_words(words, bits, in_place=in_place)
         check_bits(bits, len(self.rates_of_class[0]))
         if self.chip is None:
-            # Each cell is of any class, whatever the others are: the errors are those of the mean rates.
+            # Classes drawn anew for each read are independent between cells: the errors are those of the mean rates.
             return flip_asymmetric(words, *self._means, seed=seed, in_place=in_place)
+        # Not of `seed`: the classes of the cells of a place are the same in every read of the chip.
         cells = child_seed(self.chip, "cells", place)
         if words.device.type == "cpu":
             return read_static(words, self._recipe, seed=seed, cells=cells, in_place=in_place)
@@ -217,7 +222,10 @@ class _ClassesOfCells(FaultModel):
 
 
 def _read_elsewhere(words: torch.Tensor, rates: Array, seed: int, cells: int) -> torch.Tensor:
-    """Words read on any device, with other bits of the same law: one uniform number and one class for each cell."""
+    """Words read on any device: a class and a uniform number for each cell.
+
+    The law is that of the CPU, the bits drawn are others.
+    """
     table = torch.from_numpy(np.ascontiguousarray(rates)).to(words.device)
     stored, mask = words.int(), torch.zeros(words.shape, dtype=torch.int32, device=words.device)
     of_cells = torch_generator(cells, "classes of cells", device=words.device)

@@ -1,19 +1,25 @@
 """How a weight is written and read: levels, scale, protection, and the exact law of what is read."""
 
 from qtaml.formats.chunks import CHUNK, words_at
-from qtaml.formats.format import Format, label_dtype, read_moments
-from qtaml.formats.levels import ENCODINGS, GRIDS, Encoding, Grid, evenly_spaced, labels, levels, quantisation_step
-from qtaml.formats.nearest_label import least_error_regions
-from qtaml.formats.tensor_format import (
-    CORRECTIONS,
-    GRANULARITIES,
-    STEPS,
-    Correction,
-    Granularity,
-    Section,
-    Step,
-    TensorFormat,
+from qtaml.formats.format import Format, Rule, label_dtype, read_moments
+from qtaml.formats.levels import (
+    ENCODINGS,
+    GRIDS,
+    BitLevels,
+    Encoding,
+    EvenLevels,
+    Grid,
+    Levels,
+    NamedLevels,
+    TableLevels,
+    even_or_named,
+    evenly_spaced,
+    quantisation_step,
 )
+from qtaml.formats.named_tables import NAMED_TABLES
+from qtaml.formats.nearest_label import least_error_regions
+from qtaml.formats.scales import STEPS, Fixed, Granularity, Largest, RootMeanSquare, Scale, Step, scale_shape
+from qtaml.formats.tensor_format import CORRECTIONS, Correction, Section, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 
@@ -21,27 +27,37 @@ __all__ = [
     "CHUNK",
     "CORRECTIONS",
     "ENCODINGS",
-    "GRANULARITIES",
     "GRIDS",
+    "NAMED_TABLES",
     "STEPS",
+    "BitLevels",
     "Correction",
     "Encoding",
+    "EvenLevels",
+    "Fixed",
     "Format",
     "Granularity",
     "Grid",
+    "Largest",
+    "Levels",
+    "NamedLevels",
+    "RootMeanSquare",
+    "Rule",
+    "Scale",
     "Section",
     "Step",
+    "TableLevels",
     "TensorFormat",
     "TensorReader",
     "central_moments",
     "error_moments",
+    "even_or_named",
     "evenly_spaced",
     "label_dtype",
-    "labels",
     "least_error_regions",
-    "levels",
     "quantisation_step",
     "read_moments",
+    "scale_shape",
     "transition_matrix",
     "words_at",
 ]

@@ -1,26 +1,27 @@
-"""Going through a flattened tensor a part at a time, so that nothing of its size is needed besides it."""
+"""Iteration over a flattened tensor in chunks, so that no temporary has the size of the tensor."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
 
+# Even, because `Format.encode` alternates ties by their position in a chunk: an odd chunk would shift the turn, and the
+# words would depend on its size. A temporary in float64 takes 8 MiB.
 CHUNK = 1 << 20
-"""Weights that are worked on at once. Even, so that what lies just between two levels goes up and down in turn."""
+"""Weights that are worked on at once."""
 
 Places = slice | torch.Tensor
-"""Where some weights are in a flattened tensor: a run of them, or their indices."""
+"""Positions of weights in a flattened tensor: a run, or indices."""
 
 
 def chunks(spans: Sequence[slice], device: torch.device) -> Iterator[Places]:
-    """The places of some runs of a flattened tensor, in their order, at most `CHUNK` at once.
+    """Split runs of a flattened tensor into chunks of at most `CHUNK` weights, in their order.
 
     Args:
-        spans: runs with start and stop; all but the last chunk are full, whatever their lengths.
+        spans: runs with start and stop; short ones share a chunk, so that all chunks but the last are full.
         device: where indices are made.
 
     Yields:
-        A slice where a chunk is one run, indices where it is several.
+        A slice if a chunk is one run, indices if it joins several.
 
     Example:
         >>> list(chunks([slice(0, 2), slice(5, 6)], torch.device("cpu")))
@@ -41,30 +42,8 @@ def chunks(spans: Sequence[slice], device: torch.device) -> Iterator[Places]:
         yield _places(parts, device)
 
 
-def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int]) -> torch.Tensor:
-    """The scale of each weight at some places: that of its row, or the one of all.
-
-    Args:
-        scale: shape () for one scale, (rows, 1, ...) for one of each row.
-        where: places in the flattened tensor.
-        shape: shape of the tensor.
-
-    Returns:
-        Shape (), or one scale for each place.
-
-    Example:
-        >>> of_each(torch.tensor([[1.0], [2.0]]), slice(1, 4), (2, 2))
-        tensor([1., 2., 2.])
-    """
-    if scale.ndim == 0:
-        return scale
-    if isinstance(where, slice):
-        where = torch.arange(where.start, where.stop, device=scale.device)
-    return scale.reshape(-1)[where // math.prod(shape[1:])]
-
-
 def words_at(words: torch.Tensor, spans: Sequence[slice]) -> torch.Tensor:
-    """The words of some runs of a flattened tensor, one run after the other; a view where it is one run.
+    """Words of the given runs of a flattened tensor, one run after the other; a view if there is one run.
 
     Example:
         >>> words_at(torch.tensor([5, 6, 7], dtype=torch.uint8), [slice(0, 1), slice(2, 3)]).tolist()
@@ -74,21 +53,22 @@ def words_at(words: torch.Tensor, spans: Sequence[slice]) -> torch.Tensor:
 
 
 def take(words: torch.Tensor, where: Places) -> torch.Tensor:
-    """The words at some places of a flattened tensor."""
+    """Words at the given places of a flattened tensor."""
     return _indexable(words)[where].view(words.dtype)
 
 
 def put(words: torch.Tensor, where: Places, labels: torch.Tensor) -> None:
-    """Write labels, of a dtype that is no wider, at some places of a flattened tensor of words."""
+    """Write labels, of a dtype that is no wider, to the given places of a flattened tensor of words."""
     _indexable(words)[where] = _indexable(labels.to(words.dtype))
 
 
 def _indexable(words: torch.Tensor) -> torch.Tensor:
-    # torch takes no indices for words of 16 bits, but for their signed twins.
+    # Not every version of torch can index uint16; int16 has the same bits.
     return words.view(torch.int16) if words.dtype == torch.uint16 else words
 
 
 def _places(parts: Sequence[slice], device: torch.device) -> Places:
+    # A slice is a view, an index copies; but rows by the thousand are faster indexed at once than sliced one by one.
     if len(parts) == 1:
         return parts[0]
     return torch.cat([torch.arange(part.start, part.stop, device=device) for part in parts])

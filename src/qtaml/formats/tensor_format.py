@@ -1,8 +1,10 @@
 """How one tensor is stored: its sections with their formats, its scales, and its mean correction."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -14,17 +16,24 @@ from pydantic_core import CoreSchema, core_schema
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
-from qtaml.formats.chunks import CHUNK, chunks, of_each, put, take
-from qtaml.formats.format import Format, label_dtype
-from qtaml.formats.levels import evenly_spaced
+from qtaml.formats.chunks import chunks, put, take
+from qtaml.formats.format import Format, Rule, label_dtype
+from qtaml.formats.scales import (
+    Granularity,
+    Largest,
+    Scale,
+    Step,
+    check_granularity,
+    mean_square,
+    of_each,
+    scale_shape,
+    smallest_and_largest,
+)
 
-Granularity = Literal["tensor", "row"]
-Correction = Literal["none", "paper", "exact"]
-Step = Literal["keep", "recompute"]
+Correction = Literal["none", "paper", "exact", "least_error"]
 
-GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
-STEPS: tuple[Step, ...] = get_args(Step)
+_RULES: dict[Correction, Rule] = {"exact": "expected", "least_error": "least_error"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Section:
 
 @dataclass(frozen=True)
 class _Once:
-    """Sections in JSON: each format once, for rows by the thousand share a few."""
+    """Sections in JSON: each format once, and for each section its weights and the index of its format."""
 
     formats: tuple[Format, ...]
     sections: tuple[tuple[int, int], ...]
@@ -59,6 +68,7 @@ def _from_once(once: _Once) -> tuple[Section, ...]:
     return tuple(Section(weights, once.formats[place]) for weights, place in once.sections)
 
 
+# Rows by the thousand share a few formats: written out for each section, they would be most of a plan's JSON.
 def _as_once(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
     to_json = core_schema.plain_serializer_function_ser_schema(_once, return_schema=schema_of(_Once))
     return core_schema.no_info_after_validator_function(_from_once, schema_of(_Once), serialization=to_json)
@@ -73,16 +83,13 @@ class TensorFormat:
     """How one tensor is stored.
 
     Attributes:
-        sections: runs of weights with one format each; all of the same number of bits, encoding and grid, or all with
-            fitted tables.
-        granularity: one scale for the "tensor", or one for each "row" (first dimension: the output channel of a
-            linear or convolution layer).
-        correction: mean correction before storage. "none"; "paper": multiply by 1/(1-2p), whatever the protection
-            (proposition 4.1); "exact": choose the label whose expected read value is nearest (theory.md 1.4).
-        step: "keep" the step of the uncorrected tensor and clip what falls outside, or "recompute" it so that the
-            largest corrected weight is just reached.
-        full_scale: full scale of the levels, whatever the weights and the step; what lies outside is clipped. The
-            largest magnitude of the tensor or row if not given.
+        sections: runs of weights with one format each; neighbours of one format are joined.
+        scale: what the levels are in units of: the largest magnitude, the root mean square, or a fixed value.
+        granularity: one scale for the "tensor", for each "row" (first dimension: the output channel of a linear or
+            convolution layer), or for each group of so many weights along a row, a whole number.
+        correction: the label u that is stored for a weight w. "none": the nearest level; "paper": the level nearest to
+            w / (1 - 2p), whatever the protection (proposition 4.1); "exact": least |w - E[value read | u]| (theory.md
+            1.4); "least_error": least E[(value read - w)**2 | u] (theory.md 6.1).
         readout_gain: factor on what is read, above 0.
 
     Raises:
@@ -103,38 +110,28 @@ class TensorFormat:
     """
 
     sections: Sections
+    scale: Scale = field(default_factory=Largest)
     granularity: Granularity = "tensor"
     correction: Correction = "none"
-    step: Step = "keep"
-    full_scale: float | None = None
     readout_gain: float = 1.0
 
     def __post_init__(self) -> None:
-        _checks.one_of("granularity", self.granularity, GRANULARITIES)
+        object.__setattr__(self, "granularity", check_granularity(self.granularity))
         _checks.one_of("correction", self.correction, CORRECTIONS)
-        _checks.one_of("step", self.step, STEPS)
-        if self.full_scale is not None:
-            _checks.positive("full_scale", self.full_scale)
         object.__setattr__(self, "readout_gain", _checks.positive("readout_gain", self.readout_gain))
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
-        if self.fitted and not all(section.format.table for section in self.sections):
-            raise ArgumentError("sections of one tensor must all have a table, or none of them")
-        if self.fitted and self.correction != "none":
-            raise ArgumentError(f"correction must be 'none' for formats with a table, got {self.correction!r}")
-        kinds = {(section.format.bits, section.format.encoding, section.format.grid) for section in self.sections}
-        if not self.fitted and len(kinds) > 1:
-            raise ArgumentError("sections of one tensor must share bits, encoding and grid")
+        # Neighbours of one format are joined, so that tensor formats that store alike compare equal.
+        runs = [(fmt, list(run)) for fmt, run in groupby(self.sections, lambda section: section.format)]
+        joined = tuple(Section(sum(section.weights for section in run), fmt) for fmt, run in runs)
+        object.__setattr__(self, "sections", joined)
+        if self.scale.kind == "fixed" and self.granularity != "tensor":
+            raise ArgumentError(f"granularity must be 'tensor' for a fixed scale, got {self.granularity!r}")
 
     @property
     def weights(self) -> int:
         """Number of weights."""
         return sum(section.weights for section in self.sections)
-
-    @property
-    def fitted(self) -> bool:
-        """Whether the levels are fitted: the scale is then the root mean square, else the largest magnitude."""
-        return bool(self.sections[0].format.table)
 
     @property
     def bits(self) -> int:
@@ -154,45 +151,56 @@ class TensorFormat:
         """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
 
-    def side_values(self, rows: int) -> int:
-        """Numbers of 16 bits that reading fitted levels needs beside the words; none for the levels of the paper.
+    def side_values(self, shape: Sequence[int]) -> int:
+        """Numbers of 16 bits that reading a tensor of a shape needs beside the words.
 
-        A scale for each of its `rows`, two for the readout gain, the length and the format of each section, and the
-        table of each format, or first value and step where its values are evenly spaced.
+        Scales, two for the readout gain, length and format of each section, and `side_values` of the levels of each
+        format. The map of the paper counts as free, as there: evenly spaced levels scaled for the tensor or its rows.
         """
-        if not self.fitted:
+        levels = {section.format.levels for section in self.sections}
+        rms = self.scale.kind == "root_mean_square"
+        if isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels):
             return 0
-        tables = {section.format.table for section in self.sections}
-        values = sum(2 if evenly_spaced(table) else len(table) for table in tables)
-        return (rows if self.granularity == "row" else 1) + 2 + 2 * len(self.sections) + values
+        scales = math.prod(scale_shape(shape, self.granularity))
+        return scales + 2 + 2 * len(self.sections) + sum(one.side_values for one in levels)
 
     @property
     def protected_bits(self) -> int:
         """Number of protected bits of all weights together."""
         return sum(section.weights * section.format.protected_bits for section in self.sections)
 
-    def scale(self, weights: torch.Tensor, fault: FaultModel) -> torch.Tensor:
-        """Scale of the stored levels: float64, of shape () or, for each row, (rows, 1, ...).
+    def scale_of(self, weights: torch.Tensor, fault: FaultModel) -> torch.Tensor:
+        """Scale of the stored levels, float64, of shape (), (rows, 1, ...) or (rows, groups).
 
-        It is the largest magnitude, and with step="recompute" as much larger as the correction needs; for fitted levels
-        the root mean square, rounded to bfloat16; or `full_scale`.
+        Scales that count as side values are rounded to bfloat16, in which they are stored. Weights are divided by the
+        rounded scale, so the rounding adds no error.
+
+        Raises:
+            ArgumentError: if a root mean square is beyond bfloat16, or no step reaches weights of both signs.
         """
-        if self.fitted:
-            # Kept in 16 bits. Weights are stored relative to what is kept, so rounding it does no harm.
-            root_mean_square = self._mean_square(weights).sqrt()
-            scale = root_mean_square.bfloat16().double()
-            if not bool(scale.isfinite().all()):
-                raise ArgumentError(
-                    f"weights must have a root mean square below 3e38, got {float(root_mean_square.max()):g}"
-                )
-            return scale
-        low, high = self._extremes(weights)
-        if self.full_scale is not None:
-            return torch.full_like(high, self.full_scale)
-        if self.step == "keep" or self.correction == "none":
-            return torch.maximum(-low, high)
+        if self.scale.kind == "fixed":
+            return torch.full((), self.scale.value, dtype=torch.float64, device=weights.device)
+        if self.scale.kind == "root_mean_square":
+            scale = mean_square(weights, self.granularity).sqrt()
+        else:
+            scale = self._largest(weights, fault, self.scale.step)
+            if isinstance(self.granularity, str):
+                return scale
+        # Bfloat16 has the range of float32, where float16 would turn the scales of small weights into 0.
+        kept = scale.bfloat16().double()
+        if not bool(kept.isfinite().all()):
+            raise ArgumentError(f"weights must have scales below 3e38, got {float(scale.max()):g}")
+        return kept
+
+    def _largest(self, weights: torch.Tensor, fault: FaultModel, step: Step) -> torch.Tensor:
+        """The largest magnitude, and with step="recompute" as much larger as the correction needs."""
+        low, high = smallest_and_largest(weights, self.granularity)
+        largest = torch.maximum(-low, high)
+        if step == "keep" or self.correction == "none":
+            return largest
         if self.correction == "paper":
-            return torch.maximum(-low, high) * _paper_factor(fault, self.bits)
+            return largest * _paper_factor(fault, self.bits)
+        # A row may lie in several sections: the one whose expected values end first decides how far all reach.
         means = [section.format.read_mean(fault) for section in self.sections]
         reach_low = max(float(mean.min()) for mean in means)
         reach_high = min(float(mean.max()) for mean in means)
@@ -208,7 +216,7 @@ class TensorFormat:
             fault: the fault model that the correction expects.
 
         Returns:
-            (words, scale): words of the shape of `weights`, contiguous; scale as `scale` gives it.
+            (words, scale): words of the shape of `weights`, contiguous; scale as `scale_of` gives it.
 
         Raises:
             ArgumentError: if the number of weights differs, or the paper's factor is asked for a fault model that has
@@ -216,22 +224,22 @@ class TensorFormat:
         """
         if weights.numel() != self.weights:
             raise ArgumentError(f"weights must have {self.weights} elements, got shape {tuple(weights.shape)}")
-        scale = self.scale(weights, fault)
+        scale = self.scale_of(weights, fault)
         # An all-zero tensor or row has scale 0: any label reads back as 0.
         divisor = torch.where(scale > 0, scale, 1.0)
-        expecting = fault if self.correction == "exact" or self.fitted else None
+        rule = _RULES.get(self.correction, "nearest")
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
         for fmt, spans in self.spans_of_formats:
             for where in chunks(spans, flat.device):
-                relative = flat[where].double() / of_each(divisor, where, weights.shape)
+                relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
-                put(words, where, fmt.encode(relative, expecting=expecting))
+                put(words, where, fmt.encode(relative, rule=rule, expecting=fault))
         return words.reshape(weights.shape), scale
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
-        """Weights that given words stand for; arguments as for `read`."""
+        """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
         return self._by_label(words, scale * self.readout_gain, self._readouts, out)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
@@ -239,7 +247,8 @@ class TensorFormat:
         flat = words.reshape(-1)
         read = torch.empty_like(flat) if len(self.spans_of_formats) > 1 else flat
         for fmt, spans in self.spans_of_formats:
-            # Cut out of a read of the whole tensor, so that errors do not depend on where it is cut.
+            # A section is cut out of a read of the whole tensor, so that errors do not depend on where a plan splits:
+            # plans compare under common random numbers, and the weak cells of a chip stay where they are.
             whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
             if read is flat:
                 read = whole
@@ -287,31 +296,32 @@ class TensorFormat:
         *,
         out: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Exact expected weights when read, less the given ones, of the shape of `words`; `out` as for `read`."""
+        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; `out` as for `read`."""
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, scale * self.readout_gain, means, out, less=weights.reshape(-1))
 
     def read_variance(
         self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, out: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Exact variance of what is read, given the stored words, of their shape; `out` as for `read`."""
+        """Exact variance of each weight as read, given the stored words, of their shape; `out` as for `read`."""
         variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, (scale * self.readout_gain).square(), variances, out)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
-        """Exact variance of what is read, summed over the weights, given the stored words."""
+        """Exact variance of the weights as read, summed over them, given the stored words."""
         amounts = zip(self.label_amounts(words, scale), self.sections, strict=True)
         return sum(float(amount @ section.format.read_variance(fault)) for amount, section in amounts)
 
     def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
-        """For each section, the summed squared scale of the weights that carry each label, shape (2**bits,)."""
+        """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,)."""
         squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
         amounts = []
         for span, section in self._spans():
             amount = np.zeros(2**section.format.bits)
             for where in chunks([span], words.device):
+                # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
                 labels = flat[where].cpu().int()
-                weights = of_each(squared_scale, where, words.shape).cpu().expand(labels.shape)
+                weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(labels.shape)
                 amount += torch.bincount(labels, weights=weights, minlength=len(amount)).numpy()
             amounts.append(amount)
         return amounts
@@ -333,21 +343,28 @@ class TensorFormat:
         out: torch.Tensor | None = None,
         less: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """A value for each word, by its label and the table of its format, times the factor of the tensor or row.
+        """`table[label] * factor - less` for each word, with the table of its format.
 
-        With `less`, of shape (weights,), its numbers are taken off.
+        Args:
+            words: stored words.
+            factor: of `scale_shape`.
+            tables: one for each of `spans_of_formats`.
+            out: as for `read`.
+            less: shape (weights,); 0 if not given.
         """
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
         for (_, spans), table in zip(self.spans_of_formats, tables, strict=True):
             of_label = torch.from_numpy(table).to(words.device)
+            # One factor for all weights goes into the table, which is shorter. With `less` the product stays in
+            # float64: rounded to the dtype of `out` first, a small difference would be all rounding error.
             if factor.ndim == 0:
                 of_label = (of_label * factor).to(out.dtype if less is None else torch.float64)
             for where in chunks(spans, words.device):
                 value = torch.index_select(of_label, 0, take(flat, where).int())
                 if factor.ndim:
-                    value *= of_each(factor, where, words.shape)
+                    value *= of_each(factor, where, words.shape, self.granularity)
                 if less is not None:
                     value -= less[where].double()
                 values[where] = value.to(out.dtype)
@@ -362,28 +379,6 @@ class TensorFormat:
         for section in self.sections:
             yield slice(start, start + section.weights), section
             start += section.weights
-
-    def _extremes(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        by_row = self._by_row(weights)
-        dims, shape = tuple(range(by_row, weights.ndim)), _scale_shape(weights, by_row)
-        return weights.amin(dims).double().reshape(shape), weights.amax(dims).double().reshape(shape)
-
-    def _mean_square(self, weights: torch.Tensor) -> torch.Tensor:
-        by_row = self._by_row(weights)
-        rows = weights.reshape(len(weights) if by_row else 1, -1)
-        sums = [
-            torch.stack([part.double().square().sum(1) for part in torch.split(some, CHUNK, 1)]).sum(0)
-            for some in torch.split(rows, max(CHUNK // rows.shape[1], 1))
-        ]
-        return (torch.cat(sums) / rows.shape[1]).reshape(_scale_shape(weights, by_row))
-
-    def _by_row(self, weights: torch.Tensor) -> bool:
-        # A vector (a bias kept in the same memory) has no rows of more than one weight: it gets one scale.
-        return self.granularity == "row" and weights.ndim > 1
-
-
-def _scale_shape(weights: torch.Tensor, by_row: bool) -> tuple[int, ...]:
-    return (len(weights), *(1,) * (weights.ndim - 1)) if by_row else ()
 
 
 def _paper_factor(fault: FaultModel, bits: int) -> float:

@@ -1,4 +1,4 @@
-"""Reading one stored tensor thousands of times."""
+"""Repeated reads of one stored tensor, with everything that reads share computed once."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -11,22 +11,23 @@ from numpy.typing import NDArray
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.format import label_dtype
+from qtaml.formats.look_up import look_up
 from qtaml.formats.tensor_format import TensorFormat
-from qtaml.sampling.sampler import kernels
 
+# By the bytes of a floating dtype. Reads copy bit patterns, because NumPy has no bfloat16 and no float8.
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class _Part(NamedTuple):
-    """What every read of the weights of one format needs.
+    """What all reads of the weights of one format share.
 
     Attributes:
-        bits: of its words.
-        read: gives all words of the tensor, also those of other formats, as read, by the seed: errors do not depend on
-            where a tensor is cut.
-        table: the value of each word, as integers of the same bits; 0 for those that are no labels.
-        starts: where the runs of its weights start.
-        stops: where they stop.
+        bits: bits of a word of the format.
+        read: `seed -> words as read` for the whole tensor, other formats included: errors then do not depend on where
+            the tensor is split.
+        table: the value of each word, as integers with the same bits; 0 for words that are no labels.
+        starts: first index of each run of its weights.
+        stops: index after the last of each run.
     """
 
     bits: int
@@ -37,10 +38,10 @@ class _Part(NamedTuple):
 
 
 class TensorReader:
-    """Reads a stored tensor as `TensorFormat.read` does, to the bit; what all reads share is worked out once.
+    """Reads a stored tensor with the same bits as `TensorFormat.read`; what all reads share is computed once.
 
     Args:
-        storage: how the tensor is stored.
+        storage: its tensor format.
         words: its stored words, each a label of its format.
         scale: its scale.
         fault: how the memory fails.
@@ -74,16 +75,16 @@ class TensorReader:
         self._dtype = dtype
 
     def into(self, out: torch.Tensor) -> Callable[[int | None], None]:
-        """What overwrites a tensor with the weights as read.
+        """Return `seed -> None`, which overwrites `out` with the weights as read.
 
         Args:
             out: contiguous, of the shape of the words and the dtype of this reader, on the device of the words.
 
         Returns:
-            A function of a seed; the same seed gives the same errors, None gives none. It raises `ArgumentError` if a
-            word read is no label of its format.
+            The function; the same seed gives the same errors, None the weights without errors. It raises
+            `ArgumentError` if a word read is no label of its format.
         """
-        # Elsewhere, and with a scale for each row, there is more to a read than a table.
+        # The look-up runs on the CPU, and a table cannot hold a scale for each row: there the plain path reads.
         if self._words.device.type != "cpu" or self._scale.ndim:
             return lambda seed: self._read(out, seed)
         values = out.view(-1).view(self._integers).numpy()
@@ -92,7 +93,6 @@ class TensorReader:
             if seed is None:
                 self._read(out, seed)
                 return
-            look_up = kernels().look_up
             for bits, read_words, table, starts, stops in self._parts:
                 seen = look_up(read_words(seed).numpy(), table, values, starts, stops)
                 if seen >> bits:
@@ -112,7 +112,10 @@ class TensorReader:
         for fmt, spans in self._storage.spans_of_formats:
             labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
             read = fmt.reader(labels, self._fault, place=self._place)
+            # In float64, rounded once to the dtype, in the order of `TensorFormat.decode`: that gives the same bits.
             values = torch.from_numpy(fmt.readout()) * (self._scale * self._storage.readout_gain)
+            # An entry for every word of the dtype: a word that is no label cannot reach beyond the table, and is
+            # reported after the look-up.
             table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype, device="cpu")
             table[: len(values)] = values
             starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()

@@ -6,11 +6,14 @@ from numpy.typing import NDArray
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
 
+# A matrix of float64 takes 8 MiB at 10 bits, and four times as much for each further bit; fitting multiplies by it.
 LARGEST_MATRIX_BITS = 10
 
 
 def transition_matrix(law: WordLaw) -> NDArray[np.float64]:
     """Probability of reading each word, given each stored word.
+
+    P[u, v] = product of P_g[u_g, v_g] over the independent groups g of bits: the Kronecker product of their matrices.
 
     Args:
         law: law of the word read, after protection; of at most 10 bits.
@@ -35,6 +38,7 @@ def transition_matrix(law: WordLaw) -> NDArray[np.float64]:
         )
     matrix: NDArray[np.float64] = np.ones((1, 1))
     for group in law.groups:
+        # The right factor of a Kronecker product varies fastest: the less significant bits stand there.
         matrix = np.asarray(np.kron(group, matrix), dtype=np.float64)
     return matrix
 
@@ -68,8 +72,9 @@ def error_moments(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Exact mean, variance, third and fourth central moment of the error, read minus stored, for every stored word.
 
-    One group of bits after the other is averaged over, by the laws of total moments. In the variance every term is
-    non-negative, so nothing cancels however small the error rates are. The cost is bits x 2**bits.
+    One group of bits after the other is averaged over by the laws of total moments: Var = E[Var given the group] +
+    Var(E given the group), and likewise for the higher ones. In the variance every term is non-negative, so nothing
+    cancels however small the error rates are. The cost is bits x 2**bits.
 
     Args:
         values: value of each word when read, shape (2**bits,).
@@ -94,11 +99,13 @@ def error_moments(
         shape = (-1, 1, len(matrix), below)
         m, v, t, f = (moment.reshape(shape) for moment in (mean, variance, third, fourth))
         weight = matrix[:, :, np.newaxis]
-        # Measured from the stored value, small drifts and steps keep their digits.
+        # Differences from the stored value: a drift of 1e-12 beside a value of 1 keeps its digits, which the difference
+        # of two means would lose.
         stored = m.swapaxes(1, 2)
         away = m - stored
         drift = (weight * away).sum(2, keepdims=True)
         shift = away - drift
+        # The drift is summed by itself for the same reason: taken from `mean` at the end, it would be rounding error.
         mean = (stored + drift).reshape(-1)
         total_drift = total_drift + drift.reshape(-1)
         variance = (weight * (v + shift**2)).sum(2).reshape(-1)

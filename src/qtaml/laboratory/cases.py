@@ -1,22 +1,29 @@
-"""What can be asked of a laboratory: a network, a way to store it, and a way in which the memory fails."""
+"""A case: a network, the settings of the method that stores it, and the fault model under which it is read."""
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from qtaml import _checks
-from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault, Uniform
+from qtaml.faults import AnyFault
 from qtaml.model import Batch
-from qtaml.networks import RECIPES, Data, Recipe
+from qtaml.networks import RECIPES, Data
 from qtaml.planning import (
+    AnySettings,
+    Design,
+    FixedPoint,
+    Magnitude,
     Plan,
-    Setting,
+    RandomProtection,
+    Sensitivity,
+    Settings,
+    Tac,
+    UniformMsp,
+    WeightScaling,
     compensate,
     fixed_point,
     magnitude_protection,
@@ -25,12 +32,10 @@ from qtaml.planning import (
     uniform_msp,
     weight_scaling,
 )
-from qtaml.search import REAL_DECODERS, Decoding, Designer
-
-Settings = dict[str, Setting]
-Method = Literal["uniform_msp", "tac", "magnitude", "sensitivity", "random", "fixed_point", "weight_scaling", "design"]
+from qtaml.search import Designer, design
 
 
+# Compared by identity: it is part of the key of a memo, and the equality of tensors is a tensor.
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Samples of a network's task.
@@ -65,97 +70,69 @@ class OwnNetwork:
     test: str
 
 
+# Few: each holds gains and fitted candidates of a network. Tasks are sorted by network, so more are seldom used.
 @lru_cache(maxsize=4)
-def _designer(
-    model: nn.Module, data: Data | Samples, fault: AnyFault, seed: int, decoders: tuple[Decoding, ...], rows: bool
-) -> Designer:
-    return Designer(model, data.calibration, fault=fault, decoders=decoders, rows=rows, seed=seed)
+def _designer(model: nn.Module, data: Data | Samples, settings: Design) -> Designer:
+    return Designer(model, data.calibration, settings)
 
 
-def _design(
-    model: nn.Module,
-    data: Data | Samples,
-    *,
-    fault: AnyFault,
-    cells: float,
-    decoders: Sequence[Decoding] = REAL_DECODERS,
-    rows: bool = False,
-    seed: int = 0,
-) -> Plan:
-    return _designer(model, data, fault, seed, tuple(decoders), rows).plan(cells)
+def _design(model: nn.Module, data: Data | Samples, settings: Design) -> Plan:
+    if settings.cells is None:
+        return design(model, data.calibration, settings)
+    # The budget is left out of the key of the memo: gains and fitted candidates of a network serve every budget.
+    return _designer(model, data, replace(settings, cells=1.0)).plan(settings.cells)
 
 
-METHODS: dict[Method, Callable[..., Plan]] = {
-    "uniform_msp": uniform_msp,
-    "tac": compensate,
-    "magnitude": magnitude_protection,
-    "sensitivity": sensitivity_protection,
-    "random": random_protection,
-    "fixed_point": fixed_point,
-    "weight_scaling": weight_scaling,
-    "design": _design,
+METHODS: dict[type[Settings], Callable[[nn.Module, Data | Samples, Any], Plan]] = {
+    UniformMsp: lambda model, data, settings: uniform_msp(model, settings),
+    Tac: lambda model, data, settings: compensate(model, data.calibration, settings),
+    Magnitude: lambda model, data, settings: magnitude_protection(model, settings),
+    Sensitivity: lambda model, data, settings: sensitivity_protection(model, data.calibration, settings),
+    RandomProtection: lambda model, data, settings: random_protection(model, settings),
+    FixedPoint: lambda model, data, settings: fixed_point(model, settings),
+    WeightScaling: lambda model, data, settings: weight_scaling(model, settings),
+    Design: _design,
 }
-"""How each method plans the storage of a network; the settings are its keyword arguments."""
+"""The planning function of each method, by the class of its settings."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One network, one way to store it, and one way in which the memory fails.
-
-    Faults that go without saying are None, however they were given: cases that are the same are one measurement.
+    """One network, the settings of the method that stores it, and the fault model under which it is read.
 
     Attributes:
         network: a key of `qtaml.networks.RECIPES`; any name for a network of one's own.
-        method: a key of `METHODS`.
-        settings: its keyword arguments.
-        fault: what is planned for; None for the flip probability at which the network is studied.
-        read_fault: how the memory really fails; None for as planned.
+        settings: of the method, with the fault model that is planned for. Their seed is that of the laboratory.
+        read_fault: fault model of the reads; None for the planned one, also if that one is given: equal cases are one
+            measurement.
         metric: accuracy on the test samples, squared output deviation on the calibration samples, or negative
             log-likelihood of the test texts.
-        own: the network if it is not built in; it needs a fault.
+        own: the network if it is not built in.
     """
 
     network: str
-    method: Method = "tac"
-    settings: Settings = field(default_factory=dict)
-    fault: AnyFault | None = None
+    settings: AnySettings
     read_fault: AnyFault | None = None
     metric: Literal["accuracy", "output_error", "log_likelihood"] = "accuracy"
     own: OwnNetwork | None = None
 
     def __post_init__(self) -> None:
-        known = self._known
-        if known and self.fault == Uniform(known.p):
-            object.__setattr__(self, "fault", None)
-        if self.read_fault is not None and self.read_fault == self.planned_fault:
+        # Records are named by a hash of their case: two spellings of one case would be measured twice.
+        if self.read_fault == self.settings.fault:
             object.__setattr__(self, "read_fault", None)
 
-    @property
-    def _known(self) -> Recipe | None:
-        return None if self.own else RECIPES.get(self.network)
-
-    @property
-    def planned_fault(self) -> AnyFault | None:
-        """What is planned for; None if the network is unknown."""
-        known = self._known
-        return self.fault or (Uniform(known.p) if known else None)
-
     def check(self) -> None:
-        """Refuse a network or a method that does not exist.
+        """Refuse a network that does not exist, or a plan that no method makes.
 
         Raises:
             ArgumentError: naming it, and those that exist.
         """
         if self.own is None:
             _checks.one_of("network", self.network, RECIPES)
-        elif self.fault is None:
-            raise ArgumentError(f"fault must be given for {self.network!r}, which is not built in")
-        _checks.one_of("method", self.method, METHODS)
+        _checks.one_of("method", self.settings.kind, [record.kind for record in METHODS])
 
     def plan(self, model: nn.Module, data: Data | Samples, seed: int) -> Plan:
-        """How the case stores a trained network of its kind."""
-        method = METHODS[self.method]
-        offered = {"calibration": data.calibration, "data": data, "seed": seed}
-        wanted = inspect.signature(method).parameters
-        given = {name: value for name, value in offered.items() if name in wanted}
-        return method(model, **given, fault=self.planned_fault, **self.settings)
+        """Plan of this case for a trained network; `seed` replaces that of the settings."""
+        # Methods without randomness have no seed.
+        seeded: dict[str, Any] = {"seed": seed} if hasattr(self.settings, "seed") else {}
+        return METHODS[type(self.settings)](model, data, replace(self.settings, **seeded))

@@ -1,4 +1,4 @@
-"""What storing a network costs in cells: the paper's methods, the design search, and what Shannon allows."""
+"""Cells that a network needs: the paper's methods, the design search, and Shannon's bounds."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from rich.table import Table
 
-from qtaml.faults import Uniform
-from qtaml.laboratory.cases import Case, Settings
-from qtaml.laboratory.fields import captioned_table, cell, columns, covered, interval_fields, percent, positive_interval
-from qtaml.laboratory.laboratory import Laboratory, Measured, Record
-from qtaml.measuring import Estimate
+from qtaml._tables import captioned_table
+from qtaml.laboratory.cases import Case
+from qtaml.laboratory.laboratory import Laboratory, Measured, Record, covered
+from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, panels_figure
-from qtaml.search import REAL_DECODERS, Decoding
+from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
+from qtaml.report import Curve, Panel, cell, columns, panels_figure, percent
 from qtaml.sensitivity import jacobian_gains
 from qtaml.theory.capacity import capacity
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELLS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0, 1.5)
+# Methods that keep all eight bits cost at least a plain memory.
 PLAIN_CELLS = (1.0, 1.02, 1.05, 1.125, 1.25, 1.5)
-"""Budgets of methods that keep all eight bits, which begin at a plain memory."""
 TITLE = "Cells that a network needs, method by method"
 SHARES = (0.95, 0.99)
 EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
@@ -43,6 +42,7 @@ DESIGNS: dict[str, tuple[tuple[Decoding, ...], bool]] = {
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
 METHODS = (*PAPERS, *DESIGNS)
+# A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8
 
 
@@ -66,9 +66,7 @@ class CurveRow:
     method: str
     cells: float
     spent: float
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    accuracy: Estimate
     predicted_error: float | None
     clean: float
     p: float
@@ -96,9 +94,7 @@ class LeastRow:
     network: str
     method: str
     share: float
-    cells: float | None
-    cells_low: float | None
-    cells_high: float | None
+    cells: Estimate | None
     gap: float | None
     at_most: bool
     p: float
@@ -154,7 +150,7 @@ def compute(
                 method,
                 budget,
                 1 + measured.overhead,
-                *measured.estimate,
+                measured.estimate,
                 predicted_error=float(np.mean(predicted)) if predicted else None,
                 clean=measured.clean,
                 p=_p(network, p),
@@ -168,6 +164,7 @@ def compute(
             at_most = any(_first(one, share) == 0 for one in records)
             limits = [_Limits.of(laboratory, network, seed, _p(network, p)) for seed in laboratory.training_seeds]
             pairs = list(zip(limits, records, strict=True))
+            # Only designs predict the rounding to levels as well, without which a gap to Shannon's bound means nothing.
             gaps = [_at_crossing(one, share, limit.gap) for limit, one in pairs] if method in DESIGNS else [None]
             rows.append(_least_row(network, method, share, least, gaps, at_most, _p(network, p)))
             if method == EVERYTHING:
@@ -200,13 +197,13 @@ def table(rows: Sequence[Row]) -> Table:
 
 def _least_text(row: LeastRow) -> str:
     gap = "" if row.gap is None else f", {row.gap:.1f} dB"
-    return "at most " * row.at_most + percent(row, "cells") + gap
+    return "at most " * row.at_most + percent(row.cells) + gap
 
 
 def table_over_cells(rows: Sequence[Row]) -> Table:
     """Accuracies of one network: a row for each budget, a column for each method."""
     shown = [row for row in rows if isinstance(row, CurveRow)]
-    found = {(row.method, row.cells): cell(row, "accuracy", ".1f", 100) for row in shown}
+    found = {(row.method, row.cells): cell(row.accuracy, ".1f", 100) for row in shown}
     grid = captioned_table(
         title=f"Test accuracy (%) of {shown[0].network} at p = {shown[0].p:g}; clean {100 * shown[0].clean:.1f}",
         caption=f"mean ± half a 95% interval over {covered(shown[0].trainings)}; cells as a share of a plain memory of "
@@ -231,9 +228,10 @@ def draw(rows: Sequence[Row]) -> "Figure":
         lines = []
         for method in dict.fromkeys(row.method for row in own):
             line = [row for row in own if row.method == method]
-            lines.append(Curve(method, [row.spent for row in line], *columns(line, "accuracy", 100)))
+            # Over the cells really taken: whole blocks and tables leave part of some budgets unspent.
+            lines.append(Curve(method, [row.spent for row in line], *columns((row.accuracy for row in line), 100)))
         limits = [
-            (row.cells, 100 * row.share * own[0].clean)
+            (row.cells.value, 100 * row.share * own[0].clean)
             for row in rows
             if isinstance(row, LeastRow) and (row.network, row.method) == (network, GAUSSIAN_LIMIT) and row.cells
         ]
@@ -246,6 +244,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
                 "cells, as a share of a plain memory of 8 bits a weight",
                 "test accuracy (%)",
                 reference=("95% of clean", 95 * own[0].clean),
+                # The methods are the same in all panels: one legend, beside the last panel of the first row.
                 legend="outside" if len(panels) == min(1, len(networks) - 1) else "none",
             )
         )
@@ -260,20 +259,17 @@ def draw(rows: Sequence[Row]) -> "Figure":
 
 def case_of_paper(network: str, compensated: bool, overhead: float, p: float | None = None) -> Case:
     """TAC or Uniform-MSP within an overhead of the ideal code; `p` is that of the paper if not given."""
-    fault = None if p is None else Uniform(p)
+    p = _p(network, p)
     if compensated:
-        return Case(network, "tac", {"overhead": overhead}, fault)
-    bits = _PLAIN_BITS * overhead
-    # One spelling of a number, so that the whole k of both readings is one measurement.
-    return Case(network, "uniform_msp", {"protected_bits": int(bits) if bits.is_integer() else bits}, fault)
+        return Case(network, Tac(p=p, overhead=overhead))
+    return Case(network, UniformMsp(p=p, protected_bits=_PLAIN_BITS * overhead))
 
 
 def _case(network: str, method: str, cells: float, p: float | None) -> Case:
     if method in PAPERS:
         return case_of_paper(network, method == TAC, float(cells - 1), p)
     decoders, rows = DESIGNS[method]
-    settings: Settings = {"decoders": list(decoders), "rows": rows, "cells": cells}
-    return Case(network, "design", settings, Uniform(_p(network, p)))
+    return Case(network, Design(p=_p(network, p), decoders=decoders, rows=rows, cells=cells))
 
 
 def _p(network: str, p: float | None) -> float:
@@ -282,18 +278,22 @@ def _p(network: str, p: float | None) -> float:
 
 def _first(records: Sequence[Record], share: float) -> int | None:
     """Index of the first budget from which on the target is reached; None if it is missed to the end."""
+    # Counted from the last miss: reads are noisy, and one lucky budget below it must not count as reached.
     missing = [index for index, record in enumerate(records) if record.result.mean < share * record.clean]
     first = missing[-1] + 1 if missing else 0
     return first if first < len(records) else None
 
 
 def _crossing(records: Sequence[Record], share: float) -> float | None:
-    """Cells at which a straight line between budgets crosses the target; the smallest if it is reached there."""
+    """Cells at which the accuracy crosses the target, by interpolation; the smallest budget if all reach it."""
     return _at_crossing(records, share, lambda record: 1 + record.overhead)
 
 
 def _at_crossing(records: Sequence[Record], share: float, value: Callable[[Record], float]) -> float | None:
-    """A value of the plans on a straight line between budgets, where the accuracy crosses the target."""
+    """A value of the plans, interpolated linearly between budgets to where the accuracy crosses the target.
+
+    value = v0 + (target - a0) / (a1 - a0) x (v1 - v0) for accuracies a0 < target <= a1 of neighbouring budgets.
+    """
     first = _first(records, share)
     if first is None or first == 0:
         return None if first is None else value(records[0])
@@ -304,7 +304,7 @@ def _at_crossing(records: Sequence[Record], share: float, value: Callable[[Recor
 
 @dataclass(frozen=True)
 class _Limits:
-    """What Shannon allows one trained network.
+    """Rate-distortion bounds of one trained network.
 
     Attributes:
         powers: by name of the limit, output error of each tensor if none of it is stored.
@@ -316,6 +316,7 @@ class _Limits:
     sizes: tuple[int, ...]
     bits: float
 
+    # A memo: gains take backward passes, and all methods and shares ask for the bounds of the same trainings.
     @staticmethod
     @lru_cache(maxsize=64)
     def of(laboratory: Laboratory, network: str, training_seed: int, p: float) -> "_Limits":
@@ -328,6 +329,7 @@ class _Limits:
             GAUSSIAN_LIMIT: [float(weight.double().square().mean()) for weight in weights.values()],
             EMPIRICAL_LIMIT: [entropy_power(weight.double().numpy(force=True)) for weight in weights.values()],
         }
+        # Shannon's lower bound: weights of entropy power Q need at least the rate of Gaussian ones of variance Q.
         powers = {
             limit: tuple(gains[name].squared * size * one for name, size, one in zip(weights, sizes, own, strict=True))
             for limit, own in squares.items()
@@ -354,7 +356,8 @@ def _least_row(
     p: float,
 ) -> LeastRow:
     known = [one for one in cells if one is not None]
-    estimate: Estimate | None = positive_interval(known) if len(known) == len(cells) else None
+    # A mean over only those trainings that reach the target would flatter the method.
+    cells_estimate = positive_interval(known) if len(known) == len(cells) else None
     known_gaps = [one for one in gaps if one is not None]
     gap = float(np.mean(known_gaps)) if len(known_gaps) == len(gaps) else None
-    return LeastRow(network, method, share, **interval_fields(cells=estimate), gap=gap, at_most=at_most, p=p)
+    return LeastRow(network, method, share, cells_estimate, gap, at_most, p)

@@ -1,4 +1,4 @@
-"""The paper's networks, stored, read and measured: every measurement once, whoever asks for it."""
+"""A laboratory: measures cases in parallel processes, each once, and keeps the records in a folder as a memo."""
 
 import time
 from collections.abc import Generator, Sequence
@@ -40,7 +40,7 @@ __all__ = ["Laboratory", "Manifest", "Measured", "Record", "Task", "one_thread"]
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a case, over all trained networks of its kind.
+    """The measurements of a case, over all trainings of its network.
 
     Attributes:
         records: one for each training seed.
@@ -57,12 +57,10 @@ class Measured:
     def estimate(self) -> Estimate:
         """Mean and interval; see `networks_interval`. Of a single trained network: over reads and test samples."""
         if len(self.records) == 1:
-            result = self.records[0].result
-            return Estimate(result.mean, result.low, result.high)
+            return self.records[0].result.estimate
+        # Student's t knows no bounds; an accuracy has two.
         estimate = networks_interval(self.values)
-        if self.records[0].task.case.metric == "accuracy":
-            return Estimate(estimate.mean, max(estimate.low, 0.0), min(estimate.high, 1.0))
-        return estimate
+        return estimate.within(0.0, 1.0) if self.records[0].task.case.metric == "accuracy" else estimate
 
     @property
     def overhead(self) -> float:
@@ -79,6 +77,11 @@ class Measured:
         return networks_interval(self.values - other.values)
 
 
+def covered(trainings: int) -> str:
+    """What the intervals of `Measured.estimate` cover."""
+    return "trainings and reads" if trainings > 1 else "reads and test samples"
+
+
 @dataclass(frozen=True)
 class Manifest:
     """How a result came to be.
@@ -90,7 +93,7 @@ class Manifest:
         versions: versions of what made it.
         source: SHA-256 of the sources that planned, read and measured.
         finished: when, in UTC.
-        seconds: how long it took, with what was already there not measured again.
+        seconds: how long it took; records that were already there took no time.
     """
 
     seed: int
@@ -105,7 +108,7 @@ class Manifest:
 class Laboratory:
     """Measures cases, in parallel processes, and keeps each measurement in a folder.
 
-    An interrupted run goes on where it was; what two experiments share is measured once. A measurement is found again
+    An interrupted run goes on where it was; what two experiments share is measured once. A record is used again
     only if its task, the sources of the package and the versions below it are the same. Every process computes with
     one thread, so that results do not depend on the number of processors. A task whose process dies is measured
     again. Several laboratories can use one folder at a time: each leaves to the others what they are measuring.
@@ -125,10 +128,11 @@ class Laboratory:
 
     Example:
         >>> import tempfile
+        >>> from qtaml.planning import UniformMsp
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     laboratory = Laboratory(folder, trials=2, training_seeds=(0,), workers=1)
-        ...     measured, = laboratory.measure([Case("SmallCNN", "uniform_msp", {"protected_bits": 8})])
-        >>> measured.overhead, bool(measured.estimate.mean > 0.95)
+        ...     measured, = laboratory.measure([Case("SmallCNN", UniformMsp(p=0.1, protected_bits=8))])
+        >>> measured.overhead, measured.estimate.value > 0.95
         (1.0, True)
     """
 
@@ -143,6 +147,7 @@ class Laboratory:
         ray: str | None = None,
         load: Loader | None = None,
     ) -> None:
+        # Absolute: a worker may have another current folder.
         self.folder = Path(folder).absolute()
         self.trials = _checks.integer("trials", trials, 2)
         self.training_seeds = tuple(_checks.integer("training_seeds", one, 0) for one in training_seeds)
@@ -150,6 +155,7 @@ class Laboratory:
         self.workers = None if workers is None else _checks.integer("workers", workers, 1)
         self.ray = ray
         self.place = Place(self.folder, origin(), load)
+        # Monotonic: the wall clock may be set during a run of hours.
         self._started = time.monotonic()
 
     def network(self, name: str, training_seed: int) -> tuple[nn.Module, Data]:
@@ -158,7 +164,7 @@ class Laboratory:
             return built_in(name, training_seed, self.folder)
 
     def plan(self, case: Case, training_seed: int) -> Plan:
-        """How a case stores one trained network."""
+        """Plan of a case for one trained network."""
         with one_thread():
             return planned(case, training_seed, self.seed, self.place)
 
@@ -173,7 +179,7 @@ class Laboratory:
             One for each case, in their order.
 
         Raises:
-            ArgumentError: if a network, a method or one of its settings is unknown or not allowed.
+            ArgumentError: if a network is unknown, or settings do not fit it.
             QtamlError: if a task's worker process dies again and again.
         """
         tasks = [self.task(case, seed) for case in cases for seed in self.training_seeds]
@@ -186,6 +192,7 @@ class Laboratory:
 
     def run(self, tasks: Sequence[Task], description: str = "measuring") -> list[Record]:
         """Measure tasks; those already in the folder are read from it. Arguments and errors as for `measure`."""
+        # The first refusal ends the run. Closing the generator ends its worker processes before the error leaves here.
         with closing(self._refused(tasks, description)) as refused:
             for _, error in refused:
                 raise error
@@ -198,7 +205,7 @@ class Laboratory:
         return [refused[key] if key in refused else self._read(key) for key in keys]
 
     def found(self, tasks: Sequence[Task]) -> list[Record | None]:
-        """What is measured already; None for what is not."""
+        """The records of tasks that are measured already; None for the others."""
         there = self._there()
         keys = [self.place.key(task) for task in tasks]
         return [self._read(key) if key in there else None for key in keys]
@@ -216,13 +223,14 @@ class Laboratory:
         )
 
     def _refused(self, tasks: Sequence[Task], description: str) -> Generator[tuple[Task, QtamlError]]:
-        """Measure what is not in the folder, and yield what cannot be."""
+        """Measure the tasks that have no record yet, and yield those that are refused, with the error."""
         for task in tasks:
             task.case.check()
         there = self._there()
         missing = {key: task for task in tasks if (key := self.place.key(task)) not in there}
         if not missing:
             return
+        # All networks are trained before the first task, so that no two tasks train the same one or wait for it.
         with workers(self.workers, self.ray, len(self._groups(missing))) as call:
             built_ins = {(t.case.network, t.training_seed, self.folder) for t in missing.values() if t.case.own is None}
             for _, result in track(built_ins, "training", call(train, sorted(built_ins))):
@@ -237,6 +245,7 @@ class Laboratory:
                 missing = {key: task for key, task in missing.items() if key not in there}
                 if not missing:
                     return
+        # Every group was waited for: a record that is still missing was written into another folder.
         raise QtamlError(f"{self.folder} must be seen by all workers under this path: it lacks what they measured")
 
     def _pass(
@@ -244,6 +253,7 @@ class Laboratory:
     ) -> Generator[tuple[Task, QtamlError]]:
         jobs = [(group, self.place, wait) for group in self._groups(missing)]
         for (group, *_), refused in track(jobs, description, call(measure, jobs)):
+            # Which task of the group killed the process is not known: all of them are refused.
             yield from [(task, refused) for task in group] if isinstance(refused, LostError) else refused
 
     def _groups(self, missing: dict[str, Task]) -> list[tuple[Task, ...]]:
@@ -251,7 +261,9 @@ class Laboratory:
         return [tuple(group) for _, group in groupby(sorted(missing.values(), key=plan_key), plan_key)]
 
     def _there(self) -> set[str]:
-        """Keys of what is measured."""
+        """Keys of all records in the folder."""
+        # One listing: asking for each of thousands of files is slow on a network file system. Hidden files, which *
+        # matches too in pathlib, are other programs'.
         return {path.stem for path in (self.folder / "measurements").glob("[!.]*.json")}
 
     def _read(self, key: str) -> Record:

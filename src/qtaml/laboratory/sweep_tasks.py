@@ -8,30 +8,36 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from qtaml import _files
+from qtaml._tables import captioned_table
 from qtaml.errors import ArgumentError, QtamlError
 from qtaml.faults import AnyFault
 from qtaml.laboratory.cases import Case, OwnNetwork
-from qtaml.laboratory.fields import captioned_table
 from qtaml.laboratory.laboratory import Laboratory, Measured, Record, Task
 from qtaml.laboratory.sweep_file import Description, NetworkEntry, Storage
+from qtaml.measuring import Estimate
+from qtaml.planning import AnySettings
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One task of a sweep, and what it stands for there.
+    """One task of a sweep, with the method, budget and memory it stands for.
 
     Attributes:
-        storage: the method and its budget.
-        fault: the memory.
+        storage: the method, its budget and the memory.
         task: the task.
     """
 
     storage: Storage
-    fault: AnyFault
     task: Task
+
+    @property
+    def fault(self) -> AnyFault:
+        """The memory."""
+        return self.storage.settings.fault
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Row:
     Attributes:
         network: its name.
         method: its name in the sweep.
-        settings: of the method, as JSON.
+        settings: of the method, as JSON, without those that are as by default.
         fault: the memory, as JSON.
         p: its flip probability, if its kind has one.
         overhead: budget asked; None for a method without, or whose settings say it.
@@ -66,15 +72,13 @@ class Row:
     spent: float | None
     predicted_error: float | None
     clean: float | None
-    mean: float | None
-    mean_low: float | None
-    mean_high: float | None
+    mean: Estimate | None
     refused: str | None
     record: str
 
 
 Outcome = Record | QtamlError | None
-"""What became of a task: its record, why it was refused, or None if nothing is known yet."""
+"""Outcome of a task: its record, the error that refused it, or None if it is not measured yet."""
 
 
 def entries(sweep: Description, folder: Path) -> tuple[Entry, ...]:
@@ -94,13 +98,13 @@ def entries(sweep: Description, folder: Path) -> tuple[Entry, ...]:
     asked = sweep.file
     found = []
     for entry in asked.networks:
+        # Without "{seed}" all seeds would measure the same weights.
         several = entry.model is None or "{seed}" in (entry.weights or "")
         for seed in asked.training_seeds if several else asked.training_seeds[:1]:
             own = None if entry.model is None else own_network(entry, seed, sweep.path.parent, folder)
-            for fault in sweep.faults:
-                for storage in sweep.storages:
-                    case = Case(entry.name, storage.method, storage.settings, fault, metric=asked.metric, own=own)
-                    found.append(Entry(storage, fault, Task(case, seed, asked.trials, asked.seed)))
+            for storage in sweep.storages:
+                case = Case(entry.name, storage.settings, metric=asked.metric, own=own)
+                found.append(Entry(storage, Task(case, seed, asked.trials, asked.seed)))
     return tuple(found)
 
 
@@ -124,6 +128,7 @@ def own_network(entry: NetworkEntry, seed: int, base: Path, folder: Path) -> Own
     def put(name: str) -> str:
         content = _files.read_bytes(base / name)
         kept = f"{_files.sha256(content)}{Path(name).suffix}"
+        # A file of this name has this content.
         if not (inputs_folder(folder) / kept).exists():
             _files.write_bytes(inputs_folder(folder) / kept, content)
         return kept
@@ -149,7 +154,7 @@ def measure_sweep(laboratory: Laboratory, wanted: Sequence[Entry]) -> list[Outco
 
 
 def rows(laboratory: Laboratory, wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> tuple[Row, ...]:
-    """A row for each task of which something is known."""
+    """A row for each task that was measured or refused."""
     pairs = zip(wanted, outcomes, strict=True)
     return tuple(_row(laboratory, entry, outcome) for entry, outcome in pairs if outcome is not None)
 
@@ -160,7 +165,7 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
     return Row(
         network=task.case.network,
         method=entry.storage.name,
-        settings=json.dumps(entry.storage.settings),
+        settings=_asked(entry.storage.settings),
         fault=json.dumps(asdict(entry.fault)),
         p=getattr(entry.fault, "p", None),
         overhead=entry.storage.overhead,
@@ -169,20 +174,23 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
         spent=record.overhead if record else None,
         predicted_error=record.predicted_error if record else None,
         clean=record.clean if record else None,
-        mean=record.result.mean if record else None,
-        mean_low=record.result.low if record else None,
-        mean_high=record.result.high if record else None,
+        mean=record.result.estimate if record else None,
         refused=str(outcome) if isinstance(outcome, QtamlError) else None,
         record=laboratory.place.record_path(laboratory.place.key(task)).name,
     )
 
 
+def _asked(settings: AnySettings) -> str:
+    adapter: TypeAdapter[AnySettings] = TypeAdapter(type(settings))
+    return json.dumps(adapter.dump_python(settings, mode="json", exclude={"fault"}, exclude_defaults=True))
+
+
 def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
-    """What was measured, mean over the trained networks of each kind."""
+    """The measurements, each a mean over the trainings of a network."""
     kinds: dict[str, tuple[Entry, list[Record]]] = {}
     for entry, outcome in zip(wanted, outcomes, strict=True):
         if isinstance(outcome, Record):
-            # Weights of one's own are other files for each seed, but one kind of network.
+            # A user's network has another file of weights for each seed, and all of these are one kind.
             kind = _files.to_json(replace(entry.task.case, own=None)) + entry.storage.name
             kinds.setdefault(kind, (entry, []))[1].append(outcome)
     grid = captioned_table(
@@ -196,19 +204,19 @@ def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
         grid.add_column(name, justify="right", no_wrap=True)
     for entry, records in kinds.values():
         measured = Measured(tuple(records))
-        estimate = measured.estimate
         grid.add_row(
             entry.task.case.network,
             str(entry.fault),
             entry.storage.name,
             f"{measured.overhead:.4g}",
-            f"{estimate.mean:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]",
+            f"{measured.estimate:.3g}",
         )
     return grid
 
 
 def _code(model: str) -> str:
     """SHA-256 of the source of the module that a network's factory is in."""
+    # An installed command does not search the current folder, where a user's module lies.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     module = model.partition(":")[0]
@@ -218,4 +226,5 @@ def _code(model: str) -> str:
         raise ArgumentError(f"model {model!r} cannot be imported: {error}") from error
     if found is None or found.origin is None:
         raise ArgumentError(f"model {model!r} must be a .pt2 file or package.module:factory, and there is no {module}")
+    # Modules that this one imports are not hashed: to know them, it would have to run.
     return _files.sha256(_files.read_bytes(Path(found.origin)))

@@ -1,4 +1,4 @@
-"""One measurement: what it is, the name it is kept under, and how a worker process makes it."""
+"""One measurement: the task, the key of its record, and the function that a worker process runs."""
 
 import sys
 import time
@@ -29,15 +29,16 @@ if sys.platform != "win32":
 Loader = Callable[[OwnNetwork, Path], tuple[nn.Module, Samples]]
 """Makes a network that is not built in from its files, which are in a folder."""
 
+# Offsets of locks are signed numbers of 64 bits, and the lock ends one byte further on.
 _PLACES = 2**62
 
 
 @dataclass(frozen=True)
 class Task:
-    """A case for one trained network: what is measured, and kept, as a whole.
+    """A case for one trained network: the unit that is measured and recorded.
 
     Attributes:
-        case: what is stored, and how.
+        case: the network, the method and the fault model.
         training_seed: which trained network.
         trials: reads.
         seed: seed of calibration and errors.
@@ -51,7 +52,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Record:
-    """What was measured of a task.
+    """The measurement of a task.
 
     Attributes:
         task: the task.
@@ -76,7 +77,7 @@ class Place:
 
     Attributes:
         folder: where trained networks and measurements are kept.
-        origin: what numbers depend on besides the task, in the process that asks; see `origin`.
+        origin: sources and versions of the process that asks; see `origin`.
         load: makes networks that are not built in.
     """
 
@@ -85,7 +86,8 @@ class Place:
     load: Loader | None = None
 
     def key(self, task: Task) -> str:
-        """Name under which a task's record is kept: a hash of all that its numbers depend on."""
+        """Name of a task's record: SHA-256, cut to 128 bits, of the task, the sources and the versions."""
+        # 128 bits: two of a billion tasks share a key with a probability of 1e-21.
         return _files.sha256((_files.to_json(task) + self.origin).encode())[:32]
 
     def record_path(self, key: str) -> Path:
@@ -107,9 +109,9 @@ def train(name: str, training_seed: int, folder: Path) -> None:
 
 
 def measure(tasks: Sequence[Task], place: Place, wait: bool) -> list[tuple[Task, QtamlError]]:
-    """Measure tasks that share a plan, and keep each record as soon as it is there.
+    """Measure tasks that share a plan, and write each record as soon as it is made.
 
-    What is there already, from a process that died on the way or from another run, is not measured again.
+    Records that exist already, from a process that died on the way or from another run, are not made again.
 
     Args:
         tasks: what to measure.
@@ -129,6 +131,7 @@ def measure(tasks: Sequence[Task], place: Place, wait: bool) -> list[tuple[Task,
         )
     refused = []
     with one_thread(), claimed(place.folder, repr(plan_key(tasks[0])), wait) as mine:
+        # Records are looked for after the claim: the process that held it before may have written some of them.
         for task in tasks if mine else ():
             path = place.record_path(place.key(task))
             if path.exists():
@@ -150,6 +153,7 @@ def _measure(task: Task, place: Place) -> Record:
         metric,
         trials=task.trials,
         fault=case.read_fault,
+        # The same for every method and budget: they are compared under common random numbers.
         seed=child_seed(task.seed, "reads", task.training_seed),
     )
     seconds = round(time.monotonic() - start, 3)
@@ -157,7 +161,7 @@ def _measure(task: Task, place: Place) -> Record:
 
 
 def _metrics(case: Case, model: nn.Module, data: Data | Samples) -> tuple[SampleMetric, Callable[[nn.Module], float]]:
-    """What to measure of reads, and of the clean network."""
+    """The metric of the reads, and that of the clean network."""
     if case.metric == "log_likelihood" and isinstance(data.test_inputs, torch.Tensor):
         likelihood = NegativeLogLikelihood(data.test_inputs)
         return likelihood, likelihood
@@ -180,7 +184,7 @@ def _loaded(own: OwnNetwork, folder: Path, load: Loader) -> tuple[nn.Module, Sam
 
 
 def planned(case: Case, training_seed: int, seed: int, place: Place) -> Plan:
-    """How a case stores one trained network."""
+    """Plan of a case for one trained network."""
     return _plan(_planned_json(case), training_seed, seed, place)
 
 
@@ -192,27 +196,30 @@ def _plan(case_json: str, training_seed: int, seed: int, place: Place) -> Plan:
 
 
 def plan_key(task: Task) -> tuple[str, int, int, str]:
-    """What decides the plan of a task; sorted by it, tasks of one network are neighbours."""
+    """Everything that a task's plan depends on; sorted by it, tasks of one network are neighbours."""
     return task.case.network, task.training_seed, task.seed, _planned_json(task.case)
 
 
 def _planned_json(case: Case) -> str:
-    return _files.to_json(Case(case.network, case.method, case.settings, case.fault, own=case.own))
+    # Cases that differ in read fault or metric only share a plan.
+    return _files.to_json(Case(case.network, case.settings, own=case.own))
 
 
 @lru_cache(maxsize=1)
 def origin() -> str:
-    """What numbers depend on besides the task: sources and versions."""
+    """Sources and versions, on which numbers depend besides the task."""
     return source() + repr(sorted(_files.versions().items()))
 
 
 @lru_cache(maxsize=1)
 def source() -> str:
-    """SHA-256 of the sources that plan, read and measure: all but those that only ask and show."""
+    """SHA-256 of the sources that plan, read and measure: all but the rooms that only ask and show."""
     root = Path(qtaml.__file__).parent
     measuring = (Path(__file__), Path(cases.__file__))
+    # A change of what is only shown must not repeat measurements.
     shown = {"cli", "export", "report", "laboratory"}
     found = (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in shown or path in measuring)
+    # File systems list folders in different orders.
     files = sorted(found)
     texts = (f"{path.relative_to(root).as_posix()} {_files.sha256(path.read_bytes())}" for path in files)
     return _files.sha256("\n".join(texts).encode())
@@ -220,9 +227,9 @@ def source() -> str:
 
 @contextmanager
 def claimed(folder: Path, name: str, wait: bool) -> Iterator[bool]:
-    """Claim a piece of work, which one process at a time can do; a process that dies lets go of what it has claimed.
+    """Claim a piece of work for this process, by a byte-range lock, which the system drops when the process dies.
 
-    Where the file system knows no locks everything can be claimed: work may then be done twice, with the same result.
+    Where the file system has no locks every claim succeeds: work may then be done twice, with the same result.
 
     Args:
         folder: shared by all processes that may do the work.
@@ -230,7 +237,7 @@ def claimed(folder: Path, name: str, wait: bool) -> Iterator[bool]:
         wait: wait until nobody else has it.
 
     Yields:
-        Whether this process has it.
+        Whether this process holds the claim.
 
     Raises:
         StoredFileError: if nothing can be written into the folder.
@@ -244,11 +251,13 @@ def claimed(folder: Path, name: str, wait: bool) -> Iterator[bool]:
         opened = open(folder / ".claims", "a")  # noqa: SIM115
     except OSError as error:
         raise StoredFileError(f"cannot write {folder}: {error.strerror}") from error
+    # A POSIX lock belongs to the process and ends when it closes any handle of the file: claims must not be nested.
     with opened as file:
         try:
             flags = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
             fcntl.lockf(file, flags, 1, child_seed(0, name) % _PLACES)
             mine = True
+        # Systems differ in the error that says that another process has the lock.
         except (BlockingIOError, PermissionError):
             mine = False
         except OSError:
@@ -262,6 +271,8 @@ def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        # torch's limit does not reach NumPy's BLAS, whose product of two vectors of 16,384 numbers differs in the last
+        # bits between one thread and two.
         with threadpool_limits(1):
             yield
     finally:

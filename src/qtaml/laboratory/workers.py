@@ -1,9 +1,10 @@
-"""Jobs in other processes: on this machine, or on a Ray cluster. A job whose process dies is done again."""
+"""Process pools for jobs: on this machine, or on a Ray cluster. A job whose process dies is done again."""
 
 import importlib
 import multiprocessing
 import os
 import queue
+import secrets
 import signal
 import sys
 import tempfile
@@ -23,11 +24,15 @@ Function = Callable[..., Any]
 Call = Callable[[Function, Sequence[Job]], Iterator[tuple[Any, Any]]]
 """Does jobs, each a function's arguments, and yields each with its result, or `LostError`, in the order they end."""
 
+# The system may kill a process for the memory that others took; a job that itself needs too much dies every time.
 ATTEMPTS = 4
 """How often a job is tried whose process dies each time."""
 
+# Where this is 0, Ray listens on loopback only, on Linux too: it takes it that no other machine can join.
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+
+# Just above the least that Ray accepts, 75 MiB: records go through files, so none of it is used.
 _OBJECT_STORE = 80 * 2**20
-"""Ray's least is 75 MiB; records go through files, so none of it is used."""
 
 
 class LostError(QtamlError):
@@ -88,6 +93,7 @@ class _Process:
 
     @staticmethod
     def _start() -> ProcessPoolExecutor:
+        # Spawned: a forked process inherits locks that threads of torch or BLAS hold at that moment, and hangs on them.
         return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare)
 
 
@@ -110,6 +116,7 @@ def _local_processes(count: int) -> Iterator[Call]:
         try:
             yield lambda function, jobs: _as_they_end({threads.submit(do, function, job): job for job in jobs})
         finally:
+            # Jobs that have not begun are dropped, or an interrupt would wait for all of them.
             threads.shutdown(cancel_futures=True)
             for process in processes:
                 process.stop()
@@ -132,6 +139,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
+    # sys.exit would end this thread only.
     os._exit(1)
 
 
@@ -152,8 +160,9 @@ def _ray_cluster(address: str, count: int) -> Iterator[Call]:
                 f"ray must be the address of a running cluster or 'local', got {address!r}: {error}"
             ) from error
         try:
-            # Its workers see the modules that this process sees.
+            # Workers have to import the modules that this process can; "" means a current folder, theirs is another.
             path = [one or os.getcwd() for one in sys.path]
+            # Ray counts retries, not attempts.
             remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_in_ray)
 
             def call(function: Function, jobs: Sequence[Job]) -> Iterator[tuple[Any, Any]]:
@@ -162,6 +171,7 @@ def _ray_cluster(address: str, count: int) -> Iterator[Call]:
                     try:
                         yield running[done], done.result()
                     except ray.exceptions.RayTaskError as error:
+                        # The error of the job itself, as from a local process: callers know nothing of Ray's.
                         raise error.cause from None
                     except ray.exceptions.RayError as error:
                         yield running[done], LostError(f"Ray gave it up: {error}")
@@ -173,15 +183,24 @@ def _ray_cluster(address: str, count: int) -> Iterator[Call]:
 
 @contextmanager
 def _own_cluster(count: int) -> Iterator[dict[str, Any]]:
-    """How Ray starts a cluster of this many processes on this machine."""
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        yield {
-            "num_cpus": count,
-            "num_gpus": 0,
-            "include_dashboard": False,
-            "object_store_memory": _OBJECT_STORE,
-            "_temp_dir": folder,
-        }
+    """Arguments with which Ray starts a cluster of this many processes on this machine, for nobody else."""
+    constants: Any = importlib.import_module("ray._private.ray_constants")
+    # Without one Ray writes a token into the home folder, for all to read. It keeps the first that it sees.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    others_may_join, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    os.environ[_LOOPBACK] = "0"  # the same for the processes of the cluster
+    try:
+        with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+            yield {
+                "num_cpus": count,
+                "num_gpus": 0,
+                "include_dashboard": False,
+                "object_store_memory": _OBJECT_STORE,
+                "_temp_dir": folder,
+            }
+    finally:
+        constants.ENABLE_RAY_CLUSTER = others_may_join
+        del os.environ[_LOOPBACK]
 
 
 def _in_ray(path: Sequence[str], function: Function, job: Job) -> Any:

@@ -1,10 +1,11 @@
 """How good a stored network is, and how sure we are: metrics over reads, intervals, early stopping."""
 
-from qtaml.measuring.intervals import Estimate, networks_interval, trainings_interval
+from qtaml.measuring.estimate import Estimate
+from qtaml.measuring.intervals import networks_interval, positive_interval, trainings_interval
 from qtaml.measuring.language import NegativeLogLikelihood, as_perplexity, check_causal, perplexity
 from qtaml.measuring.metrics import Accuracy, Metric, SampleMetric
 from qtaml.measuring.monte_carlo import Result, evaluate, measure
-from qtaml.measuring.observed_errors import ObservedRate, observed_errors
+from qtaml.measuring.observed_errors import ObservedErrors, ObservedRate, observed_errors
 from qtaml.measuring.output_error import OutputError, PredictionCheck, check_prediction
 from qtaml.measuring.similarity import Agreement, OutputCosine, OutputDivergence
 
@@ -14,6 +15,7 @@ __all__ = [
     "Estimate",
     "Metric",
     "NegativeLogLikelihood",
+    "ObservedErrors",
     "ObservedRate",
     "OutputCosine",
     "OutputDivergence",
@@ -29,5 +31,6 @@ __all__ = [
     "networks_interval",
     "observed_errors",
     "perplexity",
+    "positive_interval",
     "trainings_interval",
 ]

@@ -1,4 +1,4 @@
-"""How well a language model predicts a text."""
+"""Negative log-likelihood and perplexity of a language model on a text."""
 
 import math
 from dataclasses import replace
@@ -11,12 +11,12 @@ from qtaml.measuring.metrics import batches_of
 from qtaml.measuring.monte_carlo import Result
 from qtaml.model import evaluation_mode, output_tensor
 
+# exp overflows above 709. Reads so far off are equally useless, so which number stands for them does not matter.
 _MOST_NATS = 700.0
-"""Beyond it the perplexity is no float; a read that bad is as good as any other that bad."""
 
 
 class NegativeLogLikelihood:
-    """Mean of -log(probability) that a decoder-only model gives to the next token, in nats.
+    """Mean of -log P(next token) by a decoder-only model, in nats.
 
     Each sample is a piece of the text of the same length; all its tokens but the first are predicted from those before.
 
@@ -61,7 +61,7 @@ class NegativeLogLikelihood:
                 f"place: of tokens up to {int(tokens.max())} of shape {tuple(tokens.shape)} the model gives outputs "
                 f"of shape {tuple(logits.shape)}"
             )
-        # Class by class along dimension 1, as cross_entropy wants it.
+        # float64: sums over a large vocabulary lose digits in half precision. cross_entropy has classes in dimension 1.
         loss = nn.functional.cross_entropy(
             logits[:, :-1].transpose(1, 2).double(), tokens[:, 1:].cpu(), reduction="none"
         )
@@ -79,17 +79,19 @@ def check_causal(model: nn.Module, tokens: torch.Tensor) -> None:
         ModelError: if another last token changes an output before it.
     """
     other = tokens[:1].clone()
+    # Any token that the text holds and that is not there already: it lies within the vocabulary.
     other[0, -1] = tokens.min() if tokens[0, -1] != tokens.min() else tokens.max()
     with evaluation_mode(model) as network, torch.no_grad():
         before, after = (output_tensor(network, one)[:, : tokens.shape[1] - 1] for one in (tokens[:1], other))
+    # Not bit for bit: kernels may sum in another order. A model that sees the token changes by far more than 1e-5.
     if not torch.allclose(before, after, rtol=0, atol=1e-5 * float(before.abs().max())):
         raise ModelError("perplexity needs a model that sees earlier tokens only, got one that sees later ones")
 
 
 def as_perplexity(result: Result) -> Result:
-    """The perplexity, from a result for `NegativeLogLikelihood`: exp of its mean, its intervals, and its values.
+    """Perplexity = exp(mean negative log-likelihood), from a result for `NegativeLogLikelihood`.
 
-    The mean is the geometric one over reads; the interval is that of the mean log-likelihood, transformed.
+    Mean, intervals and values are each transformed: the mean over reads is thus a geometric one.
 
     Example:
         >>> from qtaml.measuring.monte_carlo import evaluate

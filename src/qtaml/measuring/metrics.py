@@ -1,4 +1,4 @@
-"""Metrics of a network on test data that say how each sample came out."""
+"""Metrics of a network on test data, with a score for each sample; accuracy."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
@@ -27,7 +27,7 @@ class BatchedMetric(SampleMetric, Protocol):
 
 
 Metric = Callable[[nn.Module], float] | SampleMetric
-"""What is measured of a network as read: a number, or a score for each sample."""
+"""A metric of a network as read: a function that gives a number, or a score for each sample."""
 
 
 class Accuracy:
@@ -39,7 +39,7 @@ class Accuracy:
         batch_size: samples that go through the model at once; all if not given.
 
     Attributes:
-        batches: the inputs, cut so.
+        batches: the inputs, cut into batches of this size.
 
     Raises:
         ArgumentError: if inputs and labels are not of the same number of samples, or labels hold no data.
@@ -57,11 +57,13 @@ class Accuracy:
                 f"labels must be whole numbers of shape (samples,), at least 2, got shape {tuple(labels.shape)} "
                 f"{labels.dtype}"
             )
+        # Tensors on this device compare without an error and without a result.
         if labels.is_meta:
             raise ArgumentError("labels must hold data, got a tensor on device meta")
         for tensor in tensors_of(inputs):
             if len(tensor) != len(labels):
                 raise ArgumentError(f"inputs and labels must be as many, got {len(tensor)} and {len(labels)}")
+        # Compared on the CPU: outputs come from whatever device the model is on.
         self._labels = labels.cpu()
         self.batches = batches_of(inputs, batch_size)
 
@@ -87,6 +89,7 @@ class Accuracy:
 
     def __call__(self, model: nn.Module) -> float:
         """Share of samples classified right."""
+        # float32 counts exactly only up to 2**24 samples.
         return float(self.scores(model).double().mean())
 
 

@@ -16,7 +16,8 @@ from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, FaultModel, given
-from qtaml.measuring.intervals import Estimate, crossed_interval, reads_interval, samples_interval
+from qtaml.measuring.estimate import Estimate
+from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_interval
 from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.reads import scores_of_reads
 from qtaml.memory import Memory
@@ -63,6 +64,16 @@ class Result:
     unread: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=_files.versions)
 
+    @property
+    def estimate(self) -> Estimate:
+        """Mean and interval, as one record."""
+        return Estimate(self.mean, self.low, self.high, self.covers)
+
+    @property
+    def reads_estimate(self) -> Estimate:
+        """Mean, and its interval for other reads on these very samples."""
+        return Estimate(self.mean, self.reads_low, self.reads_high, "reads")
+
     def to_json(self) -> str:
         """The result as JSON."""
         return _files.to_json(self)
@@ -78,10 +89,7 @@ class Result:
 
     def __str__(self) -> str:
         """Mean and interval in one line."""
-        return (
-            f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] "
-            f"({100 * self.confidence:g}% over {self.covers}; {len(self.values)} reads)"
-        )
+        return f"{self.estimate} ({100 * self.confidence:g}% over {self.covers}; {len(self.values)} reads)"
 
 
 def evaluate(

@@ -1,21 +1,25 @@
-"""Which errors did a memory really make, and are they those that the plan assumes?"""
+"""Observed error rates of a memory, and a family-wise test of them against the plan's fault model."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.table import Table
 
-from qtaml import _checks
+from qtaml import _checks, _tables
 from qtaml._progress import track
 from qtaml._random import child_seed
-from qtaml.faults import WordLaw
+from qtaml.faults import AnyFault, WordLaw
 from qtaml.formats import words_at
+from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import binomial_interval
 from qtaml.memory import Artifact, check_words, regions, words_as_read
-from qtaml.protections import BlockCode, Protection
+from qtaml.protections import Protection
 
 _Position = tuple[int, int, Protection]
 """Length of a word, bit position, and protection."""
@@ -33,12 +37,13 @@ class ObservedRate:
         protection: what protects them.
         stored: the bit that was stored, 0 or 1.
         wrong: how many were read wrong.
-        of: how many there are.
+        of: number of these bits.
         low: lower end of the interval of the rate.
         high: upper end.
         assumed: the rate that the plan assumes for the words that are stored.
-        at_most: the plan assumes an upper bound: for block codes, whose rates were measured.
-        departs: so far off as none of all rates is in 95% of reads of a memory that fails as the plan assumes.
+        at_most: the assumed rate is an upper bound, as for codes whose residual rate is one.
+        departs: rejected by a family-wise test at 5%: in 95% of reads under the plan's fault model no rate of all lies
+            so far off.
     """
 
     word_bits: int
@@ -58,20 +63,82 @@ class ObservedRate:
         """The rate observed."""
         return self.wrong / self.of
 
+    @property
+    def estimate(self) -> Estimate:
+        """The rate with its interval, as one record."""
+        return Estimate(self.rate, self.low, self.high, "reads")
+
+    def __str__(self) -> str:
+        """In one line."""
+        assumed = f"{'at most ' * self.at_most}{self.assumed:.3g} assumed{', departs' * self.departs}"
+        place = f"bit {self.bit} of {self.word_bits}, {self.protection}"
+        return f"{place}: {self.stored} read wrong {self.estimate:.3g}, {assumed}"
+
+
+@dataclass(frozen=True)
+class ObservedErrors(Sequence[ObservedRate]):
+    """The rates of a memory, as a sequence.
+
+    Attributes:
+        rates: longest words and most significant bits first.
+        fault: how the plan assumes the memory to fail.
+    """
+
+    rates: tuple[ObservedRate, ...]
+    fault: AnyFault
+
+    @overload
+    def __getitem__(self, index: int) -> ObservedRate: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ObservedRate, ...]: ...
+    def __getitem__(self, index: int | slice) -> ObservedRate | tuple[ObservedRate, ...]:
+        return self.rates[index]
+
+    def __len__(self) -> int:
+        return len(self.rates)
+
+    def __str__(self) -> str:
+        """The rates as a table."""
+        return _tables.as_text(self.table(), width=146)
+
+    def table(self) -> Table:
+        """The rates as a rich table, one row for each position and protection."""
+        departing = sum(rate.departs for rate in self.rates)
+        verdict = f"{departing} of {len(self)} rates are not as assumed" if departing else "all rates are as assumed"
+        table = _tables.captioned_table(
+            f"bits read back, against {self.fault}",
+            f"[95% interval]; {verdict} (false alarms: 5%, all of them together)",
+        )
+        for column in ("bit", "protection", "bits", "0 read as 1", "1 read as 0", "assumed", ""):
+            table.add_column(column, justify="left" if column in ("protection", "") else "right")
+        for (word_bits, bit, protection), some in groupby(self, lambda row: (row.word_bits, row.bit, row.protection)):
+            pair = list(some)
+            observed = {row.stored: f"{row.estimate:.3g}" for row in pair}
+            assumed = dict.fromkeys(f"{'at most ' if row.at_most else ''}{row.assumed:.3g}" for row in pair)
+            table.add_row(
+                f"{bit} of {word_bits}",
+                str(protection),
+                f"{sum(row.of for row in pair):,}",
+                *(observed.get(stored, "-") for stored in (0, 1)),
+                ", ".join(assumed),
+                "departs" if any(row.departs for row in pair) else "",
+            )
+        return table
+
 
 def observed_errors(
     stored: Artifact, words: Mapping[str, torch.Tensor], *, confidence: float = 0.95, reads: int = 199, seed: int = 0
-) -> list[ObservedRate]:
+) -> ObservedErrors:
     """Error rates of each bit position in words that were read back, beside those that the plan assumes.
 
-    The stored words are also read `reads` times with errors under the plan's fault model. How far the rates of these
-    lie from the assumed ones says how far rates may lie off, whatever ties errors to each other: a rate departs if it
-    is farther off, in standard errors of independent bits, than the farthest of all rates in 95% of these reads. Where
-    errors are tied, intervals are those of as many independent bits as would spread alike.
+    A family-wise test by simulation: the stored words are also read `reads` times under the plan's fault model. With
+    z = |wrong - expected| / sqrt(variance of independent bits), a rate departs if its z exceeds the 95% quantile, over
+    these reads, of the largest z of all rates. That holds however errors are correlated. For correlated errors the
+    intervals are those of the effective number of independent bits, of / (simulated over independent variance).
 
     Args:
         stored: what was stored.
-        words: what was read, for each tensor, as for `Memory.with_words`.
+        words: the words that were read back, for each tensor, as for `Memory.with_words`.
         confidence: coverage of each interval, in (0, 1).
         reads: how often the plan's errors are drawn, at least 19.
         seed: of those draws.
@@ -102,7 +169,7 @@ def observed_errors(
     confidence = _checks.confidence(confidence)
     positions, totals, expected = _positions(stored)
     if not positions:
-        return []
+        return ObservedErrors((), stored.plan.fault)
     wrong = _wrong(stored, words, positions)
     drawn = np.stack(
         [
@@ -111,13 +178,16 @@ def observed_errors(
         ]
     )
     variance = expected * (1 - expected / np.maximum(totals, 1))
-    bounds = np.array([[isinstance(protection, BlockCode)] * 2 for _, _, protection in positions])
+    bounds = np.array([[protection.is_bound] * 2 for _, _, protection in positions])
+    # The memory itself is one more draw under the assumption: with n reads, rank ceil(0.95 (n + 1)) keeps the test
+    # exact.
     limit = np.sort(_distance(drawn, expected, variance, bounds).max((1, 2)))[math.ceil(0.95 * (reads + 1)) - 1]
     departs = _distance(wrong, expected, variance, bounds) > limit
-    # How many times as much as independent bits the errors spread.
+    # Simulated variance over that of independent bits. Not below 1: a small sample must not narrow an interval.
     spread = np.maximum(drawn.var(0, ddof=1) / np.where(variance > 0, variance, np.inf), 1)
     rows = []
     for (place, value), of in np.ndenumerate(totals):
+        # A bit that no stored word has at a position has no rate.
         if of:
             rate = float(wrong[place, value] / of)
             low, high = binomial_interval(rate, float(of / spread[place, value]), confidence)
@@ -134,9 +204,9 @@ def observed_errors(
                     departs=bool(departs[place, value]),
                 )
             )
-    return sorted(
-        rows, key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, str(row.protection), row.stored)
-    )
+    # In the order of the table, whatever the order of tensors in the plan.
+    rows.sort(key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, str(row.protection), row.stored))
+    return ObservedErrors(tuple(rows), stored.plan.fault)
 
 
 def _positions(stored: Artifact) -> tuple[list[_Position], _Counts, NDArray[np.float64]]:
@@ -164,6 +234,7 @@ def _probabilities_wrong(law: WordLaw) -> NDArray[np.float64]:
     rows, words, first = [], np.arange(2**law.bits), 0
     for group in law.groups:
         bits = len(group).bit_length() - 1
+        # A law factorises into groups of bits that fail together, such as those of one multi-level cell.
         held = words >> first & (len(group) - 1)
         for bit in range(bits):
             values = np.arange(len(group)) >> bit & 1
@@ -174,10 +245,11 @@ def _probabilities_wrong(law: WordLaw) -> NDArray[np.float64]:
 
 
 def _wrong(stored: Artifact, words: Mapping[str, torch.Tensor], positions: list[_Position]) -> _Counts:
-    """How many bits were read wrong at each position."""
+    """Number of bits that were read wrong at each position, stored as 0 and as 1."""
     wrong = {position: np.zeros(2, np.int64) for position in positions}
     for entry in stored.plan.tensors:
         before, after = (one.reshape(-1) for one in (stored.tensors[entry.name].words, words[entry.name]))
+        # Flipped bits that were stored as 1 fall, the others rise: asymmetric cells err in one direction more often.
         flipped = before ^ after.to(before.device)
         falling = flipped & before
         for region in regions(entry.storage):
@@ -191,7 +263,8 @@ def _wrong(stored: Artifact, words: Mapping[str, torch.Tensor], positions: list[
 
 
 def _amounts(words: torch.Tensor, bits: int) -> _Counts:
-    """How many words of each label there are."""
+    """Number of words of each label."""
+    # bincount takes no uint16.
     labels = words if words.dtype == torch.uint8 else words.int()
     counts: _Counts = torch.bincount(labels, minlength=2**bits).cpu().numpy()
     return counts
@@ -200,9 +273,9 @@ def _amounts(words: torch.Tensor, bits: int) -> _Counts:
 def _distance(
     wrong: _Counts, expected: NDArray[np.float64], variance: NDArray[np.float64], bounds: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """How many standard errors of independent bits counts lie off; above alone where the assumed rate is a bound."""
+    """Scores z = |wrong - expected| / sqrt(variance); (wrong - expected)+ where the assumed rate is an upper bound."""
     off = wrong - expected
     off = np.where(bounds, np.maximum(off, 0), np.abs(off))
     with np.errstate(divide="ignore", invalid="ignore"):
-        # The expected count may be a rounding of 0 or of all.
+        # An expected count of 0 or of all may be off by its rounding, and its variance is then about 0: no division.
         return np.where(off > 1e-6, off / np.sqrt(variance), 0.0)

@@ -1,14 +1,15 @@
-"""Is the output error that a plan predicts the one that is measured?"""
+"""Squared output error, and a check of the predicted one against the measured one."""
 
 import math
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy import stats
 from torch import nn
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
+from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.metrics import batches_of
 from qtaml.measuring.monte_carlo import Result, evaluate
 from qtaml.memory import Memory
@@ -56,6 +57,7 @@ class OutputError:
 
     def _outputs(self, model: nn.Module) -> torch.Tensor:
         with evaluation_mode(model) as network, torch.no_grad():
+            # float64: the difference of two nearly equal outputs loses the digits that they share.
             return torch.cat([finite_outputs(network, batch).double().cpu() for batch in self.batches])
 
 
@@ -69,7 +71,7 @@ class PredictionCheck:
         high: upper end of the same.
         measured: mean squared output error over the reads.
         predicted: that of the plan, from its gains and the exact variances.
-        predicted_standard_error: what the random passes of the gains leave uncertain of it, at most.
+        predicted_standard_error: upper bound of its standard error, from the random passes of the gains.
     """
 
     ratio: float
@@ -79,9 +81,14 @@ class PredictionCheck:
     predicted: float
     predicted_standard_error: float
 
+    @property
+    def estimate(self) -> Estimate:
+        """Ratio and interval, as one record."""
+        return Estimate(self.ratio, self.low, self.high, "reads and draws of the gains")
+
     def __str__(self) -> str:
         """Ratio and interval in one line."""
-        return f"measured / predicted {self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return f"measured / predicted {self.estimate:.3g}"
 
 
 def check_prediction(
@@ -95,7 +102,7 @@ def check_prediction(
     confidence: float = 0.95,
     batch_size: int | None = None,
 ) -> PredictionCheck:
-    """Compare the measured output error of a memory with what its plan predicted.
+    """Compare the measured output error of a memory with the one that its plan predicts.
 
     The prediction is first order in the weight errors, and that of `compensate` knows neither their mean nor the
     rounding to levels (that of `qtaml.design` does): a ratio above its interval says that one of these counts.
@@ -135,14 +142,15 @@ def check_prediction(
     metric = OutputError(model, batch, batch_size=batch_size)
     measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence)
     error = _standard_error(memory.plan)
-    of_prediction = float(stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
+    of_prediction = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
     ratio, reads = measured.mean / predicted, (measured.reads_high - measured.reads_low) / 2 / predicted
+    # Relative errors of a ratio add as squares; that of the prediction counts as much as the ratio is large.
     half = math.hypot(reads, ratio * of_prediction)
     return PredictionCheck(ratio, max(ratio - half, 0.0), ratio + half, measured, predicted, error)
 
 
 def _standard_error(plan: Plan) -> float:
-    # All gains come from the same passes: their errors may go together, so they are summed, not their squares.
+    # All gains come from the same passes: their errors may be fully correlated, so they are summed, not their squares.
     return sum(
         tensor.predicted_error * tensor.gain.standard_error / tensor.gain.squared
         for tensor in plan.tensors

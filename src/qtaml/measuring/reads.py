@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, TypeGuard
 import torch
 from torch import nn
 
+from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
 from qtaml.measuring.metrics import Accuracy, BatchedMetric, Metric, SampleMetric, tensors_of
 from qtaml.memory import Memory
-from qtaml.model import Batch, arguments, evaluation_mode, outputs, own, state_kept
+from qtaml.model import Batch, arguments, evaluation_mode, outputs, own, replacing, state_kept
 
 _MOST_AT_ONCE = 32
 _CPU_WORK = 1 << 21
@@ -99,7 +100,13 @@ def _check(memory: Memory, batch: Batch) -> None:
     """Check a memory on a batch, if that was not done yet."""
     if memory.unread is None:
         model = own(memory.model(seed=None))
-        memory.check_reads(model, *arguments(batch, model))
+        try:
+            memory.check_reads(model, *arguments(batch, model))
+        except ModelError:
+            raise
+        except Exception:
+            # What is wrong with the inputs, the metric will say.
+            return
 
 
 def _is_ours(metric: Metric) -> TypeGuard[BatchedMetric]:
@@ -191,7 +198,8 @@ def _outputs_of_reads(
         with evaluation_mode(model) as network, torch.no_grad(), warnings.catch_warnings():
             # Operators without a batching rule are slow, and torch says so.
             warnings.simplefilter("ignore", UserWarning)
-            return torch.cat([torch.vmap(partial(outputs, network, batch))(together) for batch in batches], 1)
+            run = replacing(network)
+            return torch.cat([torch.vmap(partial(run, batch))(together) for batch in batches], 1)
     except Exception:
         # Whatever a network does that cannot be batched; what is wrong with it otherwise, a read alone will tell.
         return None

@@ -1,4 +1,4 @@
-"""How much the outputs of a read network are those of the clean one; needs no labels."""
+"""Similarity of the outputs of a read network to those of the clean one: agreement, divergence, cosine. No labels."""
 
 from abc import ABC, abstractmethod
 
@@ -31,6 +31,7 @@ class _Similarity(ABC):
         self.batches = batches_of(one_batch(inputs), batch_size)
         self._axis = axis
         with evaluation_mode(model) as network, torch.no_grad():
+            # Computed once: every read is compared with the same outputs.
             self._clean = [self._outputs(network, batch) for batch in self.batches]
         if (samples := sum(map(len, self._clean))) < 2:
             raise ArgumentError(f"inputs must hold at least 2 samples, got {samples}")
@@ -46,8 +47,9 @@ class _Similarity(ABC):
         return float(self.scores(model).double().mean())
 
     def _outputs(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Outputs of shape (samples, places, classes)."""
+        """Outputs, shape (samples, places, classes)."""
         output = output_tensor(model, batch).cpu()
+        # Language models have classes last, segmentation networks second.
         axis = (-1 if output.ndim <= 3 else 1) if self._axis is None else self._axis
         if output.ndim < 2 or axis % output.ndim == 0:
             raise ModelError(f"outputs must have classes along dimension {axis}, got shape {tuple(output.shape)}")
@@ -93,6 +95,7 @@ class OutputDivergence(_Similarity):
 
     @staticmethod
     def _compare(read: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        # Logarithms in float64 on both sides: of a probability that underflows, log would be -inf.
         logs, expected = (output.double().log_softmax(2) for output in (read, clean))
         return nn.functional.kl_div(logs, expected, reduction="none", log_target=True).sum(2).mean(1)
 

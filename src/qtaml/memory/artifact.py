@@ -1,6 +1,7 @@
 """A memory on disk: bit planes, scales, readout tables and the rest as safetensors, plan and map as JSON, checksums."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,27 +13,31 @@ from safetensors import SafetensorError
 
 from qtaml import _files
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
-from qtaml.formats import label_dtype
+from qtaml.formats import Format, label_dtype, scale_shape
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
-from qtaml.planning import Plan, Setting, TensorPlan
+from qtaml.planning import AnySettings, Plan, TensorPlan
 
 MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
 _PLAN, _MAP = "plan.json", "map.json"
 _PLANES, _SCALES, _READOUTS, _REST = (f"{name}.safetensors" for name in ("planes", "scales", "readouts", "rest"))
 _FILES = (_PLAN, _MAP, _PLANES, _SCALES, _READOUTS, _REST)
-_FORMAT, _VERSION, _KEPT = "qtaml-memory", 2, "__metadata__"
+_FORMAT, _VERSION, _KEPT = "qtaml-memory", 3, "__metadata__"
+# The most weights of a stored network: 16 million, and a thousand for each byte of planes. Weights of 0 bits take no
+# bytes, and words are made for them all the same, so a forged plan of a few bytes could ask for any amount of memory. A
+# network that leaves 99.9% of its weights out is dead, so nobody stores one.
+_UNSTORED, _FOR_EACH_BYTE = 2**24, 2**10
 
 Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """What is kept of one tensor.
+    """The stored words of one tensor, with their scale.
 
     Attributes:
         words: the stored words, uint8 up to 8 bits and uint16 above, in the shape of the tensor.
-        scale: full scale of the levels, float64, kept outside the leaking memory.
+        scale: full scale of the levels, float64, outside the leaking memory.
     """
 
     words: torch.Tensor
@@ -47,11 +52,15 @@ class Artifact:
         plan: how it is stored.
         tensors: the stored words of each tensor of the plan.
         rest: the parameters and buffers that are not in the leaking memory.
+        source: how the command line named the network; empty if it did not store it.
+        weights: the file of weights that it put into the network; likewise.
     """
 
     plan: Plan
     tensors: dict[str, StoredTensor]
     rest: dict[str, torch.Tensor]
+    source: str = ""
+    weights: str = ""
 
     def with_words(self, words: Mapping[str, torch.Tensor]) -> "Artifact":
         """This network with other stored words; as `Memory.with_words`."""
@@ -80,35 +89,61 @@ def check_words(entry: TensorPlan, words: torch.Tensor | None) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a directory with a stored network holds.
+    """The manifest of a stored network: checksums of its files, settings, origin and versions.
 
     Attributes:
         sha256: checksum of every other file, by its name.
-        method: what made the plan.
-        settings: what it was asked, seed included.
-        source: how the command line got the network, so that it can evaluate the memory again; empty otherwise.
-        weights: the file of weights that it put into the network; empty otherwise.
-        versions: versions of what wrote it.
+        settings: settings of the method that made the plan, seed included.
+        source: how the command line named the network, as a hint for who looks for it: nothing is loaded because it is
+            named here. Empty otherwise.
+        weights: the file of weights that it put into the network; likewise.
+        versions: versions of the packages that wrote it.
         format: says that this is a qtaml memory.
         version: version of the layout.
     """
 
     sha256: dict[str, str]
-    method: str
-    settings: dict[str, Setting]
+    settings: AnySettings
     source: str = ""
     weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     format: Literal["qtaml-memory"] = "qtaml-memory"
-    version: Literal[2] = 2
+    version: Literal[3] = 3
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """What every version of the manifest says first."""
+    """The fields that every version of the manifest has."""
 
     format: str = ""
     version: int = 0
+
+
+def check_replaceable(path: str | Path) -> None:
+    """Check that a stored network may be put in a place: nothing is there, or a stored network and nothing else.
+
+    Raises:
+        StoredFileError: if something else is there, or a file that no stored network has.
+    """
+    path = Path(path)
+    try:
+        if not path.exists():
+            return
+        found = os.scandir(path) if path.is_dir() else ()
+        # A link counts as foreign, since what it points to would not be replaced but lost.
+        entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in found}
+    except (OSError, ValueError) as error:
+        raise StoredFileError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+    if path.is_dir() and not entries:
+        return
+    if MANIFEST not in entries:
+        raise StoredFileError(f"{path} exists and has no {MANIFEST}: it is not overwritten")
+    # Of any version: an older stored network may be replaced, though not read.
+    if (kind := _kind(_files.read_bytes(path / MANIFEST), path).format) != _FORMAT:
+        raise StoredFileError(f"{path} holds {kind!r}, not a {_FORMAT}: it is not overwritten")
+    known = {MANIFEST, MANIFEST_CHECKSUM, *_FILES}
+    if other := sorted(name for name, regular in entries.items() if name not in known or not regular):
+        raise StoredFileError(f"{path} holds {other[0]!r}, which no stored network has: it is not overwritten")
 
 
 def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", weights: str = "") -> None:
@@ -117,13 +152,14 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
     Args:
         path: the directory; an older stored network there is replaced, anything else is not.
         artifact: what to write.
-        source: how the network can be made again (for the command line).
-        weights: file of its weights (likewise).
+        source: how the command line named the network.
+        weights: the file of weights that it put into the network.
 
     Raises:
         StoredFileError: if the directory holds something else, or cannot be written.
         ModelError: if a tensor has a name or a layout that no file can hold.
     """
+    # Refused before anything is packed or written.
     if _KEPT in {*artifact.tensors, *artifact.rest}:
         raise ModelError(f"tensor {_KEPT!r} must have another name to be stored: safetensors keeps this one for itself")
     for name, tensor in artifact.rest.items():
@@ -135,38 +171,51 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
     packed = {
         entry.name: torch.from_numpy(pack(entry.storage, artifact.tensors[entry.name].words)) for entry in plan.tensors
     }
-    with _files.new_directory(path, MANIFEST) as directory:
+    with _files.new_directory(path, check_replaceable) as directory:
         for name, tensors in (
             (_PLANES, packed),
             (_SCALES, {name: tensor.scale for name, tensor in artifact.tensors.items()}),
             (_READOUTS, _readouts(plan)),
             (_REST, artifact.rest),
         ):
+            # safetensors writes a tensor as it lies in memory: views and transposed ones have to be laid out first.
             dense = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
             safetensors.torch.save_file(dense, directory / name)
         (directory / _PLAN).write_text(plan.to_json(), encoding="utf-8")
         (directory / _MAP).write_text(_files.to_json(protection_map(plan)), encoding="utf-8")
         checksums = {name: _sha256(directory / name) for name in _FILES}
-        manifest = Manifest(checksums, plan.method, plan.settings, source, weights)
-        (directory / MANIFEST).write_text(_files.to_json(manifest), encoding="utf-8")
-        (directory / MANIFEST_CHECKSUM).write_text(_checksum_line(directory), encoding="utf-8")
+        # Last, since it has the checksums of the others.
+        manifest = _files.to_json(Manifest(checksums, plan.settings, source, weights)).encode()
+        (directory / MANIFEST).write_bytes(manifest)
+        (directory / MANIFEST_CHECKSUM).write_bytes(_checksum_line(manifest))
 
 
 def read_artifact(path: str | Path) -> Artifact:
     """Read a stored network from a directory, and verify every checksum.
 
+    Each file is read once, and the same bytes are hashed and parsed; beside a writer all files are of one state.
+
     Raises:
         StoredFileError: if a file is missing, damaged, or not of a qtaml memory.
     """
     path = Path(path)
-    manifest = read_manifest(path)
-    for name in _FILES:
-        if (found := _sha256(path / name)) != (expected := manifest.sha256.get(name, "none")):
-            raise StoredFileError(f"{path / name} is damaged: its SHA-256 is {found}, the manifest says {expected}")
-    plan = Plan.from_json(_files.read_bytes(path / _PLAN).decode(errors="replace"), str(path / _PLAN))
-    if _files.read_bytes(path / _MAP) != _files.to_json(protection_map(plan)).encode():
-        raise StoredFileError(f"{path} does not fit its plan: {_MAP} is not the map of this plan")
-    packed, scales, readouts, rest = (_tensors(path / name) for name in (_PLANES, _SCALES, _READOUTS, _REST))
+    with _files.opened_together(path, (MANIFEST, MANIFEST_CHECKSUM, *_FILES)) as read:
+        manifest = _manifest(path, read(MANIFEST), read(MANIFEST_CHECKSUM))
+
+        def checked(name: str) -> bytes:
+            data = read(name)
+            if (found := _files.sha256(data)) != (expected := manifest.sha256.get(name, "none")):
+                raise StoredFileError(f"{path / name} is damaged: its SHA-256 is {found}, the manifest says {expected}")
+            return data
+
+        # A wrong byte becomes a replacement character, and so an error of the parser that names the file.
+        plan = Plan.from_json(checked(_PLAN).decode(errors="replace"), str(path / _PLAN))
+        # The map is for readers without qtaml; here it says nothing that the plan does not, and so has to be the same.
+        if checked(_MAP) != _files.to_json(protection_map(plan)).encode():
+            raise StoredFileError(f"{path} does not fit its plan: {_MAP} is not the map of this plan")
+        packed, scales, readouts, rest = (
+            _tensors(path / name, checked(name)) for name in (_PLANES, _SCALES, _READOUTS, _REST)
+        )
     _check_content(path, plan, packed, scales, readouts)
     tensors = {
         entry.name: StoredTensor(
@@ -174,20 +223,12 @@ def read_artifact(path: str | Path) -> Artifact:
         )
         for entry in plan.tensors
     }
-    return Artifact(plan, tensors, rest)
+    return Artifact(plan, tensors, rest, manifest.source, manifest.weights)
 
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of a stored network.
-
-    Raises:
-        StoredFileError: if the directory has none, or it is damaged, of another version, or not one of qtaml's.
-    """
-    data = _files.read_bytes(path / MANIFEST)
-    try:
-        kind = _files.from_json(_Kind, data, str(path / MANIFEST))
-    except StoredFileError as error:
-        raise StoredFileError(f"{path / MANIFEST} is damaged, or is no manifest of a stored network") from error
+def _manifest(path: Path, data: bytes, checksum: bytes) -> Manifest:
+    """The manifest of a stored network; a wrong format or version is reported before any damage."""
+    kind = _kind(data, path)
     if kind.format != _FORMAT:
         raise StoredFileError(f"{path} holds {kind.format!r}, not a {_FORMAT}")
     if kind.version != _VERSION:
@@ -195,42 +236,57 @@ def read_manifest(path: Path) -> Manifest:
         raise StoredFileError(
             f"{path} has version {kind.version} of the layout, and this qtaml reads version {_VERSION}: {remedy}"
         )
-    if _files.read_bytes(path / MANIFEST_CHECKSUM) != _checksum_line(path).encode():
+    if checksum != _checksum_line(data):
         raise StoredFileError(f"{path} is damaged: {MANIFEST} and {MANIFEST_CHECKSUM} do not fit each other")
     return _files.from_json(Manifest, data, str(path / MANIFEST))
 
 
-def _checksum_line(directory: Path) -> str:
+def _kind(data: bytes, path: Path) -> _Kind:
+    try:
+        return _files.from_json(_Kind, data, str(path / MANIFEST))
+    except StoredFileError as error:
+        raise StoredFileError(f"{path / MANIFEST} is damaged, or is no manifest of a stored network") from error
+
+
+def _checksum_line(manifest: bytes) -> bytes:
     """As `sha256sum` writes and checks it."""
-    return f"{_sha256(directory / MANIFEST)}  {MANIFEST}\n"
+    return f"{_files.sha256(manifest)}  {MANIFEST}\n".encode()
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StoredFileError(f"cannot read {path}: {error.strerror}") from error
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _readouts(plan: Plan) -> Tensors:
-    return {str(number): torch.from_numpy(fmt.readout()) for fmt, number in formats_of(plan).items()}
+    return {str(number): _readout(fmt) for fmt, number in formats_of(plan).items()}
+
+
+def _readout(fmt: Format) -> torch.Tensor:
+    return torch.from_numpy(fmt.readout())
 
 
 def _check_content(path: Path, plan: Plan, packed: Tensors, scales: Tensors, readouts: Tensors) -> None:
-    """Check that tensors fit the plan of a directory, whose checksums are right."""
+    """Check that tensors fit the plan of a directory: its checksums are right, but a forger can compute them too."""
+    size = sum(tensor.nbytes for tensor in packed.values())
+    if (most := _UNSTORED + _FOR_EACH_BYTE * size) < plan.weights:
+        raise StoredFileError(
+            f"{path} does not fit its plan of {plan.weights} weights: {size} bytes of planes are for {most} at most"
+        )
     for kind, found in (("planes", packed), ("scales", scales)):
         if different := sorted({entry.name for entry in plan.tensors} ^ found.keys()):
             raise StoredFileError(f"{path} does not fit its plan: {kind} of {different[0]!r} in only one of the two")
-    if not _same(readouts, _readouts(plan)):
+    formats = {str(number): fmt for fmt, number in formats_of(plan).items()}
+    # Names and shapes are compared first, and tables made one by one: a plan whose file lacks them could ask for more
+    # than the memory holds.
+    if formats.keys() != readouts.keys() or not all(
+        readouts[name].shape == (2**fmt.bits,) and torch.equal(readouts[name], _readout(fmt))
+        for name, fmt in formats.items()
+    ):
         raise StoredFileError(f"{path} does not fit its plan: {_READOUTS} holds other readout tables")
     for entry in plan.tensors:
         for problem in _problems(entry, packed[entry.name], scales[entry.name]):
             raise StoredFileError(f"{path} does not fit its plan: {entry.name!r}: {problem}")
-
-
-def _same(first: Tensors, second: Tensors) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> Iterator[str]:
@@ -238,19 +294,18 @@ def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> I
     size = regions(storage)[-1].stop
     if (packed.dtype, tuple(packed.shape)) != (torch.uint8, (size,)):
         yield f"planes must be uint8 of shape {(size,)}, got {packed.dtype} of shape {tuple(packed.shape)}"
+    # Or two files would hold the same words, and no longer be equal byte for byte.
     if not filled_up_with_zeros(storage, packed.numpy()):
         yield "planes must be filled up with zeros"
-    per_row = storage.granularity == "row" and len(entry.shape) > 1
-    scale_shape = (entry.shape[0], *(1,) * (len(entry.shape) - 1)) if per_row else ()
-    if (scale.dtype, tuple(scale.shape)) != (torch.float64, scale_shape):
-        yield f"scale must be float64 of shape {scale_shape}, got {scale.dtype} of shape {tuple(scale.shape)}"
+    expected = scale_shape(entry.shape, storage.granularity)
+    if (scale.dtype, tuple(scale.shape)) != (torch.float64, expected):
+        yield f"scale must be float64 of shape {expected}, got {scale.dtype} of shape {tuple(scale.shape)}"
     if not bool((scale.isfinite() & (scale >= 0)).all()):
         yield "scale must be finite and at least 0"
 
 
-def _tensors(path: Path) -> Tensors:
+def _tensors(path: Path, data: bytes) -> Tensors:
     try:
-        # Copies, since the file that they would otherwise be a view of may change.
-        return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
-    except (SafetensorError, OSError) as error:
+        return safetensors.torch.load(data)
+    except (SafetensorError, KeyError, AssertionError) as error:
         raise StoredFileError(f"{path} is not a safetensors file: {error}") from error

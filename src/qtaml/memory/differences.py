@@ -1,4 +1,4 @@
-"""Does a stored network hold what its plan makes of the original weights, bit for bit?"""
+"""Bit-for-bit comparison of a stored network with a new one from the original weights and the plan."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from qtaml.memory.memory import Memory, check_same_tensors, store
 
 @dataclass(frozen=True)
 class Difference:
-    """What of a stored network differs from what the original weights and the plan give.
+    """A difference of a stored network from the one that the original weights and the plan give.
 
     Attributes:
         tensor: name of the tensor.
         what: "stored words", "scales", or "values outside the leaking memory".
-        differing: how many of them differ.
-        of: how many there are.
+        differing: number of values that differ.
+        of: number of all values.
     """
 
     tensor: str
@@ -38,7 +38,7 @@ def differences(memory: Memory, model: nn.Module) -> list[Difference]:
         model: the network that was stored; it is not changed.
 
     Returns:
-        What differs, tensor by tensor; empty if all is equal.
+        The differences, tensor by tensor; empty if all bits are equal.
 
     Raises:
         ModelError: if the network has other tensors than the stored one, or one cannot be stored.
@@ -50,6 +50,7 @@ def differences(memory: Memory, model: nn.Module) -> list[Difference]:
         >>> differences(memory, model)
         []
     """
+    # A tensor that only one of the two has is an error of its own, not a difference in bits.
     check_same_tensors(memory.artifact, model)
     return list(_differences(memory, store(model, memory.plan)))
 
@@ -66,7 +67,8 @@ def _differences(memory: Memory, again: Memory) -> Iterator[Difference]:
 
 
 def _differing(one: torch.Tensor, two: torch.Tensor) -> int:
-    """How many elements differ in a bit; NaN may be equal."""
+    """Number of elements that differ in any bit; NaN of the same bits are equal."""
+    # As bytes: NaN differs from itself as a number, and -0 equals 0.
     bytes_of = (tensor.cpu().contiguous().reshape(-1, 1).view(torch.uint8) for tensor in (one, two))
     first, second = bytes_of
     return int((first != second).any(1).sum())

@@ -58,6 +58,12 @@ class Memory:
         """Stored tensors that did not act on the inputs of the first metric; None before, or if it ran no model."""
         return self._unread
 
+    def __str__(self) -> str:
+        """What is stored, in one line."""
+        plan = self.plan
+        what = f"{plan.weights:,} weights in {len(plan.tensors)} tensors stored by {plan.method}"
+        return f"{what}; {plan.fault}; cells {plan.cells:.4f} of a plain memory"
+
     def read(self, *, seed: int | None, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
         """Read every stored tensor once.
 
@@ -178,6 +184,7 @@ class Memory:
             try:
                 few({})
             except Exception:
+                # Made for batches of one size.
                 few = run
             check_repeats(model, few)
             left = unmoved(few, weights)

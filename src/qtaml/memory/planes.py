@@ -1,4 +1,4 @@
-"""How the stored bits of a tensor lie in a file: packed, one bit plane after the other."""
+"""Bit planes: the layout of the stored bits of a tensor in a file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +43,7 @@ class Region:
     @property
     def stop(self) -> int:
         """Where the next region begins."""
+        # Plane 0 is the last; a format of 0 bits has no planes at all.
         return self.plane(0).stop if self.format.bits else self.offset
 
 
@@ -50,8 +51,8 @@ def regions(storage: TensorFormat) -> list[Region]:
     """The regions of a tensor, in the order in which they are packed.
 
     Example:
-        >>> from qtaml.formats import Section
-        >>> (region,) = regions(TensorFormat((Section(9, Format(bits=2).protect(1)),)))
+        >>> from qtaml.formats import EvenLevels, Section
+        >>> (region,) = regions(TensorFormat((Section(9, Format(EvenLevels(2)).protect(1)),)))
         >>> [(bit, region.format.protections[bit].kind, region.plane(bit)) for bit in region.bits]
         [(1, 'ideal', slice(0, 2, None)), (0, 'raw', slice(2, 4, None))]
     """
@@ -70,8 +71,8 @@ def pack(storage: TensorFormat, words: torch.Tensor) -> Packed:
         words: its words, of any shape, on any device.
 
     Example:
-        >>> from qtaml.formats import Section
-        >>> storage = TensorFormat((Section(3, Format(bits=2)),))
+        >>> from qtaml.formats import EvenLevels, Section
+        >>> storage = TensorFormat((Section(3, Format(EvenLevels(2))),))
         >>> pack(storage, torch.tensor([1, 2, 3], dtype=torch.uint8)).tolist()
         [6, 5]
     """
@@ -90,8 +91,8 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
     """The words that bit planes hold, shape (weights,), on the CPU; the inverse of `pack`.
 
     Example:
-        >>> from qtaml.formats import Section
-        >>> unpack(TensorFormat((Section(3, Format(bits=2)),)), np.array([6, 5], dtype=np.uint8)).tolist()
+        >>> from qtaml.formats import EvenLevels, Section
+        >>> unpack(TensorFormat((Section(3, Format(EvenLevels(2))),)), np.array([6, 5], dtype=np.uint8)).tolist()
         [1, 2, 3]
     """
     words = torch.zeros(storage.weights, dtype=label_dtype(storage.bits), device="cpu")
@@ -102,8 +103,10 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
             for some, where in _parts(region.weights):
                 part = labels[some]
                 bits = np.unpackbits(plane[where], count=len(part), bitorder="little").astype(part.dtype, copy=False)
+                # In place, in the dtype of the labels: no wider copy of them is made.
                 bits <<= bit
                 part |= bits
+        # Weights of a format may lie in several runs of the tensor, and are packed as one.
         start = 0
         for span in region.spans:
             words.numpy()[span] = labels[start : start + span.stop - span.start]
@@ -112,13 +115,14 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
 
 
 def filled_up_with_zeros(storage: TensorFormat, packed: Packed) -> bool:
-    """Whether the bits that fill up the last byte of each plane are 0."""
+    """Whether the padding bits in the last byte of each plane are 0."""
     last = ((packed[region.plane(bit).stop - 1], region.weights) for region in regions(storage) for bit in region.bits)
     return not any(int(byte) >> (weights - 1) % 8 + 1 for byte, weights in last)
 
 
 def _parts(weights: int) -> Iterator[tuple[slice, slice]]:
-    """Some weights at a time, and the bytes of a plane that hold their bits."""
+    """Chunks of weights, and the bytes of a plane that hold their bits."""
+    # CHUNK is a multiple of 8, so that no byte has bits of two chunks.
     for start in range(0, weights, CHUNK):
         stop = min(start + CHUNK, weights)
         yield slice(start, stop), slice(start // 8, -(-stop // 8))

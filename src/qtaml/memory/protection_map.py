@@ -1,4 +1,4 @@
-"""Which bits lie where and what protects them: with it, weights can be read from the stored bits without qtaml."""
+"""The protection map: place and protection of each stored bit, to read the weights without qtaml."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,14 +54,15 @@ class MappedRegion:
 
 @dataclass(frozen=True)
 class MappedTensor:
-    """A stored tensor: a read weight is the readout of its label x the scale of the tensor or row x the gain.
+    """A stored tensor: a read weight is the readout of its label x the scale of its tensor, row or group x the gain.
 
     Attributes:
         name: its name in the network, also that of its packed bits and its scale.
         aliases: other names of the same tensor.
         shape: its shape.
-        dtype: to what weights are rounded, to the nearest; float16 and bfloat16 by way of float32.
+        dtype: dtype to which weights are rounded, to the nearest; float16 and bfloat16 by way of float32.
         readout_gain: the gain.
+        group: weights along a row that share a scale; None where the tensor or each row has one.
         regions: its weights, format by format.
     """
 
@@ -70,12 +71,13 @@ class MappedTensor:
     shape: tuple[int, ...]
     dtype: str
     readout_gain: float
+    group: int | None
     regions: tuple[MappedRegion, ...]
 
 
 @dataclass(frozen=True)
 class ProtectionMap:
-    """Where each stored bit lies, and what protects it.
+    """Place and protection of each stored bit.
 
     Attributes:
         protections: each protection once.
@@ -91,6 +93,7 @@ class ProtectionMap:
 def formats_of(plan: Plan) -> dict[Format, int]:
     """The formats of a plan and their numbers, in the order in which they first appear."""
     found = (fmt for tensor in plan.tensors for fmt, _ in tensor.storage.spans_of_formats)
+    # dict.fromkeys, not a set, whose order changes from process to process.
     return {fmt: number for number, fmt in enumerate(dict.fromkeys(found))}
 
 
@@ -106,9 +109,12 @@ def protection_map(plan: Plan) -> ProtectionMap:
         >>> found.tensors[0].regions
         (MappedRegion(format=0, weights=6, offset=0, runs=((0, 6),)),)
     """
+    # Numbered in order of appearance: read_artifact makes the map again and compares it byte for byte.
     formats = formats_of(plan)
     protections = {
-        one: i for i, one in enumerate(dict.fromkeys(p for fmt in formats for p in reversed(fmt.protections)))
+        # Most significant bits first, as planes are packed: numbers ascend along the file.
+        one: i
+        for i, one in enumerate(dict.fromkeys(p for fmt in formats for p in reversed(fmt.protections)))
     }
     return ProtectionMap(
         tuple(MappedProtection(one, *one.block, one.decoder) for one in protections),
@@ -126,6 +132,8 @@ def protection_map(plan: Plan) -> ProtectionMap:
                 entry.shape,
                 entry.dtype,
                 entry.storage.readout_gain,
+                # Otherwise the shape of the scales in their file tells whether they are of a tensor or of rows.
+                None if isinstance(entry.storage.granularity, str) else entry.storage.granularity,
                 tuple(_mapped_regions(entry, formats)),
             )
             for entry in plan.tensors

@@ -1,7 +1,7 @@
 """Running a network on a batch, with other weights where wanted, without changing it."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -14,7 +14,7 @@ from torch.nn.utils.stateless import _reparametrize_module
 from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model.copies import private_copy
-from qtaml.model.weights import aliases, own_names
+from qtaml.model.weights import named_tensors, own_names, same_tensors
 
 Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 """Inputs of a model: a tensor, a tuple of positional inputs, or a dictionary of named ones. Samples come first."""
@@ -56,23 +56,22 @@ def _random_states_kept() -> Iterator[None]:
             np.random.set_state(numpys)
 
 
-def outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+def outputs(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Outputs of the model for each sample of a batch, as a matrix; arguments and errors as for `output_tensor`.
 
     Returns:
         Floating matrix of shape (samples, outputs).
     """
-    tensor = output_tensor(model, batch, tensors)
+    tensor = output_tensor(model, batch)
     return tensor.reshape(len(tensor), -1)
 
 
-def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+def output_tensor(model: nn.Module, batch: Batch) -> torch.Tensor:
     """The output of the model for a batch.
 
     Args:
         model: in evaluation mode; neither parameters nor buffers are changed.
         batch: its inputs.
-        tensors: tensors that replace those of the same name (and all tied to them) for this call.
 
     Returns:
         Floating tensor, samples first: a tensor output as it is, otherwise the output named "logits", or the first of
@@ -81,12 +80,16 @@ def output_tensor(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Te
     Raises:
         ModelError: if the model fails on the batch, or its output has no such tensor.
     """
+    return _called(model, batch, {})
+
+
+def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -> torch.Tensor:
+    """`output_tensor` with other tensors, by the names that the model itself gives them."""
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             "the model must be an ordinary or exported module; scripted ones cannot be called with other weights"
         )
     args, kwargs = arguments(batch, model)
-    replaced = _with_aliases(model, tensors or {})
     try:
         with state_kept(model):
             output = torch.func.functional_call(model, replaced, args, kwargs) if replaced else model(*args, **kwargs)
@@ -131,23 +134,7 @@ def state_kept(model: nn.Module) -> Iterator[None]:
                     current[name] = value
 
 
-def _with_aliases(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The replaced tensors under every name of the tensor that each replaces, as the model itself names them."""
-    if not tensors:
-        return {}
-    others = aliases(model, list(tensors))
-    own = own_names(model)
-    return {own[alias]: tensor for name, tensor in tensors.items() for alias in (name, *others[name])}
-
-
-@contextmanager
-def replaced(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Other tensors in a copy of ours, for a backward pass that runs parts of the forward pass again (checkpoints)."""
-    with _reparametrize_module(model, _with_aliases(model, tensors)):
-        yield
-
-
-def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+def finite_outputs(model: nn.Module, batch: Batch) -> torch.Tensor:
     """`outputs` for measuring deviations: finite, and not more than can be handled.
 
     Of more than 32,768 outputs for each sample (the logits of a large vocabulary at each place), so many are drawn, the
@@ -156,7 +143,53 @@ def finite_outputs(model: nn.Module, batch: Batch, tensors: Mapping[str, torch.T
     Raises:
         ModelError: if an output is NaN or infinite, or as `outputs`.
     """
-    output = outputs(model, batch, tensors)
+    return finite(outputs(model, batch), batch)
+
+
+def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]], torch.Tensor]:
+    """Return `(batch, tensors) -> outputs` of a model with other tensors, names and ties worked out once.
+
+    Args:
+        model: as for `output_tensor`; its tensors keep their names and ties while the function is in use.
+
+    Returns:
+        A function of a batch and the tensors that replace those of the same name (and all tied to them) for this call;
+        it raises `ModelError` as `outputs`.
+
+    Example:
+        >>> run = replacing(nn.Linear(2, 1, bias=False))
+        >>> run(torch.ones(3, 2), {"weight": torch.tensor([[1.0, 2.0]])}).tolist()
+        [[3.0], [3.0], [3.0]]
+    """
+    names = _all_names(model)
+
+    def run(batch: Batch, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        output = _called(model, batch, {tied: tensor for name, tensor in tensors.items() for tied in names[name]})
+        return output.reshape(len(output), -1)
+
+    return run
+
+
+def _all_names(model: nn.Module) -> dict[str, list[str]]:
+    """What the model itself calls each tensor of a name, and all that are tied to it."""
+    own = own_names(model)
+    return {name: [own[tied] for tied in group] for group in same_tensors(named_tensors(model)) for name in group}
+
+
+@contextmanager
+def replaced(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Other tensors in a copy of ours, for a backward pass that runs parts of the forward pass again (checkpoints)."""
+    names = _all_names(model)
+    with _reparametrize_module(model, {tied: one for name, one in tensors.items() for tied in names[name]}):
+        yield
+
+
+def finite(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The outputs of a batch, or as many of them as `finite_outputs` gives.
+
+    Raises:
+        ModelError: if an output is NaN or infinite.
+    """
     if not bool(torch.isfinite(output.detach()).all()):
         raise ModelError(f"the model gives NaN or infinite outputs on inputs of {describe(batch)}")
     count = output.shape[1]

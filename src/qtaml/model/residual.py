@@ -2,9 +2,8 @@
 
 import operator
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import torch
 from torch import fx, nn
 
@@ -12,6 +11,9 @@ from qtaml.errors import ModelError
 from qtaml.model.calls import Batch, arguments, evaluation_mode, first_tensor
 from qtaml.model.torch_compile import uncompiled_name
 from qtaml.model.weights import named_tensors, same_tensors
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _ADDITIONS = {operator.add, operator.iadd, torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor}
 _INPUT = "input"
@@ -71,6 +73,8 @@ def _export(model: nn.Module, batch: Batch) -> torch.export.ExportedProgram:
 
 
 def _inside_branches(graph: fx.Graph, parameter_of: dict[str, str], inputs: set[str]) -> set[str]:
+    import networkx as nx  # takes 0.2 s
+
     data = nx.DiGraph()
     data.add_node(_INPUT)
     parameters: dict[fx.Node, set[str]] = {}
@@ -91,7 +95,7 @@ def _inside_branches(graph: fx.Graph, parameter_of: dict[str, str], inputs: set[
     return inside
 
 
-def _add_call(node: fx.Node, data: nx.DiGraph, parameters: dict[fx.Node, set[str]]) -> None:
+def _add_call(node: fx.Node, data: "nx.DiGraph", parameters: dict[fx.Node, set[str]]) -> None:
     """Data flows along edges; a call on parameters alone (a transpose) hands its parameters on."""
     sources = [source for source in node.all_input_nodes if source in data]
     handed_on = [parameters[source] for source in node.all_input_nodes if source not in data and source in parameters]
@@ -100,7 +104,7 @@ def _add_call(node: fx.Node, data: nx.DiGraph, parameters: dict[fx.Node, set[str
     data.add_edges_from((source, node) for source in sources)
 
 
-def _joins(node: Any, data: nx.DiGraph) -> bool:
+def _joins(node: Any, data: "nx.DiGraph") -> bool:
     return node != _INPUT and node.target in _ADDITIONS and data.in_degree(node) == 2
 
 

@@ -9,7 +9,7 @@ from torch import nn
 class DeepCNN(nn.Module):
     """49,680 weights in 6 tensors, for 8 x 8 grey images of ten classes.
 
-    The paper's widths were lost from its text; these are the usual doubling ones.
+    Widths 16, 16, 32, 32: the paper's were lost from its text, and doubling at each pooling is usual.
 
     Source:
         paper, table 4.
@@ -32,6 +32,7 @@ class DeepCNN(nn.Module):
         x = images
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = torch.relu(norm(conv(x)))
+            # Once, between the two widths: 8 x 8 images leave 4 x 4 for the linear layer.
             if number == 1:
                 x = torch.max_pool2d(x, 2)
         out: torch.Tensor = self.fc2(torch.relu(self.fc1(x.flatten(1))))

@@ -18,7 +18,7 @@ class Digits:
 
 
 def load_digits(*, split_seed: int = 0) -> Digits:
-    """The digits, 80 per cent for training, every class in the same share.
+    """The digits of scikit-learn, a stratified split with 80% for training.
 
     Args:
         split_seed: seed of the split.
@@ -45,4 +45,5 @@ def load_digits(*, split_seed: int = 0) -> Digits:
 
 
 def _images(flat: object) -> torch.Tensor:
+    # Pixels are whole numbers from 0 to 16.
     return torch.tensor(flat, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16

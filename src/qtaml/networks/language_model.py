@@ -1,4 +1,4 @@
-"""A small language model of bytes, and its text: the sources of Python's own library."""
+"""A small byte-level language model, and its text: the sources of Python's standard library."""
 
 import sysconfig
 from pathlib import Path
@@ -10,11 +10,13 @@ from qtaml._random import torch_generator
 
 BYTES, LENGTH = 256, 128
 _HEADS = 4
+# Training windows make 600 steps of 16; every twelfth module, not the last ones, is for testing, so that the alphabet
+# does not decide which modules those are.
 _TRAIN_WINDOWS, _TEST_WINDOWS, _TEST_SHARE = 9_600, 64, 12
 
 
 class _Block(nn.Module):
-    """Attention to earlier bytes, the less the farther away they are, and a feed-forward layer."""
+    """Pre-norm residual block: causal attention with linear biases (ALiBi), then a feed-forward layer."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -33,13 +35,13 @@ class _Block(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """A decoder-only transformer of bytes: 1,818,624 weights, of which the head is the embedding again.
+    """A decoder-only transformer of bytes: 1,818,624 weights, the head tied to the embedding.
 
-    Blocks with LayerNorm first, 4 heads and a feed-forward layer of four times the width. Places count by their
-    distance (ALiBi: Press, Smith, Lewis 2022), with which so small a model learns from little text.
+    Pre-norm blocks with 4 heads and a feed-forward layer of four times the width. Positions enter by distance alone
+    (ALiBi: Press, Smith, Lewis 2022), with which so small a model learns from little text.
 
     Args:
-        width: of what goes from block to block, a multiple of 4.
+        width: hidden width, a multiple of 4.
         blocks: number of blocks.
 
     Example:
@@ -56,7 +58,7 @@ class LanguageModel(nn.Module):
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, BYTES, bias=False)
-        # Small, because the head is the same tensor: its logits then start near 0.
+        # Small, because the head is the same tensor: with the default of 1, logits of width 192 would start far from 0.
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.head.weight = self.embedding.weight
 
@@ -64,6 +66,7 @@ class LanguageModel(nn.Module):
         """Logits of the next byte, shape (samples, length, 256), of bytes of shape (samples, length)."""
         places = torch.arange(tokens.shape[1], device=tokens.device)
         distance = places[:, None] - places
+        # 1, 1/4, 1/16, 1/64 for four heads: from the neighbour alone to nearly the whole text.
         slopes = 4.0 ** -torch.arange(_HEADS, device=tokens.device)[:, None, None]
         bias = (-slopes * distance).masked_fill(distance < 0, -torch.inf)
         hidden = self.embedding(tokens)
@@ -74,9 +77,9 @@ class LanguageModel(nn.Module):
 
 
 def python_sources() -> tuple[torch.Tensor, torch.Tensor]:
-    """Windows of 129 bytes of the modules of Python's library, for training and, of other modules, for testing.
+    """Windows of 129 bytes from the modules of Python's standard library; training and test modules are disjoint.
 
-    The text is that of the Python that runs: another version of Python has a slightly different one.
+    The text is that of the running Python: other versions have slightly different sources.
 
     Returns:
         Bytes, int64, of shape (9600, 129) and (64, 129), in random order of fixed seed.
@@ -86,7 +89,7 @@ def python_sources() -> tuple[torch.Tensor, torch.Tensor]:
         >>> train.shape, test.shape
         (torch.Size([9600, 129]), torch.Size([64, 129]))
     """
-    # Leaves out the one module that says how this Python was built, and where.
+    # Without the one module that says how and where this Python was built. Sorted: directories have no order.
     modules = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
     texts = [path.read_bytes() for path in modules if not path.name.startswith("_sysconfigdata")]
     test = b"".join(texts[::_TEST_SHARE])

@@ -22,7 +22,7 @@ class _ResidualBlock(nn.Module):
 class ResCNN(nn.Module):
     """26,384 weights in 7 tensors, for 8 x 8 grey images of ten classes.
 
-    The paper's widths were lost from its text; these are those of SmallCNN's first layer.
+    Width 16 throughout, that of SmallCNN's first layer: the paper's widths were lost from its text.
 
     Source:
         paper, table 4.

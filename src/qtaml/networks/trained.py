@@ -1,4 +1,4 @@
-"""The paper's five networks and a language model, trained, by name."""
+"""Trained networks by name: the paper's five and a language model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from qtaml.networks.training import train_classifier
 from qtaml.networks.transformer import TransformerClassifier, sum_of_ends
 
 CALIBRATION_SAMPLES = 64
+# 16 texts of 128 positions are 2048 predictions, more than the 64 of the images.
 _CALIBRATION_TEXTS = 16
-"""Of 128 bytes: each gives as many outputs as 2048 images would."""
 _TRANSFORMER_SAMPLES, _TRANSFORMER_TEST = 5000, 1000
 
 
@@ -42,13 +42,13 @@ class Data:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is made.
+    """Architecture, data and training of a network.
 
     Attributes:
-        build: makes the untrained network.
-        data: makes its data.
+        build: function that makes the untrained network.
+        data: function that makes its data.
         p: flip probability at which it is studied; the paper's for its networks.
-        learning_rate: of the first step.
+        learning_rate: learning rate of the first step.
         epochs: passes over the training data.
         batch_size: samples for each step.
     """
@@ -67,6 +67,7 @@ def _digits() -> Data:
 
 
 def _sequences() -> Data:
+    # Of 16**8 sequences hardly one occurs twice: the test samples are new to the network.
     tokens, labels = sum_of_ends(_TRANSFORMER_SAMPLES)
     test = slice(_TRANSFORMER_SAMPLES - _TRANSFORMER_TEST, None)
     train = slice(0, _TRANSFORMER_SAMPLES - _TRANSFORMER_TEST)
@@ -85,8 +86,9 @@ NETWORKS = {
     "ResCNN": Recipe(ResCNN, _digits, p=0.10),
     "Transformer": Recipe(TransformerClassifier, _sequences, p=0.05, learning_rate=2e-3),
 }
-"""Those of the paper."""
+"""The five networks of the paper, by name."""
 
+# Apart from the paper's, over which the reproduction loops. One epoch: a language model sees each text once.
 RECIPES = NETWORKS | {
     "LanguageModel": Recipe(LanguageModel, _text, p=0.05, learning_rate=2e-3, epochs=1, batch_size=16)
 }
@@ -98,7 +100,7 @@ def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tup
     Args:
         name: a key of `RECIPES`.
         seed: seed of the training.
-        cache: folder that keeps trained weights with their checksum; trained anew if not given or not there.
+        cache: folder of trained weights with their checksums; a network that is not in it is trained and added.
 
     Returns:
         The network in evaluation mode, and its data.
@@ -115,6 +117,7 @@ def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tup
     path = None if cache is None else Path(cache) / f"{name}-{seed}.safetensors"
     if path is not None and path.exists():
         model = recipe.build()
+        # Not strict: tied weights and the names under which they are saved once do not match one to one.
         model.load_state_dict(_read(path), strict=False)
         return model.eval(), data
     model = train_classifier(
@@ -127,9 +130,9 @@ def trained(name: str, *, seed: int = 0, cache: str | Path | None = None) -> tup
         seed=seed,
     )
     if path is not None:
-        # Tied weights once: loaded under one name, they are there under all.
+        # named_parameters, not state_dict: safetensors refuses tied weights under two names.
         weights = safetensors.torch.save(dict(model.named_parameters()) | dict(model.named_buffers()))
-        # The checksum first: who sees the weights, in another process, finds it there.
+        # The checksum first: another process that sees the weights then finds it.
         _files.write_text(path.with_suffix(".sha256"), _files.sha256(weights) + "\n")
         _files.write_bytes(path, weights)
     return model, data

@@ -1,4 +1,4 @@
-"""Training of the small networks, seeded."""
+"""Seeded training of the small networks."""
 
 from collections.abc import Callable
 
@@ -23,12 +23,12 @@ def train_classifier(
     """Build and train a classifier by Adam with cosine decay; torch's global random state is left as it was.
 
     Args:
-        build: makes the untrained network.
+        build: function that makes the untrained network.
         inputs: training inputs, samples first.
-        labels: their classes; of a sequence, the class of each place.
+        labels: their classes; for sequences, the class of each position.
         epochs: passes over the data.
         batch_size: samples for each step.
-        learning_rate: of the first step.
+        learning_rate: learning rate of the first step; a cosine takes it to 0.
         seed: seed of the initial weights and the order of the samples.
 
     Returns:
@@ -38,12 +38,14 @@ def train_classifier(
         paper, B.2 (the learning rate was lost from its text).
     """
     _checks.integer("epochs", epochs, 1)
+    # Layers draw their initial weights from torch's global generator: seeded in a fork, and restored after it.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child_seed(seed, "initial weights"))
         model = build().train()
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     steps = epochs * -(-len(labels) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    # A stream of its own, so that the order does not depend on how many numbers the initial weights took.
     order = torch_generator(seed, "order of samples")
     for _ in track(range(epochs), "training"):
         shuffled = torch.randperm(len(labels), generator=order)
@@ -57,4 +59,5 @@ def train_classifier(
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    # Positions of sequences count as samples.
     return nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten())

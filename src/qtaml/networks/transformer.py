@@ -32,9 +32,11 @@ class TransformerClassifier(nn.Module):
         width = 48
         self.embedding = nn.Embedding(VOCABULARY, width)
         layer = nn.TransformerEncoderLayer(width, 4, 96, dropout=0.0, batch_first=True)
+        # Nested tensors are for padded batches, of which there are none.
         self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.classifier = nn.Linear(width, VOCABULARY)
         angle = torch.arange(LENGTH)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(1e4) / width))
+        # Sines and cosines in turn, as in the original transformer. A buffer: they are not weights to be stored.
         self.register_buffer("positions", torch.stack([angle.sin(), angle.cos()], 2).reshape(LENGTH, width))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:

@@ -20,22 +20,52 @@ from qtaml.planning.baselines import (
     weight_scaling,
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
-from qtaml.planning.plan import Plan, Setting, TensorPlan, side_cells
+from qtaml.planning.keywords import setting_help, setting_parameters, takes
+from qtaml.planning.plan import Plan, TensorPlan, side_cells
 from qtaml.planning.prediction import Prediction, predict
 from qtaml.planning.protection import Protected, protection_options, spread_protection
+from qtaml.planning.settings import (
+    REAL_DECODERS,
+    AnySettings,
+    ByHand,
+    Decoding,
+    Design,
+    FixedPoint,
+    Magnitude,
+    Predict,
+    RandomProtection,
+    Sensitivity,
+    Settings,
+    Tac,
+    UniformMsp,
+    WeightScaling,
+)
 from qtaml.planning.tac import compensate
 
 __all__ = [
     "ALLOCATIONS",
+    "REAL_DECODERS",
     "Allocation",
+    "AnySettings",
+    "ByHand",
     "Choice",
     "CorrectionTest",
+    "Decoding",
+    "Design",
+    "FixedPoint",
+    "Magnitude",
     "Options",
     "Plan",
+    "Predict",
     "Prediction",
     "Protected",
-    "Setting",
+    "RandomProtection",
+    "Sensitivity",
+    "Settings",
+    "Tac",
     "TensorPlan",
+    "UniformMsp",
+    "WeightScaling",
     "allocate",
     "allocated_error",
     "cell_price",
@@ -50,8 +80,11 @@ __all__ = [
     "random_protection",
     "sensitivity_gains",
     "sensitivity_protection",
+    "setting_help",
+    "setting_parameters",
     "side_cells",
     "spread_protection",
+    "takes",
     "uniform_msp",
     "weight_scaling",
 ]

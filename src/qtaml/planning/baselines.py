@@ -1,8 +1,8 @@
-"""Plans that TAC is compared with: no or the same protection everywhere, by magnitude, by sensitivity, at random."""
+"""Baselines of TAC: uniform protection or none, and protection by magnitude, by sensitivity, at random."""
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -10,31 +10,29 @@ from torch import nn
 
 from qtaml import _checks
 from qtaml._random import child_seed
-from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault, given
-from qtaml.formats import Encoding, Format, Granularity, Grid, Section, TensorFormat
-from qtaml.model import Batch, aliases, private_copy, share_of_numbers, stored_weights
-from qtaml.planning.allocation import Allocation
-from qtaml.planning.plan import Plan, Setting, TensorPlan
-from qtaml.planning.protection import check_overhead, spread_protection
+from qtaml.faults import AnyFault
+from qtaml.formats import EvenLevels, Fixed, Format, Section, TensorFormat
+from qtaml.model import Batch, Batches, aliases, one_batch, private_copy, share_of_numbers, stored_weights
+from qtaml.planning.keywords import takes
+from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.protection import spread_protection
+from qtaml.planning.settings import (
+    AnySettings,
+    FixedPoint,
+    Magnitude,
+    RandomProtection,
+    Sensitivity,
+    UniformMsp,
+    WeightScaling,
+    word_levels,
+)
 from qtaml.protections import Ideal, Raw
 from qtaml.sensitivity import Gain, output_deviations
 from qtaml.sensitivity.gains import mean_gain
 
 
-def uniform_msp(
-    model: nn.Module,
-    *,
-    p: float | None = None,
-    fault: AnyFault | None = None,
-    protected_bits: float,
-    bits: int = 8,
-    encoding: Encoding = "offset_binary",
-    grid: Grid = "half_step",
-    granularity: Granularity = "tensor",
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-) -> Plan:
+@takes(UniformMsp)
+def uniform_msp(model: nn.Module, settings: UniformMsp) -> Plan:
     """Uniform-MSP: the same number of most significant bits protected in every tensor, no correction.
 
     With no protected bits it is the uncompensated memory. A number that is not whole is the mixed reading: of 1.5 bits,
@@ -42,16 +40,7 @@ def uniform_msp(
 
     Args:
         model: the trained network; it is not changed.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
-        protected_bits: protected bits of every weight, or their mean over the weights of each tensor, 0 to `bits`. What
-            does not come out at a whole weight is rounded down.
-        bits: bits of a word.
-        encoding: labels of the levels.
-        grid: "half_step" or the paper's "integer".
-        granularity: one scale for each "tensor" or each "row".
-        include: patterns of further tensors to store; see `stored_weights`.
-        exclude: patterns of tensors not to store.
+        settings: a record `qtaml.planning.UniformMsp`; or its fields as keyword arguments:
 
     Returns:
         The plan.
@@ -69,27 +58,24 @@ def uniform_msp(
         >>> uniform_msp(nn.Linear(4, 2), p=0.1, protected_bits=1.5).overhead
         0.1875
     """
-    faults = given(p, fault)
-    base = Format(bits=bits, encoding=encoding, grid=grid)
-    share = _checks.real("protected_bits", protected_bits)
-    if not 0 <= share <= bits or isinstance(protected_bits, bool):
-        raise ArgumentError(f"protected_bits must be a number from 0 to {bits}, got {protected_bits!r}")
-    weights = stored_weights(model, include=include, exclude=exclude)
-    storages = {name: TensorFormat(_mixed(w.numel(), base, share), granularity) for name, w in weights.items()}
-    method = "uniform_msp" if share else "uncompensated"
-    settings: dict[str, Setting] = {"protected_bits": int(share) if share.is_integer() else share}
-    return _plan(method, model, faults, weights, storages, settings)
+    base = Format(word_levels(settings))
+    weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
+    storages = {
+        name: TensorFormat(_mixed(w.numel(), base, settings.protected_bits), granularity=settings.granularity)
+        for name, w in weights.items()
+    }
+    return _plan(model, weights, storages, settings)
 
 
-def fixed_point(model: nn.Module, *, p: float | None = None, fault: AnyFault | None = None) -> Plan:
+@takes(FixedPoint)
+def fixed_point(model: nn.Module, settings: FixedPoint) -> Plan:
     """A fixed-point memory: one range for all tensors, the least power of two that holds the largest weight.
 
-    It is what weight scaling improves on, without any protection.
+    The baseline of weight scaling, without any protection: full scale 2**ceil(log2(max |w|)).
 
     Args:
         model: the trained network; it is not changed.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
+        settings: a record `qtaml.planning.FixedPoint`; or its fields as keyword arguments:
 
     Returns:
         The plan.
@@ -104,20 +90,21 @@ def fixed_point(model: nn.Module, *, p: float | None = None, fault: AnyFault | N
     Example:
         >>> model = nn.Linear(2, 1)
         >>> _ = nn.init.constant_(model.weight, 0.3)
-        >>> fixed_point(model, p=0.1).tensors[0].storage.full_scale
+        >>> fixed_point(model, p=0.1).tensors[0].storage.scale.value
         0.5
     """
-    faults, weights = given(p, fault), stored_weights(model)
+    weights = stored_weights(model)
     largest = max(float(weight.abs().max()) for weight in weights.values())
+    # math.log2 is exact for powers of two, so that a largest weight of 0.5 does not get a full scale of 1.
     full_scale = 2.0 ** math.ceil(math.log2(largest)) if largest > 0 else 1.0
     storages = {
-        name: TensorFormat((Section(weight.numel(), Format()),), full_scale=full_scale)
-        for name, weight in weights.items()
+        name: TensorFormat((Section(weight.numel(), Format()),), Fixed(full_scale)) for name, weight in weights.items()
     }
-    return _plan("fixed_point", model, faults, weights, storages, {})
+    return _plan(model, weights, storages, settings)
 
 
-def weight_scaling(model: nn.Module, *, p: float | None = None, fault: AnyFault | None = None) -> Plan:
+@takes(WeightScaling)
+def weight_scaling(model: nn.Module, settings: WeightScaling) -> Plan:
     """Weight scaling: each tensor is multiplied before storage so that it just fills the range, and divided when read.
 
     With one constant for each tensor at its largest magnitude this is the uncompensated memory, whose levels always
@@ -125,8 +112,7 @@ def weight_scaling(model: nn.Module, *, p: float | None = None, fault: AnyFault 
 
     Args:
         model: the trained network; it is not changed.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
+        settings: a record `qtaml.planning.WeightScaling`; or its fields as keyword arguments:
 
     Returns:
         The plan.
@@ -144,25 +130,17 @@ def weight_scaling(model: nn.Module, *, p: float | None = None, fault: AnyFault 
         >>> weight_scaling(model, p=0.1).tensors == plain.tensors
         True
     """
-    return replace(uniform_msp(model, p=p, fault=fault, protected_bits=0), method="weight_scaling", settings={})
+    # The settings are replaced so that the plan says which method made it: the bits are the same.
+    return replace(uniform_msp(model, fault=settings.fault, protected_bits=0), settings=settings)
 
 
-def magnitude_protection(
-    model: nn.Module,
-    *,
-    p: float | None = None,
-    fault: AnyFault | None = None,
-    overhead: float,
-    allocation: Allocation = "greedy",
-) -> Plan:
+@takes(Magnitude)
+def magnitude_protection(model: nn.Module, settings: Magnitude) -> Plan:
     """Protection by the size of the weights alone: every tensor counts as if its errors acted equally on the output.
 
     Args:
         model: the trained network; it is not changed.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
-        overhead: cells spent beyond a plain memory, as a share of it.
-        allocation: "greedy" as in the paper, "split" or "integer".
+        settings: a record `qtaml.planning.Magnitude`; or its fields as keyword arguments:
 
     Returns:
         The plan, without correction.
@@ -180,32 +158,19 @@ def magnitude_protection(
         True
     """
     weights = stored_weights(model)
+    # Any number would do: only proportions of gains matter.
     gains = {name: Gain(1.0, 0.0) for name in weights}
-    return _scored("magnitude", model, weights, gains, given(p, fault), overhead, allocation)
+    return _scored(model, weights, gains, settings)
 
 
-def sensitivity_protection(
-    model: nn.Module,
-    calibration: Batch,
-    *,
-    p: float | None = None,
-    fault: AnyFault | None = None,
-    overhead: float,
-    allocation: Allocation = "greedy",
-    trials: int = 8,
-    seed: int = 0,
-) -> Plan:
-    """Protection by the output deviation that errors in each tensor alone were measured to make.
+@takes(Sensitivity)
+def sensitivity_protection(model: nn.Module, calibration: Batches, settings: Sensitivity) -> Plan:
+    """Protection by measured sensitivity: the output deviation under errors in each tensor alone.
 
     Args:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
-        overhead: cells spent beyond a plain memory, as a share of it.
-        allocation: "greedy" as in the paper, "split" or "integer".
-        trials: reads of each tensor.
-        seed: seed of the errors.
+        settings: a record `qtaml.planning.Sensitivity`; or its fields as keyword arguments:
 
     Returns:
         The plan, without correction.
@@ -223,10 +188,9 @@ def sensitivity_protection(
         >>> 0 < plan.overhead <= 0.25
         True
     """
-    faults = given(p, fault)
-    weights = stored_weights(model)
-    gains = sensitivity_gains(model, calibration, weights, faults, trials=trials, seed=seed)
-    return _scored("sensitivity", model, weights, gains, faults, overhead, allocation)
+    batch, weights = one_batch(calibration), stored_weights(model)
+    gains = sensitivity_gains(model, batch, weights, settings.fault, trials=settings.trials, seed=settings.seed)
+    return _scored(model, weights, gains, settings)
 
 
 def sensitivity_gains(
@@ -238,9 +202,9 @@ def sensitivity_gains(
     trials: int = 8,
     seed: int = 0,
 ) -> dict[str, Gain]:
-    """Gains by errors of the memory itself, in one tensor after the other.
+    """Gains measured by reads with errors in one tensor after the other: mean ||f(W + e) - f(W)||**2 / sum of var(e).
 
-    Its cost grows with the number of tensors: (trials + 1) x tensors forward passes.
+    The cost grows with the number of tensors: (trials + 1) x tensors forward passes.
 
     Args:
         model: any module; it is not changed.
@@ -251,7 +215,7 @@ def sensitivity_gains(
         seed: seed of the errors.
 
     Returns:
-        For each tensor the measured output deviation for each unit of the summed variance of what is read.
+        For each tensor the measured output deviation for each unit of the summed variance of the read weights.
 
     Raises:
         ArgumentError: if `trials` is below 2.
@@ -261,8 +225,9 @@ def sensitivity_gains(
         paper, section 5.9.
 
     Example:
+        >>> from qtaml.faults import Uniform
         >>> model = nn.Linear(3, 2, bias=False)
-        >>> gains = sensitivity_gains(model, torch.eye(3), {"weight": model.weight.detach()}, given(0.1, None))
+        >>> gains = sensitivity_gains(model, torch.eye(3), {"weight": model.weight.detach()}, Uniform(0.1))
         >>> gains["weight"].squared > 0
         True
     """
@@ -271,25 +236,23 @@ def sensitivity_gains(
     for name, weight in weights.items():
         raw = TensorFormat((Section(weight.numel(), Format()),))
         words, scale = raw.encode(weight, fault)
+        # By name, not by place in the model: the gain of a tensor does not depend on which others are stored.
         seeds = [child_seed(seed, "sensitivity", name, trial) for trial in range(trials)]
         reads = ({name: raw.read(words, scale, fault, seed=s, place=name).to(weight.dtype)} for s in seeds)
+        # A tensor without errors has variance 0 and deviation 0: its gain is 0, not NaN.
         variance = raw.summed_variance(words, scale, fault) or 1.0
-        # As a gain: per unit of the summed variance of what is read, so that protection lowers it as theory says.
+        # As a gain, for each unit of the summed variance, so that protection lowers the error as theory says.
         gains[name] = mean_gain(name, output_deviations(network, calibration, reads) / variance)
     return gains
 
 
-def random_protection(
-    model: nn.Module, *, p: float | None = None, fault: AnyFault | None = None, overhead: float, seed: int = 0
-) -> Plan:
+@takes(RandomProtection)
+def random_protection(model: nn.Module, settings: RandomProtection) -> Plan:
     """Protection of random bits: pairs of a tensor and a bit position, drawn without replacement while they fit.
 
     Args:
         model: the trained network; it is not changed.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
-        overhead: cells spent beyond a plain memory, as a share of it.
-        seed: seed of the draw.
+        settings: a record `qtaml.planning.RandomProtection`; or its fields as keyword arguments:
 
     Returns:
         The plan, without correction.
@@ -305,12 +268,11 @@ def random_protection(
         >>> random_protection(nn.Linear(4, 2), p=0.1, overhead=0.25).overhead
         0.25
     """
-    faults, bits = given(p, fault), Format().bits
-    overhead = check_overhead(overhead)
-    weights = stored_weights(model)
+    bits, weights = Format().bits, stored_weights(model)
     pairs = [(name, position) for name in weights for position in range(bits)]
-    random.Random(child_seed(seed, "random protection")).shuffle(pairs)
-    remaining = overhead * bits * sum(weight.numel() for weight in weights.values()) + 1e-6
+    random.Random(child_seed(settings.seed, "random protection")).shuffle(pairs)
+    # A share is not a binary fraction either, as in `_mixed`.
+    remaining = settings.overhead * bits * sum(weight.numel() for weight in weights.values()) + 1e-6
     chosen: set[tuple[str, int]] = set()
     for name, position in pairs:
         if weights[name].numel() <= remaining:
@@ -320,43 +282,36 @@ def random_protection(
         name: TensorFormat((Section(weight.numel(), _with_ideal({i for n, i in chosen if n == name}, bits)),))
         for name, weight in weights.items()
     }
-    return _plan(
-        "random", model, faults, weights, storages, {"overhead": overhead, "seed": _checks.integer("seed", seed, 0)}
-    )
+    return _plan(model, weights, storages, settings)
 
 
 def _scored(
-    method: str,
     model: nn.Module,
     weights: Mapping[str, torch.Tensor],
     gains: Mapping[str, Gain],
-    fault: AnyFault,
-    overhead: float,
-    allocation: Allocation,
+    settings: Magnitude | Sensitivity,
 ) -> Plan:
     raw = {name: TensorFormat((Section(weight.numel(), Format()),)) for name, weight in weights.items()}
-    protected = spread_protection(weights, raw, gains, fault, overhead=overhead, allocation=allocation)
-    settings: dict[str, Setting] = {"overhead": check_overhead(overhead), "allocation": allocation}
-    return _plan(method, model, fault, weights, protected.storages, settings)
+    protected = spread_protection(
+        weights, raw, gains, settings.fault, overhead=settings.overhead, allocation=settings.allocation
+    )
+    return _plan(model, weights, protected.storages, settings)
 
 
 def _plan(
-    method: str,
     model: nn.Module,
-    fault: AnyFault,
     weights: Mapping[str, torch.Tensor],
     storages: Mapping[str, TensorFormat],
-    settings: Mapping[str, Setting],
+    settings: AnySettings,
 ) -> Plan:
     others = aliases(model, list(weights))
     entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]
-    bits = next(iter(storages.values())).bits
     covered = share_of_numbers(model, weights)
-    return Plan(method, fault, tuple(entries), dict(settings), bits=bits, covered=covered)
+    return Plan(settings, tuple(entries), bits=next(iter(storages.values())).bits, covered=covered)
 
 
 def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:
-    """Sections of which the first has one protected bit more than the second, so that their mean is as asked."""
+    """Up to two sections, the first with one protected bit more than the second, whose mean is `protected_bits`."""
     fewer = math.floor(protected_bits)
     # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of weights.
     first = math.floor((protected_bits - fewer) * weights + 1e-6)
@@ -365,4 +320,4 @@ def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, 
 
 
 def _with_ideal(positions: set[int], bits: int) -> Format:
-    return Format(bits=bits, protections=tuple(Ideal() if i in positions else Raw() for i in range(bits)))
+    return Format(EvenLevels(bits), tuple(Ideal() if i in positions else Raw() for i in range(bits)))

@@ -10,12 +10,14 @@ from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorFormat
 from qtaml.model import Batch
+from qtaml.planning.encode_once import Encode
 from qtaml.sensitivity import gradient_statistics, output_deviations
 
-# Numbers widened to float64 at a time: they stay in the cache.
+# Numbers widened to float64 at a time: 512 KiB stay in the cache.
 _PIECE = 2**16
+# Weights up to which their moments are kept over all passes, which was measured to take half the time. Beyond it they
+# are made anew for each pass: words take a fraction of the memory of the four float32 numbers of each weight.
 _MOST_KEPT = 2**22
-"""Weights up to which their moments are worked out once: words take a fraction of the memory."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class CorrectionTest:
         """Whether the correction lowers the deviation."""
         return self.corrected < self.without
 
+    def __str__(self) -> str:
+        """Both deviations in one line."""
+        difference = f"difference {self.corrected - self.without:.3g} ± {self.standard_error:.1g}"
+        return f"output error {self.without:.3g} uncorrected, {self.corrected:.3g} corrected; {difference}"
+
 
 def measure_correction(
     model: nn.Module,
@@ -48,8 +55,9 @@ def measure_correction(
     *,
     trials: int,
     seed: int,
+    encode: Encode = TensorFormat.encode,
 ) -> CorrectionTest | None:
-    """Measure both ways of storing one tensor under the same errors; all other tensors are free of errors.
+    """Measure the output deviation with and without the correction of one tensor, all others free of errors.
 
     Args:
         model: any module; it is not changed.
@@ -58,11 +66,12 @@ def measure_correction(
         weight: its trained weights.
         stored: how it is stored, with the correction that is on trial.
         fault: how the memory fails.
-        trials: reads for each way, at least 2.
+        trials: reads with and reads without the correction, at least 2; paired by common random numbers.
         seed: seed of the errors.
+        encode: what encodes a tensor.
 
     Returns:
-        The two deviations, or None if both ways store the same.
+        The two deviations, or None if the correction changes no stored word.
 
     Raises:
         ModelError: if the model fails on the batch.
@@ -70,10 +79,11 @@ def measure_correction(
     Source:
         paper, algorithm 1, step 3.
     """
-    ways = _both_ways(weight, stored, fault)
+    ways = _both_ways(weight, stored, fault, encode)
     if ways is None:
         return None
     changes = (
+        # The same seeds for both ways, so that trials are pairs. Made one by one: a single read is held at a time.
         {name: way.read(words, scale, fault, seed=child_seed(seed, "correction", name, trial)).to(weight.dtype)}
         for way, words, scale in ways
         for trial in range(trials)
@@ -91,13 +101,14 @@ def predict_corrections(
     passes: int = 32,
     seed: int = 0,
     samples_at_once: int | None = None,
+    encode: Encode = TensorFormat.encode,
 ) -> dict[str, CorrectionTest | None]:
-    """What `measure_correction` would find for each tensor, to first order, from the same few backward passes for all.
+    """First-order prediction of `measure_correction` for all tensors, from the same few backward passes.
 
     To first order in the weight errors of a tensor, of mean b and variance v, its output deviation is
     ||J b||**2 + sum_w J_w**2 v_w. A backward pass from random signs gives a gradient g with E[g g^T] = J^T J, so
-    (g . b)**2 + sum_w g_w**2 v_w has that mean, for every tensor and both ways of storing it. Takes the memory of two
-    stored words for each weight; up to four million weights, that of four float32 numbers more for the sake of speed.
+    (g . b)**2 + sum_w g_w**2 v_w has that mean, for every tensor, with and without its correction. Takes the memory of
+    two stored words for each weight; up to four million weights also that of four float32 numbers, for speed.
 
     Args:
         model: any module; it is not changed.
@@ -108,9 +119,10 @@ def predict_corrections(
         passes: backward passes, at least 2.
         seed: seed of the signs.
         samples_at_once: samples that go through the network together; all if not given. Fewer give smaller errors.
+        encode: what encodes a tensor.
 
     Returns:
-        For each tensor the two deviations, or None if both ways store the same.
+        For each tensor the two deviations, or None if the correction changes no stored word.
 
     Raises:
         ArgumentError: if `passes` is below 2 or `samples_at_once` below 1.
@@ -119,7 +131,7 @@ def predict_corrections(
     Source:
         theory.md 1.7; in place of algorithm 1, step 3.
     """
-    ways = {name: _both_ways(weight, stored[name], fault) for name, weight in weights.items()}
+    ways = {name: _both_ways(weight, stored[name], fault, encode) for name, weight in weights.items()}
     differing = {name: both for name, both in ways.items() if both is not None}
     if not differing:
         return dict.fromkeys(weights)
@@ -149,10 +161,10 @@ def predict_corrections(
 
 
 def _both_ways(
-    weight: torch.Tensor, stored: TensorFormat, fault: FaultModel
+    weight: torch.Tensor, stored: TensorFormat, fault: FaultModel, encode: Encode
 ) -> list[tuple[TensorFormat, torch.Tensor, torch.Tensor]] | None:
-    """Format, words and scale without the correction and with it, or None if both store the same."""
-    ways = [(way, *way.encode(weight, fault)) for way in (replace(stored, correction="none"), stored)]
+    """Format, words and scale without the correction and with it, or None if these are the same."""
+    ways = [(way, *encode(way, weight, fault)) for way in (replace(stored, correction="none"), stored)]
     (_, words, scale), (_, corrected_words, corrected_scale) = ways
     return None if torch.equal(words, corrected_words) and torch.equal(scale, corrected_scale) else ways
 
@@ -166,8 +178,9 @@ def _bias_and_variance(
 
 
 def _deviation(gradient: torch.Tensor, bias_and_variance: Iterable[torch.Tensor]) -> torch.Tensor:
-    """(g . b)**2 + sum of g**2 v for the errors of one way to store a tensor, float64."""
+    """(g . b)**2 + sum_w g_w**2 v_w, float64."""
     moments = iter(bias_and_variance)
+    # Terms of g . b have both signs and largely cancel: float32 would lose the sum.
     bias = torch.stack([torch.dot(g, b) for g, b in _pieces(gradient, next(moments))]).sum()
     variance = torch.stack([torch.dot(g.square(), v) for g, v in _pieces(gradient, next(moments))]).sum()
     return bias.square() + variance
@@ -180,5 +193,6 @@ def _pieces(gradient: torch.Tensor, moment: torch.Tensor) -> Iterator[tuple[torc
 
 def _test(without: torch.Tensor, corrected: torch.Tensor) -> CorrectionTest:
     """The test from paired deviations, shape (pairs,) each."""
+    # Of the pairs: the errors that both share cancel.
     error = (corrected - without).std() / len(without) ** 0.5
     return CorrectionTest(float(without.mean()), float(corrected.mean()), float(error))

@@ -4,28 +4,33 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from rich.console import Console
+from pydantic import BeforeValidator
 from rich.markup import escape
 from rich.table import Table
 
-from qtaml import _files
+from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
+from qtaml.planning.settings import AnySettings
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, OutputRange, Source
 from qtaml.theory.capacity import capacity
 
-_SIDE_BITS, _CODE_EFFICIENCY = 16, 0.8
+_SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
 _COVERED = 0.9
 """Share of a network's numbers below which a plan says what it leaves out."""
 
-Setting = bool | int | float | str | list[str] | dict[str, int]
-"""What a method was asked: one argument of it."""
+
+def _readable(version: Any) -> Any:
+    if isinstance(version, int) and version != _VERSION:
+        made, remedy = ("an older", "plan again") if version < _VERSION else ("a newer", "update it")
+        raise ValueError(f"must be {_VERSION}, got {version}: the plan was made by {made} qtaml; {remedy}")
+    return version
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class TensorPlan:
     @property
     def side_values(self) -> int:
         """Scales, tables and other numbers that reading fitted levels needs beside the words."""
-        return self.storage.side_values(self.shape[0] if len(self.shape) > 1 else 1)
+        return self.storage.side_values(self.shape)
 
     @staticmethod
     def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
@@ -68,10 +73,8 @@ class Plan:
     """How a network is stored. With the original weights it determines the stored memory bit for bit.
 
     Attributes:
-        method: what made the plan, such as "tac" or "uniform_msp".
-        fault: the fault model it expects.
+        settings: what the method was asked, fault model and seed included.
         tensors: one entry for each stored tensor.
-        settings: what the method was asked, seed included.
         predicted_bias: predicted mean squared output error from what the expected weights differ from the trained ones;
             None where that was not measured.
         bits: bits of a plain word, in which cells are counted.
@@ -82,27 +85,26 @@ class Plan:
         version: version of this record on disk.
 
     Example:
-        >>> from qtaml.faults import Uniform
         >>> from qtaml.formats import Format, Section
+        >>> from qtaml.planning import ByHand
         >>> storage = TensorFormat((Section(6, Format().protect(1)),))
-        >>> plan = Plan("by hand", Uniform(0.1), (TensorPlan("weight", (), (2, 3), "float32", storage),))
+        >>> plan = Plan(ByHand(p=0.1), (TensorPlan("weight", (), (2, 3), "float32", storage),))
         >>> plan.cells, plan.overhead
         (1.125, 0.125)
         >>> Plan.from_json(plan.to_json()) == plan
         True
     """
 
-    method: str
-    fault: AnyFault
+    # First, so that a plan of another version is told by it.
+    version: Annotated[Literal[3], BeforeValidator(_readable)] = field(default=3, kw_only=True)
+    settings: AnySettings
     tensors: tuple[TensorPlan, ...]
-    settings: dict[str, Setting] = field(default_factory=dict)
     allocation_gap: float | None = None
     predicted_bias: float | None = None
     bits: int = 8
     outputs: OutputRange | None = None
     covered: float | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
-    version: Literal[2] = 2
 
     def __post_init__(self) -> None:
         names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]
@@ -114,6 +116,16 @@ class Plan:
                     f"sections of {tensor.name!r} must hold its {math.prod(tensor.shape)} weights, "
                     f"got {tensor.storage.weights}"
                 )
+
+    @property
+    def method(self) -> str:
+        """What made the plan, such as "tac" or "uniform_msp"."""
+        return self.settings.kind
+
+    @property
+    def fault(self) -> AnyFault:
+        """The fault model that it expects."""
+        return self.settings.fault
 
     @property
     def weights(self) -> int:
@@ -216,17 +228,14 @@ class Plan:
 
     def __str__(self) -> str:
         """The plan as a table, one row for each tensor."""
-        console = Console(width=132, no_color=True)
-        with console.capture() as capture:
-            console.print(self.table())
-        return "\n".join(line.rstrip() for line in capture.get().splitlines())
+        return _tables.as_text(self.table())
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
         total = self.first_order_error
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
         caption = escape("\n".join((caption, *self.remarks)))
-        table = Table(title=f"plan: {self.method}", caption=caption, title_justify="left", caption_justify="left")
+        table = _tables.captioned_table(f"plan: {self.method}", caption)
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
             table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")
         for tensor in self.tensors:
@@ -237,7 +246,7 @@ class Plan:
                 str(tensor.storage.bits),
                 _protected(tensor.storage),
                 tensor.storage.correction,
-                f"{tensor.gain.squared:.3g} ± {tensor.gain.standard_error:.1g}" if tensor.gain else "-",
+                str(tensor.gain or "-"),
                 f"{share:.1%}" if share is not None else "-",
                 f"{tensor.storage.cells + side_cells(self.fault) * tensor.side_values:,.0f}",
             )
@@ -269,7 +278,7 @@ def _protected(storage: TensorFormat) -> str:
 
 def _described(fmt: Format) -> str:
     """Protected bits of evenly spaced levels; for fitted ones the bits under each protection."""
-    if not fmt.table:
+    if fmt.levels.kind != "table":
         return str(fmt.protected_bits)
     kinds = Counter(protection.kind for protection in reversed(fmt.protections))
     return "+".join(f"{count} {kind}" for kind, count in kinds.items()) or "mean only"

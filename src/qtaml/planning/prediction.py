@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from rich.table import Table
 from torch import nn
 
-from qtaml import _checks, _files
-from qtaml.faults import AnyFault, given
-from qtaml.formats import Encoding, Format, Grid, Section, TensorFormat
+from qtaml import _files, _tables
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import Batches, one_batch, stored_weights
 from qtaml.planning.allocation import Options, error_bound
+from qtaml.planning.keywords import takes
 from qtaml.planning.protection import protection_options
+from qtaml.planning.settings import Predict
 from qtaml.sensitivity import checked_gains
 from qtaml.theory import interior_range, saturation_ratio, tensor_scores
 
@@ -59,12 +60,11 @@ class Prediction:
 
     Attributes:
         tensors: scores of the tensors, but for those that are not reached.
-        unreached: tensors that no calibration sample reaches; all that is said is about the others.
         saturation_ratio: rho*, the ratio of predicted errors of TAC and Uniform-MSP inside the interior range.
         interior: overheads between which rho* holds; None if there are none.
         savings: for each number of protected bits of Uniform-MSP.
-        fault: the fault model.
-        settings: bits, passes and seed.
+        settings: what was asked, fault model and seed included.
+        unreached: tensors that no calibration sample reaches; all that is said is about the others.
         versions: versions of what made the prediction.
     """
 
@@ -72,8 +72,7 @@ class Prediction:
     saturation_ratio: float
     interior: tuple[float, float] | None
     savings: tuple[Saving, ...]
-    fault: AnyFault
-    settings: dict[str, int]
+    settings: Predict
     unreached: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=_files.versions)
 
@@ -86,15 +85,18 @@ class Prediction:
         """The prediction as JSON."""
         return _files.to_json(self)
 
-    def table(self) -> Table:
+    def __str__(self) -> str:
         """The savings as a table."""
+        return _tables.as_text(self.table())
+
+    def table(self) -> Table:
+        """The savings as a rich table."""
         where = f"{self.interior[0]:.1%} to {self.interior[1]:.1%}" if self.interior else "nowhere"
         verdict = "TAC pays" if self.pays else "TAC hardly pays: all tensors matter about alike"
-        table = Table(
-            title=f"{verdict}; saturation ratio {self.saturation_ratio:.3g}, valid at overheads from {where}",
-            caption=f"predicted from linear response; measure with `qtaml evaluate`{_left_out(self.unreached)}",
-            title_justify="left",
-            caption_justify="left",
+        left_out = f"; no calibration sample reaches {', '.join(self.unreached)}" if self.unreached else ""
+        table = _tables.captioned_table(
+            f"{verdict}; saturation ratio {self.saturation_ratio:.3g}, valid at overheads from {where}",
+            f"predicted from linear response; measure with `qtaml evaluate`{left_out}",
         )
         for column in ("Uniform-MSP bits", "its overhead", "TAC's overhead for the same error", "times less"):
             table.add_column(column, justify="right")
@@ -104,30 +106,14 @@ class Prediction:
         return table
 
 
-def predict(
-    model: nn.Module,
-    calibration: Batches,
-    *,
-    p: float | None = None,
-    fault: AnyFault | None = None,
-    bits: int = 8,
-    encoding: Encoding = "offset_binary",
-    grid: Grid = "half_step",
-    passes: int = 32,
-    seed: int = 0,
-) -> Prediction:
+@takes(Predict)
+def predict(model: nn.Module, calibration: Batches, settings: Predict) -> Prediction:
     """Say from one calibration, without any read of a memory, what TAC will save over Uniform-MSP.
 
     Args:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
-        p: flip probability of a cell, in [0, 0.5); or
-        fault: a fault model.
-        bits: bits of a word.
-        encoding: labels of the levels.
-        grid: "half_step" or "integer".
-        passes: backward passes of the calibration.
-        seed: its seed.
+        settings: a record `qtaml.planning.Predict`; or its fields as keyword arguments:
 
     Returns:
         The prediction.
@@ -146,14 +132,14 @@ def predict(
         >>> 0 < prediction.saturation_ratio <= 1
         True
     """
-    batch, faults = one_batch(calibration), given(p, fault)
-    base = Format(bits=bits, encoding=encoding, grid=grid)
+    batch, bits, fault = one_batch(calibration), settings.bits, settings.fault
+    base = Format(EvenLevels(bits, settings.encoding, settings.grid))
     weights = stored_weights(model)
-    gains = checked_gains(model, batch, weights, passes=passes, seed=seed)
+    gains = checked_gains(model, batch, weights, passes=settings.passes, seed=settings.seed)
     unreached = tuple(name for name, gain in gains.items() if gain.source == "not reached")
     weights = {name: weight for name, weight in weights.items() if name not in unreached}
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}
-    options = [protection_options(w, raw[name], gains[name], faults, 0) for name, w in weights.items()]
+    options = [protection_options(w, raw[name], gains[name], fault, 0) for name, w in weights.items()]
     scores = tensor_scores(
         [gains[name].squared for name in weights], [float(weight.abs().max()) for weight in weights.values()]
     ).tolist()
@@ -164,14 +150,9 @@ def predict(
         saturation_ratio(scores, sizes),
         (low / bits, high / bits) if low <= high else None,
         tuple(_saving(options, count, bits) for count in range(1, min(bits, 4) + 1)),
-        faults,
-        {"bits": bits, "passes": _checks.integer("passes", passes, 2), "seed": _checks.integer("seed", seed, 0)},
+        settings,
         unreached,
     )
-
-
-def _left_out(names: tuple[str, ...]) -> str:
-    return f"; without what no calibration sample reaches: {', '.join(names)}" if names else ""
 
 
 def _saving(options: list[Options], protected_bits: int, bits: int) -> Saving:

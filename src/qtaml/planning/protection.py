@@ -1,4 +1,4 @@
-"""A budget of protected bits, spread over the tensors of a network by how much their errors matter."""
+"""Allocation of a budget of protected bits to the tensors of a network, by their predicted output error."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,25 @@ from dataclasses import dataclass, replace
 import torch
 
 from qtaml import _checks
-from qtaml.errors import ArgumentError, BudgetError
+from qtaml.errors import BudgetError
 from qtaml.faults import FaultModel
 from qtaml.formats import Format, Section, TensorFormat
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
+from qtaml.planning.encode_once import Encode
+from qtaml.planning.plan import side_cells
+from qtaml.planning.settings import check_overhead
 from qtaml.sensitivity import Gain
 
 
 @dataclass(frozen=True)
 class Protected:
-    """Tensors with their protection.
+    """Tensor formats with their protection.
 
     Attributes:
         storages: how each tensor is stored.
         errors: predicted output error of each tensor from its variance, when nothing is corrected and the weights of a
             split tensor are alike.
-        gap: predicted error of all over the least that any split allocation of the budget reaches, minus 1.
+        gap: predicted error of all tensors over the lower bound of any split allocation, minus 1.
     """
 
     storages: dict[str, TensorFormat]
@@ -39,6 +42,7 @@ def spread_protection(
     overhead: float,
     allocation: Allocation,
     floors: Mapping[str, int] | None = None,
+    encode: Encode = TensorFormat.encode,
 ) -> Protected:
     """Protect most significant bits where that lowers the predicted output error most.
 
@@ -50,13 +54,14 @@ def spread_protection(
         overhead: cells spent beyond a plain memory, as a share of it.
         allocation: "split", "integer" or "greedy".
         floors: least protected bits of each tensor; none if not given.
+        encode: encodes a tensor; a memo may stand here.
 
     Returns:
         The protected tensors, in the order of `weights`.
 
     Raises:
         ArgumentError: if the overhead is outside [0, 1], or the allocation unknown.
-        BudgetError: if the floors need more than the overhead; the message names the least one.
+        BudgetError: if the floors need more than the overhead; the message names the least overhead.
 
     Source:
         paper, algorithm 1, step 2.
@@ -65,10 +70,12 @@ def spread_protection(
     _checks.one_of("allocation", allocation, ALLOCATIONS)
     least = {name: (floors or {}).get(name, 0) for name in weights}
     options = {
-        name: protection_options(w, stored[name], gains[name], fault, least[name]) for name, w in weights.items()
+        name: protection_options(w, stored[name], gains[name], fault, least[name], encode=encode)
+        for name, w in weights.items()
     }
     bits = next(iter(stored.values())).bits
-    choices, gap = _allocate(list(options.values()), overhead, bits, allocation)
+    beside = side_cells(fault) * _side_values(weights, stored)
+    choices, gap = _allocate(list(options.values()), overhead, bits, allocation, beside)
     chosen = dict(zip(weights, choices, strict=True))
     storages = {
         name: replace(storage, sections=_sections(storage.sections[0].format, options[name], chosen[name], least[name]))
@@ -77,20 +84,16 @@ def spread_protection(
     return Protected(storages, {name: allocated_error(options[name], chosen[name]) for name in weights}, gap)
 
 
-def check_overhead(overhead: float) -> float:
-    """Return an overhead if it is a share from 0 to 1, else raise `ArgumentError`."""
-    share = _checks.real("overhead", overhead)
-    if not 0 <= share <= 1:
-        raise ArgumentError(
-            f"overhead must be a share from 0 to 1 (every bit protected), got {overhead!r}; 5 per cent is 0.05"
-        )
-    return share
-
-
 def protection_options(
-    weight: torch.Tensor, stored: TensorFormat, gain: Gain, fault: FaultModel, floor: int
+    weight: torch.Tensor,
+    stored: TensorFormat,
+    gain: Gain,
+    fault: FaultModel,
+    floor: int,
+    *,
+    encode: Encode = TensorFormat.encode,
 ) -> Options:
-    """What a tensor costs and leaves of output error for each number of protected most significant bits.
+    """Cells and predicted output error of a tensor for each number of protected most significant bits.
 
     Args:
         weight: its trained weights.
@@ -98,16 +101,18 @@ def protection_options(
         gain: how strongly its errors act on the output.
         fault: how the memory fails.
         floor: least protected bits.
+        encode: encodes a tensor; a memo may stand here.
 
     Returns:
-        One option for each number of protected bits, from `floor` to all. The error is gain x the sum over the weights
-        of the exact variance of what is read, given what is stored.
+        One option for each number of protected bits, from `floor` to all. error = gain x sum over weights of
+        Var(read value | stored label), exact for any encoding.
 
     Source:
         paper, lemma 4.2 and theorem 4.4, here with the exact variance of any encoding.
     """
     base = stored.sections[0].format
-    words, scale = stored.encode(weight, fault)
+    words, scale = encode(stored, weight, fault)
+    # How often each label occurs is all that the variance needs: 2**bits numbers instead of one for each weight.
     (amount,) = stored.label_amounts(words, scale)
     formats = [base.protect(count) for count in range(floor, base.bits + 1)]
     errors = tuple(gain.squared * float(amount @ fmt.read_variance(fault)) for fmt in formats)
@@ -115,25 +120,38 @@ def protection_options(
 
 
 def _allocate(
-    options: Sequence[Options], overhead: float, bits: int, allocation: Allocation
+    options: Sequence[Options], overhead: float, bits: int, allocation: Allocation, beside: float
 ) -> tuple[tuple[Choice, ...], float]:
-    """Choices within the overhead, and by how much their predicted error exceeds the best possible."""
+    """Choices within the overhead, and the excess of their predicted error over its lower bound, as a share of it.
+
+    `beside` are the cells of the side values.
+    """
     plain = bits * sum(option.weights for option in options)
     # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of cells.
-    budget = int(plain * (1 + overhead) + 1e-6)
+    budget = int(plain * (1 + overhead) - beside + 1e-6)
     floor = sum(option.weights * option.cells[0] for option in options)
     if floor > budget:
-        least = floor / plain - 1
+        least = (floor + beside) / plain - 1
+        # Rounded up: whoever asks again for the overhead that the message names must get it.
         named = math.ceil(least * 1e6) / 1e6
         raise BudgetError(
-            f"overhead must be at least {named:g} to give every tensor its floor of protected bits, got {overhead}; "
+            f"overhead must be at least {named:g} to give every tensor its floor of protected bits and its scales, "
+            f"got {overhead}; "
             "raise it, or lower floors or residual_floor",
             least,
         )
     choices = allocate(options, budget, allocation)
     error = sum(map(allocated_error, options, choices))
     bound = error_bound(options, budget)
+    # Without errors (p = 0) every allocation is the best.
     return choices, (error / bound - 1 if bound > 0 else 0.0)
+
+
+def _side_values(weights: Mapping[str, torch.Tensor], stored: Mapping[str, TensorFormat]) -> int:
+    """Side values of all tensors, and two for one section more: an allocation may split one tensor."""
+    needed = [stored[name].side_values(weight.shape) for name, weight in weights.items()]
+    # Taken off the budget before the allocation, which decides only afterwards whether a tensor is split.
+    return sum(needed) + 2 * any(needed)
 
 
 def _sections(base: Format, option: Options, choice: Choice, floor: int) -> tuple[Section, ...]:

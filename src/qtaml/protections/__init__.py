@@ -1,4 +1,4 @@
-"""How one stored bit is protected: what it costs in cells, and how often it is still read wrong.
+"""Protections of a stored bit: raw and larger cells, repetition, Hamming, BCH and LDPC codes, with cost and residual.
 
 A new family is one more class, in a file of its own, in `AnyProtection` and in `pareto_front`.
 """

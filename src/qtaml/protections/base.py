@@ -1,7 +1,7 @@
-"""What a protection is: its cost in cells, what remains of the error rates, and what has to decode it."""
+"""Base of protections: cost in cells, residual error rates, and the class of decoder."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Literal, Self
 
 Decoder = Literal["none", "majority", "algebraic", "iterative", "ideal"]
 """What reads a protected bit: the cell itself, a vote, a syndrome decoder, belief propagation, or nothing real."""
@@ -10,25 +10,36 @@ DECODERS: tuple[Decoder, ...] = ("none", "majority", "algebraic", "iterative", "
 
 
 class BitProtection(ABC):
-    """How one stored bit is protected.
+    """Protection of a stored bit.
 
     Codes see symmetric errors: their stored bits are scrambled by a known random word, so the rate of their channel is
-    the mean of p01 and p10, and the bits they return are wrong equally often for 0 and 1.
+    (p01 + p10)/2, and the decoded bits are wrong equally often for 0 and 1.
     """
 
     @property
     @abstractmethod
     def block(self) -> tuple[int, float]:
-        """Data bits that are stored together, and the memory cells that they take."""
+        """(k, cells): data bits of a block, and the memory cells that they take."""
 
     @property
     @abstractmethod
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
 
     @abstractmethod
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
-        """Error rates of the protected bit, from those of a raw cell."""
+        """Error rates (p01, p10) of the protected bit, from those of a raw cell."""
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """Members of the family to choose from, for a cell of these error rates."""
+        # None by default: a family with rates of its own (`HardenedCell`) has no members until a caller brings them.
+        return ()
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the residual rates are upper bounds, not the rates themselves."""
+        return False
 
     @property
     def one_cell(self) -> bool:
@@ -39,9 +50,11 @@ class BitProtection(ABC):
     def cells(self) -> float:
         """Memory cells that one data bit takes, where blocks are full."""
         bits, cells = self.block
+        # Undivided, whole cells stay whole numbers, in what is printed too.
         return cells if bits == 1 else cells / bits
 
     def cells_for(self, bits: int) -> float:
         """Memory cells that `bits` data bits take, in whole blocks."""
         data_bits, cells = self.block
+        # The last block is padded: it takes its cells whether full or not.
         return -(-bits // data_bits) * cells

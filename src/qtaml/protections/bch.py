@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from qtaml.protections.base import BitProtection, Decoder
 from qtaml.protections.polynomial import as_floats, binomials, error_rate
 
 WEIGHTS = "bch_weights.json"
+# Without t = 1, which `Hamming` covers, with shortened blocks too.
 CODES = (
     *((15, 7, 2), (15, 5, 3)),
     *((31, 21, 2), (31, 16, 3), (31, 11, 5), (31, 6, 7)),
@@ -39,10 +40,11 @@ class BchWeights:
 
 @dataclass(frozen=True)
 class Bch(BitProtection):
-    """A primitive BCH code: up to t errors in a block of n are corrected; beyond, the data stay as read.
+    """A primitive BCH code: up to t errors in a block of n are corrected; of more, data stay as read or miscorrected.
 
-    Patterns of more errors that lie within t of a wrong code word are counted as what they become: exactly where the
-    weights of the code are known (all codes up to n = 63), else with the most harm that t wrong corrections can do.
+    The residual rate is sum_j p^j (1-p)^(n-j) W_j/n. With A_w code words of weight w, and N(w, j, t) patterns of weight
+    j within distance t of each, W_j = j C(n, j) + sum_w A_w N(w, j, t) (w - j) for j > t, else 0. Where the weights A_w
+    are not known (some codes of n = 127), W_j = min(n, j + t) C(n, j) is an upper bound.
 
     Attributes:
         code_bits: n, 15, 31, 63 or 127.
@@ -56,8 +58,8 @@ class Bch(BitProtection):
         theory.md 5.2; MacWilliams and Sloane, The Theory of Error-Correcting Codes, chapters 5 and 9.
 
     Example:
-        >>> Bch(15, 7, 2).block, Bch(15, 7, 2).exact
-        ((7, 15), True)
+        >>> Bch(15, 7, 2).block, Bch(15, 7, 2).is_bound
+        ((7, 15), False)
         >>> round(Bch(15, 5, 3).residual(0.1, 0.1)[0], 4)
         0.02
     """
@@ -73,10 +75,15 @@ class Bch(BitProtection):
             same = ", ".join(str(known) for known in CODES if known[0] == self.code_bits)
             raise ArgumentError(f"a BCH code must be one of {same or 'length 15, 31, 63 or 127'}, got {code}")
 
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """All of `CODES`."""
+        return tuple(cls(*code) for code in CODES)
+
     @property
-    def exact(self) -> bool:
-        """Whether the residual rate is exact; else it is an upper bound."""
-        return _words(self) is not None
+    def is_bound(self) -> bool:
+        """Whether the residual rates are upper bounds: where the weights of the code are not known."""
+        return _words(self) is None
 
     @property
     def block(self) -> tuple[int, float]:
@@ -85,7 +92,7 @@ class Bch(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "algebraic"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -94,6 +101,7 @@ class Bch(BitProtection):
         return p, p
 
 
+# Read at the first use: `import qtaml.protections` should not parse a file.
 @lru_cache(maxsize=1)
 def _table() -> dict[tuple[int, int, int], tuple[int, ...]]:
     text = resources.files("qtaml.protections").joinpath(WEIGHTS).read_text(encoding="utf-8")
@@ -112,10 +120,11 @@ def _residual(code: Bch, p: float) -> float:
 
 @lru_cache(maxsize=64)
 def _wrong_patterns(code: Bch) -> NDArray[np.float64]:
-    """Number of error patterns of each weight that leave a given bit wrong; all bits are alike, the code is cyclic."""
+    """W_j/n: error patterns of each weight j that leave a given bit wrong; all bits are alike, the code is cyclic."""
+    # Exact integers up to the end: terms have both signs, and counts of up to 1e37 would cancel as floats.
     n, t, words = code.code_bits, code.corrects, _words(code)
     beyond = range(t + 1, n + 1)
-    wrong = [0] * (n + 1)  # bits, over all patterns of a weight
+    wrong = [0] * (n + 1)  # W_j
     for j in beyond:
         wrong[j] = binomials(n)[j] * (j if words else min(n, j + t))
     for weight, count in enumerate(words or ()):
@@ -125,7 +134,7 @@ def _wrong_patterns(code: Bch) -> NDArray[np.float64]:
 
 
 def _patterns_near(n: int, weight: int, pattern_weight: int, distance: int) -> int:
-    """Number of patterns of a weight within a distance of a given word of another weight."""
+    """N(weight, pattern_weight, distance): patterns of a weight within a distance of a given word of `weight`."""
     inside, outside = binomials(weight), binomials(n - weight)
     found = 0
     for missing in range(min(weight, distance) + 1):

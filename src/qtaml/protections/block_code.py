@@ -1,8 +1,8 @@
-"""Block codes near capacity, with the residual rates that were measured of them."""
+"""LDPC codes near capacity, with residual rates from simulation."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Decoder
@@ -13,9 +13,9 @@ from qtaml.protections.block_codes import MeasuredCode, block_code_table
 class BlockCode(BitProtection):
     """A 5G LDPC code of the shipped table, decoded by belief propagation.
 
-    The residual rate is an upper confidence bound (95%) from simulation, at the next larger error rate of the table.
-    Beyond the largest measured one nothing is promised: one half, or the raw rate where that is worse. Wrong bits come
-    in bursts, a block at a time; the rate is the mean over blocks.
+    The residual rate is an upper confidence bound (95%) from simulation, at the smallest error rate of the table that
+    is at least (p01 + p10)/2. Beyond the largest measured rate it is max(1/2, p). Wrong bits come in bursts, a block at
+    a time; the rate is the mean over blocks.
 
     Attributes:
         data_bits: k, information bits of a block.
@@ -44,9 +44,14 @@ class BlockCode(BitProtection):
         if size not in _by_size():
             raise ArgumentError(f"a block code must be one of {list(_by_size())}, got {size}")
 
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """All of the shipped table."""
+        return tuple(cls(*size) for size in _by_size())
+
     @property
     def measured(self) -> MeasuredCode:
-        """What the table knows of the code."""
+        """Simulation results of the code, from the shipped table."""
         return _by_size()[self.data_bits, self.code_bits]
 
     @property
@@ -55,15 +60,23 @@ class BlockCode(BitProtection):
         return self.data_bits, self.code_bits
 
     @property
+    def is_bound(self) -> bool:
+        """The residual rates are upper confidence bounds."""
+        return True
+
+    @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "iterative"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
         """Upper bounds of the error rates of a data bit, from those of a raw cell."""
         p = float(p01 + p10) / 2
+        # The bound of the first measured rate would hold, but nothing is wrong without errors.
         if p == 0:
             return 0.0, 0.0
+        # Rounded up to a measured rate: the residual grows with p, so the bound there holds here; a value interpolated
+        # between two bounds would not be one.
         known = self.measured
         bound = next((b for b, point in zip(known.bounds, known.points, strict=True) if point.p >= p), max(0.5, p))
         return bound, bound

@@ -5,23 +5,27 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy import sparse
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 
-# Belief propagation looks whether it is done after so many iterations, then after each further step.
+# Parity is checked after so many iterations, then after each further step: a check of all blocks is worth its time only
+# where it lets some of them stop.
 _FIRST, _STEP = 8, 4
+# The shipped bounds were measured with this many: with fewer, the residual rates of `BlockCode` would not hold.
 _MAX_ITERATIONS = 60
+# Messages of a batch take a float for each block and edge of the code's graph. Blocks are independent, so the size of a
+# batch changes time and memory only.
 _WORDS_PER_BATCH = 32
-# What Sionna takes for certain, as ln P(1)/P(0).
+# Sionna clips log ratios ln P(1)/P(0) to this (`llr_max`), so it stands for a bit that is known.
 _CERTAIN = 20.0
 
 
 class BlockCoder:
-    """One block code at work: data bits to stored bits and back.
+    """Encoder and decoder of a 5G LDPC code: data bits to stored bits and back.
 
     Stored bits should be scrambled by a known random word, so that any memory looks symmetric to the decoder.
 
@@ -77,6 +81,7 @@ class BlockCoder:
         ratios = self._ratios((2 * read.float() - 1) * math.log((1 - p) / p))
         messages = None
         for iterations in (_FIRST, *(_STEP,) * ((_MAX_ITERATIONS - _FIRST) // _STEP)):
+            # The messages go on where they stopped, for the blocks that are left alone.
             bits, messages = self._decoder(ratios[blocks], num_iter=iterations, msg_v2c=messages)
             found[blocks] = bits[:, : self.data_bits].to(torch.uint8)
             failed = torch.from_numpy(((self._checks @ bits.numpy().T) % 2).any(0))
@@ -86,7 +91,8 @@ class BlockCoder:
         return found
 
     def _ratios(self, stored: torch.Tensor) -> torch.Tensor:
-        """Log ratios of all bits of the code, from those stored: the first data bits are not, and filler bits are 0."""
+        """Log ratios of all bits of the code from those stored: 0 for punctured data bits, certain for filler bits."""
+        # 5G never stores the first two groups of data bits, and pads the data with known zeros.
         hidden, filler = 2 * self._encoder.z, self._encoder.k_filler
         kept = self.data_bits - hidden
         data, parity = stored[:, :kept], stored[:, kept:]
@@ -97,7 +103,7 @@ class BlockCoder:
 
 @lru_cache(maxsize=16)
 def _sionna(data_bits: int, code_bits: int) -> tuple[Any, Any, Any]:
-    """Encoder, decoder and parity checks of a code, without those that only bind bits that are not stored."""
+    """Encoder, decoder and parity checks of a code; checks that bind only bits that are not stored are left out."""
     try:
         from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder, LDPCBPDecoder
     except ImportError as error:
@@ -108,4 +114,4 @@ def _sionna(data_bits: int, code_bits: int) -> tuple[Any, Any, Any]:
     except ValueError as error:
         raise ArgumentError(f"5G has no code of {data_bits} data bits in {code_bits}: {error}") from error
     decoder = LDPCBPDecoder(checks, cn_update="boxplus", return_state=True, llr_max=_CERTAIN, device="cpu")
-    return encoder, decoder, sparse.csr_array(checks).astype(np.float32)
+    return encoder, decoder, scipy.sparse.csr_array(checks).astype(np.float32)

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,21 @@ from qtaml import _checks
 from qtaml.protections.base import BitProtection, Decoder
 from qtaml.protections.polynomial import as_floats, binomials, error_rate, signed_binomials
 
+_USUAL = (4, 8, 11, 16, 26, 32, 57, 64, 120)
+"""Data bits of whole Hamming codes, and of whole bytes."""
+
 
 @dataclass(frozen=True)
 class Hamming(BitProtection):
     """A Hamming code, shortened where the data need it, or with one more check bit SEC-DED.
 
-    A single error is corrected. A syndrome that no single error gives leaves the data as read.
+    A single error is corrected. A syndrome that no single error gives leaves the data as read. The residual rate is
+    sum_j W_j p^j (1-p)^(n-j), with W_j the error patterns of weight j that leave a data bit wrong, the mean over data
+    bits; they are counted by the weights of the dual code.
 
     Attributes:
         data_bits: of a block, 1 to 120.
-        detects_two: SEC-DED: every pair of errors is told from a single one (columns of odd weight, Hsiao 1970).
+        detects_two: SEC-DED: no pair of errors has the syndrome of a single error (columns of odd weight, Hsiao 1970).
 
     Raises:
         ArgumentError: if `data_bits` is out of its range.
@@ -44,6 +49,11 @@ class Hamming(BitProtection):
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_bits", _checks.integer("data_bits", self.data_bits, 1, 120))
 
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """Blocks of usual sizes, with and without detection of two errors."""
+        return tuple(cls(bits, two) for bits in _USUAL for two in (False, True))
+
     @property
     def columns(self) -> tuple[int, ...]:
         """The syndrome of an error in each stored bit, data bits first."""
@@ -56,7 +66,7 @@ class Hamming(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "algebraic"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -67,6 +77,7 @@ class Hamming(BitProtection):
 
 @lru_cache(maxsize=256)
 def _columns(data_bits: int, detects_two: bool) -> tuple[int, ...]:
+    # The lightest columns in a fixed order: residual rates depend on the choice where a code is shortened.
     checks = 2
     while True:
         allowed = [s for s in range(1, 1 << checks) if s.bit_count() > 1 and (s.bit_count() % 2 or not detects_two)]
@@ -90,6 +101,8 @@ def _wrong_patterns(code: Hamming) -> NDArray[np.float64]:
     the weights of the dual code.
     """
     n, checks = len(code.columns), len(code.columns) - code.data_bits
+    # MacWilliams' identity turns weights of dual words into numbers of patterns of the n - 1 other bits whose syndrome
+    # is 0, or with signs, that of bit i. Integers and fractions, since terms of both signs cancel.
     harmless, look_alike = [0] * n, [0] * n
     for (weight, odd), count in _dual_weights(code).items():
         for j, number in enumerate(signed_binomials(weight, n - 1 - weight)):
@@ -104,7 +117,8 @@ def _wrong_patterns(code: Hamming) -> NDArray[np.float64]:
 
 
 def _dual_weights(code: Hamming) -> Counter[tuple[int, int]]:
-    """For each data bit and dual word: weight of the word without that bit, and the word's value there; how many."""
+    """Count of (weight without bit i, value at bit i) over all data bits i and words of the dual code."""
+    # Whole weights of all words at once; 2^checks of them, at most 2^8.
     columns = np.array(code.columns)
     words = np.arange(1 << len(columns) - code.data_bits)[:, np.newaxis]
     values = np.bitwise_count(words & columns) % 2

@@ -1,21 +1,19 @@
-"""Which protections are worth a thought for a given cell."""
+"""Pareto front of all protections for a given cell, by cells for each bit and residual error rate."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import get_args
 
 from qtaml import _checks
-from qtaml.protections import bch
 from qtaml.protections.base import DECODERS, BitProtection, Decoder
 from qtaml.protections.bch import Bch
 from qtaml.protections.block_code import BlockCode
-from qtaml.protections.block_codes import block_code_table
 from qtaml.protections.hamming import Hamming
 from qtaml.protections.plain import HardenedCell, Ideal, Raw
 from qtaml.protections.repetition import Repetition
 
 AnyProtection = Raw | Ideal | HardenedCell | Repetition | Hamming | Bch | BlockCode
-
-_MOST_COPIES = 15
-_HAMMING = tuple(Hamming(k, two) for k in (4, 8, 11, 16, 26, 32, 57, 64, 120) for two in (False, True))
+"""Union of all protections; a new class is added here."""
 
 
 def pareto_front(
@@ -26,17 +24,17 @@ def pareto_front(
     hardened: Sequence[HardenedCell] = (),
     bits: int | None = None,
 ) -> tuple[AnyProtection, ...]:
-    """The protections of which no other is both cheaper and better.
+    """Pareto front of protections in cells for each bit and mean residual rate (p01 + p10)/2.
 
     Args:
         p01: probability that a raw cell reads 1 where 0 is stored.
         p10: probability that it reads 0 where 1 is stored.
-        decoders: what may read a bit; with "ideal" the paper's ideal code is among them.
+        decoders: allowed classes of decoder; with "ideal" the paper's ideal code is among them.
         hardened: better cells to choose from, besides the codes.
-        bits: data bits that share a protection; codes of larger blocks are left out. None for as many as it takes.
+        bits: data bits that share a protection; codes of larger blocks are left out. None for no limit.
 
     Returns:
-        By ascending cells and falling mean error rate, the raw cell first.
+        By ascending cells and strictly falling mean error rate.
 
     Raises:
         ArgumentError: if a rate is no probability, a decoder is none of `DECODERS`, or `bits` is below 1.
@@ -50,16 +48,15 @@ def pareto_front(
     """
     rates = _checks.probability("p01", p01), _checks.probability("p10", p10)
     allowed = {_checks.one_of("decoders", decoder, DECODERS) for decoder in decoders}
-    votes = [Repetition.best(copies, *rates) for copies in range(2, _MOST_COPIES + 1)]
-    blocks = [BlockCode(code.data_bits, code.code_bits) for code in block_code_table().codes]
-    codes = [Bch(*code) for code in bch.CODES]
-    everything: list[AnyProtection] = [Raw(), Ideal(), *hardened, *votes, *_HAMMING, *codes, *blocks]
+    families = (family.candidates(*rates) for family in get_args(AnyProtection))
+    everything: list[AnyProtection] = [*chain.from_iterable(families), *hardened]
     most = max(one.block[0] for one in everything) if bits is None else _checks.integer("bits", bits, 1)
     fitting = [one for one in everything if one.block[0] <= most]
-    candidates = [one for one in fitting if one.decoder in allowed or isinstance(one, Raw)]
+    candidates = [one for one in fitting if one.decoder in allowed or one.kind == "raw"]
     # A vote on a very asymmetric cell may be wrong more often than right about one of the two values.
-    candidates = [one for one in candidates if isinstance(one, Raw) or max(one.residual(*rates)) <= 0.5]
+    candidates = [one for one in candidates if one.kind == "raw" or max(one.residual(*rates)) <= 0.5]
     found: list[AnyProtection] = []
+    # Sorted by cost, a protection is on the front exactly if it lowers the rate of the last; of equals the first stays.
     for one in sorted(candidates, key=lambda one: (one.cells, _mean_error(one, *rates))):
         if not found or _mean_error(one, *rates) < _mean_error(found[-1], *rates):
             found.append(one)

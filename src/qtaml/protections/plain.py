@@ -1,7 +1,7 @@
 """Protections without a decoder: the raw cell, a better cell, and the paper's ideal code."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from qtaml import _checks
 from qtaml.device import Cell
@@ -10,7 +10,7 @@ from qtaml.protections.base import BitProtection, Decoder
 
 @dataclass(frozen=True)
 class Raw(BitProtection):
-    """A plain cell: one cell a bit, read wrong as often as the cell fails.
+    """A plain cell: a cell for each bit, with the error rates of the cell.
 
     Example:
         >>> Raw().cells, Raw().residual(0.1, 0.2)
@@ -19,6 +19,11 @@ class Raw(BitProtection):
 
     kind: Literal["raw"] = field(default="raw", repr=False)
 
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """The raw cell."""
+        return (cls(),)
+
     @property
     def block(self) -> tuple[int, float]:
         """Data bits that are stored together, and the memory cells that they take."""
@@ -26,7 +31,7 @@ class Raw(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "none"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -36,10 +41,10 @@ class Raw(BitProtection):
 
 @dataclass(frozen=True)
 class Ideal(BitProtection):
-    """The paper's ideal error-correcting code: one data cell and one code cell a bit, never read wrong.
+    """The paper's ideal error-correcting code: a data cell and a code cell for each bit, never read wrong.
 
-    The price is the paper's own accounting, in which the ECC overhead is the protected share of the bits
-    (section 5.2); `theory.md` 5.4 says what a real code costs.
+    The price is the paper's own accounting, in which the ECC overhead is the protected share of the bits (section 5.2).
+    A real code of rate R takes 1/R - 1 extra cells for each protected bit (`theory.md` 5.4).
 
     Example:
         >>> Ideal().cells, Ideal().residual(0.1, 0.1)
@@ -48,6 +53,11 @@ class Ideal(BitProtection):
 
     kind: Literal["ideal"] = field(default="ideal", repr=False)
 
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """The paper's code."""
+        return (cls(),)
+
     @property
     def block(self) -> tuple[int, float]:
         """Data bits that are stored together, and the memory cells that they take."""
@@ -55,7 +65,7 @@ class Ideal(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "ideal"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -67,7 +77,7 @@ class Ideal(BitProtection):
 class HardenedCell(BitProtection):
     """A larger cell, or one with a thicker barrier, with error rates of its own.
 
-    They are those of the window for which it was made, whatever fault model the plain cells are read under.
+    The rates are those of the window for which the cell was made, whatever the fault model of the plain cells.
 
     Attributes:
         area: in plain cells.
@@ -91,19 +101,20 @@ class HardenedCell(BitProtection):
     kind: Literal["hardened_cell"] = field(default="hardened_cell", repr=False)
 
     def __post_init__(self) -> None:
+        # Stored as floats: 3 and 3.0 are equal, but would be written differently into a plan.
         object.__setattr__(self, "area", _checks.positive("area", self.area))
         object.__setattr__(self, "p01", _checks.probability("p01", self.p01))
         object.__setattr__(self, "p10", _checks.probability("p10", self.p10))
 
     @staticmethod
     def from_cell(cell: Cell, window: float, *, area: float, charged: int | None = None) -> "HardenedCell":
-        """The protection that a cell of `qtaml.device` gives.
+        """The protection by a cell of `qtaml.device`: p01 = p10 = p(window), or 0 for the bit that cannot be lost.
 
         Args:
             cell: as hardened, such as the `cell` of `qtaml.device.larger_cells` or `thicker_barriers`.
             window: time between refreshes, in seconds.
             area: in plain cells.
-            charged: the bit that a charged cell stands for: only that one can be lost. None for the paper's symmetric
+            charged: the bit that a charged cell stands for: only that bit can be lost. None for the paper's symmetric
                 errors.
 
         Raises:
@@ -130,7 +141,7 @@ class HardenedCell(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "none"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:

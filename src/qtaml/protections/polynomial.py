@@ -24,6 +24,7 @@ def signed_binomials(minus: int, plus: int) -> list[int]:
 def as_floats(patterns: Sequence[Fraction]) -> NDArray[np.float64]:
     """Exact numbers of patterns as a read-only array."""
     array = np.array([float(number) for number in patterns])
+    # Read-only, since it lies in a cache that all callers share.
     array.flags.writeable = False
     return array
 
@@ -31,6 +32,7 @@ def as_floats(patterns: Sequence[Fraction]) -> NDArray[np.float64]:
 def error_rate(patterns: NDArray[np.float64], p: float) -> float:
     """Sum of patterns[j] p**j (1-p)**(n-j): every term is positive, so small rates keep their digits."""
     weights = np.arange(len(patterns))
+    # Rounding, or a bound instead of an exact count, may exceed 1.
     return min(1.0, float(patterns @ (np.power(p, weights) * np.power(1 - p, weights[::-1]))))
 
 

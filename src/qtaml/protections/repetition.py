@@ -1,19 +1,25 @@
-"""Several cells for one bit, and a vote."""
+"""Repetition codes: several cells for a bit, and a vote."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
-from scipy import stats
+import scipy
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Decoder
 
+# Candidates end here; `Repetition` itself takes any number. At p01 = p10 = 0.1 fifteen copies leave 3e-5, and where
+# algebraic decoders are allowed codes beat every vote.
+_MOST_COPIES = 15
+
 
 @dataclass(frozen=True)
 class Repetition(BitProtection):
-    """The same bit in several cells; it is read as 1 where at least `ones` of them are.
+    """The same bit in r = `copies` cells, read as 1 if at least k = `ones` of them read 1.
+
+    p01 = P(Binomial(r, p01 of a cell) >= k) and p10 = P(Binomial(r, p10 of a cell) > r - k).
 
     Attributes:
         copies: cells for one bit, at least 2.
@@ -44,9 +50,9 @@ class Repetition(BitProtection):
             raise ArgumentError(f"ones must be given for an even number of copies, got {copies} copies")
         object.__setattr__(self, "ones", _checks.integer("ones", self.ones or copies // 2 + 1, 1, copies))
 
-    @staticmethod
-    def best(copies: int, p01: float, p10: float) -> "Repetition":
-        """The vote that makes the fewest errors for these rates of a raw cell, where 0 and 1 are equally likely.
+    @classmethod
+    def best(cls, copies: int, p01: float, p10: float) -> Self:
+        """The vote of least residual p01 + p10 for these rates of a raw cell.
 
         Args:
             copies: cells for one bit, at least 2.
@@ -56,9 +62,14 @@ class Repetition(BitProtection):
         Raises:
             ArgumentError: if `copies` is below 2.
         """
-        votes = [Repetition(copies, ones) for ones in range(1, _checks.integer("copies", copies, 2) + 1)]
+        votes = [cls(copies, ones) for ones in range(1, _checks.integer("copies", copies, 2) + 1)]
         # Of equal votes the one nearest to the majority, so that symmetric errors stay symmetric.
         return min(votes, key=lambda vote: (sum(vote.residual(p01, p10)), abs(2 * vote.ones - copies - 1)))
+
+    @classmethod
+    def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
+        """The best vote of each number of copies."""
+        return tuple(cls.best(copies, p01, p10) for copies in range(2, _MOST_COPIES + 1))
 
     @property
     def block(self) -> tuple[int, float]:
@@ -67,7 +78,7 @@ class Repetition(BitProtection):
 
     @property
     def decoder(self) -> Decoder:
-        """What has to read it."""
+        """Class of decoder that reads it."""
         return "majority"
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -77,4 +88,5 @@ class Repetition(BitProtection):
 
 @lru_cache(maxsize=4096)
 def _tails(copies: int, ones: int, p01: float, p10: float) -> tuple[float, float]:
-    return float(stats.binom.sf(ones - 1, copies, p01)), float(stats.binom.sf(copies - ones, copies, p10))
+    # Survival functions, not 1 - cdf: residual rates far below 1e-16 keep their digits.
+    return float(scipy.stats.binom.sf(ones - 1, copies, p01)), float(scipy.stats.binom.sf(copies - ones, copies, p10))

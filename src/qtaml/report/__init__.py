@@ -1,5 +1,6 @@
-"""What people look at: figures from numbers. Computes nothing."""
+"""Figures and table cells from finished numbers. Computes nothing."""
 
+from qtaml.report.estimate_text import cell, columns, percent
 from qtaml.report.figures import Curve, HeatMap, Panel, panels_figure, save_figure
 
-__all__ = ["Curve", "HeatMap", "Panel", "panels_figure", "save_figure"]
+__all__ = ["Curve", "HeatMap", "Panel", "cell", "columns", "panels_figure", "percent", "save_figure"]

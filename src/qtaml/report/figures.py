@@ -1,4 +1,4 @@
-"""Pictures of results. Computes nothing."""
+"""Figures of results: curves with intervals, and heat maps. Computes nothing."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from qtaml import _files
 from qtaml.errors import QtamlError, StoredFileError
 
+# For types alone: matplotlib is an extra, and slow to import.
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# By the place of a curve in its panel, so that the legend of one panel serves others of the same curves.
 COLORS = ("#6c757d", "#d1495b", "#0b6e99", "#edae49", "#4a7c59", "#8e6c8a", "#e07a5f", "#3d405b", "#2a9d8f")
 
 
@@ -73,7 +75,7 @@ class HeatMap:
 
     Attributes:
         values: what the colours show: for each name of the ordinate, a number for each name of the abscissa.
-        texts: what the fields say, in the same order.
+        texts: text of each field, in the same order.
         x_names: names of the columns, from the left.
         y_names: names of the rows, from the bottom.
         title: what the panel shows.
@@ -98,7 +100,7 @@ def panels_figure(panels: Sequence[Panel | HeatMap], *, columns: int | None = No
     Args:
         panels: one or more.
         columns: panels in a row; all if not given.
-        caption: what to see, in a sentence or two below the panels.
+        caption: a sentence or two below the panels.
 
     Returns:
         A matplotlib figure.
@@ -107,6 +109,7 @@ def panels_figure(panels: Sequence[Panel | HeatMap], *, columns: int | None = No
         QtamlError: if matplotlib is not installed.
     """
     try:
+        # Not pyplot, which would keep every figure and choose a window system.
         from matplotlib.figure import Figure
     except ImportError as error:
         raise QtamlError("pictures need matplotlib: pip install 'qtaml[plot]'") from error
@@ -120,13 +123,14 @@ def panels_figure(panels: Sequence[Panel | HeatMap], *, columns: int | None = No
         else:
             _draw(axes, panel)
     if caption:
+        # supxlabel does not wrap; about 12 characters of this size fit an inch.
         characters = int(12 * figure.get_figwidth())
         figure.supxlabel(textwrap.fill(caption, characters), x=0.01, ha="left", fontsize=9.5, color="0.25")
     return figure
 
 
 def save_figure(figure: "Figure", path: str | Path) -> Path:
-    """Write a figure, in the format of the file's ending (.png if it has none), all at once.
+    """Write a figure in the format of the file's ending (.png if it has none), by an atomic rename.
 
     Returns:
         The path of the picture.
@@ -139,6 +143,7 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
         raise StoredFileError(f"cannot write {path}: a picture must end in one of .{', .'.join(sorted(known))}")
+    # A temporary file with an atomic rename: an interrupted run leaves the older picture whole.
     with _files.new_file(path) as temporary:
         figure.savefig(temporary, dpi=150)
     return path
@@ -162,6 +167,7 @@ def _draw(axes: "Axes", panel: Panel) -> None:
     if panel.log_x:
         axes.set_xscale("log")
     if panel.log_y:
+        # Masked: an interval that reaches 0 would otherwise be drawn at a tiny number of matplotlib's choice.
         axes.set_ylim(*panel.log_y)
         axes.set_yscale("log", nonpositive="mask")
     if panel.limits:
@@ -181,6 +187,7 @@ def _draw_fields(axes: "Axes", panel: HeatMap) -> None:
     low, high = image.get_clim()
     for row, (values, texts) in enumerate(zip(panel.values, panel.texts, strict=True)):
         for column, (value, text) in enumerate(zip(values, texts, strict=True)):
+            # Viridis is bright at its upper end.
             color = "black" if value > (low + high) / 2 else "white"
             axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=color)
     axes.set_xticks(range(len(panel.x_names)), panel.x_names)

@@ -1,4 +1,4 @@
-"""How errors are drawn: exactly, fast, by the seed alone."""
+"""Samplers of bit errors: exact in distribution, fast, determined by the seed alone."""
 
 from qtaml.sampling.sampler import error_mask, flip, flip_asymmetric, word_dtype
 

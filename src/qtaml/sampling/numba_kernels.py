@@ -1,8 +1,8 @@
-"""The kernels of the sampler, compiled by Numba; `vectorised` draws the same bits without it.
+"""The kernels of the sampler, compiled by Numba; `numpy_kernels` draws the same bits without it.
 
 Random numbers come from SFC64 (Doty-Humphrey; also in NumPy). A stream is seeded with 128 bits of key and its own
-number, and all count their steps from 1: two streams never meet, for a step can be undone and the count is part of the
-state. It passes the usual batteries of tests.
+number, and all count their steps from 1. Two streams under one key never share a state: the step is invertible and the
+count is part of the state. The generator passes the usual batteries of statistical tests.
 """
 
 from collections.abc import Callable
@@ -21,33 +21,36 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint8] | NDArray[np.uint16]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Every shift, mask and factor is a uint64: Numba (0.68) types a sum or product with a signed integer as signed, and a
+# right shift of it drags the sign along.
 _ONE = np.uint64(1)
 _3, _11, _24, _27, _30, _31, _40 = (np.uint64(shift) for shift in (3, 11, 24, 27, 30, 31, 40))
 _8, _16, _56, _BYTE, _TWO_BYTES = (np.uint64(n) for n in (8, 16, 56, 0xFF, 0xFFFF))
 _GATHER = np.uint64(0x0102040810204080)
+# Increment and multipliers of SplitMix64 (Steele, Lea, Flood 2014).
 _GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _SLOT_BITS, _SLOT_SHIFT = np.uint64(SLOTS.bit_length() - 1), np.uint64(17 - SLOTS.bit_length())
 _UNDECIDED = np.uint64(UNDECIDED)
 
 
-def _compiled(function: Function) -> Function:
-    """Compile at the first call, and keep the result on disk where there is a place for it."""
+def compiled(function: Function) -> Function:
+    """Compile with Numba at the first call, without the interpreter lock; cached on disk where a folder is writable."""
     try:
         return cast(Function, njit(nogil=True, cache=True)(function))
     except RuntimeError:  # no folder can be written to
         return cast(Function, njit(nogil=True)(function))
 
 
-@_compiled
+@compiled
 def _next(a: Lane, b: Lane, c: Lane, counter: Lane) -> tuple[Lane, Lane, Lane, Lane]:
-    """One step of SFC64: the number drawn, and the state after it."""
+    """Number that a step of SFC64 draws, and the state (a, b, c) after it."""
     drawn = a + b + counter
     return drawn, b ^ (b >> _11), c + (c << _3), ((c << _24) | (c >> _40)) + drawn
 
 
-@_compiled
+@compiled
 def _started(key: Lanes, number: int) -> tuple[Lane, Lane, Lane]:
-    """State of a stream after its warm-up."""
+    """State (a, b, c) of a stream after its warm-up."""
     a, b, c, counter = key[0], key[1], np.uint64(number), _ONE
     for _ in range(WARM_UP):
         _, a, b, c = _next(a, b, c, counter)
@@ -55,9 +58,9 @@ def _started(key: Lanes, number: int) -> tuple[Lane, Lane, Lane]:
     return a, b, c
 
 
-@_compiled
+@compiled
 def _start_lanes(a: Lanes, b: Lanes, c: Lanes, key: Lanes, first: int) -> None:
-    """Streams `first`, `first` + 1, ... in arrays."""
+    """Start `LANES` streams, `first`, `first` + 1, ..., in the arrays a, b, c of their states."""
     for lane in range(LANES):
         a[lane], b[lane], c[lane] = key[0], key[1], np.uint64(first + lane)
     for step in range(WARM_UP):
@@ -66,9 +69,12 @@ def _start_lanes(a: Lanes, b: Lanes, c: Lanes, key: Lanes, first: int) -> None:
             _, a[lane], b[lane], c[lane] = _next(a[lane], b[lane], c[lane], counter)
 
 
-@_compiled
+@compiled
 def _uniform(key: Lanes, index: int) -> np.float64:
-    """A number in [0, 1) that belongs to an index: two rounds of SplitMix64. For the few draws that need more bits."""
+    """Uniform number in [0, 1) as a hash of an index under the key: two rounds of SplitMix64.
+
+    A hash, not a stream: ties are rare, and a stream would have to draw a number for every cell, tied or not.
+    """
     x = key[0] + np.uint64(index) * _GOLDEN
     for k in range(2):
         x = (x ^ (x >> _30)) * _FIRST
@@ -79,15 +85,16 @@ def _uniform(key: Lanes, index: int) -> np.float64:
     return np.float64(x >> _11) * 2.0**-53
 
 
-@_compiled
+@compiled
 def _draw_digits(
     error: Lanes, stored: Lanes, rows: int, key: Lanes, block: int, asymmetric: bool, digits: Lanes
 ) -> None:
-    """Errors of probability m/256: from the last digit up, a one is `or` of a random bit and a zero is `and`."""
+    """Errors of probability m/256: from the last digit up, a digit 1 of m is `or` of a random bit, a 0 is `and`."""
     a, b, c = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
     _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
     zeros, differ = digits[0], digits[0] ^ digits[1]
     for row in range(rows):
+        # Eight digits whatever m is: the same numbers of a stream then belong to the same words at every rate.
         counter = np.uint64(WARM_UP + 1 + row * DIGITS)
         held, drawn_errors = stored[row * LANES : (row + 1) * LANES], error[row * LANES : (row + 1) * LANES]
         if asymmetric:
@@ -96,9 +103,11 @@ def _draw_digits(
                 for place in range(DIGITS):
                     drawn, x, y, z = _next(x, y, z, counter + np.uint64(place))
                     digit = zeros[place] ^ (held[lane] & differ[place])
+                    # Per bit: `or` where the digit is 1, `and` where it is 0, without a branch.
                     result = (drawn & (result | digit)) | (result & digit)
                 a[lane], b[lane], c[lane], drawn_errors[lane] = x, y, z, result
         else:
+            # A loop of its own: symmetric errors load no stored words.
             for lane in range(LANES):
                 x, y, z, result = a[lane], b[lane], c[lane], np.uint64(0)
                 for place in range(DIGITS):
@@ -107,9 +116,9 @@ def _draw_digits(
                 a[lane], b[lane], c[lane], drawn_errors[lane] = x, y, z, result
 
 
-@_compiled
+@compiled
 def _draw_events(events: Bytes, element: int, key: Lanes, number: int, bit: int, tails: Floats) -> None:
-    """As many different words of a block as the binomial law says, each as likely as the others, get a bit set."""
+    """Set a bit in K distinct uniform words of a block, K binomial with the upper tail probabilities `tails`."""
     a, b, c = _started(key, number)
     counter = np.uint64(WARM_UP + 1)
     high, a, b, c = _next(a, b, c, counter)
@@ -117,6 +126,7 @@ def _draw_events(events: Bytes, element: int, key: Lanes, number: int, bit: int,
     counter += np.uint64(2)
     # Small numbers have all their digits, for the sake of the far tail.
     uniform = (np.float64(high) + np.float64(low) * 2.0**-64) * 2.0**-64
+    # K is the number of tails above the uniform number; they fall, so bisection counts them.
     missing, end = 0, tails.size
     while missing < end:
         middle = (missing + end) // 2
@@ -124,6 +134,7 @@ def _draw_events(events: Bytes, element: int, key: Lanes, number: int, bit: int,
             missing = middle + 1
         else:
             end = middle
+    # Blocks hold a power of 2 of words, so a mask makes a place of 16 random bits without bias.
     last_word = np.uint64(events.size // element - 1)
     byte, position = bit // 8, np.uint8(bit % 8)
     flag = np.uint8(1) << position
@@ -135,12 +146,13 @@ def _draw_events(events: Bytes, element: int, key: Lanes, number: int, bit: int,
                 break
             place = np.int64(drawn & last_word) * element + byte
             drawn >>= _16
+            # A word drawn again does not count: rejection makes the set of words uniform, without replacement.
             before = events[place]
             events[place] = before | flag
             missing -= int(before >> position & 1 ^ 1)
 
 
-@_compiled
+@compiled
 def flip_blocks(
     source: Bytes,
     target: Bytes,
@@ -177,13 +189,14 @@ def flip_blocks(
             number = block * STREAMS_OF_A_BLOCK + LANES + 16 * side + bit
             _draw_events(events, element, key, number, bit, tails[starts[kind] : starts[kind + 1]])
         if asymmetric:
+            # Select per bit: the events of stored ones where a one is stored, else those of stored zeros.
             for i in range(rows * LANES):
                 rising[i] ^= stored[i] & (rising[i] ^ falling[i])
             falling[:] = 0
         if dense:
             for i in range(rows * LANES):
                 rising[i] = (rising[i] | error[i]) ^ invert ^ (stored[i] & differ)
-        # By way of a buffer: source and target may be one, and such a loop would not become vector instructions.
+        # By way of a buffer: source and target may be the same, and such a loop would not become vector instructions.
         for i in range(before.size):
             error_bytes[i] ^= before[i]
         for i in range(before.size):
@@ -191,7 +204,7 @@ def flip_blocks(
         rising[:] = 0
 
 
-@_compiled
+@compiled
 def _decide_ties(
     wrong: Bytes,
     tied: Bytes,
@@ -203,7 +216,7 @@ def _decide_ties(
     kinds: Bytes,
     rest: Floats,
 ) -> None:
-    """Cells of one byte of memory whose random byte equals the bound take another random number."""
+    """Decide the cells of a byte of memory whose random byte equals the bound, by a second random number."""
     for bit in range(8):
         if tied[first + bit]:
             side = np.int64(held) >> bit & 1
@@ -211,7 +224,7 @@ def _decide_ties(
             wrong[first + bit] = _uniform(ties, 8 * byte + bit) < share
 
 
-@_compiled
+@compiled
 def static_blocks(
     source: Bytes,
     target: Bytes,
@@ -226,15 +239,15 @@ def static_blocks(
     rest: Floats,
 ) -> None:
     """Blocks of `source` with the errors of a `StaticRecipe`; classes of cells are drawn under the key `chip`."""
+    # Two sets of streams in step: another `key` is another read of the same chip, whose cells keep their classes.
     a, b, c = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
     d, e, f = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
     uniforms, classes = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
     kinds, bounds = classes.view(np.uint8), np.empty(8 * LANES, np.uint8)
     numbers, wrong = uniforms.view(np.uint8), np.empty(8 * LANES, np.uint8)
-    tied = np.empty(8 * LANES, np.uint8)
+    tied, lanes_bounds = np.empty(8 * LANES, np.uint8), bounds.view(np.uint64)
     lanes_wrong, lanes_tied = wrong.view(np.uint64), tied.view(np.uint64)
     table, ones = whole.reshape(-1), np.uint64(whole.size // 2)
-    lanes_bounds = bounds.view(np.uint64)
     for block in range(first, last):
         _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
         _start_lanes(d, e, f, chip, block * STREAMS_OF_A_BLOCK)
@@ -246,7 +259,7 @@ def static_blocks(
                 classes[lane], d[lane], e[lane], f[lane] = _next(d[lane], e[lane], f[lane], counter)
             counter += _ONE
             for lane in range(before.size):
-                # Unsigned, so that an index needs no check for being counted from the end.
+                # Unsigned, so that no index needs the check for a negative one, which Python counts from the end.
                 place = np.uint64(lane & (element - 1)) << _11
                 kind, held, of_cells = classes[lane], np.uint64(before[lane]), np.uint64(0)
                 if asymmetric:
@@ -266,6 +279,7 @@ def static_blocks(
             for cell in range(8 * LANES):
                 wrong[cell] = numbers[cell] < bounds[cell]
                 tied[cell] = numbers[cell] == bounds[cell]
+            # One in 256 cells is tied, so this loop is apart from the one above, which becomes vector instructions.
             for lane in range(before.size):
                 if lanes_tied[lane]:
                     plane = lane & (element - 1)
@@ -275,7 +289,7 @@ def static_blocks(
                 after[lane] = before[lane] ^ np.uint8(lanes_wrong[lane] * _GATHER >> _56)
 
 
-@_compiled
+@compiled
 def transition_blocks(
     source: Words,
     target: Words,
@@ -294,6 +308,7 @@ def transition_blocks(
     draws = (shifts.size + 3) // 4
     uniforms, table = np.empty(draws * LANES, np.uint64), slots.reshape(-1)
     masks = ((1 << widths) - 1).astype(np.uint64)
+    # Bits above the last cell belong to no cell and stay as stored.
     beyond = ~np.uint64((1 << (shifts[-1] + widths[-1])) - 1)
     for block in range(first, last):
         _start_lanes(a, b, c, key, block * STREAMS_OF_A_BLOCK)
@@ -314,6 +329,7 @@ def transition_blocks(
                     slot = uniform >> _SLOT_SHIFT
                     label = np.uint64(table[((np.uint64(16 * cell) + stored) << _SLOT_BITS) | slot])
                     if label == _UNDECIDED:
+                        # A border between labels lies in the slot: 53 more bits place the number inside of it.
                         inside = _uniform(ties, 16 * (start + lane) + cell)
                         place = 0
                         while bounds[cell, stored, place] - np.float64(slot) <= inside:
@@ -321,19 +337,3 @@ def transition_blocks(
                         label = np.uint64(labels[cell, stored, place])
                     read |= label << np.uint64(shifts[cell])
                 after[lane] = read
-
-
-@_compiled
-def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> int:
-    """Entries of a table for the words of some runs; they may be numbers of any dtype of that size, bit for bit.
-
-    The table has an entry for every word of that dtype. Returned are the bits that any of the words has.
-    """
-    seen = np.uint64(0)
-    for run in range(starts.size):
-        before, after = words[starts[run] : stops[run]], values[starts[run] : stops[run]]
-        for i in range(before.size):
-            after[i] = table[before[i]]
-        for i in range(before.size):
-            seen |= np.uint64(before[i])
-    return int(seen)

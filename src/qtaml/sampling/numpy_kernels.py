@@ -1,4 +1,4 @@
-"""The kernels of the sampler in NumPy, for where Numba cannot be imported: slower, but the same bits as `compiled`."""
+"""The kernels of the sampler in NumPy, for where Numba cannot be imported: slower, the same bits as `numba_kernels`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -13,15 +13,17 @@ Lanes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint8] | NDArray[np.uint16]
 
+# Blocks of a batch: many, so that calls of NumPy cost little beside their work; 2 MiB for each of the four work arrays.
 _BLOCKS_AT_A_TIME = 128
+# Beyond every word of a block, so that it sorts behind all of them.
 _NOWHERE = np.uint16(2**16 - 1)
-# Arrays of no dimension, which NumPy takes faster than numbers.
+# Arrays of dimension 0, which NumPy takes faster than numbers.
 _9, _11, _24, _40 = (np.array(n, np.uint64) for n in (9, 11, 24, 40))
 _GOLDEN, _FIRST, _SECOND = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
 class Streams:
-    """Streams of SFC64 side by side, one for each number, under one key of 128 bits."""
+    """Streams of SFC64 side by side, one for each of `numbers`, under one key of 128 bits."""
 
     def __init__(self, key: Lanes, numbers: NDArray[np.integer]) -> None:
         self._c = numbers.astype(np.uint64)
@@ -34,6 +36,7 @@ class Streams:
     def next(self) -> Lanes:
         """The next number of each stream."""
         a, b, c, spare = self._a, self._b, self._c, self._spare
+        # Only `drawn` is new memory, since it is returned; this order lets the rest be overwritten in place.
         drawn = a + b
         drawn += np.uint64(self._counter)
         np.right_shift(b, _11, out=a)
@@ -77,6 +80,7 @@ def flip_blocks(
             work[0, :count] = source[span]
         if dense:
             rows = min(BLOCK // (8 * LANES), -(-count // (8 * LANES)))
+            # Rows of all blocks side by side, the order in which the streams draw them: written in one piece.
             error = error.reshape(-1, len(blocks) * LANES)
             _draw_digits(error, held, _lanes(key, blocks), rows, digits if asymmetric else digits[[0, 0]])
         if len(event_bits):
@@ -111,7 +115,7 @@ def static_blocks(
     rest: Floats,
 ) -> None:
     """Blocks of `source` with the errors of a `StaticRecipe`; classes of cells are drawn under the key `chip`."""
-    # Place in the tables of each of the 8 cells of neighbouring bytes.
+    # Index into the flattened tables of each of the 8 cells of neighbouring bytes, for class 0 and stored zeros.
     planes = ((np.arange(LANES) % element * 8)[:, np.newaxis] + np.arange(8)) << 8
     for blocks, span in _batches(first, last, source.size):
         words = _padded(source, blocks, span).view(np.uint8)
@@ -124,6 +128,7 @@ def static_blocks(
             number, bound = numbers.next().view(np.uint8).reshape(place.shape), whole.reshape(-1)[place]
             wrong = number < bound
             block, lane, bit = np.nonzero(number == bound)
+            # The index of a cell in the whole memory, as in the compiled kernel: ties do not depend on the batches.
             index = 8 * ((blocks[block] * BLOCK) + row * LANES + lane) + bit
             wrong[block, lane, bit] = _uniform(ties, index) < rest.reshape(-1)[place[block, lane, bit]]
             stored ^= np.packbits(wrong, axis=2, bitorder="little")[..., 0]
@@ -167,29 +172,31 @@ def transition_blocks(
 
 
 def _batches(first: int, last: int, size: int) -> Iterator[tuple[Ints, slice]]:
-    """Numbers of the blocks, some at a time, and where their words lie."""
+    """Batches of block numbers, each with the slice of its words."""
     for start in range(first, last, _BLOCKS_AT_A_TIME):
         stop = min(start + _BLOCKS_AT_A_TIME, last)
         yield np.arange(start, stop), slice(start * BLOCK, min(stop * BLOCK, size))
 
 
 def _padded(source: Words, blocks: Ints, span: slice) -> Words:
-    """Whole blocks of words, as many side by side as there are lanes."""
+    """Copy of the words, padded with zeros to whole blocks: shape (blocks, rows, LANES)."""
     words: Words = np.zeros(len(blocks) * BLOCK, source.dtype)
     words[: span.stop - span.start] = source[span]
     return words.reshape(len(blocks), -1, LANES)
 
 
 def _lanes(key: Lanes, blocks: Ints) -> Streams:
-    """The streams of some blocks that run side by side."""
+    """The digit streams of the given blocks, all side by side."""
     return Streams(key, (blocks[:, np.newaxis] * STREAMS_OF_A_BLOCK + np.arange(LANES)).reshape(-1))
 
 
 def _draw_digits(error: Lanes, held: Lanes, streams: Streams, rows: int, digits: Lanes) -> None:
-    """Errors of probability m/256: from the last digit up, a one is `or` of a random bit and a zero is `and`.
+    """Errors of probability m/256: from the last digit up, a digit 1 of m is `or` of a random bit, a 0 is `and`.
 
     Errors are in the order of the draws: a row of all blocks, then the next.
     """
+    # Bits with any digit at all. The others are cleared in the end, so that a digit which all active bits share takes
+    # one pass, whatever it does to the rest.
     active = np.bitwise_or.reduce(digits, axis=None)
     for row in range(rows):
         result = np.zeros(error.shape[1], np.uint64)
@@ -210,7 +217,7 @@ def _draw_digits(error: Lanes, held: Lanes, streams: Streams, rows: int, digits:
 def _draw_events(
     streams: Streams, kinds: Sequence[Floats], planes: Sequence[Bytes], flags: Sequence[int], words: int
 ) -> None:
-    """Set the flag of each kind of event in as many different words of each block as the binomial law says.
+    """Set the flag of each kind of event in K distinct uniform words of each block, K binomial.
 
     Args:
         streams: those of each block for the first kind, then for the next.
@@ -224,17 +231,21 @@ def _draw_events(
     counts = [np.searchsorted(-tails, -drawn, side="left") for tails, drawn in zip(kinds, uniform, strict=True)]
     places = np.empty((*uniform.shape, 0), np.uint16)
     for kind, (count, plane, flag) in enumerate(zip(counts, planes, flags, strict=True)):
+        # All missing words at once. The compiled kernel draws singly until none is missing, which takes at least as
+        # many draws: both use the same numbers of the stream and get the same words.
         missing, taken = count, np.zeros_like(count)
         while len(block := np.flatnonzero(missing)[:, np.newaxis]):
             column = np.arange(missing.max())
             most = taken.max() + len(column)
             if most > places.shape[2]:
+                # Enough for the largest count of all kinds and a few repeats, so that there are few such rounds.
                 most = max(most, *map(np.max, counts)) + 8
                 more = np.stack([streams.next() for _ in range(-(-(most - places.shape[2]) // 4))], axis=1)
                 places = np.concatenate([places, more.view(np.uint16).reshape(*uniform.shape, -1)], axis=2)
             place = places[kind, block, taken[block] + column] & words - 1
             place[column >= missing[block]] = _NOWHERE
             place.sort(axis=1, kind="stable")  # radix sort: fast on any processor
+            # Sorted, a word drawn twice in this round stands beside itself.
             again = np.zeros(place.shape, bool)
             np.equal(place[:, 1:], place[:, :-1], out=again[:, 1:])
             inside = place != _NOWHERE
@@ -247,7 +258,7 @@ def _draw_events(
 
 
 def _uniform(key: Lanes, index: Ints) -> Floats:
-    """Numbers in [0, 1) that belong to indices: two rounds of SplitMix64."""
+    """Uniform numbers in [0, 1) as hashes of indices under the key: two rounds of SplitMix64."""
     x = key[0] + index.astype(np.uint64) * _GOLDEN
     for rounds in range(2):
         x = (x ^ (x >> np.uint64(30))) * _FIRST
@@ -256,13 +267,3 @@ def _uniform(key: Lanes, index: Ints) -> Floats:
         if rounds == 0:
             x ^= key[1]
     return np.asarray((x >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
-
-
-def look_up(words: Words, table: Ints, values: Ints, starts: Ints, stops: Ints) -> int:
-    """As `compiled.look_up`."""
-    seen = 0
-    for start, stop in zip(starts, stops, strict=True):
-        # A mode other than "raise" writes straight into `values`.
-        np.take(table, words[start:stop], out=values[start:stop], mode="clip")
-        seen |= int(np.bitwise_or.reduce(words[start:stop]))
-    return seen

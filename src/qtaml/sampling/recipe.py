@@ -1,9 +1,9 @@
-"""Error probabilities as the kernels take them: binary digits, what these leave over, and tables.
+"""Error probabilities as the kernels take them: binary digits, binomial tails of the rest, and look-up tables.
 
 A probability p up to a half is m/256 + (1 - m/256) q. Eight random binary digits of a bit make an error of probability
-m/256; the q that is left is drawn as events: how many of the bits of a block, by its binomial law, and which ones.
-Small p are all events. What a bit position draws depends on nothing but its own p, so errors of the other bits do not
-change where one is protected. Probabilities above a half are drawn as those of no error.
+m/256; the rest q is drawn as events: a binomial number of the bits of a block, at distinct uniform places. Small p are
+all events. The draws of a bit position depend on its own p only, so protecting a bit does not change the errors of the
+others. Probabilities above a half are drawn as those of no error, and inverted.
 """
 
 from collections.abc import Sequence
@@ -14,27 +14,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+# All numbers here but the mark UNDECIDED are part of what a seed means: with others the same seed gives other errors,
+# of the same law.
+
+# Bytes of a block, or words of a multi-level memory: a block has streams of its own, so that threads can share the
+# blocks of a tensor without changing its errors. A power of 2 up to 2^15, since places of events are masked out of 16
+# random bits, and the NumPy kernel keeps 2^16 - 1 as a mark.
 BLOCK = 1 << 14
-"""Words of 8 bits whose random numbers belong together: it starts streams of its own."""
+# Streams of a block that run side by side; a compiler turns them into vector instructions.
 LANES = 64
-"""Streams of a block that run side by side; a compiler turns them into vector instructions."""
+# Of which the first `LANES` draw digits, the next 32 the events of each stored bit (2) and bit position (16).
 STREAMS_OF_A_BLOCK = 128
-"""Of which `LANES` draw digits, the others the events of each bit position and stored bit."""
+# Steps of a generator between its seed and the first number used, as the author of SFC64 advises.
 WARM_UP = 18
-"""Steps of a generator between its seed and the first number used, as the author of SFC64 advises."""
+# Binary digits of p drawn for every bit. Each more would cost as much again, and halve the events: 8 leave q <= 1/128.
 DIGITS = 8
+# Equal parts of [0, 1) for which a table has the label read: all but those, at most 15 in 1024, that hold a border.
 SLOTS = 1 << 10
-"""Equal parts of [0, 1) for which a table tells the label read."""
+# Marks a slot that a border between labels cuts; labels are at most 15.
 UNDECIDED = 255
 
+# From here on p takes digits. On ten million words of 8 bits they cost 2.5 ms whatever p, and an event 2 ns: about
+# equal at p = 1/64.
 _FEWEST_DIGITS_PAY = 1 / 64
+# Tails are compared with uniform numbers of 128 bits, which do not resolve smaller ones.
 _SMALLEST_TAIL = 2.0**-127
 
 Floats = NDArray[np.float64]
 
 
 class FlipRecipe(NamedTuple):
-    """Independent bit errors. "Side" 0 is for stored zeros, 1 for stored ones; only 0 is used where they are alike.
+    """Independent bit errors. "Side" 0 is for stored zeros, 1 for stored ones; only 0 is used where p01 equals p10.
 
     Attributes:
         element: bytes of a word.
@@ -43,8 +53,8 @@ class FlipRecipe(NamedTuple):
         digits: for each side, which bits of 64 have a one at each binary digit of m, least significant first.
         inverts: for each side, which bits of 64 are wrong unless the draw says so.
         event_bits: bit position of each kind of event.
-        event_sides: and its side.
-        starts: where the tails of each kind of event start, and where the last ones end.
+        event_sides: side of each kind of event.
+        starts: index of the first tail of each kind of event, then the number of all tails.
         tails: probability of at least 1, 2, ... events in a block.
     """
 
@@ -60,9 +70,10 @@ class FlipRecipe(NamedTuple):
 
 
 class StaticRecipe(NamedTuple):
-    """Errors of cells of 256 classes: wrong where a random byte lies below `whole`, and with `rest` where it equals it.
+    """Errors of cells of 256 classes: 256 p = whole + rest, split so that a random byte decides nearly all cells.
 
-    Both are indexed by stored bit, bit position and class: shape (2, 8 x element, 256).
+    A cell is wrong where its byte lies below `whole`, and with probability `rest` where it equals it. Both are indexed
+    by stored bit, bit position and class: shape (2, 8 x element, 256).
     """
 
     element: int
@@ -72,14 +83,14 @@ class StaticRecipe(NamedTuple):
 
 
 class TransitionRecipe(NamedTuple):
-    """Labels read of cells that hold several bits each.
+    """Inverse distribution functions of the label read, for cells that hold several bits each.
 
     Attributes:
-        shifts: where each cell of a word starts.
-        widths: its number of bits.
+        shifts: lowest bit position of each cell of a word.
+        widths: number of bits of each cell.
         slots: label read in each of `SLOTS` parts of [0, 1), for each cell and stored label, or `UNDECIDED`.
         labels: labels in the order in which they share [0, 1): the stored one is the last.
-        bounds: where the share of each ends, in slots.
+        bounds: upper end of the share of each of `labels`, in slots.
     """
 
     shifts: NDArray[np.int64]
@@ -126,7 +137,7 @@ def flip_recipe(p01: tuple[float, ...], p10: tuple[float, ...]) -> FlipRecipe:
 
 
 def split_digits(p: float) -> tuple[int, float]:
-    """The m and q of p = m/256 + (1 - m/256) q; m is 0 for small p, which are cheaper as events alone.
+    """The m and q of p = m/256 + (1 - m/256) q: m = floor(256 p), or 0 for p below 1/64, cheaper as events alone.
 
     Example:
         >>> split_digits(0.25), split_digits(0.001)
@@ -139,7 +150,7 @@ def split_digits(p: float) -> tuple[int, float]:
 
 @lru_cache(maxsize=1024)
 def binomial_tails(trials: int, q: float) -> Floats:
-    """Probability of at least 1, 2, ... successes in `trials`, as far as it exceeds 2**-127.
+    """P(Binomial(trials, q) >= k) for k = 1, 2, ..., as far as it exceeds 2**-127.
 
     Example:
         >>> binomial_tails(2, 0.5).tolist()
@@ -147,8 +158,10 @@ def binomial_tails(trials: int, q: float) -> Floats:
     """
     if q == 0:
         return np.empty(0)
+    # Beyond 13 standard deviations a normal tail is below 2**-127; one more, and 60 for the skew of small means.
     most = min(trials, int(trials * q + 14 * (trials * q) ** 0.5 + 60))
     count = np.arange(1, most + 1)
+    # The incomplete beta function, not sums of the law: the far tail keeps its relative precision.
     tails = np.asarray(special.betainc(count, trials - count + 1, q), dtype=np.float64)
     return tails[tails > _SMALLEST_TAIL]
 
@@ -165,6 +178,7 @@ def static_recipe(p01: Sequence[Sequence[float]], p10: Sequence[Sequence[float]]
     element = 1 if rates.shape[1] <= 8 else 2
     scaled = np.zeros((2, 8 * element, 256))
     scaled[:, : rates.shape[1]] = 256 * np.repeat(rates, 256 // rates.shape[2], axis=2)
+    # 256 does not fit in a byte: p = 1 is 255 with a rest of 1, which every tie loses.
     whole = np.minimum(np.floor(scaled), 255)
     return StaticRecipe(element, not np.array_equal(p01, p10), whole.astype(np.uint8), scaled - whole)
 
@@ -196,6 +210,6 @@ def transition_recipe(groups: tuple[tuple[tuple[float, ...], ...], ...]) -> Tran
 
 
 def _repeated(positions: Sequence[bool]) -> int:
-    """The bits of one word in each word of 64 bits."""
+    """64 bits that repeat the bits of a word of 8 or 16."""
     word = sum(1 << i for i, is_set in enumerate(positions) if is_set)
     return sum(word << start for start in range(0, 64, 8 if len(positions) <= 8 else 16))

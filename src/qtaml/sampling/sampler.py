@@ -1,9 +1,9 @@
-"""The one fast sampler of errors, exact in distribution, on CPU and CUDA.
+"""The sampler of bit errors, exact in distribution, on CPU and CUDA.
 
 On a CPU the words are cut into blocks with random numbers of their own, so that the bits do not depend on how many
-threads share the blocks. Two kernels draw the very same bits: one compiled by Numba, and one in NumPy for where Numba
+threads share the blocks. Two kernels draw the same bits: one compiled by Numba, and one in NumPy for where Numba
 cannot be imported. Numba is imported when errors are first drawn. Other devices draw other bits of the same law: on
-CUDA one kernel in Triton, which has been run in Triton's interpreter only, for want of a GPU; elsewhere, and where
+CUDA a kernel in Triton, which has been run in Triton's interpreter only, for want of a GPU; elsewhere, and where
 Triton cannot be imported, PyTorch.
 """
 
@@ -27,6 +27,8 @@ from qtaml.errors import ArgumentError
 from qtaml.sampling.recipe import BLOCK, StaticRecipe, TransitionRecipe, flip_recipe
 from qtaml.sampling.torch_digits import draw_mask
 
+# Fewer are not worth a thread. Measured: a pool takes 60 us to start; 8 blocks take 20 us at p = 0.001, 40 us at 0.1,
+# and static or multi-level cells ten times as long.
 _FEWEST_BLOCKS_OF_A_THREAD = 8
 
 
@@ -48,13 +50,14 @@ def error_mask(
     device: torch.device | str = "cpu",
     out: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Draw a word for each stored weight whose set bits are the bits read wrong.
+    """Error mask: a word for each stored word, its set bits the bits read wrong (stored ^ mask is read).
 
     Args:
         shape: shape of the mask.
         probabilities: probability of an error for each bit position, bit 0 (least significant) first; 1 to 16 of them.
         seed: the same seed gives the same bits on the same kind of device, whatever the number of threads, and with
-            or without Numba. A mask of fewer words is the first part of a longer one.
+            or without Numba. A mask of fewer words is the first part of a longer one, but where PyTorch's operators
+            stand in for a kernel.
         device: where the mask is made; ignored when `out` is given.
         out: a contiguous tensor of `word_dtype(len(probabilities))` and of the given shape to overwrite.
 
@@ -139,7 +142,9 @@ def flip_asymmetric(
 def flipper(
     words: torch.Tensor, p01: Sequence[float], p10: Sequence[float], *, in_place: bool = False
 ) -> Callable[[int], torch.Tensor]:
-    """What `flip_asymmetric` gives for the same words, by the seed; arguments and errors as there.
+    """Return `seed -> flip_asymmetric(words, p01, p10, seed=seed)` with everything else precomputed.
+
+    Arguments and errors as for `flip_asymmetric`.
 
     Example:
         >>> flipper(torch.tensor([0, 3], dtype=torch.uint8), [0.0, 0.0], [1.0, 0.0])(0)
@@ -147,6 +152,7 @@ def flipper(
     """
     check_words(words, len(p01), in_place=in_place)
     rising, falling = _rates(p01), _rates(p10)
+    # A memory without errors compiles no kernel.
     if not any((*rising, *falling)):
         return lambda _: words if in_place else words.clone()
     if words.device.type != "cpu":
@@ -158,13 +164,13 @@ def flipper(
 def read_static(
     words: torch.Tensor, recipe: StaticRecipe, *, seed: int, cells: int, in_place: bool = False
 ) -> torch.Tensor:
-    """Words on a CPU as read from cells of several classes, checked words.
+    """Words on a CPU as read from cells of several classes. The caller has checked them with `check_words`.
 
     Args:
         words: contiguous or not.
         recipe: the error rates of each class.
         seed: the same seed gives the same errors.
-        cells: the same number gives the same classes to the same words.
+        cells: seed of the classes: the same number gives each cell the same class in every read.
         in_place: overwrite `words` instead of returning new ones.
     """
     keys = _key(seed, "static cells"), _key(cells, "classes of cells"), _key(seed, "ties of static cells")
@@ -174,26 +180,27 @@ def read_static(
 def read_transitions(
     words: torch.Tensor, recipe: TransitionRecipe, *, seed: int, in_place: bool = False
 ) -> torch.Tensor:
-    """Words on a CPU as read from cells of several bits each, checked words; arguments as for `read_static`."""
+    """Words on a CPU as read from cells of several bits each. Arguments and checks as for `read_static`."""
     keys = _key(seed, "multi-level"), _key(seed, "ties of multi-level cells")
     return _reader(words, in_place, kernels().transition_blocks, as_bytes=False)(*keys, *recipe)
 
 
 def check_words(words: torch.Tensor, bits: int, *, in_place: bool = False) -> None:
-    """Check that words can hold `bits` bits, and may be overwritten if they are to be; bits beyond stay as stored.
+    """Check that words have the dtype for `bits` bits, and with `in_place` that no two of them share memory.
 
     Raises:
         ArgumentError: if not.
     """
     if words.dtype != word_dtype(bits):
         raise ArgumentError(f"words of {bits} bits must be {word_dtype(bits)}, got {words.dtype}")
+    # Words of `expand` lie in the same memory: written back, each would carry the errors of the last.
     if in_place and any(stride == 0 and size > 1 for stride, size in zip(words.stride(), words.shape, strict=True)):
         raise ArgumentError("words must not share memory with each other to be overwritten; give a clone")
 
 
 @cache
 def kernels() -> ModuleType:
-    """The module of the kernels: compiled where Numba is there, else in NumPy. Both draw the same bits."""
+    """The kernel module: compiled where Numba can be imported, else NumPy. Both draw the same bits."""
     try:
         from qtaml.sampling import numba_kernels as compiled
     except ImportError:
@@ -205,7 +212,7 @@ def kernels() -> ModuleType:
 
 @cache
 def fused_kernel(device: str) -> ModuleType | None:
-    """The module of the kernel for a type of device other than the CPU; None where PyTorch is all there is."""
+    """The Triton kernel module for a device type other than the CPU; None where only PyTorch's operators run."""
     # Triton builds its launcher with a C compiler when a kernel is first called.
     if device != "cuda" or not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         return None
@@ -219,7 +226,8 @@ def fused_kernel(device: str) -> ModuleType | None:
 def _reader(
     words: torch.Tensor, in_place: bool, kernel: Callable[..., None], *, as_bytes: bool = True
 ) -> Callable[..., torch.Tensor]:
-    """Words as a kernel reads them, by its arguments."""
+    """Return `arguments of the kernel -> words read`, with everything that does not depend on the seed precomputed."""
+    # Shares memory with `words` where they are contiguous, else copies them: they must not change between reads.
     source = words.contiguous()
     stored = source.reshape(-1).numpy()
     before = stored.view(np.uint8) if as_bytes else stored
@@ -241,11 +249,13 @@ def _share(kernel: Callable[..., None], before: NDArray[Any], after: NDArray[Any
     if threads <= 1:
         kernel(before, after, 0, blocks, *arguments)
         return
+    # The calling thread takes a part too: it would only wait, and a pool with a thread fewer starts sooner.
     borders = [blocks * i // threads for i in range(threads + 1)]
     own, *others = pairwise(borders)
     with ThreadPoolExecutor(threads - 1) as pool:
         spans = [pool.submit(kernel, before, after, *span, *arguments) for span in others]
         kernel(before, after, *own, *arguments)
+        # Leaving the pool waits for the threads, but only `result` raises what went wrong in them.
         for span in spans:
             span.result()
 
@@ -253,7 +263,7 @@ def _share(kernel: Callable[..., None], before: NDArray[Any], after: NDArray[Any
 def _read_elsewhere(
     words: torch.Tensor, p01: Sequence[float], p10: Sequence[float], seed: int, in_place: bool
 ) -> torch.Tensor:
-    """Words on another device than the CPU, with errors."""
+    """Words read on a device other than the CPU: by the Triton kernel, else with masks from PyTorch's operators."""
     fused = fused_kernel(words.device.type)
     if fused:
         source = words.contiguous()
@@ -274,6 +284,7 @@ def _rates(probabilities: Sequence[float]) -> tuple[float, ...]:
 
 
 def _key(seed: int, *labels: str) -> NDArray[np.uint64]:
-    """128 bits that name a seed and what it is for."""
+    """Key of 128 bits: a hash of a seed and of labels that say what it is for."""
     text = repr((_checks.integer("seed", seed, 0), *labels))
+    # A copy, since `frombuffer` is read-only: for Numba that is another type, with a kernel compiled for each.
     return np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), dtype=np.uint64).copy()

@@ -1,9 +1,9 @@
-"""Error masks in PyTorch alone, on any device: what is used where the sampler's own kernels do not run.
+"""Error masks with PyTorch's operators alone, on any device: the fallback where no kernel of the sampler runs.
 
 A bit is in error when a uniform number U in [0, 1) lies below its probability p. Only as many binary digits of U are
 drawn as the comparison needs: 64 bits of the memory advance together, one random digit each, until their digit differs
 from that of p. After a few digits almost all are decided, and only the lanes that still hold an undecided bit go on.
-A float has finitely many binary digits, so no probability is rounded at all.
+A float has finitely many binary digits, so no probability is rounded.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,10 @@ import torch
 from qtaml._random import child_seed, torch_generator
 
 _LANE_BITS = 64
+# A chunk is 1 MiB of mask, so that temporaries stay small, and has a generator of its own. Its size is part of what a
+# seed means, and so is that of a pass.
 _LANES_PER_CHUNK = 1 << 17
+# Digits before undecided lanes are gathered: after 9, 12% of the lanes of 64 bits still hold an undecided bit.
 _DIGITS_PER_PASS = 9
 
 _RandomLanes = Callable[[int], torch.Tensor]
@@ -82,8 +85,9 @@ def lane_pattern(positions: Sequence[bool]) -> int:
 
 
 def _random_lanes(seed: int, device: torch.device) -> _RandomLanes:
-    """A source of random 64-bit lanes on `device`."""
+    """Return `count -> count random 64-bit lanes` on `device`."""
     generator = torch_generator(seed, device=device)
+    # From -2^63 without an upper end, since 2^63 is no int64: all 64 bits are random.
     return lambda count: torch.empty(count, dtype=torch.int64, device=device).random_(
         -(2**63), None, generator=generator
     )

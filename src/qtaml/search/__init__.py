@@ -1,16 +1,14 @@
-"""Which way to store a network is best: levels fitted to its weights, and the search over all formats."""
+"""Search for the best plan of a network: levels fitted to its weights, candidate formats, and the designer."""
 
 from qtaml.search.candidates import Candidate
-from qtaml.search.designer import REAL_DECODERS, Decoding, Designer
+from qtaml.search.designer import Designer
 from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
 from qtaml.search.goals import design
 from qtaml.search.histogram import Histogram
 
 __all__ = [
-    "REAL_DECODERS",
     "Candidate",
-    "Decoding",
     "Designer",
     "Fitted",
     "Histogram",

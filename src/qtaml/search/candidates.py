@@ -1,5 +1,6 @@
-"""What a weight can be stored as: formats with fitted levels, from the cheapest to the best."""
+"""Candidate formats of a weight: fitted, named or even levels under patterns of protections, as a Pareto front."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,24 +11,32 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from qtaml.faults import FaultModel, WordLaw
-from qtaml.formats import Format, Granularity, Section, TensorFormat
+from qtaml.faults import FaultModel, Uniform, WordLaw
+from qtaml.formats import EvenLevels, Format, Granularity, NamedLevels, Scale, Section, TableLevels, TensorFormat
+from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
 from qtaml.search.histogram import Histogram
 from qtaml.theory.capacity import capacity
 
+# Points of the Gaussian and bins of a tensor's histogram, no fewer than levels (2**10 at most). Points of the Gaussian
+# are quantiles; bins are even in asinh(w), so that many hold few weights and there have to be more.
 _GAUSSIAN_POINTS, _POINTS = 1024, 4096
+# Of n protections n**k sets of k kinds can be made, and each gives patterns that are fitted.
 _MOST_KINDS = 2
+# Longest word of two kinds of protection, and of one. Each pair of kinds gives bits - 1 patterns of each length;
+# matrices of 10 bits are the largest that fitting takes.
 _MIXED_BITS, _MOST_BITS = 6, 10
-"""Longest word of two kinds of protection, and of one."""
+# Largest distance above the lower convex hull, as a share of the error: after the full fit, and after `settle`, whose
+# errors are not final. A tensor's own law and the price of its tables move the hull, so near misses are fitted again.
 _NEAR, _ROUGHLY_NEAR = 0.15, 0.5
-"""How far above the hull a format may lie to be worth a thought, as a share of the error; and after a first look."""
+# Words above this many bits are listed only where their least significant bit fails more rarely than 4**-8, the squared
+# step of the finest level that 8 bits resolve: with more errors than that a longer word resolves nothing more.
 _LONG = 8
-"""Longer words are of no use where errors are more frequent than their finest levels are worth."""
+# Least factor between the residual error rates of two protections. One bit more lowers the quantisation error by four:
+# protections closer than that make words that hardly differ.
 _GAIN = 4.0
-"""By how much a protection must lower the error rate to be worth having beside a cheaper one."""
 
 Pattern = tuple[Protection, ...]
 """One protection for each bit, bit 0 first."""
@@ -35,11 +44,11 @@ Pattern = tuple[Protection, ...]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A format, and what is lost with it.
+    """A format and its mean squared error.
 
     Attributes:
-        format: levels fitted to weights of root mean square 1.
-        error: mean squared error of what is read, over such a weight and the errors of the memory.
+        format: levels in units of the scale.
+        error: E[(value read - weight)**2] over the weights and the errors of the memory, in units of the squared scale.
     """
 
     format: Format
@@ -52,12 +61,12 @@ def patterns(
     """Words of 0 to 10 bits under one or two of the protections, the dearer one on the most significant bits.
 
     Args:
-        protections: what a bit can be protected by.
-        most_cells: cells of the dearest word.
+        protections: allowed protections of a bit.
+        most_cells: largest number of cells of a word.
         mixed_bits: bits of the longest word under two protections.
 
     Returns:
-        The patterns, cheapest first.
+        The patterns by ascending cells.
 
     Example:
         >>> from qtaml.protections import Ideal, Raw
@@ -71,6 +80,8 @@ def patterns(
             for word in combinations_with_replacement([ascending[kind] for kind in kinds], bits):
                 if bits <= mixed_bits or len(set(word)) == 1:
                     found.add(word)
+    # The set has no order of its own: sorted by cells and then by the cells of each bit, so that menus, and with them
+    # the bits of a plan, are the same in every process.
     cheap = [word for word in found if _cells(word) <= most_cells]
     return tuple(sorted(cheap, key=lambda word: (_cells(word), [one.cells for one in word])))
 
@@ -80,17 +91,17 @@ def _cells(word: Pattern) -> float:
 
 
 def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Protection, ...]:
-    """The protections worth combining in a word.
+    """Pareto front of residual error rate and capacity per cell, thinned so that each entry lowers the rate fourfold.
 
-    No other beats them both in what remains of the errors and in information for each cell (words mix them, and three
-    raw cells may carry more than one bit in three), and each is clearly better than the one before.
+    Capacity per cell counts, not cells, because words mix protections: three raw cells may carry more than one bit in
+    three.
 
     Args:
         protections: by falling error rate.
         fault: how the memory fails.
 
     Returns:
-        Those worth combining, by falling error rate.
+        The front, by falling error rate.
 
     Source:
         theory.md 5.1.
@@ -118,49 +129,82 @@ def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Pro
 
 @lru_cache(maxsize=16)
 def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_cells: float) -> tuple[Candidate, ...]:
-    """Formats that are near the best for Gaussian weights: what is worth fitting to any weights.
+    """Formats near the lower convex hull of error over cells for Gaussian weights; they are then fitted to each tensor.
 
     Args:
-        protections: what a bit can be protected by.
+        protections: allowed protections of a bit.
         fault: how the memory fails.
-        most_cells: cells of the dearest word.
+        most_cells: largest number of cells of a word.
 
     Returns:
-        Candidates, each dearer and better than the one before.
+        Candidates by ascending cells and falling error.
     """
     middles = special.ndtri((np.arange(_GAUSSIAN_POINTS) + 0.5) / _GAUSSIAN_POINTS)
+    # Quantiles fall short of the variance by the tails beyond them: scaled to a root mean square of 1.
     gaussian = Histogram(middles / np.sqrt((middles**2).mean()), np.ones(_GAUSSIAN_POINTS))
+    # A memory of multi-level cells or of one p for each bit may hold no shorter words than this.
     mixed_bits = max(_MIXED_BITS, fault.shortest_word)
     words = [
         word
         for word in patterns(efficient(protections, fault), most_cells=most_cells, mixed_bits=mixed_bits)
         if _useful(word, fault)
     ]
+    # A first look without exchange of labels, which takes most of the time of a fit.
     rough = [_candidate(word, settle(gaussian, _law(word, fault))) for word in words]
     promising = [one.format.protections for one in worthwhile(rough, _cells_of, near=_ROUGHLY_NEAR)]
     found = [_candidate(word, fit(gaussian, _law(word, fault), patience=0)) for word in promising]
     return worthwhile(found, _cells_of)
 
 
-def normalised(weight: torch.Tensor, granularity: Granularity) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights in units of the root mean square of their tensor, or of their row, and that root mean square.
+def normalised(
+    weight: torch.Tensor, scale: Scale, granularity: Granularity
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Weights divided by their scale, the scales, and the number of weights of each scale.
 
     Args:
-        weight: a tensor; of rows (first dimension) if they are asked for.
-        granularity: "tensor" or "row".
+        weight: a tensor.
+        scale: a rule that needs no fault model: the root mean square, or the largest magnitude.
+        granularity: how many weights share a scale.
 
     Returns:
-        (relative, scale), float64, of shape (1 or rows, weights of each) and (1 or rows, 1). Where all weights are zero
-        the scale is zero, and so are the relative ones.
+        (relative, scales, counts), float64: relative weights of shape (weights,), scales and counts of `scale_shape`. A
+        scale whose weights are all zero is zero, and so are the relative weights.
     """
-    values = weight.detach().double().reshape(len(weight) if granularity == "row" else 1, -1)
-    # As it is kept.
-    scale = values.square().mean(1, keepdim=True).sqrt().bfloat16().double()
-    return values / torch.where(scale > 0, scale, 1.0), scale
+    storage = TensorFormat((Section(weight.numel(), Format()),), scale, granularity)
+    # The rule asks for a fault model, on which neither of these scales depends.
+    scales = storage.scale_of(weight.detach(), Uniform(0.0))
+    flat, whole = weight.detach().reshape(-1).double(), slice(0, weight.numel())
+    divisor = of_each(torch.where(scales > 0, scales, 1.0), whole, weight.shape, granularity)
+    length = weight.numel() // math.prod(scales.shape[:1])
+    counts = torch.full_like(scales, weight.numel() / scales.numel())
+    if not isinstance(granularity, str):
+        counts = torch.full_like(scales, granularity)
+        # The last group of a row may be shorter.
+        counts[:, -1] = length - granularity * (scales.shape[1] - 1)
+    return flat / divisor, scales, counts
+
+
+def named_menu(
+    relative: torch.Tensor, levels: NamedLevels, protections: Sequence[Protection], fault: FaultModel
+) -> list[Candidate]:
+    """Words of a named table with 0, 1, ... most significant bits under each protection.
+
+    Args:
+        relative: weights in units of the full scale.
+        levels: the table.
+        protections: allowed protections of the most significant bits; the others are raw.
+        fault: how the memory fails.
+
+    Returns:
+        Candidates; errors in units of the squared scale.
+    """
+    weights, base = Histogram.of(relative, bins=_POINTS), Format(levels)
+    formats = dict.fromkeys(base.protect(count, by) for by in protections for count in range(base.bits + 1))
+    return [Candidate(fmt, assess(weights, fmt.law(fault), fmt.readout()).error) for fmt in formats]
 
 
 def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: FaultModel) -> list[Candidate]:
-    """Candidates fitted to some weights: each with a table of its own, and with evenly spaced levels.
+    """Candidates fitted to the weights of a tensor: each once with a free table, once with evenly spaced levels.
 
     Args:
         relative: weights of root mean square 1, any shape.
@@ -168,24 +212,27 @@ def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: 
         fault: how the memory fails.
 
     Returns:
-        Candidates, as given twice. The numbers in their tables are such as 16 bits hold.
+        Two candidates for each given one (one for words of 0 bits), with tables rounded to float16.
     """
     weights = Histogram.of(relative, bins=_POINTS)
     found = []
     for candidate in candidates:
         law = _law(candidate.format.protections, fault)
+        # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
         tables = [_kept(fit(weights, law, patience=0, starts=[candidate.format.readout()]).table)]
+        # Two side values in place of 2**bits: small tensors live on even levels.
         if law.bits:
             first, step = _kept(fit_even(weights, law))
             tables.append(first + step * np.arange(2**law.bits))
+        # Assessed as rounded: the error is that of the table which is stored.
         for table in tables:
-            fmt = replace(candidate.format, table=tuple(table.tolist()))
+            fmt = replace(candidate.format, levels=TableLevels(tuple(table.tolist())))
             found.append(Candidate(fmt, assess(weights, law, table).error))
     return found
 
 
 def _kept(values: ArrayLike) -> NDArray[np.float64]:
-    """Values as they are kept: in 16 bits."""
+    """Values rounded to float16, in which tables are stored."""
     return np.asarray(values, dtype=np.float16).astype(np.float64)
 
 
@@ -196,30 +243,31 @@ def _law(word: Pattern, fault: FaultModel) -> WordLaw:
 def plain_menu(
     weight: torch.Tensor, protections: Sequence[Protection], fault: FaultModel, bits: int
 ) -> tuple[Candidate, ...]:
-    """Evenly spaced levels with the most significant bits protected: what TAC and Uniform-MSP choose from.
+    """Evenly spaced levels with 0 to `bits` most significant bits protected: the options of TAC and Uniform-MSP.
 
-    The error is the variance of what is read, which is what an exact mean correction leaves.
+    The error is the variance of the value read, as if the exact mean correction removed all bias.
 
     Args:
         weight: the tensor.
-        protections: what the most significant bits can be protected by; raw cells among them are the others.
+        protections: allowed protections of the most significant bits; the others are raw.
         fault: how the memory fails.
         bits: bits of a word.
 
     Returns:
-        Candidates, each dearer and better than the one before; errors in units of the tensor's mean square.
+        Candidates by ascending cells and falling error; errors in units of the tensor's mean square.
     """
-    base = Format(bits)
+    base = Format(EvenLevels(bits))
     storage = TensorFormat((Section(weight.numel(), base),))
     (amount,) = storage.label_amounts(*storage.encode(weight, fault))
     energy = float(weight.double().square().sum()) or 1.0
     formats = {base.protect(count, by) for by in protections for count in range(bits + 1)}
     found = [Candidate(fmt, float(amount @ fmt.read_variance(fault)) / energy) for fmt in formats]
+    # Sorting by both leaves no order to the set that the formats came from, except between equals.
     return improving(sorted(found, key=lambda one: (one.format.cells, one.error)))
 
 
 def improving(ascending: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Candidates by ascending price, without those that a cheaper one equals."""
+    """Pareto front of candidates by ascending price: each has a smaller error than all cheaper ones."""
     better: list[Candidate] = []
     for one in ascending:
         if not better or one.error < better[-1].error:
@@ -230,16 +278,18 @@ def improving(ascending: Iterable[Candidate]) -> tuple[Candidate, ...]:
 def worthwhile(
     found: Iterable[Candidate], price: Callable[[Format], float], *, near: float = _NEAR
 ) -> tuple[Candidate, ...]:
-    """Candidates near the lower convex hull of error over price, each dearer and better than the one before.
+    """Candidates near the lower convex hull of error over price, by ascending price and falling error.
 
     Args:
         found: candidates.
         price: cells of a weight in a format.
-        near: how far above the hull a candidate may lie, as a share of the error.
+        near: largest distance above the hull, as a share of the error.
     """
     priced = {one: price(one.format) for one in found}
     better = improving(sorted(priced, key=lambda one: (priced[one], one.error)))
     cells, errors = (np.array(column) for column in zip(*((priced[c], c.error) for c in better), strict=True))
+    # Gift wrapping from the cheapest: the next corner is the steepest descent. Points close above the hull stay, since
+    # the price of tables and blocks, which depends on the tensor and the plan, moves it.
     hull = [0]
     while hull[-1] < len(better) - 1:
         rest = np.arange(hull[-1] + 1, len(better))
@@ -250,14 +300,14 @@ def worthwhile(
 
 
 def _useful(word: Pattern, fault: FaultModel) -> bool:
-    """Whether the memory holds such a word, and its errors do not drown its finest levels."""
+    """Whether the memory holds words of this length, and their finest levels are not lost among the errors."""
     if word and not fault.holds(len(word)):
         return False
     return len(word) <= _LONG or max(word[0].residual(*fault.mean_rates)) <= 4.0**-_LONG
 
 
 def _candidate(word: Pattern, fitted: Fitted) -> Candidate:
-    return Candidate(Format(len(word), protections=word, table=tuple(fitted.table.tolist())), fitted.error)
+    return Candidate(Format(TableLevels(tuple(fitted.table.tolist())), word), fitted.error)
 
 
 def _cells_of(fmt: Format) -> float:

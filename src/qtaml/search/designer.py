@@ -1,9 +1,8 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,20 +11,34 @@ from torch import nn
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
-from qtaml.faults import AnyFault, FaultModel
-from qtaml.formats import Correction, Format, Granularity, Section, TensorFormat
+from qtaml.faults import FaultModel
+from qtaml.formats import (
+    Correction,
+    Format,
+    Granularity,
+    Largest,
+    NamedLevels,
+    RootMeanSquare,
+    Scale,
+    Section,
+    TensorFormat,
+)
 from qtaml.model import Batches, aliases, one_batch, private_copy, share_of_numbers, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.plan import Plan, Setting, TensorPlan, side_cells
+from qtaml.planning.plan import Plan, TensorPlan, side_cells
+from qtaml.planning.settings import Decoding, Design
 from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
-from qtaml.search.candidates import Candidate, fitted_menu, gaussian_menu, normalised, plain_menu, worthwhile
+from qtaml.search.candidates import (
+    Candidate,
+    fitted_menu,
+    gaussian_menu,
+    named_menu,
+    normalised,
+    plain_menu,
+    worthwhile,
+)
 from qtaml.search.readout import balance_readout
 from qtaml.sensitivity import checked_gains, output_range, row_gains
-
-Decoding = Decoder | Literal["table"]
-"""What may be needed to read a weight: a readout table, or a decoder of its bits."""
-
-REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
 
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
@@ -42,7 +55,9 @@ class _Tensor:
 
     Attributes:
         name: its name.
-        granularity: one scale for the tensor, or for each row.
+        scale: what its levels are in units of.
+        granularity: one scale for the tensor, for each row, or for each group of so many weights of a row.
+        correction: how labels are chosen.
         sizes: weights of the tensor, or of each row.
         importance: output error of each for a mean squared error of 1 in units of its squared scale.
         menu: formats, each dearer and better than the one before.
@@ -51,7 +66,9 @@ class _Tensor:
     """
 
     name: str
+    scale: Scale
     granularity: Granularity
+    correction: Correction
     sizes: tuple[int, ...]
     importance: tuple[float, ...]
     menu: tuple[Candidate, ...]
@@ -75,16 +92,13 @@ class _Tensor:
 
     def storage(self, choices: Sequence[Choice]) -> TensorFormat:
         """How the tensor is stored when its groups get these options."""
-        sections: list[Section] = []
-        for size, choice in zip(self.sizes, choices, strict=True):
-            for weights, index in ((choice.upgraded, choice.high), (size - choice.upgraded, choice.low)):
-                fmt = self.menu[index].format
-                if weights and sections and sections[-1].format == fmt:
-                    sections[-1] = Section(sections[-1].weights + weights, fmt)
-                elif weights:
-                    sections.append(Section(weights, fmt))
-        correction: Correction = "none" if sections[0].format.table else "exact"
-        return TensorFormat(tuple(sections), self.granularity, correction)
+        sections = [
+            Section(weights, self.menu[index].format)
+            for size, choice in zip(self.sizes, choices, strict=True)
+            for weights, index in ((choice.upgraded, choice.high), (size - choice.upgraded, choice.low))
+            if weights
+        ]
+        return TensorFormat(tuple(sections), self.scale, self.granularity, self.correction)
 
 
 class Designer:
@@ -93,74 +107,46 @@ class Designer:
     Args:
         model: the trained network; it is not changed.
         calibration: a batch of inputs.
-        fault: how the memory fails; words have as many bits as it knows of.
-        decoders: classes of decoders that may be used; raw and larger cells need none. "table" is the readout table of
-            fitted levels; without it words have evenly spaced levels, of which the most significant bits are protected.
-        hardened: further protections, such as larger cells.
-        rows: allow one scale and one format for each row of a tensor, where that pays for the scales.
-        bits: bits of a plain word, in which cells are counted.
-        passes: backward passes of the calibration.
-        include: patterns of further tensors to store; see `stored_weights`.
-        exclude: patterns of tensors not to store.
-        unreached_floor: as for `compensate`.
-        seed: seed of the calibration.
+        settings: what is asked, but for the goal, which `plan` has.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed, or nothing can be stored in such a memory.
         ModelError: as `compensate`.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        calibration: Batches,
-        *,
-        fault: AnyFault,
-        decoders: Sequence[Decoding] = REAL_DECODERS,
-        hardened: Sequence[HardenedCell] = (),
-        rows: bool = False,
-        bits: int = 8,
-        passes: int = 32,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        unreached_floor: float = 1.0,
-        seed: int = 0,
-    ) -> None:
-        if isinstance(decoders, str) or not isinstance(decoders, Collection):
-            raise ArgumentError(f"decoders must be several names such as ('none', 'table'), got {decoders!r}")
-        for decoder in decoders:
-            _checks.one_of("decoders", decoder, (*REAL_DECODERS, "ideal"))
-        _check_fault(fault)
-        if rows and "table" not in decoders:
-            raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(decoders)}")
-        self.fault, self.bits, self.seed = fault, _checks.integer("bits", bits, 2, 16), seed
+    def __init__(self, model: nn.Module, calibration: Batches, settings: Design) -> None:
+        _check_fault(settings.fault)
+        self.settings, self.fault, self.bits = settings, settings.fault, settings.bits
         batch = one_batch(calibration)
-        self._weights = stored_weights(model, include=include, exclude=exclude)
-        self._model, self._calibration, self._rows = private_copy(model), batch, rows
-        self._gains = checked_gains(
-            self._model, batch, self._weights, passes=passes, seed=seed, unreached_floor=unreached_floor
-        )
-        self._settings: dict[str, Setting] = {"decoders": list(decoders), "rows": rows, "passes": passes, "seed": seed}
-        self._settings |= {"include": list(include), "exclude": list(exclude), "unreached_floor": unreached_floor}
-        allowed = _protections(fault, decoders, hardened, sum(weight.numel() for weight in self._weights.values()))
-        self._fitted = "table" in decoders
-        self._candidates = gaussian_menu(allowed, fault, _MOST_CELLS * self.bits) if self._fitted else ()
-        self._protections = allowed
-        self._side_cells, self._covered = side_cells(fault), share_of_numbers(model, self._weights)
+        self._weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
+        self._model, self._calibration = private_copy(model), batch
+        passes, seed, floor = settings.passes, settings.seed, settings.unreached_floor
+        self._gains = checked_gains(self._model, batch, self._weights, passes=passes, seed=seed, unreached_floor=floor)
         self._outputs = output_range(self._model, batch, self._weights)
-        self._by_tensor = {
-            name: self._tensor(name, "tensor", (self._gains[name].squared,))
-            for name in track(self._weights, "fitting levels")
-        }
-        self._by_row: dict[str, _Tensor] = {}
-        if rows:
+        self._covered = share_of_numbers(self._model, self._weights)
+        weights = sum(weight.numel() for weight in self._weights.values())
+        allowed = _protections(self.fault, settings.decoders, settings.hardened, weights)
+        self._fitted = "table" in settings.decoders
+        self._candidates = gaussian_menu(allowed, self.fault, _MOST_CELLS * self.bits) if self._fitted else ()
+        self._protections = allowed
+        self._side_cells = side_cells(self.fault)
+        gains = {name: gain.squared for name, gain in self._gains.items()}
+        self._by_tensor = {name: self._tensor(name, gains[name]) for name in track(gains, "fitting levels")}
+        # Other ways to scale a tensor, or other levels, each by itself the best for some tensor.
+        self._others: dict[str, list[_Tensor]] = {name: [] for name in gains}
+        if settings.rows:
             # Gains of rows come from backward passes only.
             right = {n: w for n, w in self._weights.items() if self._gains[n].source == "backward passes"}
             of_rows = row_gains(self._model, batch, right, passes=passes, seed=seed) if right else {}
-            self._by_row = {
-                name: self._tensor(name, "row", of_rows[name].tolist())
-                for name in track([n for n, w in right.items() if w.ndim > 1], "fitting levels of rows")
-            }
+            for name in track([n for n, w in right.items() if w.ndim > 1], "fitting levels of rows"):
+                self._others[name].append(self._rows_of(name, of_rows[name].tolist()))
+        group, levels = settings.group, settings.levels
+        further: list[tuple[Granularity, NamedLevels | None]] = []
+        if group is not None and self._fitted:
+            further.append((group, None))
+        further += [(group or "tensor", NamedLevels(one)) for one in levels]
+        for name in track(gains, "fitting other levels") if further else ():
+            self._others[name] += [self._tensor(name, gains[name], *one) for one in further]
 
     @property
     def plain_cells(self) -> int:
@@ -228,14 +214,11 @@ class Designer:
         return self._finished(replace(best, allocation_gap=error / bound - 1 if bound > 0 else 0.0))
 
     def _mixed(self, budget: float) -> list[_Tensor]:
-        """Each tensor with one scale or with one for each row, whichever is better at the price of a cell."""
+        """Each tensor with the scales and levels that are best at the price of a cell."""
         tensors = list(self._by_tensor.values())
         options = [option for tensor in tensors for option in tensor.options()]
         price = cell_price(options, max(budget, sum(o.weights * o.cells[0] for o in options)))
-        return [
-            min((tensor, self._by_row.get(tensor.name, tensor)), key=lambda one: one.priced(price))
-            for tensor in tensors
-        ]
+        return [min((tensor, *self._others[tensor.name]), key=lambda one: one.priced(price)) for tensor in tensors]
 
     def _plan(self, tensors: Sequence[_Tensor], choices: Sequence[Choice], cells: float) -> Plan:
         others, entries, start = aliases(self._model, list(self._weights)), [], 0
@@ -243,8 +226,11 @@ class Designer:
             storage = tensor.storage(choices[start : start + len(tensor.sizes)])
             start += len(tensor.sizes)
             entries.append(TensorPlan.of(tensor.name, others[tensor.name], self._weights[tensor.name], storage))
-        settings, outputs, covered = {"cells": cells, **self._settings}, self._outputs, self._covered
-        return Plan("design", self.fault, tuple(entries), settings, bits=self.bits, outputs=outputs, covered=covered)
+        asked, outputs, covered = self._asked(cells), self._outputs, self._covered
+        return Plan(asked, tuple(entries), bits=self.bits, outputs=outputs, covered=covered)
+
+    def _asked(self, cells: float) -> Design:
+        return replace(self.settings, cells=cells, error=None, accuracy=None)
 
     def _finished(self, plan: Plan) -> Plan:
         """The plan with its readout gains and what it predicts."""
@@ -269,24 +255,41 @@ class Designer:
         ]
         return replace(plan, tensors=tuple(entries), predicted_bias=balanced.bias)
 
-    def _tensor(self, name: str, granularity: Granularity, gains: Sequence[float]) -> _Tensor:
-        relative, scale = normalised(self._weights[name], granularity)
-        weights, size = relative.numel(), relative.numel() // len(gains)
-
-        def price(fmt: Format) -> float:
-            """Cells of a weight if all of the tensor are stored in this format."""
-            whole = TensorFormat((Section(weights, fmt),))
-            return fmt.cells + self._side_cells * (whole.side_values(1) - _least_side_values(1)) / weights
-
-        if self._fitted:
+    def _tensor(
+        self, name: str, gain: float, granularity: Granularity = "tensor", named: NamedLevels | None = None
+    ) -> _Tensor:
+        """A tensor whose weights share their formats: fitted ones, or those of a named table."""
+        weight, scale = self._weights[name], Largest() if named else RootMeanSquare()
+        relative, scales, counts = normalised(weight, scale, granularity)
+        pairs = zip(counts.reshape(-1).tolist(), scales.reshape(-1).tolist(), strict=True)
+        importance = sum(gain * count * one**2 for count, one in pairs)
+        price = self._price(weight.numel())
+        if named:
+            menu = worthwhile(named_menu(relative, named, self._protections, self.fault), price)
+        elif self._fitted:
             menu = worthwhile(fitted_menu(relative, self._candidates, self.fault), price)
         else:
-            menu = plain_menu(self._weights[name], self._protections, self.fault, self.bits)
-        importance = [gain * size * one**2 for gain, one in zip(gains, scale.reshape(-1).tolist(), strict=True)]
-        cells = tuple(price(one.format) if self._fitted else one.format.cells for one in menu)
-        # What every choice of formats takes besides.
-        fixed = self._side_cells * _least_side_values(len(gains)) if self._fitted else 0.0
-        return _Tensor(name, granularity, (size,) * len(gains), tuple(importance), menu, cells, fixed)
+            plain = plain_menu(weight, self._protections, self.fault, self.bits)
+            cells = tuple(one.format.cells for one in plain)
+            return _Tensor(name, Largest(), "tensor", "exact", (weight.numel(),), (importance,), plain, cells, 0.0)
+        cells = tuple(price(one.format) for one in menu)
+        fixed = self._side_cells * _least_side_values(scales.numel())
+        sizes, rule = (weight.numel(),), scale
+        return _Tensor(name, rule, granularity, "least_error", sizes, (importance,), menu, cells, fixed)
+
+    def _rows_of(self, name: str, gains: Sequence[float]) -> _Tensor:
+        """A tensor each row of which has a scale and a format of its own."""
+        relative, scales, _ = normalised(self._weights[name], RootMeanSquare(), "row")
+        price, size = self._price(relative.numel()), relative.numel() // len(gains)
+        menu = worthwhile(fitted_menu(relative, self._candidates, self.fault), price)
+        importance = [gain * size * one**2 for gain, one in zip(gains, scales.reshape(-1).tolist(), strict=True)]
+        cells = tuple(price(one.format) for one in menu)
+        fixed, sizes = self._side_cells * _least_side_values(len(gains)), (size,) * len(gains)
+        return _Tensor(name, RootMeanSquare(), "row", "least_error", sizes, tuple(importance), menu, cells, fixed)
+
+    def _price(self, weights: int) -> Callable[[Format], float]:
+        """Cells of a weight if all of so many are stored in a format, with its share of what the levels need."""
+        return lambda fmt: fmt.cells + self._side_cells * fmt.levels.side_values / weights
 
 
 def _limited(tensors: Sequence[_Tensor], most_cells: float, least_bits: int) -> list[_Tensor]:
@@ -300,9 +303,9 @@ def _limited(tensors: Sequence[_Tensor], most_cells: float, least_bits: int) -> 
     return limited
 
 
-def _least_side_values(rows: int) -> int:
+def _least_side_values(scales: int) -> int:
     """Scales, two for a readout gain, and length and format of one section."""
-    return rows + 4
+    return scales + 4
 
 
 def _affordable(tensors: Sequence[_Tensor], budget: float) -> bool:

@@ -1,14 +1,14 @@
-"""Levels fitted to the weights: channel-optimised scalar quantisation for any law of the word read.
+"""Levels fitted to weights: channel-optimised scalar quantisation (COSQ) for any law of the word read.
 
-Stored label u is read as v with probability P[u, v], and v stands for table[v]. A weight w stored as u costs on average
-s[u] - 2 w m[u] + w**2 with m = P table and s = P table**2, so the best label is the lowest of straight lines in w; and
-the best table is the mean of the weights read as v. Done in turn, both lower the error, but only to the next local
-optimum: which labels the cells carry decides the result, so those are searched for as well.
+Stored label u is read as v with probability P[u, v], and v stands for table[v]. A weight w stored as u has the expected
+squared error s[u] - 2 w m[u] + w**2 with m = P table and s = P table**2, so the best labels are the lower envelope of
+straight lines in w; the best table is the posterior mean E[w given v]. Both steps in turn lower the error, but only to
+a local optimum: the assignment of labels to cells (intervals of weights) decides the result, and is searched as well.
 """
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -25,32 +25,37 @@ from qtaml.search.histogram import Histogram
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+# Relative improvements below which alternation stops, during the search and for its result. From 1e-3 to 1e-6 the rough
+# one moves a quick fit (Gaussian weights, 6 and 8 bits, p = 0.05 and 0.01) by up to 0.3 dB, to either side.
 _ROUGH, _FINE = 1e-5, 1e-7
+# Caps on the alternation, which converges slowly while labels drop out of use one by one.
 _ROUGH_ROUNDS, _FINE_ROUNDS = 300, 2000
+# At 8 bits and p = 0.01 a quick fit reaches 21.02, 21.34, 21.51 and 21.72 dB with 4, 16, 64 and 256 labels for each
+# cell; 256 take four times as long as 64.
 _SHORTLIST = 64
+# A sweep of exchanges costs cells x shortlist x labels: above 8 bits words are settled without it.
 _MOST_SEARCHED = 2**8
+# In units of the variance of the weights: rounding of the error itself, and the least gain that an exchange must bring,
+# without which sums that are updated and never computed anew could exchange two equal labels for ever.
 _SMALLEST_CHANGE, _SMALLEST_GAIN = 1e-15, 1e-9
+# Cells that a disturbance relabels. With 1, 3 and 8 of 6-bit words the mean over six seeds is 11.20, 11.22 and 11.21 dB
+# at p = 0.05, and 17.63, 17.64 and 17.62 dB at 0.01.
 _KICKED_CELLS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A readout table, the label to store for each weight, and the exact error of both on the weights of a histogram.
+    """A readout table, the label to store for each weight, and their exact error on the weights of a histogram.
 
-    Every error is a mean over the weights, in units of the weight squared. It has two parts: the distance of the mean
-    value read from the weight, which adds up coherently in an output, and the variance of the value read.
+    Errors are means over the weights, in squared units of the weights: E[(v - w)**2] = bias + noise. The bias,
+    (E[v] - w)**2, adds up coherently in an output; the noise is the variance of the value read v.
 
     Attributes:
         table: value of each label when read, shape (2**bits,).
         thresholds: ascending; a weight equal to a threshold belongs below it. Shape (intervals - 1,).
         labels: label of the weights of each interval between thresholds, shape (intervals,).
-        expected: mean value read for each stored label, shape (2**bits,).
-        variance: variance of the value read for each stored label, shape (2**bits,).
-        used: labels that some weight is stored as, ascending.
         bias: mean of (expected - weight)**2.
         noise: mean variance of the value read.
-        drift: mean of expected x (expected - weight).
-        square: mean of expected**2.
 
     Source:
         theory.md 6.1 and 6.5.
@@ -59,58 +64,22 @@ class Fitted:
     table: Floats
     thresholds: Floats
     labels: Integers
-    expected: Floats
-    variance: Floats
-    used: Integers
     bias: float
     noise: float
-    drift: float
-    square: float
 
     @property
     def error(self) -> float:
         """Mean squared error of a weight: bias and noise."""
         return self.bias + self.noise
 
-    @property
-    def power(self) -> float:
-        """Mean square of the weights."""
-        return self.bias - 2 * self.drift + self.square
-
-    @property
-    def unbiased_gain(self) -> float:
-        """Gain of the table with which the expected values have no component missing along the weights.
-
-        For the posterior mean this is 1 / (1 - error / power). It is infinite where the expected values do not follow
-        the weights at all.
-        """
-        along = self.square - self.drift
-        return self.power / along if along > 0 else float("inf") if self.power else 1.0
-
-    def scaled(self, gain: float) -> "Fitted":
-        """The same labels for the same weights, read with `gain` times the table.
-
-        The thresholds stay: they are no longer those that the channel-optimised encoder finds for this table.
-
-        Args:
-            gain: finite; 1 is the table as fitted, `unbiased_gain` the unbiased one.
-        """
-        gain = _checks.real("gain", gain)
-        more = gain - 1
-        return replace(
-            self,
-            table=gain * self.table,
-            expected=gain * self.expected,
-            variance=gain**2 * self.variance,
-            bias=self.bias + 2 * more * self.drift + more**2 * self.square,
-            noise=gain**2 * self.noise,
-            drift=gain * (self.drift + more * self.square),
-            square=gain**2 * self.square,
-        )
+    def __str__(self) -> str:
+        """Labels and errors in one line."""
+        errors = f"mean squared error {self.error:.3g}, of which bias {self.bias:.3g} and noise {self.noise:.3g}"
+        return f"{len(np.unique(self.labels))} of {len(self.table)} labels in use; {errors}"
 
 
 def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
-    """What a readout table reaches when each weight is stored as the label of least expected squared error.
+    """Exact errors of a readout table when each weight is stored as the label of least expected squared error.
 
     Args:
         histogram: the weights.
@@ -129,33 +98,29 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     matrix = transition_matrix(law)
     table = _checked_table("table", table, law)
     thresholds, labels = least_error_regions(matrix @ table, matrix @ table**2)
+    # Not from the matrix: P table**2 - (P table)**2 would cancel where errors are rare.
     expected, variance, _, _ = central_moments(table, law)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
-    read, share = expected[stored], histogram.counts / histogram.counts.sum()
+    share = histogram.counts / histogram.counts.sum()
     return Fitted(
         table=table,
         thresholds=thresholds,
         labels=labels,
-        expected=expected,
-        variance=variance,
-        used=np.unique(stored[share > 0]),
-        bias=float(share @ (read - histogram.points) ** 2) + histogram.within,
+        bias=float(share @ (expected[stored] - histogram.points) ** 2) + histogram.within,
         noise=float(share @ variance[stored]),
-        drift=float(share @ (read * (read - histogram.points))),
-        square=float(share @ read**2),
     )
 
 
 def fit(
     histogram: Histogram, law: WordLaw, *, patience: int = 16, starts: Sequence[Floats] = (), seed: int = 0
 ) -> Fitted:
-    """The table and the labels with the least mean squared error that the search finds.
+    """Readout table and labels fitted to the least mean squared error, by iterated local search.
 
     Args:
         histogram: the weights.
         law: law of the word read, of at most 10 bits. With 0 bits, every weight is read as the mean.
-        patience: the search ends when the best solution was disturbed and improved again this many times in a row
-            without getting better. 0 is quick; it leaves about 0.1 dB at p = 0.05 and half a decibel at 0.01.
+        patience: number of disturbances of the best solution in a row without improvement that ends the search. 0 is
+            quick; it leaves about 0.1 dB at p = 0.05 and half a decibel at 0.01.
         starts: further tables to start from, in units of the weights, such as the table fitted to similar weights.
         seed: the same seed gives the same table.
 
@@ -172,8 +137,8 @@ def fit(
     Example:
         >>> weights = Histogram(np.array([-1.0, 1.0]), np.array([1.0, 1.0]))
         >>> fitted = fit(weights, WordLaw.of_bits((0.1,), (0.1,)))
-        >>> sorted(fitted.table.round(9).tolist()), round(fitted.error, 9), round(fitted.unbiased_gain, 9)
-        ([-0.8, 0.8], 0.36, 1.5625)
+        >>> sorted(fitted.table.round(9).tolist()), round(fitted.error, 9)
+        ([-0.8, 0.8], 0.36)
     """
     patience = _checks.integer("patience", patience, 0)
     matrix = transition_matrix(law)
@@ -182,6 +147,7 @@ def fit(
             "law must be one whose word read depends on the one stored, got the same law for every stored word, such as"
             " flip probability 1/2: nothing can be stored"
         )
+    # Fitted in units of the deviation, so that tolerances are relative and the result moves with the weights.
     mean, deviation = histogram.mean, histogram.variance**0.5
     if deviation <= np.finfo(np.float64).eps * abs(mean):
         return assess(histogram, law, np.full(len(matrix), mean))
@@ -189,7 +155,7 @@ def fit(
     random = np.random.default_rng(child_seed(seed, "fit"))
     known = [(_checked_table("a start", start, law) - mean) / deviation for start in starts]
     settled = [search.settle(table, _ROUGH, _ROUGH_ROUNDS) for table in itertools.chain(known, _starts(search, law))]
-    # Hardly ever would one of the others come out ahead.
+    # Exchange of labels takes most of the time; the starts that settle worse hardly ever come out ahead.
     promising = sorted(settled, key=lambda state: state.error)[:2]
     best = min((search.improve(state.table) for state in promising), key=lambda state: state.error)
     failures = 0 if law.bits else patience
@@ -201,7 +167,7 @@ def fit(
 
 
 def settle(histogram: Histogram, law: WordLaw) -> Fitted:
-    """Regions and table fitted in turn from ordered labels, none of which are exchanged: quick, for a first look.
+    """Alternation of regions and table from ordered labels, without exchange of labels: quick, for a first look.
 
     Args:
         histogram: weights of mean 0 and variance 1.
@@ -263,13 +229,13 @@ class _Search:
         return np.diff(self.cumulated[:, ends], axis=1)
 
     def state(self, labels: Integers, moments: Floats, before: Floats) -> _State:
-        """The best table for these cells and labels; what is never read keeps its value from `before`."""
+        """The best table, E[w given label read], for these cells; labels never read keep their value from `before`."""
         share, total = moments @ self.matrix[labels]
         table = np.divide(total, share, out=before.copy(), where=share > 0)
         return _State(labels, moments, table, self.power - float(total @ np.where(share > 0, table, 0.0)))
 
     def settle(self, table: Floats, tolerance: float, rounds: int) -> _State:
-        """Regions and table fitted in turn until the error falls by less than `tolerance` of itself in a round."""
+        """Alternate regions and table until the error falls by less than `tolerance` of itself in a round."""
         error = np.inf
         for _ in range(rounds):
             thresholds, labels = least_error_regions(*(self.matrix @ np.stack((table, table**2), axis=1)).T)
@@ -282,7 +248,7 @@ class _Search:
         return state
 
     def improve(self, table: Floats) -> _State:
-        """Regions and table settled and labels of cells exchanged, in turn, until neither lowers the error."""
+        """Alternate `settle` and `relabel` until neither lowers the error."""
         best = self.settle(table, _ROUGH, _ROUGH_ROUNDS)
         while True:
             relabelled = self.relabel(best)
@@ -294,20 +260,21 @@ class _Search:
             best = state
 
     def relabel(self, state: _State) -> _State:
-        """Each cell in turn takes the label with the least error once the table follows, until no label changes."""
+        """Give each cell in turn the label of least error with its best table, until a whole sweep changes none."""
         labels, matrix = state.labels.copy(), self.matrix
         if len(matrix) > _MOST_SEARCHED or (matrix.diagonal() == 1).all():
             return state
         share, total = state.moments @ matrix[labels]
         gain = float(_explained(share, total))
         lines = matrix @ np.stack((state.table, state.table**2), axis=1)
-        # Of many labels only those are tried that cost a cell least with the table as it is.
+        # A shortlist: the labels of least cost for the cell with the present table.
         costs = lines[:, 1] - 2 * (state.moments[1] / state.moments[0])[:, np.newaxis] * lines[:, 0]
         tried = np.argsort(costs, axis=1, kind="stable")[:, :_SHORTLIST]
         changed, waiting = False, len(labels)
         while waiting:
             for cell, (weight, sum_of_weights) in enumerate(state.moments.T):
                 waiting -= 1
+                # Shares and sums read are linear in the cells: an exchange swaps two rows, and no table is fitted.
                 own, others = matrix[labels[cell]], matrix[tried[cell]]
                 shares = share - weight * own + weight * others
                 totals = total - sum_of_weights * own + sum_of_weights * others
@@ -322,25 +289,26 @@ class _Search:
         return self.state(labels, state.moments, state.table) if changed else state
 
     def kick(self, state: _State, random: np.random.Generator) -> Floats:
-        """A table after some cells were given random labels."""
+        """The table after random cells got random labels."""
         labels = state.labels.copy()
         cells = random.choice(len(labels), min(len(labels), _KICKED_CELLS), replace=False)
         labels[cells] = random.integers(0, len(self.matrix), len(cells))
-        # What is not read any more starts afresh somewhere among the weights.
+        # Labels that are never read any more get the value of a random weight, where they may come into use again.
         afresh = random.choice(self.points, len(self.matrix), p=self.shares)
         return self.state(labels, state.moments, afresh).table
 
 
 def _explained(share: Floats, total: Floats) -> Floats:
-    """Mean square of the best table, of which the shares and sums of the weights read are given in the last axis."""
-    # Differences of sums may leave -1e-17 where nothing is read.
+    """Mean square of the best table, sum_v total_v**2 / share_v over the last axis; the error is the power less it."""
+    # Updated by differences, the share of a label that is never read may be -1e-17.
     return np.asarray((total**2 / np.maximum(share, 1e-18)).sum(-1))
 
 
 def _starts(search: _Search, law: WordLaw) -> Iterator[Floats]:
-    """Tables that use the bits in different ways, the reliable bits for what matters most."""
+    """Tables of ordered, Gray and sign-magnitude labels, with the most reliable bits as the most significant."""
     rates = law.rates()
-    # Bits by what remains of the signal: 0 where they flip half the time, 1 where never; the best bit comes last.
+    # Reliability |1 - p01 - p10|: 0 for a bit that flips half the time, 1 for one that never does. Stable, so that
+    # equal bits keep their order on every machine.
     order = np.argsort([abs(1 - a - b) for a, b in zip(rates.p01, rates.p10, strict=True)], kind="stable")
     index = np.arange(2**law.bits)
     half = 2**law.bits >> 1
@@ -354,7 +322,7 @@ def _permuted(words: Integers, order: Integers) -> Integers:
 
 
 def _cells_table(search: _Search, labels: Integers) -> Floats:
-    """The best table for one cell for each label, in ascending order, with widths as of a fine quantiser."""
+    """The best table for one cell for each label, in ascending order, with the cell widths of a fine quantiser."""
     # The cube root of the density is the best density of levels (Panter and Dite 1951).
     width = np.gradient(search.points) if len(search.points) > 1 else np.ones(1)
     steps = search.shares ** (1 / 3) * width ** (2 / 3)

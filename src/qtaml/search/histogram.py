@@ -1,4 +1,4 @@
-"""The weights of a tensor, however many, as a few thousand points with counts."""
+"""Histogram of the weights of a tensor: a few thousand points with counts, for tensors of any size."""
 
 import math
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 
+# A temporary in float64 takes 2 MiB: small enough for caches, since each chunk is gone through several times.
 _CHUNK = 2**18
 
 
@@ -20,7 +21,7 @@ class Histogram:
     Attributes:
         points: ascending values, in units of the weights, shape (n,).
         counts: how many weights each point stands for, or their total importance; shape (n,).
-        within: mean squared distance of a weight from its point.
+        within: mean squared distance of a weight from its point, the variance within the bins.
 
     Raises:
         ArgumentError: if the points are none, not finite or not ascending, or the counts negative, not finite or all 0.
@@ -83,6 +84,7 @@ class Histogram:
             points, counts = np.unique(flat.cpu().double().numpy(), return_counts=True)
             return Histogram(points, counts.astype(np.float64))
         chunks = torch.split(flat, _CHUNK)
+        # fsum adds no rounding of its own, however many chunks there are.
         scale = (math.fsum(float(chunk.cpu().double().square().sum()) for chunk in chunks) / flat.numel()) ** 0.5 or 1.0
         first, last = math.asinh(low / scale), math.asinh(high / scale)
         if first == last:
@@ -94,13 +96,15 @@ class Histogram:
         for chunk in chunks:
             values = chunk.cpu().double()
             index = _asinh(values / scale).sub_(first).div_(width).long().clamp_(0, bins - 1)
-            # Measured from the middle of its bin, the spread within a bin keeps its digits.
+            # Distances from the middle of the bin: the variance within bins, less than a millionth of the whole, would
+            # be lost in the difference of sums of squares.
             away = values - middles.take(index)
             counted += torch.bincount(index, minlength=bins)
             summed += torch.bincount(index, away, minlength=bins)
             squares.append(float(torch.dot(away, away)))
         held = counted > 0
         numbers, away_sum = counted[held].double().numpy(), summed[held].numpy()
+        # Rounding may leave it below 0 where every bin holds equal weights.
         within = max(math.fsum(squares) - float((away_sum**2 / numbers).sum()), 0.0) / flat.numel()
         return Histogram(middles[held].numpy() + away_sum / numbers, numbers, within)
 
@@ -116,6 +120,6 @@ class Histogram:
 
 
 def _asinh(values: torch.Tensor) -> torch.Tensor:
-    """`torch.asinh` to an absolute error of rounding, at a fifth of its time: logarithms are vectorised."""
+    """sign(x) ln(|x| + sqrt(x**2 + 1)) to an absolute rounding error, in a fifth of the time of `torch.asinh`."""
     size = values.abs()
     return size.square().add_(1).sqrt_().add_(size).log_().copysign_(values)

@@ -1,28 +1,34 @@
-"""How much what is read must be stretched, so that the shrinkage of the best tables does not add up in the output."""
+"""Readout gains: one factor for each tensor, against the shrinkage of posterior means, which adds up in the output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy import optimize
 from torch import nn
 
-from qtaml.model import Batch, evaluation_mode, finite_outputs, named_tensors
+from qtaml.model import Batch, evaluation_mode, finite, named_tensors, replacing
 
+# Relative change of a gain for the finite differences: far above the rounding of float32 outputs, and small beside the
+# corrections sought.
 _STEP = 0.05
+# Rounds of Gauss-Newton, each with a forward pass for every tensor. One round is exact for a linear layer; in a chain
+# of layers the output is a product of their gains. A round that gains nothing ends it.
 _ROUNDS = 4
+# Backtracking: shares of the way to the solution of a round, where the outputs are far from linear in the gains.
 _SHARES = (1.0, 0.5, 0.25, 0.1)
-"""Of the way to the solution of each round; a shorter one where the outputs are far from linear in the gains."""
+# Bounds that keep a solution near the gains at which the finite differences were taken.
 _LIMITS = (0.25, 4.0)
+# Ridge on the change of each gain, as a share of its sensitivity; see `_least_squares`.
 _DAMPING = 0.01
+# Outputs of all samples together: an array of 8 MiB for each tensor is held at once.
 _MOST_OUTPUTS = 2**20
-"""Outputs of all samples together: one such array is held for each tensor."""
 
 
 @dataclass(frozen=True)
 class Balanced:
-    """Readout gains, and what they leave.
+    """Readout gains, and the output bias that remains with them.
 
     Attributes:
         gains: factor on what is read of each tensor.
@@ -41,22 +47,22 @@ def balance_readout(
     *,
     adjust: bool = True,
 ) -> Balanced:
-    """Readout gains of the least predicted output error: bias of the expected weights and variance around them.
+    """Readout gains c_l of the least predicted output error ||f(c E[weights read]) - f(W)||**2 + sum c_l**2 variance_l.
 
-    Errors that a read makes at random add up as squares, c**2 times `variance` for a gain c. What the expected weights
-    differ from the trained ones adds up coherently; it is taken from forward passes of the network with the expected
-    weights, so it holds beyond first order. Each round solves for all gains by least squares on finite differences, and
-    goes as far as that lowers the sum.
+    The first term is the bias, by which the expected weights differ from the trained ones: it adds up coherently, and
+    is taken from forward passes with the expected weights, so it holds beyond first order. The second is the noise of
+    single reads. Gauss-Newton: each round solves for all gains by least squares on finite differences, with
+    backtracking.
 
     Args:
         model: any module; it is not changed.
         batch: calibration inputs.
-        expected: name to expected weights when read.
-        variance: output error that the errors around them make, for each tensor.
-        adjust: False to leave all gains at 1, and only say what the bias is.
+        expected: expected weights when read, by name.
+        variance: output error of the random part of the weight errors of each tensor at a gain of 1, by name.
+        adjust: False to leave all gains at 1, and only measure the bias.
 
     Returns:
-        The gains, from 1/4 to 4, and the bias that they leave.
+        The gains, from 1/4 to 4, and the remaining bias.
 
     Raises:
         ModelError: if the model fails on the batch.
@@ -77,14 +83,16 @@ def balance_readout(
     def run(gains: np.ndarray | None) -> np.ndarray:
         pairs = zip(gains if gains is not None else (), expected.items(), strict=gains is not None)
         changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
-        return _sampled(finite_outputs(network, batch, changed)).double().cpu().numpy()
+        return _sampled(finite(run_with(batch, changed), batch)).double().cpu().numpy()
 
     with evaluation_mode(model) as network, torch.no_grad():
+        run_with = replacing(network)
         clean = run(None)
         gains = np.ones(len(expected))
         output = run(gains)
         for _ in range(_ROUNDS if adjust else 0):
             moved = [run(gains * np.where(np.arange(len(gains)) == one, 1 + _STEP, 1.0)) for one in range(len(gains))]
+            # Differences were taken by a relative step: over the gains they are derivatives.
             slopes = np.stack([(one - output).reshape(-1) / _STEP for one in moved], axis=1) / gains
             solved = _least_squares(slopes, (clean - output).reshape(-1), gains, noise * len(clean))
             before = _total(output, clean, gains, noise)
@@ -100,9 +108,9 @@ def balance_readout(
 
 
 def _sampled(outputs: torch.Tensor) -> torch.Tensor:
-    """Outputs of which no sample has more than some thousands: others are left out at random, always the same ones.
+    """A random subset of the outputs of each sample, at most `_MOST_OUTPUTS` in all, always the same ones.
 
-    What is kept is stretched so that squared deviations keep their mean.
+    They are multiplied by sqrt(outputs / outputs in the subset), so that squared deviations keep their mean.
     """
     samples, size = outputs.shape
     kept = max(1, _MOST_OUTPUTS // samples)
@@ -113,16 +121,16 @@ def _sampled(outputs: torch.Tensor) -> torch.Tensor:
 
 
 def _least_squares(slopes: np.ndarray, missing: np.ndarray, gains: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Gains that bring the missing output, at the price of the noise that they amplify.
+    """Gains that minimise ||missing - slopes (change of gains)||**2 + noise of the gains + a ridge on their change.
 
-    A light pull to the gains as they are keeps directions that do not matter, such as one factor up and the next down,
-    where they are.
+    The ridge holds directions that do not matter, such as one factor up and the next down, at the present gains.
     """
+    # A tensor without effect has no scale of its own for the ridge, and takes the largest.
     strength = (slopes**2).sum(0)
     pull = np.sqrt(_DAMPING * np.where(strength > 0, strength, strength.max() or 1.0))
     rows = np.concatenate([slopes, np.diag(np.sqrt(noise)), np.diag(pull)])
     wanted = np.concatenate([missing + slopes @ gains, np.zeros(len(gains)), pull * gains])
-    return np.asarray(optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)
+    return np.asarray(scipy.optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)
 
 
 def _bias(output: np.ndarray, clean: np.ndarray) -> float:

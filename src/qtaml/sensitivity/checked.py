@@ -16,11 +16,12 @@ from qtaml.model import (
     check_repeats,
     check_unused,
     evaluation_mode,
+    finite,
     finite_outputs,
     named_tensors,
     other_numbers,
-    outputs,
     private_copy,
+    replacing,
     unmoved,
 )
 from qtaml.sensitivity.deviation import output_deviations
@@ -87,9 +88,9 @@ def checked_gains(
     """
     floor = _checks.non_negative("unreached_floor", unreached_floor)
     network = private_copy(model)
-    run = partial(outputs, network, batch)
+    run = partial(replacing(network), batch)
     with evaluation_mode(network), torch.no_grad():
-        clean = check_repeats(network, partial(finite_outputs, network, batch))
+        clean = check_repeats(network, lambda _: finite_outputs(network, batch))
     gains = _gains_that_hold(network, batch, weights, clean, passes, seed)
     left = {name: weight for name, weight in weights.items() if name not in gains}
     with evaluation_mode(network), torch.no_grad():
@@ -133,13 +134,14 @@ def _gains_that_hold(
     except (NoGradientError, RuntimeError):
         return {}
     gains = {}
+    run = replacing(network)
     with evaluation_mode(network), torch.no_grad():
         signs = torch.stack([random_signs(clean, seed, number).reshape(-1) for number in range(min(_SIGNS, passes))])
         for name, weight in weights.items():
             squares, along = found[name].reshape(passes, -1).T[:, : len(signs)].expand(2, -1)
             size = float(squared_norm(change(name))) / weight.numel() / len(clean)
             for share in _SHARES if squares.any() else ():
-                moved = finite_outputs(network, batch, {name: other_numbers(name, weight, share)}) - clean
+                moved = finite(run(batch, {name: other_numbers(name, weight, share)}), batch) - clean
                 differences = (signs @ moved.reshape(-1)).double().cpu() / share / len(clean) - along
                 if differences.square().mean() <= _TOLERANCE * squares.mean() * size:
                     gains[name] = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from qtaml.errors import ModelError
-from qtaml.model import Batch, evaluation_mode, finite_outputs, first_samples, other_numbers, outputs
+from qtaml.model import Batch, evaluation_mode, finite, finite_outputs, first_samples, other_numbers, outputs, replacing
 
 _LARGE = (10.0, 100.0)
 """Sizes of changes of all weights, over their root mean squares: bounded outputs grow no more from one to the other."""
@@ -51,7 +51,7 @@ def output_range(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Ten
     """
     with evaluation_mode(model) as network, torch.no_grad():
         powers = finite_outputs(network, batch).double().square().sum(1)
-        few = first_samples(batch, _SAMPLES)
+        few, run = first_samples(batch, _SAMPLES), replacing(network)
         try:
             largest = [_largest(outputs(network, few))]
         except ModelError:
@@ -59,7 +59,7 @@ def output_range(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Ten
             few, largest = batch, [float(powers.max())]
         for share in _LARGE:
             changed = {name: other_numbers(name, weight, share) for name, weight in weights.items()}
-            largest.append(_largest(outputs(network, few, changed)))
+            largest.append(_largest(run(few, changed)))
     bounded = math.isfinite(largest[-1]) and largest[-1] <= 1.01 * max(largest[:-1])
     return OutputRange(
         float(powers.mean()), (float(powers.max()) ** 0.5 + max(largest) ** 0.5) ** 2 if bounded else None
@@ -95,8 +95,6 @@ def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[
         tensor([0.5000], dtype=torch.float64)
     """
     with evaluation_mode(model) as network, torch.no_grad():
-        clean = finite_outputs(network, batch).double()
-        deviations = [
-            (finite_outputs(network, batch, change).double() - clean).square().sum(1).mean() for change in changes
-        ]
+        clean, run = finite_outputs(network, batch).double(), replacing(network)
+        deviations = [(finite(run(batch, change), batch).double() - clean).square().sum(1).mean() for change in changes]
     return torch.stack(deviations).cpu() if deviations else torch.zeros(0, dtype=torch.float64, device="cpu")

@@ -34,6 +34,10 @@ class Gain:
     standard_error: float
     source: Source = "backward passes"
 
+    def __str__(self) -> str:
+        """Gain and standard error."""
+        return f"{self.squared:.3g} ± {self.standard_error:.1g}"
+
 
 def jacobian_gains(
     model: nn.Module,

@@ -1,4 +1,4 @@
-"""How few cells Shannon allows: capacity of a cell, cells for a bit, and the best possible fidelity of a weight."""
+"""Shannon's limits: capacity of a cell, least cells for a bit, least error of a weight."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 def binary_entropy(p: ArrayLike) -> Floats:
-    """h(p) in bits.
+    """h(p) = -p log2 p - (1 - p) log2(1 - p), in bits.
 
     Example:
         >>> float(binary_entropy(0.5))
@@ -23,7 +23,7 @@ def binary_entropy(p: ArrayLike) -> Floats:
 
 
 def capacity(p01: float, p10: float) -> float:
-    """Bits that one cell can carry, with the best share of stored ones.
+    """Capacity of a raw cell in bits, at the best share of stored ones.
 
     Args:
         p01: probability of reading 1 where 0 is stored.
@@ -47,7 +47,9 @@ def capacity(p01: float, p10: float) -> float:
     if seen == 0:
         return 0.0
     spread = (1 + a - b) * (1 - a + b) / 4
-    if abs(seen) < 4e-3 * spread:  # below, the difference of entropies loses digits, and the next order is not felt
+    # Near p01 + p10 = 1 the entropies below are nearly equal, and their difference divided by `seen` loses digits; the
+    # leading term of the series in `seen` keeps them.
+    if abs(seen) < 4e-3 * spread:
         return seen**2 / (8 * float(np.log(2)) * spread)
     entropy_0, entropy_1 = float(binary_entropy(a)), float(binary_entropy(b))
     # At the best input D(read given 0 || read) = D(read given 1 || read) = C, two linear equations in -log2 of the law
@@ -58,7 +60,9 @@ def capacity(p01: float, p10: float) -> float:
 
 
 def uniform_capacity(p01: float, p10: float) -> float:
-    """Bits that one cell can carry if 0 and 1 are stored equally often, as scrambled codes do.
+    """Bits that a raw cell carries if 0 and 1 are stored equally often, as by scrambled codes.
+
+    I = h((1 - p01 + p10) / 2) - (h(p01) + h(p10)) / 2, the mutual information of the bit stored and the bit read.
 
     Raises:
         ArgumentError: if a rate is no probability.
@@ -97,12 +101,13 @@ def shannon_cells(p01: float, p10: float, residual: float = 0.0) -> float:
     """
     if _checks.probability("residual", residual) > 0.5:
         raise ArgumentError(f"residual must be at most 1/2, got {residual!r}")
+    # A residual of 1/2 asks for nothing, so it costs nothing even where the capacity is 0: the rate decides first.
     rate, carried = 1 - float(binary_entropy(residual)), capacity(p01, p10)
     return 0.0 if rate == 0 else rate / carried if carried > 0 else float("inf")
 
 
 def efficiency(protection: BitProtection, p01: float, p10: float) -> float:
-    """Cells that Shannon needs for what a protection delivers, over those that it takes.
+    """Shannon's least cells for the residual error rate of a protection, over the cells that it takes.
 
     Args:
         protection: of a data bit.
@@ -110,7 +115,8 @@ def efficiency(protection: BitProtection, p01: float, p10: float) -> float:
         p10: probability that it reads 0 where 1 is stored.
 
     Returns:
-        At most 1 for a real code; the paper's ideal code and better cells may exceed it.
+        (1 - h(mean residual)) / capacity / cells: at most 1 for a real code; the paper's ideal code and better cells
+        may exceed it.
 
     Raises:
         ArgumentError: if a rate is no probability.
@@ -120,19 +126,20 @@ def efficiency(protection: BitProtection, p01: float, p10: float) -> float:
         >>> round(efficiency(Repetition(3), 0.1, 0.1), 3), round(efficiency(Ideal(), 0.1, 0.1), 3)
         (0.512, 0.942)
     """
+    # Bounds of the residual may exceed 1/2, where h would fall again.
     left = min(sum(protection.residual(p01, p10)) / 2, 0.5)
     return shannon_cells(p01, p10, left) / protection.cells
 
 
 def least_distortion(p01: float, p10: float, cells: float) -> float:
-    """Least mean squared error of a Gaussian weight of variance 1 in so many cells.
+    """Least mean squared error of a Gaussian weight of variance 1 in a number of cells.
 
     Weights of any other law of the same variance can be stored with a smaller error: the Gaussian is the hardest.
 
     Args:
         p01: probability that a raw cell reads 1 where 0 is stored.
         p10: probability that it reads 0 where 1 is stored.
-        cells: for each weight.
+        cells: cells of a weight.
 
     Returns:
         2**(-2 cells capacity).
@@ -159,7 +166,7 @@ def least_cells(p01: float, p10: float, distortion: float) -> float:
         distortion: mean squared error, above 0.
 
     Returns:
-        Cells for each weight; 0 from the variance on, infinite where nothing can be stored.
+        max(0, -log2(distortion) / 2) / capacity cells for each weight; infinite if the capacity is 0.
 
     Raises:
         ArgumentError: if a rate is no probability, or `distortion` not above 0.

@@ -1,4 +1,4 @@
-"""The law of the error of one weight from its bits, labels and bit error probabilities, in units of the step."""
+"""The exact law of the error of one weight, from its levels and the error probabilities of its bits."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
-from qtaml.formats import ENCODINGS, Encoding, Format, Grid, error_moments, quantisation_step
+from qtaml.formats import BitLevels, EvenLevels, Format, Levels, error_moments, quantisation_step
 from qtaml.theory.weight_error import Floats, distribution_of, excess, standardised
 
 Probabilities = float | Sequence[float]
@@ -20,18 +20,20 @@ Probabilities = float | Sequence[float]
 class ErrorLaw:
     """Exact law of the error, read minus stored, of a weight whose bits fail independently.
 
-    Probabilities lie in [0, 1/2], the end 1/2 of a cell that has forgotten its bit included, which the fault models
-    of a memory in use refuse. Each is one number or one for each bit, bit 0 (least significant) first.
+    Errors are in units of the step for evenly spaced levels, of the full scale for all others.
+
+    The error is sum_i beta_i F_i for levels that are sums over bits: F_i = 1 if bit i is read wrong, beta_i what its
+    flip adds. For all other levels the law comes from the value of every word.
+
+    Probabilities lie in [0, 1/2]; 1/2, a cell that has lost its bit, is refused by the fault models of a memory in use.
+    Each is one number or one for each bit, bit 0 (least significant) first.
 
     Attributes:
-        bits: bits of a word, 2 to 16.
+        levels: the value of each word; a number of bits stands for `EvenLevels` of so many.
         p: probability that a bit is read wrong; give this, or both `p01` and `p10`.
-        labels: "offset_binary", "twos_complement", "sign_magnitude" or "gray".
-        protected: how many of the most significant bits are never read wrong, 0 to `bits`.
+        protected: how many of the most significant bits are never read wrong, 0 to all.
         p01: probability of reading 1 where 0 is stored.
         p10: probability of reading 0 where 1 is stored.
-        grid: "half_step" or the paper's "integer"; it matters only in sign-magnitude, whose two zeros differ by a step
-            on one grid and not at all on the other.
 
     Raises:
         ArgumentError: if a value is not allowed, or neither or both of `p` and (`p01`, `p10`) are given.
@@ -40,25 +42,26 @@ class ErrorLaw:
         paper, theorems 3.1, 3.2, A.11, A.13, A.14 and A.8; theory.md 1.2, 1.3 and 3.
 
     Example:
+        >>> from qtaml.formats import NamedLevels
         >>> law = ErrorLaw(8, 0.1)
         >>> round(law.mean(255), 6), round(law.variance(255), 2), round(law.kurtosis(255), 4)
         (-25.5, 1966.05, 3.0668)
         >>> ErrorLaw(2, p01=0.0, p10=0.25, protected=1).pmf(3)
         (array([-1.,  0.]), array([0.25, 0.75]))
+        >>> round(ErrorLaw(NamedLevels("nf4"), 0.1).variance(0), 4)
+        0.1496
     """
 
-    bits: int
+    levels: Levels | int
     p: Probabilities | None = None
-    labels: Encoding = "offset_binary"
     protected: int = 0
     _: KW_ONLY
     p01: Probabilities | None = None
     p10: Probabilities | None = None
-    grid: Grid = "half_step"
 
     def __post_init__(self) -> None:
         for name in ("p", "p01", "p10"):
-            object.__setattr__(self, name, _probabilities(name, getattr(self, name), self._format.bits))
+            object.__setattr__(self, name, _probabilities(name, getattr(self, name), self.bits))
         pair = (self.p01 is not None, self.p10 is not None)
         if pair != ((False, False) if self.p is not None else (True, True)):
             named = [name for name in ("p", "p01", "p10") if getattr(self, name) is not None]
@@ -71,7 +74,7 @@ class ErrorLaw:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
 
         Returns:
-            (values, probabilities): the errors that can occur for any of the words, in steps, ascending and each once,
+            (values, probabilities): the errors that can occur for any of the words, ascending and each once,
             shape (errors,); and their probabilities, of the shape of `word` followed by (errors,), which sum to 1 over
             the errors.
 
@@ -95,13 +98,13 @@ class ErrorLaw:
         return values, table.reshape(*words.shape, len(values))
 
     def mean(self, word: ArrayLike) -> float | Floats:
-        """Mean of the error: the drift of the weight.
+        """Mean of the error, the drift of the weight: sum of beta_i p_i; -2 p w for one p and the half-step grid.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
 
         Returns:
-            In steps: a float for one word, else an array of the shape of `word`.
+            In steps (or of the full scale): a float for one word, else an array of the shape of `word`.
 
         Raises:
             ArgumentError: if a word is out of range.
@@ -116,13 +119,13 @@ class ErrorLaw:
         return self._at(word, self._moments[0])
 
     def variance(self, word: ArrayLike) -> float | Floats:
-        """Variance of the error.
+        """Variance of the error: sum of beta_i**2 p_i (1 - p_i); p (1 - p) (4**bits - 1) / 3 for one p.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
 
         Returns:
-            In squared steps: a float for one word, else an array of the shape of `word`.
+            In squared steps (or of the full scale): a float for one word, else an array of the shape of `word`.
 
         Raises:
             ArgumentError: if a word is out of range.
@@ -137,7 +140,7 @@ class ErrorLaw:
         return self._at(word, self._moments[1])
 
     def skewness(self, word: ArrayLike) -> float | Floats:
-        """Skewness of the error; 0 where the variance is.
+        """Skewness E[(error - mean)**3] / variance**(3/2); 0 where the variance is.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
@@ -159,7 +162,7 @@ class ErrorLaw:
         return self._at(word, standardised(third, variance, 3))
 
     def kurtosis(self, word: ArrayLike) -> float | Floats:
-        """Excess kurtosis of the error, 0 for a Gaussian; 0 where the variance is.
+        """Excess kurtosis E[(error - mean)**4] / variance**2 - 3, 0 for a Gaussian; 0 where the variance is.
 
         Args:
             word: stored words, whole numbers from 0 to 2**bits - 1, any shape.
@@ -180,20 +183,30 @@ class ErrorLaw:
         _, variance, _, fourth = self._moments
         return self._at(word, excess(fourth, variance))
 
+    @property
+    def bits(self) -> int:
+        """Bits of a word."""
+        return self._format.bits
+
     @cached_property
     def _format(self) -> Format:
-        _checks.one_of("labels", self.labels, ENCODINGS)
-        fmt = Format(self.bits, self.labels, self.grid)
+        levels = self.levels if isinstance(self.levels, BitLevels) else EvenLevels(self.levels)
+        fmt = Format(levels)
         return fmt.protect(_checks.integer("protected", self.protected, 0, fmt.bits))
 
     @cached_property
     def _values(self) -> Floats:
-        """Value of each word in steps; rounded to the half steps that they are, so that equal errors are equal."""
-        return np.asarray(np.rint(2 * self._format.readout() / quantisation_step(self.bits, self.grid)) / 2)
+        """Value of each word, in steps for evenly spaced levels."""
+        # Rounded to whole or half steps, which float64 holds exactly: `pmf` merges errors that are equal, and different
+        # rounding of values would split them.
+        levels = self._format.levels
+        if isinstance(levels, EvenLevels):
+            return np.asarray(np.rint(2 * levels.readout() / quantisation_step(levels.bits, levels.grid)) / 2)
+        return levels.readout()
 
     @cached_property
     def _word_law(self) -> WordLaw:
-        # Not by way of a fault model: those refuse 1/2, where no mean correction exists.
+        # Built here and not by a fault model: those refuse 1/2, where no mean correction exists.
         pair = (self.p, self.p) if self.p is not None else (self.p01, self.p10)
         rates = zip(*(np.broadcast_to(np.array(given), self.bits).tolist() for given in pair), strict=True)
         raw = zip(rates, self._format.protections, strict=True)
@@ -205,7 +218,7 @@ class ErrorLaw:
         return error_moments(self._values, self._word_law)
 
     def _at(self, word: ArrayLike, of_words: Floats) -> float | Floats:
-        """The entries of a table over all words that belong to some words."""
+        """Entries of a table over all words, at the given words; a float for one word."""
         found = of_words[_checks.words("word", word, self.bits)]
         return found if found.ndim else float(found)
 

@@ -1,4 +1,4 @@
-"""What does the best allocation of protected bits save over equal protection, at each budget?
+"""Saturation ratio: output error of the best allocation of protected bits over that of equal protection.
 
 A budget of kappa means kappa protected bits a weight on average. "Leading order" drops 4**-bits beside 4**-kappa, as
 the paper does in its theorem 4.6. Scores a_l and sizes n_l are those of `tensor_scores`.
@@ -26,7 +26,7 @@ def saturation_ratio(scores: Sequence[float], sizes: Sequence[int]) -> float:
         sizes: weights of each tensor.
 
     Returns:
-        Weighted geometric mean over weighted arithmetic mean of the scores, in (0, 1].
+        rho* = G / A in (0, 1], with G = exp(sum n_l ln a_l / N) and A = sum n_l a_l / N over N = sum n_l weights.
 
     Raises:
         ArgumentError: if lengths differ or a score is not above 0.
@@ -74,7 +74,7 @@ def interior_range(scores: Sequence[float], sizes: Sequence[int], bits: int = 8)
         raise ArgumentError(f"scores must be above 0, got {list(scores)}")
     height = np.log(a) / _LOG4
     centre = float((n * height).sum() / n.sum())
-    # The mean of equal numbers may differ from them by a rounding error: no budget is outside 0 to all bits.
+    # The mean of equal numbers may differ from them by a rounding error, which would put an end outside 0 to `bits`.
     return max(centre - float(height.min()), 0.0), bits - max(float(height.max()) - centre, 0.0)
 
 
@@ -83,7 +83,8 @@ def error_ratio(
 ) -> Floats:
     """rho(kappa): output error of the best allocation over that of equal protection, at any budget.
 
-    It starts at 1 for kappa = 0. In leading order it is continuous, at least rho*, equal to rho* in the interior range
+    In leading order rho = sum(n_l a_l 4**-k_l) / (4**-kappa sum(n_l a_l)) with the k_l of `water_filling`. It starts at
+    1 for kappa = 0. In leading order it is continuous, at least rho*, equal to rho* in the interior range
     (`saturation_ratio`, `interior_range`), and 1 again at kappa = bits. With the exact error it equals
     (rho* x - 1) / (x - 1), x = 4**(bits - kappa), in the interior range, and tends to the smallest score over the mean
     score as kappa tends to bits, where both errors vanish; that limit is its value there.
@@ -119,7 +120,7 @@ def error_ratio(
 
 
 def boundary_slopes(scores: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
-    """How fast rho(kappa) leaves 1 at no protection, and comes back to it at full protection, in leading order.
+    """Slopes of rho(kappa) at no protection and at full protection, where it is 1, in leading order.
 
     The first protected bits go to the tensors of largest score, the last ones to those of smallest score.
 
@@ -152,7 +153,7 @@ def _error_ratio(a: Floats, n: Floats, kappa: float, bits: int, leading_order: b
     # Rounding may put kappa x weights just above bits x weights, which water_filling refuses.
     budget = min(kappa * n.sum(), bits * n.sum())
     left = bits - water_filling(a.tolist(), n.astype(int).tolist(), bits, budget)
-    # Errors in units of 4**-bits: nothing cancels near full protection.
+    # Errors in units of 4**-bits, and expm1 for 4**left - 1: nothing cancels near full protection.
     error = np.exp if leading_order else np.expm1
     if kappa == bits and not leading_order:
         return float(a.min() * n.sum() / (n * a).sum())

@@ -1,4 +1,4 @@
-"""The score of each tensor: how much output error it makes for each weight that is not protected."""
+"""The score of each tensor: its output error for each unprotected weight, but for a factor that all tensors share."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,9 @@ Floats = NDArray[np.float64]
 
 
 def tensor_scores(squared_gains: Sequence[float], full_scales: Sequence[float]) -> Floats:
-    """Score of each tensor: how much output error it makes for each weight that is not protected.
+    """Score a_l = gamma_l**2 ||W_l||_inf**2 of each tensor.
+
+    An unprotected weight makes an output error of a_l times the variance of a weight of full scale 1.
 
     Args:
         squared_gains: gamma_l**2 = ||J_l||_F**2 / n_l of each tensor, as `Gain.squared`.

@@ -1,7 +1,7 @@
-"""What is the law of the error of one weight, read minus stored, for any format and any fault model?
+"""The exact law of the error of one weight, read minus stored, for any format and fault model.
 
-All values are in units of the full scale of the tensor or row that is stored. Nothing here is as large as a matrix of
-all stored and read labels: memory grows with 2**bits.
+All values are in units of the scale of the tensor, row or group. Memory grows with 2**bits: there is no matrix over all
+stored and read labels.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 def error_distribution(fmt: Format, fault: FaultModel, stored: int) -> tuple[Floats, Floats]:
-    """Exact distribution of the error of a weight that is stored as a given label.
+    """Exact distribution of the error of a weight that is stored as a given label: P(error = e given stored).
 
     Args:
         fmt: how the weight is stored.
@@ -34,7 +34,8 @@ def error_distribution(fmt: Format, fault: FaultModel, stored: int) -> tuple[Flo
 
     Example:
         >>> from qtaml.faults import Uniform
-        >>> values, probabilities = error_distribution(Format(bits=2, grid="integer"), Uniform(0.25), stored=0)
+        >>> from qtaml.formats import EvenLevels
+        >>> values, probabilities = error_distribution(Format(EvenLevels(2, grid="integer")), Uniform(0.25), stored=0)
         >>> values.tolist(), probabilities.tolist()
         ([0.0, 0.5, 1.0, 1.5], [0.5625, 0.1875, 0.1875, 0.0625])
     """
@@ -75,14 +76,14 @@ def characteristic_function(
 
 
 def skewness(fmt: Format, fault: FaultModel) -> Floats:
-    """Exact skewness of the value read, and so of the error, for each stored label.
+    """Exact skewness E[(v - mean)**3] / variance**(3/2) of the value read v, for each stored label.
 
     Args:
         fmt: how the weight is stored.
         fault: how the memory fails.
 
     Returns:
-        Array of shape (2**bits,); 0 where the variance is 0, for the value read is then always the same.
+        Array of shape (2**bits,); 0 where the variance is 0: the value read is then always the same.
 
     Raises:
         ArgumentError: if the fault model has another number of bits.
@@ -100,7 +101,7 @@ def skewness(fmt: Format, fault: FaultModel) -> Floats:
 
 
 def excess_kurtosis(fmt: Format, fault: FaultModel) -> Floats:
-    """Exact excess kurtosis of the value read, and so of the error, for each stored label.
+    """Exact excess kurtosis E[(v - mean)**4] / variance**2 - 3 of the value read v, for each stored label.
 
     Args:
         fmt: how the weight is stored.
@@ -126,6 +127,7 @@ def excess_kurtosis(fmt: Format, fault: FaultModel) -> Floats:
 
 def distribution_of(table: Floats, law: WordLaw, stored: int) -> tuple[Floats, Floats]:
     """The errors that can occur and their probabilities, from the value of each word and the law of the word read."""
+    # Words of equal values, such as zero and minus zero, make one error; their probabilities are summed.
     values, place = np.unique(table - table[stored], return_inverse=True)
     probabilities: Floats = np.bincount(place, _read_probabilities(law, stored)).astype(np.float64)
     possible = probabilities > 0
@@ -134,6 +136,8 @@ def distribution_of(table: Floats, law: WordLaw, stored: int) -> tuple[Floats, F
 
 def _read_probabilities(law: WordLaw, stored: int) -> Floats:
     """Probability of reading each word: the Kronecker product of one row of each group."""
+    # One row of each group: 2**bits numbers where the whole matrix has 4**bits. The right factor varies fastest, so the
+    # less significant bits stand there.
     row = np.ones(1)
     for group in law.groups:
         stored, part = divmod(stored, len(group))
@@ -142,10 +146,10 @@ def _read_probabilities(law: WordLaw, stored: int) -> Floats:
 
 
 def standardised(moment: Floats, variance: Floats, order: int) -> Floats:
-    """A central moment over the power of the standard deviation that takes its unit away; 0 where there is none."""
+    """A central moment without unit: moment / variance**(order / 2); 0 where the variance is."""
     safe = np.where(variance > 0, variance, 1.0)
     with np.errstate(over="ignore"):
-        # Two divisions: the variance to a power underflows for very rare errors, its quotient does not.
+        # Two divisions: for very rare errors variance**(order / 2) underflows to 0 while the quotient is finite.
         ratio = moment / safe / safe ** (order / 2 - 1)
     return np.where(variance > 0, ratio, 0.0)
 

@@ -1,4 +1,4 @@
-"""The closed forms of the paper, next to which the machinery of qtaml is tested; nothing else in it needs them.
+"""The closed forms of the paper, against which tests check the machinery of qtaml; nothing else in it needs them.
 
 `closed_forms` (offset binary, symmetric errors, all moments) and `encoding_forms` (mean and variance of each encoding,
 asymmetric errors) are modules to be used by name.

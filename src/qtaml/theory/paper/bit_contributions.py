@@ -1,4 +1,4 @@
-"""Which bits bring the variance of one weight, and is their sum near a Gaussian, for any format and fault model?"""
+"""Variance share of each bit of a weight, and how near the sum of bits is to a Gaussian, for any format."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ from qtaml.theory.weight_error import Floats, standardised
 def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
     """Share of each bit in the variance of the value read, for each stored label.
 
-    The share of bit i is Var(E[value read | bit i as read]) / Var(value read), its first-order share. Where the value
-    is a sum over the bits (`bit_weights`) and the bits fail independently, that is the variance that bit i brings, and
-    the shares sum to 1. In sign-magnitude and Gray labels bits act together, and what is missing to 1 belongs to
-    several bits at once; with bits that fail together shares overlap, and may sum to more than 1.
+    The share of bit i is its first-order Sobol index Var(E[value read | bit i as read]) / Var(value read). If the value
+    is a sum over the bits (`bit_weights`) that fail independently, it is the variance of the term of bit i, and the
+    shares sum to 1. In sign-magnitude and Gray labels bits interact, and the rest to 1 belongs to several bits at once;
+    with bits that fail together shares overlap, and may sum to more than 1.
 
     Args:
         fmt: how the weight is stored.
@@ -34,7 +34,8 @@ def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
 
     Example:
         >>> from qtaml.faults import Uniform
-        >>> variance_shares(Format(bits=4), Uniform(0.1))[0].round(5).tolist()
+        >>> from qtaml.formats import EvenLevels
+        >>> variance_shares(Format(EvenLevels(4)), Uniform(0.1))[0].round(5).tolist()
         [0.01176, 0.04706, 0.18824, 0.75294]
     """
     law, values = fmt.law(fault), fmt.readout()
@@ -44,7 +45,7 @@ def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
 
 
 def bit_weights(fmt: Format) -> Floats:
-    """What each bit adds to the value when it is 1, for formats whose value is a sum over the bits.
+    """Bit weights beta_i of formats whose value is a sum over the bits, w = constant + sum beta_i b_i.
 
     Args:
         fmt: how a weight is stored.
@@ -59,23 +60,25 @@ def bit_weights(fmt: Format) -> Floats:
         theory.md 3: w = constant + sum of beta_i b_i.
 
     Example:
-        >>> bit_weights(Format(bits=3, encoding="twos_complement", grid="integer")).tolist()
+        >>> from qtaml.formats import EvenLevels
+        >>> bit_weights(Format(EvenLevels(3, "twos_complement", "integer"))).tolist()
         [0.25, 0.5, -1.0]
     """
     table = fmt.readout()
     weights = table[1 << np.arange(fmt.bits)] - table[0]
+    # Absolute, in units of a full scale of 1: relative to values near 0 the tolerance would vanish.
     if not np.allclose(table, table[0] + _bits_of(np.arange(len(table)), fmt.bits) @ weights, rtol=0, atol=1e-12):
         raise ArgumentError(
-            f"the value must be a sum over the bits, as in offset_binary and twos_complement, got {fmt.encoding}"
+            f"the value must be a sum over the bits, as in offset_binary and twos_complement, got {fmt.levels}"
         )
     return np.asarray(weights)
 
 
 def lyapunov_ratio(fmt: Format, fault: FaultModel) -> Floats:
-    """Lyapunov ratio of the value read as a sum of its bits: the closer to 0, the nearer to a Gaussian it must be.
+    """Lyapunov ratio of the value read as a sum of its bits; by Berry and Esseen it bounds the distance to a Gaussian.
 
-    It is the sum over the independent parts of the word (single bits, or groups of bits that fail together) of their
-    third absolute central moments, over the variance to the power 3/2.
+    sum_g E|X_g - E X_g|**3 / (sum_g Var X_g)**(3/2) over the independent terms X_g of the value: single bits, or groups
+    of bits that fail together.
 
     Args:
         fmt: how the weight is stored; its value must be a sum over the bits.
@@ -116,10 +119,11 @@ def _explained_variances(values: Floats, law: WordLaw) -> list[Floats]:
             means, chances = [], []
             for read in (group * (1 - one), group * one):
                 chance = read.sum(1)
-                # Given a bit that cannot be read so, any mean does: its chance of 0 removes it below.
+                # If a bit is never read so, there is no conditional mean; any will do, since it is weighted by 0 below.
                 given = read / np.where(chance > 0, chance, 1.0)[:, np.newaxis]
                 means.append(_expectation(values, [*law.groups[:number], given, *law.groups[number + 1 :]]))
                 chances.append(chance[label >> start & len(group) - 1])
+            # Variance of a variable of two values, q (1 - q) (a - b)**2; E[x**2] - E[x]**2 cancels for rare errors.
             explained.append(chances[0] * chances[1] * (means[1] - means[0]) ** 2)
         start += len(group).bit_length() - 1
     return explained

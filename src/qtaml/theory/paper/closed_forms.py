@@ -73,7 +73,7 @@ def variance(p: float, bits: int, *, protected: ArrayLike = 0, grid: Grid = "hal
     k = np.asarray(protected, dtype=np.float64)
     if not ((k >= 0) & (k <= bits)).all():
         raise ArgumentError(f"protected must lie between 0 and {bits} bits, got {protected!r}")
-    # expm1 keeps the last digits where almost every bit is protected.
+    # expm1 keeps the digits of 4**m - 1 where m is near 0.
     return np.asarray(p * (1 - p) * step**2 * np.expm1(math.log(4) * (bits - k)) / 3)
 
 
@@ -129,6 +129,7 @@ def skewness(stored: ArrayLike, p: float, bits: int, *, protected: int = 0) -> F
     codes = _checks.words("stored", stored, bits)
     if p == 0 or m == 0:
         return np.zeros(codes.shape)
+    # Exact in floats: the sum is whole and below 8**16 = 2**48.
     signed = sum(8.0**i * (1 - 2 * (codes >> i & 1)) for i in range(m))
     return np.asarray((1 - 2 * p) / math.sqrt(p * (1 - p)) * signed / ((4.0**m - 1) / 3) ** 1.5)
 
@@ -186,6 +187,7 @@ def lyapunov_ratio(p: float, bits: int | None = None, *, protected: int = 0) -> 
     m = None if bits is None else _unprotected(bits, protected)
     if p == 0 or m == 0:
         return 0.0
+    # As m grows the second factor tends to 3 sqrt(3) / 7, which is not 0.
     of_the_bits = 3 * math.sqrt(3) / 7 if m is None else (8**m - 1) / 7 * (3 / (4**m - 1)) ** 1.5
     return (1 - 2 * p + 2 * p**2) / math.sqrt(p * (1 - p)) * of_the_bits
 

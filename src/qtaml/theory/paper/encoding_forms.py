@@ -79,6 +79,8 @@ def twos_complement_moments(
     """
     codes, m = _checked(stored, p01, p10, bits, protected)
     step, low = quantisation_step(bits, grid), codes & (1 << m) - 1
+    # Unprotected, the inverted top bit fails with p01 and p10 swapped, so the formula of offset binary holds only where
+    # that bit is protected.
     weight = step * ((codes ^ 1 << bits - 1) - _origin(bits, grid))
     if protected:
         mean = weight + step * (p01 * (2**m - 1) - (p01 + p10) * low)
@@ -118,6 +120,7 @@ def sign_magnitude_moments(
         ([0.079375, 0.714375], [0.0335, 0.3171])
     """
     codes, m = _checked(stored, p01, p10, bits, protected)
+    # The sign is no part of the magnitude: unprotected, it enters by its factor alone.
     m = min(m, bits - 1)
     step, low = quantisation_step(bits, grid), codes & (1 << m) - 1
     negative = codes >> bits - 1 == 1
@@ -137,7 +140,7 @@ def _checked(stored: ArrayLike, p01: float, p10: float, bits: int, protected: in
 
 
 def _origin(bits: int, grid: Grid) -> float:
-    """Where zero lies, in steps from the lowest level."""
+    """Steps from the lowest level to zero."""
     return (2**bits - 1) / 2 if grid == "half_step" else 2.0 ** (bits - 1)
 
 

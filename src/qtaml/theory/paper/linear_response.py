@@ -1,4 +1,4 @@
-"""What output error do weight errors make, to first order?
+"""Output error of weight errors, to first order.
 
 A tensor l has n_l weights (sizes), a squared gain gamma_l**2 (mean squared output error for each unit of the summed
 squared weight error), a full scale ||W_l||_inf, and the score a_l = gamma_l**2 ||W_l||_inf**2.
@@ -16,7 +16,7 @@ from qtaml.theory.scores import Floats, tensor_values
 
 
 def output_error(squared_gains: Sequence[float], sizes: Sequence[int], variances: Sequence[float]) -> Floats:
-    """Mean squared output error that each tensor makes, from the variance of its weights.
+    """Mean squared output error of each tensor, gamma_l**2 n_l variance_l, from the variance of its weights.
 
     It is exact to first order for errors of mean zero that are independent of each other.
 
@@ -52,6 +52,8 @@ def predicted_error(
     grid: Grid = "half_step",
 ) -> float:
     """Mean squared output error in offset binary when each tensor has its own number of protected bits.
+
+    sum(n_l a_l Var(k_l)), with the variance p (1 - p) D**2 (4**(bits - k_l) - 1) / 3 of a weight of full scale 1.
 
     Args:
         scores: a_l of each tensor.
@@ -104,6 +106,7 @@ def uniform_error(
         [56.667, 14.167]
     """
     a, n = tensor_values(scores=scores, sizes=sizes)
+    # On the integer grid alone: there the step is 2 * 2**-bits, and the leading order does not depend on the bits.
     k = np.asarray(kappa, dtype=np.float64)
     if bits is not None:
         return np.asarray((n * a).sum() * variance(p, bits, protected=k, grid="integer"))

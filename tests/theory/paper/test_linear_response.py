@@ -158,7 +158,7 @@ def test_the_exact_ratio_is_that_of_the_exact_errors(network, share):
 
 
 def test_the_exact_ratio_in_the_interior():
-    """(rho* x - 1) / (x - 1) with x = 4**(bits - kappa): theory.md 1.5 has it for scores of mean 1."""
+    """(rho* x - 1) / (x - 1) with x = 4**(bits - kappa): theory.md 1.5."""
     plateau = saturation_ratio(SCORES, SIZES)
     low, high = interior_range(SCORES, SIZES)
     for kappa in np.linspace(low, high, 5):

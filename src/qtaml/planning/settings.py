@@ -1,0 +1,414 @@
+"""What can be asked of each method: one frozen record, checked when it is made.
+
+The record of a method is all that is written of its settings: the keyword arguments of the function (`takes`), the
+options of the command, the table of a sweep file and what a plan keeps come from it, and their help from its
+`Attributes:`. A new method is one more record here and in `AnySettings`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, InitVar, dataclass, field, fields
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import ConfigDict, Field, InstanceOf
+
+from qtaml import _checks
+from qtaml.device import Preset, larger_cells, preset_record
+from qtaml.errors import ArgumentError
+from qtaml.faults import AnyFault, given
+from qtaml.formats import (
+    NAMED_TABLES,
+    Correction,
+    Encoding,
+    EvenLevels,
+    Granularity,
+    Grid,
+    NamedLevels,
+    Step,
+    even_or_named,
+)
+from qtaml.formats.scales import check_granularity
+from qtaml.planning.allocation import Allocation
+from qtaml.protections import Decoder, HardenedCell
+
+Decision = Literal["measured", "predicted", "always"]
+
+Decoding = Decoder | Literal["table"]
+"""What may be needed to read a weight: a readout table, or a decoder of its bits."""
+
+REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
+
+_AREAS = (1.5, 2.0, 3.0, 4.0)
+"""Sizes of larger cells that a device offers, in plain cells."""
+
+
+def check_overhead(overhead: float) -> float:
+    """Return an overhead if it is a share from 0 to 1, else raise `ArgumentError`."""
+    share = _checks.real("overhead", overhead)
+    if not 0 <= share <= 1:
+        raise ArgumentError(
+            f"overhead must be a share from 0 to 1 (every bit protected), got {overhead!r}; 5 per cent is 0.05"
+        )
+    return share
+
+
+def _patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ArgumentError(f"{name} must be a sequence of patterns, got {patterns!r}")
+    return tuple(patterns)
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "overhead": check_overhead,
+    "bits": partial(_checks.integer, "bits", low=2, high=16),
+    "granularity": check_granularity,
+    "passes": partial(_checks.integer, "passes", low=2),
+    "trials": partial(_checks.integer, "trials", low=2),
+    "seed": partial(_checks.integer, "seed", low=0),
+    "include": partial(_patterns, "include"),
+    "exclude": partial(_patterns, "exclude"),
+    "unreached_floor": partial(_checks.non_negative, "unreached_floor"),
+}
+"""A setting of one name is checked alike in every method."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every method is asked.
+
+    Attributes:
+        p: flip probability of a cell, in [0, 0.5), kept as `fault=Uniform(p)`; or
+        fault: a fault model.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    kind: str = field(default="", repr=False)
+    p: InitVar[float | None] = None
+    fault: AnyFault = None  # type: ignore[assignment]  # `p` stands for it
+
+    def __post_init__(self, p: float | None) -> None:
+        object.__setattr__(self, "fault", given(p, self.fault))
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if get_origin(setting.type) is Literal:
+                _checks.one_of(setting.name, value, get_args(setting.type))
+            elif check := _CHECKS.get(setting.name):
+                object.__setattr__(self, setting.name, check(value))
+
+    def __str__(self) -> str:
+        """The call that makes the record, without what is as it is by default."""
+        defaults = {
+            one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(self)
+        }
+        asked = {name: getattr(self, name) for name in defaults}
+        told = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value != defaults[name])
+        return f"{type(self).__name__}({told})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tac(Settings):
+    """Tunneling-Aware Compensation; see `qtaml.compensate`.
+
+    Attributes:
+        overhead: cells spent beyond a plain memory, as a share of it: 0 for none, 0.03 for 3%, 1 for every bit
+            protected.
+        bits: bits of a word, 2 to 16.
+        encoding: labels of the levels.
+        grid: the symmetric "half_step", or the paper's "integer".
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
+            a row.
+        allocation: "split" (optimal; one tensor may have two depths), "integer" (optimal without), or the paper's
+            "greedy".
+        correction: mean correction inside the protected cell ("exact", theory.md 1.4), the paper's factor ("paper"),
+            the label of the least expected error ("least_error", theory.md 6.1), or "none".
+        step: "keep" the quantisation step under correction, or "recompute" it.
+        decision: what decides about the correction of a tensor: "measured" reads (step 3), "predicted" to first order
+            from `passes` backward passes for all tensors together, where there are many, or "always" correct.
+        floors: least protected bits by pattern of tensor names, such as {"block*": 1}.
+        residual_floor: least protected bits of tensors inside residual branches, found in the traced graph.
+        passes: backward passes of step 1.
+        trials: reads for each tensor and way in step 3.
+        include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
+        exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of
+            the others; 0 takes it that no other sample reaches it either.
+        seed: seed of steps 1 and 3.
+
+    Example:
+        >>> print(Tac(p=0.1, overhead=0.03, allocation="integer"))
+        Tac(fault=Uniform(p=0.1), overhead=0.03, allocation='integer')
+    """
+
+    overhead: float
+    bits: int = 8
+    encoding: Encoding = "offset_binary"
+    grid: Grid = "half_step"
+    levels: str | None = None
+    granularity: Granularity = "tensor"
+    allocation: Allocation = "split"
+    correction: Correction = "exact"
+    step: Step = "keep"
+    decision: Decision = "measured"
+    floors: Mapping[str, int] = field(default_factory=dict, hash=False)
+    residual_floor: int = 0
+    passes: int = 32
+    trials: int = 8
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    unreached_floor: float = 1.0
+    seed: int = 0
+    kind: Literal["tac"] = field(default="tac", repr=False)
+
+    def __post_init__(self, p: float | None) -> None:
+        super().__post_init__(p)
+        bits = word_levels(self).bits
+        object.__setattr__(self, "floors", self._checked_floors(bits))
+        _checks.integer("residual_floor", self.residual_floor, 0, bits)
+
+    def _checked_floors(self, bits: int) -> dict[str, int]:
+        if self.floors is not None and not isinstance(self.floors, Mapping):
+            raise ArgumentError(f"floors must be a mapping from patterns to protected bits, got {self.floors!r}")
+        floors = (self.floors or {}).items()
+        return {pattern: _checks.integer(f"floors[{pattern!r}]", floor, 0, bits) for pattern, floor in floors}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformMsp(Settings):
+    """The same most significant bits protected in every tensor; see `qtaml.uniform_msp`.
+
+    Attributes:
+        protected_bits: protected bits of every weight, or their mean over the weights of each tensor, 0 to all. What
+            does not come out at a whole weight is rounded down.
+        bits: bits of a word, 2 to 16.
+        encoding: labels of the levels.
+        grid: the symmetric "half_step", or the paper's "integer".
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
+            a row.
+        include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
+        exclude: patterns of tensors not to store.
+    """
+
+    protected_bits: float
+    bits: int = 8
+    encoding: Encoding = "offset_binary"
+    grid: Grid = "half_step"
+    levels: str | None = None
+    granularity: Granularity = "tensor"
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    kind: Literal["uniform_msp"] = field(default="uniform_msp", repr=False)
+
+    def __post_init__(self, p: float | None) -> None:
+        super().__post_init__(p)
+        bits, share = word_levels(self).bits, _checks.real("protected_bits", self.protected_bits)
+        if not 0 <= share <= bits or isinstance(self.protected_bits, bool):
+            raise ArgumentError(f"protected_bits must be a number from 0 to {bits}, got {self.protected_bits!r}")
+        object.__setattr__(self, "protected_bits", share)
+
+
+def word_levels(settings: Tac | UniformMsp) -> EvenLevels | NamedLevels:
+    """The levels of the words that are asked for.
+
+    Raises:
+        ArgumentError: if a named table is unknown, or comes with what it replaces.
+    """
+    if settings.levels is not None:
+        _checks.one_of("levels", settings.levels, NAMED_TABLES)
+    return even_or_named(settings.levels, settings.bits, settings.encoding, settings.grid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedPoint(Settings):
+    """One range for all tensors, without protection; see `qtaml.planning.fixed_point`."""
+
+    kind: Literal["fixed_point"] = field(default="fixed_point", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightScaling(Settings):
+    """One range for each tensor, without protection; see `qtaml.planning.weight_scaling`."""
+
+    kind: Literal["weight_scaling"] = field(default="weight_scaling", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Magnitude(Settings):
+    """Protection by the size of the weights; see `qtaml.planning.magnitude_protection`.
+
+    Attributes:
+        overhead: cells spent beyond a plain memory, as a share of it.
+        allocation: "greedy" as in the paper, "split" or "integer".
+    """
+
+    overhead: float
+    allocation: Allocation = "greedy"
+    kind: Literal["magnitude"] = field(default="magnitude", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity(Settings):
+    """Protection by measured output deviations; see `qtaml.planning.sensitivity_protection`.
+
+    Attributes:
+        overhead: cells spent beyond a plain memory, as a share of it.
+        allocation: "greedy" as in the paper, "split" or "integer".
+        trials: reads of each tensor.
+        seed: seed of the errors.
+    """
+
+    overhead: float
+    allocation: Allocation = "greedy"
+    trials: int = 8
+    seed: int = 0
+    kind: Literal["sensitivity"] = field(default="sensitivity", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomProtection(Settings):
+    """Protection of random bits; see `qtaml.planning.random_protection`.
+
+    Attributes:
+        overhead: cells spent beyond a plain memory, as a share of it.
+        seed: seed of the draw.
+    """
+
+    overhead: float
+    seed: int = 0
+    kind: Literal["random"] = field(default="random", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design(Settings):
+    """The search over all formats; see `qtaml.design`.
+
+    Attributes:
+        fault: a fault model; where it knows words of certain lengths only, words have those; or
+        device: a preset or its name (`qtaml device list`), kept as its flip probability at its window and as larger
+            cells in `hardened`.
+        cells: budget, as a share of a plain memory; or
+        error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
+        accuracy: the wanted value of the metric, for the least cells that are measured to reach it: the lower end of
+            the interval over reads does.
+        trials: reads of each plan that is tried for `accuracy`.
+        decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
+            "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
+            paper's "ideal" code.
+        hardened: further protections: larger cells, each with its area in plain cells and its own p01 and p10.
+        rows: allow a scale and a format for each row of a tensor (its first dimension).
+        group: allow a scale for each group of so many weights along a row.
+        levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp8_e4m3", "fp8_e5m2".
+        bits: bits of a plain word, in which cells are counted, 2 to 16.
+        passes: backward passes of the calibration.
+        include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
+        exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of
+            the others; 0 takes it that no other sample reaches it either.
+        seed: seed of calibration and reads.
+    """
+
+    device: InitVar[InstanceOf[Preset] | str | None] = None
+    cells: float | None = None
+    error: float | None = None
+    accuracy: float | None = None
+    trials: int = 30
+    decoders: Sequence[Decoding] = REAL_DECODERS
+    hardened: Sequence[HardenedCell] = ()
+    rows: bool = False
+    group: int | None = None
+    levels: Sequence[str] = ()
+    bits: int = 8
+    passes: int = 32
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    unreached_floor: float = 1.0
+    seed: int = 0
+    kind: Literal["design"] = field(default="design", repr=False)
+
+    def __post_init__(self, p: float | None, device: Preset | str | None) -> None:
+        named = device.name if isinstance(device, Preset) else device
+        if sum(one is not None for one in (p, self.fault, device)) != 1:
+            raise ArgumentError(
+                f"give exactly one of p, fault and device, got p={p!r}, fault={self.fault!r} and device={named}"
+            )
+        if device is not None:
+            preset = device if isinstance(device, Preset) else preset_record(device)
+            p = preset.cell.flip_probability(preset.window)
+            object.__setattr__(self, "hardened", (*self.hardened, *_larger_cells(preset)))
+        super().__post_init__(p)
+        self._check_goal()
+        self._check_decoders()
+
+    def _check_goal(self) -> None:
+        if sum(goal is not None for goal in (self.cells, self.error, self.accuracy)) != 1:
+            raise ArgumentError(
+                f"give exactly one of cells, error and accuracy, got cells={self.cells!r}, error={self.error!r} and "
+                f"accuracy={self.accuracy!r}"
+            )
+        for name, check in (("cells", _checks.positive), ("error", _checks.positive), ("accuracy", _checks.real)):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, check(name, value))
+
+    def _check_decoders(self) -> None:
+        allowed = {"decoders": (*REAL_DECODERS, "ideal"), "levels": tuple(NAMED_TABLES)}
+        for setting, names in allowed.items():
+            given = getattr(self, setting)
+            if isinstance(given, str) or not isinstance(given, Collection):
+                raise ArgumentError(f"{setting} must be several names such as {names[:2]}, got {given!r}")
+            for name in given:
+                _checks.one_of(setting, name, names)
+            object.__setattr__(self, setting, tuple(given))
+        if self.rows and "table" not in self.decoders:
+            raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(self.decoders)}")
+        if self.group is not None:
+            object.__setattr__(self, "group", _checks.integer("group", self.group, 2))
+            if "table" not in self.decoders and not self.levels:
+                raise ArgumentError(
+                    f"decoders must hold 'table', or levels name a table, for group={self.group}, "
+                    f"got {list(self.decoders)}"
+                )
+        object.__setattr__(self, "hardened", tuple(self.hardened))
+        for cell in self.hardened:
+            if not isinstance(cell, HardenedCell):
+                raise ArgumentError(f"hardened must be cells such as HardenedCell(2.0, 0.01, 0.01), got {cell!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByHand(Settings):
+    """A plan that no method made: whoever wrote it down says for which memory."""
+
+    kind: Literal["by_hand"] = field(default="by_hand", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Settings):
+    """What TAC will save; see `qtaml.predict`, which makes no plan.
+
+    Attributes:
+        bits: bits of a word, 2 to 16.
+        encoding: labels of the levels.
+        grid: the symmetric "half_step", or the paper's "integer".
+        passes: backward passes of the calibration.
+        seed: its seed.
+    """
+
+    bits: int = 8
+    encoding: Encoding = "offset_binary"
+    grid: Grid = "half_step"
+    passes: int = 32
+    seed: int = 0
+    kind: Literal["predict"] = field(default="predict", repr=False)
+
+
+AnySettings = Annotated[
+    Tac | UniformMsp | FixedPoint | WeightScaling | Magnitude | Sensitivity | RandomProtection | Design | ByHand,
+    Field(discriminator="kind"),
+]
+"""What a plan may have been made from."""
+
+
+def _larger_cells(device: Preset) -> tuple[HardenedCell, ...]:
+    larger = larger_cells(device.cell, device.window, _AREAS)
+    return tuple(HardenedCell.from_cell(one.cell, device.window, area=one.cost) for one in larger)

@@ -1,0 +1,63 @@
+"""`import qtaml` is quick and leaves the process as it was."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import qtaml
+
+HEAVY = ("scipy.stats", "scipy.optimize", "scipy.sparse", "networkx", "numba", "matplotlib", "transformers", "sklearn")
+PROBE = """
+import json, random, sys, warnings
+import numpy, torch
+
+def probe():
+    states = random.getstate(), numpy.random.get_state(), torch.random.get_rng_state().tolist()
+    return {"states": repr(states), "filters": repr(warnings.filters), "modules": list(sys.modules)}
+
+found = [probe()]
+import qtaml
+found.append(probe())
+for name in qtaml.__all__:
+    getattr(qtaml, name)
+found.append(probe())
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found() -> list[dict[str, Any]]:
+    """What a process sees before `import qtaml`, after it, and once every room is opened."""
+    output = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True).stdout
+    return json.loads(output)
+
+
+def test_it_imports_nothing_heavy(found):
+    """Nor does any room; the rest of SciPy and pydantic wait until one is opened."""
+    _, imported, opened = found
+    assert not {"scipy", "pydantic", *HEAVY} & set(imported["modules"])
+    assert not set(HEAVY) & set(opened["modules"])
+    assert {f"qtaml.{room}" for room in ("device", "memory", "search")} <= set(opened["modules"])
+
+
+def test_random_numbers_of_the_caller_are_left_alone(found):
+    """The states of `random`, NumPy and torch, also when every room is opened."""
+    before, imported, opened = found
+    assert before["states"] == imported["states"] == opened["states"]
+
+
+def test_no_warning_filter_is_added(found):
+    """What the caller has asked to see, or not to see, stays."""
+    before, imported, _ = found
+    assert imported["filters"] == before["filters"]
+
+
+def test_all_names_are_there_and_no_other():
+    """Those that `dir` lists, each from the room that defines it."""
+    assert set(qtaml.__all__) <= set(dir(qtaml))
+    assert all(getattr(qtaml, name).__name__.endswith(name) for name in qtaml.__all__)
+    with pytest.raises(AttributeError, match="module 'qtaml' has no attribute 'no_room'"):
+        qtaml.no_room  # noqa: B018
