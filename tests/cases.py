@@ -68,6 +68,19 @@ class Recurrent(nn.Module):
         return self.head(self.lstm(sequence)[0][:, -1])
 
 
+class Chain(nn.ModuleDict):
+    """Parts by name, of which those in `order` are called one after the other, and others never."""
+
+    def __init__(self, parts: dict[str, nn.Module], *order: str) -> None:
+        super().__init__(parts)
+        self.order = order
+
+    def forward(self, x):
+        for name in self.order:
+            x = self[name](x)
+        return x
+
+
 @dataclass(frozen=True)
 class Case:
     """A network and how to make inputs for it."""

@@ -220,7 +220,9 @@ def test_a_model_that_cannot_be_copied_is_named():
 
     model = Unique(2, 2)
     memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
-    with pytest.raises(qtaml.ModelError, match="the model cannot be copied to read into it: there is only one"):
+    with pytest.raises(
+        qtaml.ModelError, match="the model cannot be copied, without which it would be changed: there is only one"
+    ):
         memory.model(seed=0)
 
 

@@ -6,7 +6,7 @@ import torch._inductor.config as inductor
 from torch import nn
 
 from qtaml.errors import ModelError
-from qtaml.model import check_copies_read_their_own_weights, stored_weights, uncompiled
+from qtaml.model import stored_weights, uncompiled, whole_copy
 from tests.cases import CASES, CONVOLUTION
 
 
@@ -40,12 +40,12 @@ def test_copies_that_would_read_other_weights_are_refused(compiled):
     """A `forward` compiled by itself stays that of the original; freezing makes constants of weights."""
     model = compiled(CONVOLUTION.model())
     model(CONVOLUTION.batch(2))
-    check_copies_read_their_own_weights(model)
+    whole_copy(model)
     with inductor.patch(freezing=True):
-        check_copies_read_their_own_weights(CONVOLUTION.model())
+        whole_copy(CONVOLUTION.model())
         with pytest.raises(ModelError, match=r"without torch\._inductor\.config\.freezing"):
-            check_copies_read_their_own_weights(model)
+            whole_copy(model)
     model = CONVOLUTION.model()
     model.head.forward = torch.compile(model.head.forward, backend="eager")
-    with pytest.raises(ModelError, match="forward of 'head' is compiled by itself"):
-        check_copies_read_their_own_weights(model)
+    with pytest.raises(ModelError, match="'forward' of 'head' is a function that holds the model itself"):
+        whole_copy(model)

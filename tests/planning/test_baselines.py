@@ -14,7 +14,7 @@ from qtaml.planning import (
     sensitivity_protection,
     weight_scaling,
 )
-from tests.cases import CASES, CONVOLUTION, assert_unchanged, snapshot
+from tests.cases import CASES, CONVOLUTION, Chain, assert_unchanged, snapshot
 
 
 def plans_of(case, overhead):
@@ -55,10 +55,9 @@ def test_magnitude_looks_at_the_largest_weight_only():
 
 def test_sensitivity_looks_at_the_output():
     """A tensor that the output does not depend on is not protected, however large."""
-    model = nn.ModuleDict({"used": nn.Linear(4, 4), "unused": nn.Linear(4, 4)})
+    model = Chain({"used": nn.Linear(4, 4), "unused": nn.Linear(4, 4)}, "used")
     with torch.no_grad():
         model["unused"].weight.mul_(100)
-    model.forward = lambda x: model["used"](x)
     used, unused = sensitivity_protection(model, torch.randn(8, 4), p=0.1, overhead=0.25).tensors
     assert used.storage.protected_bits > 0
     assert unused.storage.protected_bits == 0

@@ -11,7 +11,7 @@ from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import stored_weights
 from qtaml.networks import trained
 from qtaml.planning import CorrectionTest, correction, measure_correction, predict_corrections
-from tests.cases import CONVOLUTION, assert_unchanged, snapshot
+from tests.cases import CONVOLUTION, Chain, assert_unchanged, snapshot
 
 
 def measured(storage: TensorFormat, weight: torch.Tensor, p: float = 0.2, trials: int = 64):
@@ -122,8 +122,8 @@ def test_prediction_agrees_with_the_measurement_where_that_is_significant(residu
 
 def test_prediction_leaves_out_what_does_not_change():
     """None where both ways store the same; no deviation where a tensor does not act; the model as before."""
-    model = nn.ModuleDict({"used": nn.Linear(3, 2), "same": nn.Linear(2, 2), "unused": nn.Linear(3, 4)})
-    model.forward = lambda inputs: model["same"](model["used"](inputs))
+    parts = {"used": nn.Linear(3, 2), "same": nn.Linear(2, 2), "unused": nn.Linear(3, 4)}
+    model = Chain(parts, "used", "same")
     before = snapshot(model)
     weights = stored_weights(model)
     stored = {

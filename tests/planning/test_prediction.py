@@ -1,13 +1,14 @@
 """The saving predicted before any Monte Carlo is the one that plans have."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 import qtaml
-from tests.cases import CASES, CONVOLUTION, RESIDUAL, assert_unchanged, snapshot
+from tests.cases import CASES, CONVOLUTION, RESIDUAL, Chain, assert_unchanged, snapshot
 
 
 class Branches(nn.Module):
@@ -64,13 +65,14 @@ def test_the_saving_is_that_of_plans(case):
     assert saving.tac_overhead <= saving.uniform_overhead
 
 
-def test_a_tensor_without_effect_has_no_interior():
-    """Its score is zero: rho* is zero and holds nowhere, and the savings are still found."""
-    model = nn.ModuleDict({"used": nn.Linear(4, 4), "unused": nn.Linear(4, 4)})
-    model.forward = lambda x: model["used"](x)
-    prediction = qtaml.predict(model, torch.randn(16, 4), p=0.1)
-    assert (prediction.saturation_ratio, prediction.interior) == (0.0, None)
-    assert prediction.savings[0].factor == pytest.approx(2, rel=1e-6)
+def test_a_tensor_without_effect_is_named_and_left_out():
+    """What is said is what would be said of the network without it."""
+    used, inputs = nn.Linear(4, 4), torch.randn(16, 4)
+    prediction = qtaml.predict(Chain({"used": used, "unused": nn.Linear(4, 4)}, "used"), inputs, p=0.1)
+    alone = qtaml.predict(Chain({"used": used}, "used"), inputs, p=0.1)
+    assert prediction.unreached == ("unused.weight",)
+    assert replace(prediction, unreached=()) == alone
+    assert "unused.weight" in prediction.table().caption
 
 
 def test_it_is_a_table_and_json():

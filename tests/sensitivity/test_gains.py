@@ -7,7 +7,7 @@ from torch import nn
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import stored_weights
 from qtaml.sensitivity import jacobian_gains, output_deviations, probe_gains, row_gains, weight_gains
-from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, assert_unchanged, snapshot
+from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, Chain, assert_unchanged, snapshot
 
 
 def dense_gain(model: nn.Module, batch: torch.Tensor, name: str) -> float:
@@ -100,8 +100,7 @@ def test_bfloat16_is_close_to_float32():
 
 def test_a_tensor_without_effect_has_no_gain():
     """A weight that the output does not depend on has gain 0."""
-    model = nn.ModuleDict({"used": nn.Linear(2, 2), "unused": nn.Linear(2, 2)})
-    model.forward = lambda x: model["used"](x)
+    model = Chain({"used": nn.Linear(2, 2), "unused": nn.Linear(2, 2)}, "used")
     gains = jacobian_gains(model, torch.randn(4, 2), stored_weights(model))
     assert gains["unused.weight"].squared == 0
     assert gains["used.weight"].squared > 0
@@ -194,8 +193,7 @@ def test_row_gains_agree_with_the_whole_jacobian():
 
 def test_a_vector_is_one_row_and_what_does_not_act_has_no_gain():
     """A bias has one gain, that of the tensor; an unused matrix has zeros, one for each row."""
-    model = nn.ModuleDict({"used": nn.Linear(3, 2), "unused": nn.Linear(3, 4)})
-    model.forward = lambda inputs: model["used"](inputs)
+    model = Chain({"used": nn.Linear(3, 2), "unused": nn.Linear(3, 4)}, "used")
     weights = {"used.bias": model["used"].bias, "unused.weight": model["unused"].weight}
     gains = row_gains(model, torch.randn(5, 3), weights, passes=2)
     whole = jacobian_gains(model, torch.randn(5, 3), weights, passes=2)["used.bias"]

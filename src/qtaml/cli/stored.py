@@ -82,4 +82,6 @@ def store_and_show(
         StoredFileError: if the folder holds something else, or cannot be written.
     """
     store(network, plan).save(out, source=source_of(spec), weights=os.path.abspath(weights) if weights else "")
+    for remark in plan.remarks if as_json else ():
+        typer.echo(remark, err=True)
     typer.echo(plan.to_json() if as_json else f"{plan}\nstored network: {out}", nl=not as_json)

@@ -14,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
-from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor, uncompiled
+from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor, own, uncompiled
 
 
 def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) -> nn.Module:
@@ -61,7 +61,7 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
         return first_tensor(forward(*args, **kwargs))
 
     shapes = {name: _any_samples(value) for name, value in kwargs.items()} or tuple(map(_any_samples, args))
-    with evaluation_mode(model), torch.no_grad(), quiet():
+    with evaluation_mode(own(model)), torch.no_grad(), quiet():
         # One plain pass first: its errors say what is wrong with the inputs, those of the tracer do not.
         output_tensor(model, two)
         # Replaced here, not by a module around the model, which would put a prefix on the names of all tensors.

@@ -116,7 +116,7 @@ class TensorReader:
             values = torch.from_numpy(fmt.readout()) * (self._scale * self._storage.readout_gain)
             # An entry for every word of the dtype: a word that is no label cannot reach beyond the table, and is
             # reported after the look-up.
-            table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype)
+            table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype, device="cpu")
             table[: len(values)] = values
             starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
             parts.append(_Part(fmt.bits, read, table.view(self._integers).numpy(), starts, stops))

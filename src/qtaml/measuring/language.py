@@ -35,19 +35,19 @@ class NegativeLogLikelihood:
     """
 
     def __init__(self, tokens: torch.Tensor, *, batch_size: int | None = None) -> None:
-        tokens = torch.as_tensor(tokens)
+        tokens = torch.as_tensor(tokens, device=getattr(tokens, "device", "cpu"))
         whole = not (tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool)
         if not whole or tokens.ndim != 2 or min(tokens.shape) < 2 or bool((tokens < 0).any()):
             raise ArgumentError(
                 "tokens must be whole numbers of at least 0, of shape (samples, length), at least 2 of each, got shape "
                 f"{tuple(tokens.shape)} {tokens.dtype}"
             )
-        self._batches = [batch for batch in batches_of(tokens.long(), batch_size) if isinstance(batch, torch.Tensor)]
+        self.batches = [batch for batch in batches_of(tokens.long(), batch_size) if isinstance(batch, torch.Tensor)]
 
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Mean negative log-likelihood of a token, for each sample: float64, shape (samples,)."""
-        with evaluation_mode(model), torch.no_grad():
-            return torch.cat([self._of_batch(model, batch) for batch in self._batches])
+        with evaluation_mode(model) as network, torch.no_grad():
+            return torch.cat([self._of_batch(network, batch) for batch in self.batches])
 
     def __call__(self, model: nn.Module) -> float:
         """Mean negative log-likelihood of a token."""
@@ -81,8 +81,8 @@ def check_causal(model: nn.Module, tokens: torch.Tensor) -> None:
     other = tokens[:1].clone()
     # Any token that the text holds and that is not there already: it lies within the vocabulary.
     other[0, -1] = tokens.min() if tokens[0, -1] != tokens.min() else tokens.max()
-    with evaluation_mode(model), torch.no_grad():
-        before, after = (output_tensor(model, one)[:, : tokens.shape[1] - 1] for one in (tokens[:1], other))
+    with evaluation_mode(model) as network, torch.no_grad():
+        before, after = (output_tensor(network, one)[:, : tokens.shape[1] - 1] for one in (tokens[:1], other))
     # Not bit for bit: kernels may sum in another order. A model that sees the token changes by far more than 1e-5.
     if not torch.allclose(before, after, rtol=0, atol=1e-5 * float(before.abs().max())):
         raise ModelError("perplexity needs a model that sees earlier tokens only, got one that sees later ones")

@@ -20,6 +20,12 @@ class SampleMetric(Protocol):
         ...
 
 
+class BatchedMetric(SampleMetric, Protocol):
+    """A metric of this package: it runs the network on batches that it shows, and leaves it as it is."""
+
+    batches: list[Batch]
+
+
 Metric = Callable[[nn.Module], float] | SampleMetric
 """A metric of a network as read: a function that gives a number, or a score for each sample."""
 
@@ -45,7 +51,7 @@ class Accuracy:
     """
 
     def __init__(self, inputs: Batch, labels: torch.Tensor, *, batch_size: int | None = None) -> None:
-        labels = torch.as_tensor(labels)
+        labels = torch.as_tensor(labels, device=getattr(labels, "device", "cpu"))
         if labels.ndim != 1 or labels.is_floating_point() or len(labels) < 2:
             raise ArgumentError(
                 f"labels must be whole numbers of shape (samples,), at least 2, got shape {tuple(labels.shape)} "
@@ -63,8 +69,8 @@ class Accuracy:
 
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Whether each sample is classified right, bool, shape (samples,)."""
-        with evaluation_mode(model), torch.no_grad():
-            return self.of_outputs(torch.cat([outputs(model, batch) for batch in self.batches]))
+        with evaluation_mode(model) as network, torch.no_grad():
+            return self.of_outputs(torch.cat([outputs(network, batch) for batch in self.batches]))
 
     def of_outputs(self, logits: torch.Tensor) -> torch.Tensor:
         """Whether each sample is classified right, bool, shape (..., samples).

@@ -1,6 +1,8 @@
 """A metric of a stored network over independent reads, with its uncertainty."""
 
 import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +15,7 @@ from qtaml import _checks, _files
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault, given
+from qtaml.faults import AnyFault, FaultModel, given
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_interval
 from qtaml.measuring.metrics import Metric, SampleMetric
@@ -42,6 +44,7 @@ class Result:
         seed: seed of the errors.
         trials_asked: the most reads that were to be made.
         stop_width: width of the reads interval at which it was to stop; None if not asked.
+        unread: stored tensors that act on none of the inputs of the metric, so that their errors do not show.
         versions: versions of what made the result.
     """
 
@@ -58,6 +61,7 @@ class Result:
     seed: int
     trials_asked: int
     stop_width: float | None = None
+    unread: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     @property
@@ -151,6 +155,8 @@ def evaluate(
                 break
     table = np.stack(scores)
     values = table.mean(1)
+    if memory.unread is None and len(set(values.tolist())) == 1 and _reads_differ(memory, seeds, fault):
+        warnings.warn(f"every read gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=2)
     reads = reads_interval(values, confidence)
     crossed = isinstance(metric, SampleMetric) and table.shape[1] >= 2
     low, high = crossed_interval(table, confidence, proportion=proportion) if crossed else reads
@@ -168,7 +174,13 @@ def evaluate(
         seed=seed,
         trials_asked=trials,
         stop_width=stop_width,
+        unread=memory.unread or (),
     )
+
+
+def _reads_differ(memory: Memory, seeds: Sequence[int], fault: FaultModel) -> bool:
+    one, other = (memory.read(seed=seed, fault=fault) for seed in seeds[:2])
+    return any(not torch.equal(a, b) for (_, a), (_, b) in zip(one, other, strict=True))
 
 
 def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95) -> Estimate:
@@ -196,7 +208,7 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
 def _checked(metric: Metric, value: Any, trial: int) -> tuple[NDArray[np.float64], bool]:
     """Scores of one read, shape (samples,) or (1,), and whether each is right or wrong."""
     if isinstance(metric, SampleMetric):
-        scores = torch.as_tensor(value)
+        scores = torch.as_tensor(value, device=getattr(value, "device", "cpu"))
         values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
     else:
         try:

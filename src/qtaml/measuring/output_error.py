@@ -44,7 +44,7 @@ class OutputError:
     """
 
     def __init__(self, model: nn.Module, batch: Batch, *, batch_size: int | None = None) -> None:
-        self._batches = batches_of(batch, batch_size)
+        self.batches = batches_of(batch, batch_size)
         self._clean = self._outputs(model)
 
     def scores(self, model: nn.Module) -> torch.Tensor:
@@ -56,9 +56,9 @@ class OutputError:
         return float(self.scores(model).mean())
 
     def _outputs(self, model: nn.Module) -> torch.Tensor:
-        with evaluation_mode(model), torch.no_grad():
+        with evaluation_mode(model) as network, torch.no_grad():
             # float64: the difference of two nearly equal outputs loses the digits that they share.
-            return torch.cat([finite_outputs(model, batch).double().cpu() for batch in self._batches])
+            return torch.cat([finite_outputs(network, batch).double().cpu() for batch in self.batches])
 
 
 @dataclass(frozen=True)

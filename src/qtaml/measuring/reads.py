@@ -6,16 +6,18 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import nn
 
+from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
-from qtaml.measuring.metrics import Accuracy, Metric, SampleMetric, tensors_of
+from qtaml.measuring.metrics import Accuracy, BatchedMetric, Metric, SampleMetric, tensors_of
 from qtaml.memory import Memory
-from qtaml.model import Batch, evaluation_mode, outputs, replacing
+from qtaml.model import Batch, arguments, evaluation_mode, outputs, own, replacing, state_kept
 
 _MOST_AT_ONCE = 32
 _CPU_WORK = 1 << 21
@@ -47,15 +49,18 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
         Scores of each sample, or whatever another callable returns, in the order of the seeds.
     """
     if not _is_ours(metric):
-        model = memory.copy_of_model()
+        model = own(memory.copy_of_model())
         for seed in seeds:
             memory.read_into(model, seed=seed, fault=fault)
-            yield metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
+            with _first_call(model, memory), state_kept(model):
+                score = metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
+            yield score
         return
+    _check(memory, metric.batches[0])
     done, at_once = 0, _reads_at_once(memory, metric)
     # A class derived from Accuracy may score otherwise.
     if type(metric) is Accuracy and at_once > 1:
-        model = memory.model(seed=seeds[0], fault=fault)
+        model = own(memory.model(seed=seeds[0], fault=fault))
         for start in range(0, len(seeds), at_once):
             together = _outputs_of_reads(memory, model, metric.batches, seeds[start : start + at_once], fault)
             if together is None or (start == 0 and not _agree(together[0], _outputs(model, metric.batches))):
@@ -73,14 +78,45 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
         yield from map(_scorer(memory, metric, fault), left)
 
 
-def _is_ours(metric: Metric) -> TypeGuard[SampleMetric]:
+@contextmanager
+def _first_call(model: nn.Module, memory: Memory) -> Iterator[None]:
+    """Check a memory, if that was not done yet, on the first inputs of the model inside the block."""
+    if memory.unread is not None:
+        yield
+        return
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: calls.append((args, kwargs)) if not calls else None, with_kwargs=True
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
+    if calls:
+        memory.check_reads(model, *calls[0])
+
+
+def _check(memory: Memory, batch: Batch) -> None:
+    """Check a memory on a batch, if that was not done yet."""
+    if memory.unread is None:
+        model = own(memory.model(seed=None))
+        try:
+            memory.check_reads(model, *arguments(batch, model))
+        except ModelError:
+            raise
+        except Exception:
+            # What is wrong with the inputs, the metric will say.
+            return
+
+
+def _is_ours(metric: Metric) -> TypeGuard[BatchedMetric]:
     """Whether a metric is known to leave the network that it measures as it is, and not to mind threads."""
     return isinstance(metric, SampleMetric) and type(metric).__module__.startswith("qtaml.")
 
 
 def _scorer(memory: Memory, metric: SampleMetric, fault: FaultModel) -> Callable[[int], torch.Tensor]:
     """The scores of a read, by its seed, with a copy of the model of its own."""
-    model = memory.copy_of_model()
+    model = own(memory.copy_of_model())
     read = memory.reader(model, fault=fault)
 
     def score(seed: int) -> torch.Tensor:
@@ -157,11 +193,12 @@ def _outputs_of_reads(
     memory: Memory, model: nn.Module, batches: Sequence[Batch], seeds: Sequence[int], fault: FaultModel
 ) -> torch.Tensor | None:
     """Outputs of each read, shape (reads, samples, outputs), or None if torch cannot batch the network."""
-    together, run = memory.read_together(seeds, fault=fault), replacing(model)
+    together = memory.read_together(seeds, fault=fault)
     try:
-        with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings():
+        with evaluation_mode(model) as network, torch.no_grad(), warnings.catch_warnings():
             # Operators without a batching rule are slow, and torch says so.
             warnings.simplefilter("ignore", UserWarning)
+            run = replacing(network)
             return torch.cat([torch.vmap(partial(run, batch))(together) for batch in batches], 1)
     except Exception:
         # Whatever a network does that cannot be batched; what is wrong with it otherwise, a read alone will tell.
@@ -169,8 +206,8 @@ def _outputs_of_reads(
 
 
 def _outputs(model: nn.Module, batches: Sequence[Batch]) -> torch.Tensor:
-    with evaluation_mode(model), torch.no_grad():
-        return torch.cat([outputs(model, batch) for batch in batches])
+    with evaluation_mode(model) as network, torch.no_grad():
+        return torch.cat([outputs(network, batch) for batch in batches])
 
 
 def _agree(first: torch.Tensor, second: torch.Tensor) -> bool:

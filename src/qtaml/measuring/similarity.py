@@ -28,19 +28,19 @@ class _Similarity(ABC):
     def __init__(
         self, model: nn.Module, inputs: Batches, *, batch_size: int | None = None, axis: int | None = None
     ) -> None:
-        self._batches = batches_of(one_batch(inputs), batch_size)
+        self.batches = batches_of(one_batch(inputs), batch_size)
         self._axis = axis
-        with evaluation_mode(model), torch.no_grad():
+        with evaluation_mode(model) as network, torch.no_grad():
             # Computed once: every read is compared with the same outputs.
-            self._clean = [self._outputs(model, batch) for batch in self._batches]
+            self._clean = [self._outputs(network, batch) for batch in self.batches]
         if (samples := sum(map(len, self._clean))) < 2:
             raise ArgumentError(f"inputs must hold at least 2 samples, got {samples}")
 
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Score of each sample, shape (samples,)."""
-        with evaluation_mode(model), torch.no_grad():
-            pairs = zip(self._batches, self._clean, strict=True)
-            return torch.cat([self._compare(self._outputs(model, batch), clean) for batch, clean in pairs])
+        with evaluation_mode(model) as network, torch.no_grad():
+            pairs = zip(self.batches, self._clean, strict=True)
+            return torch.cat([self._compare(self._outputs(network, batch), clean) for batch, clean in pairs])
 
     def __call__(self, model: nn.Module) -> float:
         """Mean score."""

@@ -165,6 +165,8 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
     for name, tensor in artifact.rest.items():
         if tensor.layout != torch.strided:
             raise ModelError(f"tensor {name!r} must be dense to be stored, got layout {tensor.layout}")
+        if tensor.dtype == torch.complex128 or tensor.is_quantized:
+            raise ModelError(f"tensor {name!r} must have a dtype of safetensors to be stored, got {tensor.dtype}")
     plan = artifact.plan
     packed = {
         entry.name: torch.from_numpy(pack(entry.storage, artifact.tensors[entry.name].words)) for entry in plan.tensors

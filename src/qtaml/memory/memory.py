@@ -1,9 +1,8 @@
 """A network in the leaking memory: its stored words, and the network as read back."""
 
-import copy
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,8 +12,24 @@ from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorReader
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
-from qtaml.model import check_copies_read_their_own_weights, check_storable, named_tensors, own_names
+from qtaml.model import (
+    Run,
+    check_repeats,
+    check_storable,
+    check_unused,
+    evaluation_mode,
+    first_samples,
+    made_buffers,
+    named_tensors,
+    own_names,
+    state_kept,
+    unmoved,
+    whole_copy,
+)
 from qtaml.planning import Plan, TensorPlan
+
+_FEW_SAMPLES = 2
+"""Samples of the first look at whether tensors act on the outputs."""
 
 
 class Memory:
@@ -36,6 +51,12 @@ class Memory:
         self.rest = artifact.rest
         self.artifact = artifact
         self._pattern = model
+        self._unread: tuple[str, ...] | None = None
+
+    @property
+    def unread(self) -> tuple[str, ...] | None:
+        """Stored tensors that did not act on the inputs of the first metric; None before, or if it ran no model."""
+        return self._unread
 
     def __str__(self) -> str:
         """What is stored, in one line."""
@@ -74,7 +95,8 @@ class Memory:
         state = {name: tensor.clone() for name, tensor in self.rest.items()}
         for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
             state.update(dict.fromkeys((name, *entry.aliases), tensor))
-        return {own: state[name] for name, own in own_names(self._pattern).items()}
+        # A forward pass may have made buffers since, which are none of the network's.
+        return {own: state[name] for name, own in own_names(self._pattern).items() if name in state}
 
     def model(self, *, seed: int | None, fault: FaultModel | None = None) -> nn.Module:
         """The network as read once, in evaluation mode; arguments as for `read`."""
@@ -88,14 +110,7 @@ class Memory:
         Raises:
             ModelError: if the model cannot be copied, or a copy would not compute with its own weights.
         """
-        check_copies_read_their_own_weights(self._pattern)
-        try:
-            with warnings.catch_warnings():
-                # Copying a program of torch.export makes torch warn of its own internals.
-                warnings.simplefilter("ignore", FutureWarning)
-                return copy.deepcopy(self._pattern).requires_grad_(False)
-        except Exception as error:
-            raise ModelError(f"the model cannot be copied to read into it: {error}") from error
+        return whole_copy(self._pattern)
 
     def read_into(self, model: nn.Module, *, seed: int | None, fault: FaultModel | None = None) -> None:
         """Overwrite a copy of the model with the network as read once, and set it to evaluation mode.
@@ -128,6 +143,56 @@ class Memory:
                 prepared(seed)
 
         return read
+
+    def check_reads(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Check, once for each memory, that the network computes with what is read, and with nothing else.
+
+        Other numbers are put into one stored tensor after the other, and have to move the outputs of a few samples, or
+        else of all. Tensors that do not act on them are named in `unread`.
+
+        Args:
+            model: what `own(copy_of_model())` returned, read into.
+            args: positional arguments of a call of it.
+            kwargs: named ones.
+
+        Raises:
+            ModelError: if equal passes give unequal outputs, or numbers kept elsewhere are computed with.
+        """
+        if self._unread is not None:
+            return
+        present = named_tensors(model)
+        targets = {entry.name: [present[name] for name in (entry.name, *entry.aliases)] for entry in self.plan.tensors}
+        weights = {name: same[0] for name, same in targets.items()}
+
+        def outputs_of(inputs: tuple[tuple[Any, ...], Mapping[str, Any]]) -> Run:
+            def run(changes: Mapping[str, torch.Tensor]) -> Any:
+                before = [(target, target.clone()) for name in changes for target in targets[name]]
+                try:
+                    for name, numbers in changes.items():
+                        for target in targets[name]:
+                            target.copy_(numbers)
+                    with state_kept(model):
+                        return model(*inputs[0], **inputs[1])
+                finally:
+                    for target, numbers in before:
+                        target.copy_(numbers)
+
+            return run
+
+        run, few = outputs_of((args, kwargs)), outputs_of(first_samples((args, kwargs), _FEW_SAMPLES))
+        with evaluation_mode(model), torch.no_grad():
+            try:
+                few({})
+            except Exception:
+                # Made for batches of one size.
+                few = run
+            check_repeats(model, few)
+            left = unmoved(few, weights)
+            if left and few is not run:
+                left = unmoved(run, {name: weights[name] for name in left})
+            if left:
+                check_unused(few, left, weights, (args, kwargs, present))
+        self._unread = tuple(left)
 
     def _prepared(self, model: nn.Module, fault: FaultModel | None) -> Callable[[int | None], None]:
         """What reads into the tensors that a model has now."""
@@ -337,8 +402,13 @@ def check_same_tensors(artifact: Artifact, model: nn.Module) -> None:
     """
     _check_fits(artifact.plan, model)
     present = named_tensors(model)
-    if different := sorted(set(_rest_names(artifact.plan, model)) ^ artifact.rest.keys()):
-        raise ModelError(f"the model is not the one stored: tensor {different[0]!r} is in only one of the two")
+    ours, theirs = set(_rest_names(artifact.plan, model)), artifact.rest.keys()
+    # A buffer that a forward pass made since may stay.
+    if different := sorted((ours - theirs - made_buffers(model)) | (theirs - ours)):
+        raise ModelError(
+            f"the model is not the one stored: tensor {different[0]!r} is in only one of the two; if a forward pass "
+            "makes it, run the model once before"
+        )
     for name, kept in artifact.rest.items():
         if present[name].shape != kept.shape or present[name].dtype != kept.dtype:
             raise ModelError(

@@ -95,7 +95,7 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
         >>> unpack(TensorFormat((Section(3, Format(EvenLevels(2))),)), np.array([6, 5], dtype=np.uint8)).tolist()
         [1, 2, 3]
     """
-    words = torch.zeros(storage.weights, dtype=label_dtype(storage.bits))
+    words = torch.zeros(storage.weights, dtype=label_dtype(storage.bits), device="cpu")
     for region in regions(storage):
         labels = np.zeros(region.weights, words.numpy().dtype)
         for bit in region.bits:

@@ -1,15 +1,19 @@
 """Running a network on a batch, with other weights where wanted, without changing it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.stateless import _reparametrize_module
 
 from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError, ModelError
+from qtaml.model.copies import private_copy
 from qtaml.model.weights import named_tensors, own_names, same_tensors
 
 Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
@@ -23,20 +27,33 @@ MOST_OUTPUTS = 2**15
 
 
 @contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every module's own mode, and torch's random state, as before afterwards.
+def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
+    """A copy in evaluation mode to run inside the block. The model and all random states are left as they were.
 
-    The flags are set one by one: `eval()` is refused by exported programs and does more than that in some modules.
+    A copy marked by `own` is run as it is. Modes are set one by one: `eval()` is refused by exported programs and does
+    more than that in some modules.
     """
-    training = [module for module in model.modules() if module.training]
-    try:
-        for module in training:
+    network = private_copy(model)
+    for module in network.modules():
+        if module.training:
             module.training = False
-        with torch.random.fork_rng(devices=[]):
-            yield
+    with _random_states_kept():
+        yield network
+
+
+@contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """Give the global generators back their states, only where something was drawn: other threads may be drawing."""
+    ours, pythons, numpys = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    try:
+        yield
     finally:
-        for module in training:
-            module.training = True
+        if not torch.equal(torch.get_rng_state(), ours):
+            torch.set_rng_state(ours)
+        if random.getstate() != pythons:
+            random.setstate(pythons)
+        if not all(map(np.array_equal, np.random.get_state(), numpys)):
+            np.random.set_state(numpys)
 
 
 def outputs(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -74,7 +91,7 @@ def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -
         )
     args, kwargs = arguments(batch, model)
     try:
-        with _copied_buffers(model):
+        with state_kept(model):
             output = torch.func.functional_call(model, replaced, args, kwargs) if replaced else model(*args, **kwargs)
     except Exception as error:
         hint = ""
@@ -90,22 +107,31 @@ def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -
 
 
 @contextmanager
-def _copied_buffers(model: nn.Module) -> Iterator[None]:
-    """Copies of all buffers inside the block, for a forward pass that writes to them; the model's own afterwards."""
-    own = [(module._buffers, dict(module._buffers.items())) for module in model.modules() if module._buffers]
+def state_kept(model: nn.Module) -> Iterator[None]:
+    """Give the modules of a model back, after the block, what they held; inside it buffers are copies."""
+    buffers: list[MutableMapping[str, Any]] = []
+    held: list[MutableMapping[str, Any]] = []
+    for module in model.modules():
+        buffers.append(module._buffers)
+        # Parts of scripted modules are no dictionaries.
+        held += () if isinstance(module, torch.jit.ScriptModule) else (vars(module), module._parameters)
+    before = [(current, dict(current.items()), list(map(id, current.values()))) for current in (*held, *buffers)]
     copies: dict[int, torch.Tensor] = {}
-    if any(isinstance(buffer, nn.Parameter) for _, before in own for buffer in before.values()):
+    if any(isinstance(buffer, nn.Parameter) for current in buffers for buffer in current.values()):
         copies = {id(parameter): parameter for parameter in model.parameters()}
     try:
-        for current, before in own:
-            for name, buffer in before.items():
+        for current in buffers:
+            for name, buffer in list(current.items()):
                 if buffer is not None:
                     current[name] = copies.setdefault(id(buffer), buffer.clone())
         yield
     finally:
-        for current, before in own:
-            for name, buffer in before.items():
-                current[name] = buffer
+        for current, kept, identities in before:
+            if list(map(id, current.values())) != identities:
+                for name in [name for name, _ in current.items() if name not in kept]:
+                    del current[name]
+                for name, value in kept.items():
+                    current[name] = value
 
 
 def finite_outputs(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -135,15 +161,27 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
         >>> run(torch.ones(3, 2), {"weight": torch.tensor([[1.0, 2.0]])}).tolist()
         [[3.0], [3.0], [3.0]]
     """
-    own = own_names(model)
-    names = {name: [own[tied] for tied in group] for group in same_tensors(named_tensors(model)) for name in group}
+    names = _all_names(model)
 
     def run(batch: Batch, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        replaced = {tied: tensor for name, tensor in tensors.items() for tied in names[name]}
-        output = _called(model, batch, replaced)
+        output = _called(model, batch, {tied: tensor for name, tensor in tensors.items() for tied in names[name]})
         return output.reshape(len(output), -1)
 
     return run
+
+
+def _all_names(model: nn.Module) -> dict[str, list[str]]:
+    """What the model itself calls each tensor of a name, and all that are tied to it."""
+    own = own_names(model)
+    return {name: [own[tied] for tied in group] for group in same_tensors(named_tensors(model)) for name in group}
+
+
+@contextmanager
+def replaced(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Other tensors in a copy of ours, for a backward pass that runs parts of the forward pass again (checkpoints)."""
+    names = _all_names(model)
+    with _reparametrize_module(model, {tied: one for name, one in tensors.items() for tied in names[name]}):
+        yield
 
 
 def finite(output: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -163,7 +201,7 @@ def finite(output: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def _drawn(count: int) -> torch.Tensor:
-    return torch.randint(count, (MOST_OUTPUTS,), generator=torch_generator(0, "outputs", count))
+    return torch.randint(count, (MOST_OUTPUTS,), generator=torch_generator(0, "outputs", count), device="cpu")
 
 
 def one_batch(batches: Batches) -> Batch:
@@ -217,6 +255,29 @@ def _joined(parts: list[Any]) -> Any:
     if any(one != first for one in parts):
         raise ArgumentError(f"batches must agree in what is no tensor, got {first!r} and others")
     return first
+
+
+def sample_count(batch: Any) -> int | None:
+    """Length of the first tensor of a batch."""
+    if isinstance(batch, torch.Tensor):
+        return len(batch) if batch.ndim else None
+    values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
+    return next((length for length in map(sample_count, values) if length is not None), None)
+
+
+def cut_samples(value: Any, samples: int, span: slice) -> Any:
+    """Some samples of a batch: its tensors of so many samples are cut, what else it holds stays."""
+    if isinstance(value, torch.Tensor):
+        return value[span] if value.ndim and len(value) == samples else value
+    if isinstance(value, Mapping):
+        return {name: cut_samples(item, samples, span) for name, item in value.items()}
+    return tuple(cut_samples(item, samples, span) for item in value) if isinstance(value, tuple | list) else value
+
+
+def first_samples(batch: Any, count: int) -> Any:
+    """The first samples of a batch; all if it has no more, or none at all."""
+    samples = sample_count(batch)
+    return batch if samples is None else cut_samples(batch, samples, slice(count))
 
 
 def arguments(batch: Batch, model: nn.Module) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Which tensors lie inside residual branches: between a point where the data forks and the addition that joins it."""
 
 import operator
+import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _ADDITIONS = {operator.add, operator.iadd, torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor}
 _INPUT = "input"
+_TRACER = threading.Lock()
 
 
 def residual_weights(model: nn.Module, batch: Batch) -> set[str]:
@@ -59,8 +61,9 @@ class _TensorOnly(nn.Module):
 def _export(model: nn.Module, batch: Batch) -> torch.export.ExportedProgram:
     args, kwargs = arguments(batch, model)
     try:
-        with evaluation_mode(model), torch.no_grad():
-            return torch.export.export(model, args, kwargs)
+        # The tracer keeps a state for the whole process.
+        with _TRACER, evaluation_mode(model) as network, torch.no_grad():
+            return torch.export.export(network, args, kwargs)
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "")
         raise ModelError(

@@ -1,10 +1,6 @@
 """Networks that `torch.compile` has wrapped, whole or in part."""
 
-import sys
-
 from torch import nn
-
-from qtaml.errors import ModelError
 
 _WRAPPED = "_orig_mod"
 
@@ -28,20 +24,6 @@ def uncompiled(model: nn.Module) -> nn.Module:
     return getattr(model, _WRAPPED, model)
 
 
-def check_copies_read_their_own_weights(model: nn.Module) -> None:
-    """Check that a copy of the model computes with the weights of the copy, whatever is written to them.
-
-    Raises:
-        ModelError: if a `forward` was compiled by itself, which stays that of the original, or the compiler makes
-            constants of weights.
-    """
-    for name, module in model.named_modules():
-        forward = None if _WRAPPED in module._modules else module.__dict__.get("forward")
-        if hasattr(forward, "_torchdynamo_orig_callable"):
-            raise ModelError(
-                f"forward of {name or 'the model'!r} is compiled by itself and would stay that of the original in a "
-                "copy: compile the module, with torch.compile(model)"
-            )
-    inductor = sys.modules.get("torch._inductor.config")
-    if getattr(inductor, "freezing", False) and any(_WRAPPED in module._modules for module in model.modules()):
-        raise ModelError("the model must be compiled without torch._inductor.config.freezing, which fixes its weights")
+def is_wrapper(module: nn.Module) -> bool:
+    """Whether a module is what `torch.compile` has put around another one."""
+    return _WRAPPED in module._modules

@@ -1,7 +1,7 @@
 """Which tensors of a network are stored in the memory."""
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
@@ -108,10 +108,49 @@ def same_tensors(tensors: Mapping[str, torch.Tensor]) -> list[list[str]]:
     return list(groups.values())
 
 
+def made_buffers(model: nn.Module) -> set[str]:
+    """Names of the buffers that are not part of the model's state: its constructor or its forward pass makes them."""
+    return {
+        uncompiled_name(f"{name}.{buffer}" if name else buffer)
+        for name, module in model.named_modules(remove_duplicate=False)
+        for buffer in module._non_persistent_buffers_set
+    }
+
+
+def share_of_numbers(model: nn.Module, names: Iterable[str]) -> float:
+    """Share of the numbers of a model's state that the named tensors hold, each tied one counted once.
+
+    What is not floating-point holds a number in each 8 bits: layers of quantised weights pack several into one.
+
+    Example:
+        >>> share_of_numbers(nn.Linear(4, 2), ["weight"])
+        0.8
+    """
+    present = named_tensors(model)
+    made = made_buffers(model)
+    kept = {name: one for name, one in present.items() if name not in made and not nn.parameter.is_lazy(one)}
+    # Layers of torch.ao hold theirs in objects that only the state dict shows, in tuples.
+    for name, value in model.state_dict(keep_vars=True).items():
+        parts = value if isinstance(value, tuple) else (value,)
+        kept |= {f"{name}.{place}": one for place, one in enumerate(parts) if isinstance(one, torch.Tensor)}
+    numbers = {group[0]: _numbers(kept[group[0]]) for group in same_tensors(kept)}
+    return sum(_numbers(present[name]) for name in names) / max(sum(numbers.values()), 1)
+
+
+def _numbers(tensor: torch.Tensor) -> int:
+    return tensor.numel() * (1 if tensor.is_floating_point() else tensor.element_size())
+
+
 def _identity(tensor: torch.Tensor) -> Hashable:
-    if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
+    if nn.parameter.is_lazy(tensor) or _is_wrapper(tensor) or tensor.layout != torch.strided or not tensor.data_ptr():
+        # No data, or an address that says nothing.
         return id(tensor)
-    return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+    return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _is_wrapper(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is one of a class that says itself what operators do, and keeps its numbers elsewhere."""
+    return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
 
 
 def _check_overlaps(stored: Mapping[str, torch.Tensor]) -> None:
@@ -148,7 +187,8 @@ def _is_weight(name: str, tensor: torch.Tensor, norms: set[str]) -> bool:
     module, _, leaf = name.rpartition(".")
     if nn.parameter.is_lazy(tensor):
         return True
-    return tensor.is_floating_point() and tensor.ndim >= 2 and not leaf.endswith("bias") and module not in norms
+    real_or_complex = tensor.is_floating_point() or tensor.is_complex()
+    return real_or_complex and tensor.ndim >= 2 and not leaf.endswith("bias") and module not in norms
 
 
 def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -161,6 +201,16 @@ def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
         raise ModelError(f"tensor {name!r} has no data yet: load the weights before storing the model")
     if tensor.layout != torch.strided:
         raise ModelError(f"tensor {name!r} must be dense, got layout {tensor.layout}")
+    if _is_wrapper(tensor):
+        raise ModelError(
+            f"tensor {name!r} must be an ordinary one, got a {type(tensor).__name__}: give its dequantised values, "
+            "nn.Parameter(weight.dequantize()), which are quantised anew for the memory, or name it in exclude"
+        )
+    if tensor.is_complex():
+        raise ModelError(
+            f"tensor {name!r} must be real, got {tensor.dtype}: keep torch.view_as_real(weight) as the parameter and "
+            "take torch.view_as_complex of it in the forward pass, or name it in exclude"
+        )
     if not tensor.is_floating_point():
         raise ModelError(
             f"tensor {name!r} must be floating-point, got {tensor.dtype}: give its dequantised values, which are "

@@ -12,7 +12,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault
 from qtaml.formats import EvenLevels, Fixed, Format, Section, TensorFormat
-from qtaml.model import Batch, Batches, aliases, one_batch, stored_weights
+from qtaml.model import Batch, Batches, aliases, one_batch, private_copy, share_of_numbers, stored_weights
 from qtaml.planning.keywords import takes
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import spread_protection
@@ -231,7 +231,7 @@ def sensitivity_gains(
         >>> gains["weight"].squared > 0
         True
     """
-    trials = _checks.integer("trials", trials, 2)
+    trials, network = _checks.integer("trials", trials, 2), private_copy(model)
     gains = {}
     for name, weight in weights.items():
         raw = TensorFormat((Section(weight.numel(), Format()),))
@@ -242,7 +242,7 @@ def sensitivity_gains(
         # A tensor without errors has variance 0 and deviation 0: its gain is 0, not NaN.
         variance = raw.summed_variance(words, scale, fault) or 1.0
         # As a gain, for each unit of the summed variance, so that protection lowers the error as theory says.
-        gains[name] = mean_gain(name, output_deviations(model, calibration, reads) / variance)
+        gains[name] = mean_gain(name, output_deviations(network, calibration, reads) / variance)
     return gains
 
 
@@ -306,7 +306,8 @@ def _plan(
 ) -> Plan:
     others = aliases(model, list(weights))
     entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]
-    return Plan(settings, tuple(entries), bits=next(iter(storages.values())).bits)
+    covered = share_of_numbers(model, weights)
+    return Plan(settings, tuple(entries), bits=next(iter(storages.values())).bits, covered=covered)
 
 
 def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:

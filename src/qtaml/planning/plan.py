@@ -18,10 +18,12 @@ from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.planning.settings import AnySettings
 from qtaml.protections import Protection
-from qtaml.sensitivity import Gain
+from qtaml.sensitivity import Gain, OutputRange, Source
 from qtaml.theory.capacity import capacity
 
 _SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
+_COVERED = 0.9
+"""Share of a network's numbers below which a plan says what it leaves out."""
 
 
 def _readable(version: Any) -> Any:
@@ -76,6 +78,8 @@ class Plan:
         predicted_bias: predicted mean squared output error from what the expected weights differ from the trained ones;
             None where that was not measured.
         bits: bits of a plain word, in which cells are counted.
+        outputs: how large the calibration outputs are, and their error can be; None where that was not measured.
+        covered: share of the numbers of the network that the plan stores; None if not known.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
         version: version of this record on disk.
@@ -98,6 +102,8 @@ class Plan:
     allocation_gap: float | None = None
     predicted_bias: float | None = None
     bits: int = 8
+    outputs: OutputRange | None = None
+    covered: float | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def __post_init__(self) -> None:
@@ -146,11 +152,49 @@ class Plan:
 
     @property
     def predicted_error(self) -> float | None:
-        """Predicted mean squared output error from the variance of all tensors; None without gains."""
+        """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less."""
+        error, bound = self.first_order_error, self.outputs.bound if self.outputs else None
+        return error if error is None or bound is None else min(error, bound)
+
+    @property
+    def first_order_error(self) -> float | None:
+        """Mean squared output error from the variance of all tensors, to first order; None without gains."""
         errors = [tensor.predicted_error for tensor in self.tensors]
         if None in errors:
             return None
         return sum(error for error in errors if error is not None) + (self.predicted_bias or 0.0)
+
+    @property
+    def unreached(self) -> tuple[str, ...]:
+        """Tensors that no calibration sample reaches: their gains are taken from the others."""
+        return self._with_source("not reached")
+
+    def _with_source(self, source: Source) -> tuple[str, ...]:
+        return tuple(one.name for one in self.tensors if one.gain and one.gain.source == source)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What one should know of the plan before one trusts it, in sentences."""
+        remarks = []
+        if self.covered is not None and self.covered < _COVERED:
+            remarks.append(
+                f"The plan stores {self.covered:.1%} of the network's numbers; the others are kept without errors."
+            )
+        if forward := self._with_source("forward passes"):
+            remarks.append(
+                f"The backward pass is not the derivative of the forward pass for {', '.join(forward)}: "
+                "measured by forward passes."
+            )
+        if self.unreached:
+            remarks.append(
+                f"No calibration sample reaches {', '.join(self.unreached)}: they count as others do (unreached_floor)."
+            )
+        if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
+            remarks.append(
+                f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "
+                "first order has ended: measure it."
+            )
+        return tuple(remarks)
 
     def to_json(self) -> str:
         """The plan as JSON."""
@@ -188,8 +232,9 @@ class Plan:
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
-        total = self.predicted_error
+        total = self.first_order_error
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
+        caption = escape("\n".join((caption, *self.remarks)))
         table = _tables.captioned_table(f"plan: {self.method}", caption)
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
             table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")

@@ -12,7 +12,7 @@ from qtaml.planning.allocation import Options, error_bound
 from qtaml.planning.keywords import takes
 from qtaml.planning.protection import protection_options
 from qtaml.planning.settings import Predict
-from qtaml.sensitivity import jacobian_gains
+from qtaml.sensitivity import checked_gains
 from qtaml.theory import interior_range, saturation_ratio, tensor_scores
 
 _WORTH_IT = 1.1
@@ -59,12 +59,12 @@ class Prediction:
     """What the scores of a network say about TAC.
 
     Attributes:
-        tensors: scores of the tensors.
-        saturation_ratio: rho*, the ratio of predicted errors of TAC and Uniform-MSP inside the interior range; 0 if a
-            tensor does not act on the output.
+        tensors: scores of the tensors, but for those that are not reached.
+        saturation_ratio: rho*, the ratio of predicted errors of TAC and Uniform-MSP inside the interior range.
         interior: overheads between which rho* holds; None if there are none.
         savings: for each number of protected bits of Uniform-MSP.
         settings: what was asked, fault model and seed included.
+        unreached: tensors that no calibration sample reaches; all that is said is about the others.
         versions: versions of what made the prediction.
     """
 
@@ -73,6 +73,7 @@ class Prediction:
     interior: tuple[float, float] | None
     savings: tuple[Saving, ...]
     settings: Predict
+    unreached: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     @property
@@ -92,9 +93,10 @@ class Prediction:
         """The savings as a rich table."""
         where = f"{self.interior[0]:.1%} to {self.interior[1]:.1%}" if self.interior else "nowhere"
         verdict = "TAC pays" if self.pays else "TAC hardly pays: all tensors matter about alike"
+        left_out = f"; no calibration sample reaches {', '.join(self.unreached)}" if self.unreached else ""
         table = _tables.captioned_table(
             f"{verdict}; saturation ratio {self.saturation_ratio:.3g}, valid at overheads from {where}",
-            "predicted from linear response; measure with `qtaml evaluate`",
+            f"predicted from linear response; measure with `qtaml evaluate`{left_out}",
         )
         for column in ("Uniform-MSP bits", "its overhead", "TAC's overhead for the same error", "times less"):
             table.add_column(column, justify="right")
@@ -133,21 +135,23 @@ def predict(model: nn.Module, calibration: Batches, settings: Predict) -> Predic
     batch, bits, fault = one_batch(calibration), settings.bits, settings.fault
     base = Format(EvenLevels(bits, settings.encoding, settings.grid))
     weights = stored_weights(model)
-    gains = jacobian_gains(model, batch, weights, passes=settings.passes, seed=settings.seed)
+    gains = checked_gains(model, batch, weights, passes=settings.passes, seed=settings.seed)
+    unreached = tuple(name for name, gain in gains.items() if gain.source == "not reached")
+    weights = {name: weight for name, weight in weights.items() if name not in unreached}
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}
     options = [protection_options(w, raw[name], gains[name], fault, 0) for name, w in weights.items()]
     scores = tensor_scores(
         [gains[name].squared for name in weights], [float(weight.abs().max()) for weight in weights.values()]
     ).tolist()
     sizes = [weight.numel() for weight in weights.values()]
-    positive = min(scores) > 0
-    low, high = interior_range(scores, sizes, bits) if positive else (1.0, 0.0)
+    low, high = interior_range(scores, sizes, bits)
     return Prediction(
         tuple(TensorScore(*entry) for entry in zip(weights, sizes, scores, strict=True)),
-        saturation_ratio(scores, sizes) if positive else 0.0,
+        saturation_ratio(scores, sizes),
         (low / bits, high / bits) if low <= high else None,
         tuple(_saving(options, count, bits) for count in range(1, min(bits, 4) + 1)),
         settings,
+        unreached,
     )
 
 

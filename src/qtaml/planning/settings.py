@@ -67,6 +67,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "seed": partial(_checks.integer, "seed", low=0),
     "include": partial(_patterns, "include"),
     "exclude": partial(_patterns, "exclude"),
+    "unreached_floor": partial(_checks.non_negative, "unreached_floor"),
 }
 """A setting of one name is checked alike in every method."""
 
@@ -131,6 +132,8 @@ class Tac(Settings):
         trials: reads for each tensor and way in step 3.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
         exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of
+            the others; 0 takes it that no other sample reaches it either.
         seed: seed of steps 1 and 3.
 
     Example:
@@ -154,6 +157,7 @@ class Tac(Settings):
     trials: int = 8
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    unreached_floor: float = 1.0
     seed: int = 0
     kind: Literal["tac"] = field(default="tac", repr=False)
 
@@ -300,6 +304,8 @@ class Design(Settings):
         passes: backward passes of the calibration.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
         exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of
+            the others; 0 takes it that no other sample reaches it either.
         seed: seed of calibration and reads.
     """
 
@@ -317,6 +323,7 @@ class Design(Settings):
     passes: int = 32
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    unreached_floor: float = 1.0
     seed: int = 0
     kind: Literal["design"] = field(default="design", repr=False)
 

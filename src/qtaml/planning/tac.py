@@ -10,14 +10,23 @@ from torch import nn
 from qtaml._progress import track
 from qtaml.errors import ArgumentError
 from qtaml.formats import Format, Largest, Section, TensorFormat
-from qtaml.model import Batch, Batches, aliases, one_batch, residual_weights, stored_weights
+from qtaml.model import (
+    Batch,
+    Batches,
+    aliases,
+    one_batch,
+    private_copy,
+    residual_weights,
+    share_of_numbers,
+    stored_weights,
+)
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.encode_once import Encode, EncodeOnce
 from qtaml.planning.keywords import takes
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import spread_protection
 from qtaml.planning.settings import Tac, word_levels
-from qtaml.sensitivity import jacobian_gains, output_deviations
+from qtaml.sensitivity import Gain, checked_gains, output_deviations, output_range
 
 
 @takes(Tac)
@@ -59,9 +68,11 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         name: TensorFormat((Section(w.numel(), base),), Largest(settings.step), settings.granularity)
         for name, w in weights.items()
     }
+    model = private_copy(model)
     floors, encode = _floors(model, batch, weights, settings), EncodeOnce()
 
-    gains = jacobian_gains(model, batch, weights, passes=settings.passes, seed=seed)
+    passes, floor = settings.passes, settings.unreached_floor
+    gains = checked_gains(model, batch, weights, passes=passes, seed=seed, unreached_floor=floor)
     protected = spread_protection(
         weights,
         stored,
@@ -73,7 +84,7 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         encode=encode,
     )
     tried = {name: replace(one, correction=settings.correction) for name, one in protected.storages.items()}
-    tests = _correction_tests(model, batch, weights, tried, settings, encode)
+    tests = _correction_tests(model, batch, weights, gains, tried, settings, encode)
     shared_names = aliases(model, list(weights))
     tensors = []
     for name, weight in weights.items():
@@ -83,7 +94,8 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         entry = TensorPlan.of(name, shared_names[name], weight, storage)
         error = gains[name].squared * storage.summed_variance(*encode(storage, weight, fault), fault)
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
-    plan = Plan(settings, tuple(tensors), protected.gap, bits=base.bits)
+    outputs, covered = output_range(model, batch, weights), share_of_numbers(model, weights)
+    plan = Plan(settings, tuple(tensors), protected.gap, bits=base.bits, outputs=outputs, covered=covered)
     return plan if settings.levels is None else replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
 
 
@@ -102,22 +114,25 @@ def _correction_tests(
     model: nn.Module,
     batch: Batch,
     weights: Mapping[str, torch.Tensor],
+    gains: Mapping[str, Gain],
     tried: Mapping[str, TensorFormat],
     settings: Tac,
     encode: Encode,
 ) -> dict[str, CorrectionTest | None]:
     """What decides about the correction of each tensor; nothing where all are corrected."""
     fault, seed = settings.fault, settings.seed
-    if settings.decision == "predicted":
-        return predict_corrections(
-            model, batch, weights, tried, fault, passes=settings.passes, seed=seed, encode=encode
-        )
-    measured = track(weights.items(), "measuring mean corrections") if settings.decision == "measured" else ()
-    return {
+    if settings.decision == "always":
+        return {}
+    # To first order only where the gradients are those of the forward pass.
+    predicted = settings.decision == "predicted"
+    right = {name: w for name, w in weights.items() if predicted and gains[name].source == "backward passes"}
+    tests = predict_corrections(model, batch, right, tried, fault, passes=settings.passes, seed=seed, encode=encode)
+    measured = [(name, weight) for name, weight in weights.items() if name not in right]
+    return tests | {
         name: measure_correction(
             model, batch, name, weight, tried[name], fault, trials=settings.trials, seed=seed, encode=encode
         )
-        for name, weight in measured
+        for name, weight in track(measured, "measuring mean corrections")
     }
 
 

@@ -76,8 +76,8 @@ class BlockCoder:
         return torch.cat([self._decode(part, p) for part in torch.split(read, _WORDS_PER_BATCH)])
 
     def _decode(self, read: torch.Tensor, p: float) -> torch.Tensor:
-        found = torch.empty(len(read), self.data_bits, dtype=torch.uint8)
-        blocks = torch.arange(len(read))
+        found = torch.empty(len(read), self.data_bits, dtype=torch.uint8, device="cpu")
+        blocks = torch.arange(len(read), device="cpu")
         ratios = self._ratios((2 * read.float() - 1) * math.log((1 - p) / p))
         messages = None
         for iterations in (_FIRST, *(_STEP,) * ((_MAX_ITERATIONS - _FIRST) // _STEP)):

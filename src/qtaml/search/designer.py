@@ -23,7 +23,7 @@ from qtaml.formats import (
     Section,
     TensorFormat,
 )
-from qtaml.model import Batches, aliases, one_batch, stored_weights
+from qtaml.model import Batches, aliases, one_batch, private_copy, share_of_numbers, stored_weights
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
 from qtaml.planning.plan import Plan, TensorPlan, side_cells
 from qtaml.planning.settings import Decoding, Design
@@ -38,7 +38,7 @@ from qtaml.search.candidates import (
     worthwhile,
 )
 from qtaml.search.readout import balance_readout
-from qtaml.sensitivity import jacobian_gains, row_gains
+from qtaml.sensitivity import checked_gains, output_range, row_gains
 
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
@@ -118,9 +118,12 @@ class Designer:
         _check_fault(settings.fault)
         self.settings, self.fault, self.bits = settings, settings.fault, settings.bits
         batch = one_batch(calibration)
-        self._model, self._calibration = model, batch
         self._weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
-        self._gains = jacobian_gains(model, batch, self._weights, passes=settings.passes, seed=settings.seed)
+        self._model, self._calibration = private_copy(model), batch
+        passes, seed, floor = settings.passes, settings.seed, settings.unreached_floor
+        self._gains = checked_gains(self._model, batch, self._weights, passes=passes, seed=seed, unreached_floor=floor)
+        self._outputs = output_range(self._model, batch, self._weights)
+        self._covered = share_of_numbers(self._model, self._weights)
         weights = sum(weight.numel() for weight in self._weights.values())
         allowed = _protections(self.fault, settings.decoders, settings.hardened, weights)
         self._fitted = "table" in settings.decoders
@@ -132,8 +135,10 @@ class Designer:
         # Other ways to scale a tensor, or other levels, each by itself the best for some tensor.
         self._others: dict[str, list[_Tensor]] = {name: [] for name in gains}
         if settings.rows:
-            of_rows = row_gains(model, batch, self._weights, passes=settings.passes, seed=settings.seed)
-            for name in track([n for n, w in self._weights.items() if w.ndim > 1], "fitting levels of rows"):
+            # Gains of rows come from backward passes only.
+            right = {n: w for n, w in self._weights.items() if self._gains[n].source == "backward passes"}
+            of_rows = row_gains(self._model, batch, right, passes=passes, seed=seed) if right else {}
+            for name in track([n for n, w in right.items() if w.ndim > 1], "fitting levels of rows"):
                 self._others[name].append(self._rows_of(name, of_rows[name].tolist()))
         group, levels = settings.group, settings.levels
         further: list[tuple[Granularity, NamedLevels | None]] = []
@@ -178,7 +183,7 @@ class Designer:
         for tensors in others:
             if tensors not in tried and _affordable(tensors, cells * self.plain_cells):
                 tried.append(tensors)
-                best = min(best, self._within(tensors, cells), key=lambda plan: plan.predicted_error or 0.0)
+                best = min(best, self._within(tensors, cells), key=lambda plan: plan.first_order_error or 0.0)
         return best
 
     def _within(self, tensors: Sequence[_Tensor], cells: float) -> Plan:
@@ -221,7 +226,8 @@ class Designer:
             storage = tensor.storage(choices[start : start + len(tensor.sizes)])
             start += len(tensor.sizes)
             entries.append(TensorPlan.of(tensor.name, others[tensor.name], self._weights[tensor.name], storage))
-        return Plan(self._asked(cells), tuple(entries), bits=self.bits)
+        asked, outputs, covered = self._asked(cells), self._outputs, self._covered
+        return Plan(asked, tuple(entries), bits=self.bits, outputs=outputs, covered=covered)
 
     def _asked(self, cells: float) -> Design:
         return replace(self.settings, cells=cells, error=None, accuracy=None)

@@ -90,8 +90,8 @@ class Histogram:
         if first == last:
             return Histogram(np.array([low]), np.array([float(flat.numel())]))
         width = (last - first) / bins
-        middles = scale * torch.sinh(first + (torch.arange(bins, dtype=torch.float64) + 0.5) * width)
-        counted, summed = torch.zeros(bins, dtype=torch.int64), torch.zeros(bins, dtype=torch.float64)
+        middles = scale * torch.sinh(first + (torch.arange(bins, dtype=torch.float64, device="cpu") + 0.5) * width)
+        counted, summed = (torch.zeros(bins, dtype=kind, device="cpu") for kind in (torch.int64, torch.float64))
         squares = []
         for chunk in chunks:
             values = chunk.cpu().double()

@@ -77,7 +77,6 @@ def balance_readout(
         >>> round(balanced.gains["weight"], 3)
         1.25
     """
-    run_with = replacing(model)
     types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in expected}
     noise = np.array([variance[name] for name in expected])
 
@@ -86,7 +85,8 @@ def balance_readout(
         changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
         return _sampled(finite(run_with(batch, changed), batch)).double().cpu().numpy()
 
-    with evaluation_mode(model), torch.no_grad():
+    with evaluation_mode(model) as network, torch.no_grad():
+        run_with = replacing(network)
         clean = run(None)
         gains = np.ones(len(expected))
         output = run(gains)
@@ -116,7 +116,7 @@ def _sampled(outputs: torch.Tensor) -> torch.Tensor:
     kept = max(1, _MOST_OUTPUTS // samples)
     if size <= kept:
         return outputs
-    chosen = torch.randperm(size, generator=torch.Generator().manual_seed(0))[:kept]
+    chosen = torch.randperm(size, generator=torch.Generator().manual_seed(0), device="cpu")[:kept]
     return torch.index_select(outputs, 1, chosen.to(outputs.device)).mul((size / kept) ** 0.5)
 
 

@@ -1,11 +1,74 @@
-"""What a given change of weights does to the output."""
+"""What a given change of weights does to the output, and what any change can do."""
 
+import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from qtaml.model import Batch, evaluation_mode, finite, finite_outputs, replacing
+from qtaml.errors import ModelError
+from qtaml.model import Batch, evaluation_mode, finite, finite_outputs, first_samples, other_numbers, outputs, replacing
+
+_LARGE = (10.0, 100.0)
+"""Sizes of changes of all weights, over their root mean squares: bounded outputs grow no more from one to the other."""
+
+
+_SAMPLES = 8
+"""Samples on which it is looked how large outputs can become."""
+
+
+@dataclass(frozen=True)
+class OutputRange:
+    """How large outputs are, and their errors can be.
+
+    Attributes:
+        power: mean of ||f(x)||**2 over the samples.
+        bound: the most that a squared output error can be; None if outputs grow with the weights.
+    """
+
+    power: float
+    bound: float | None
+
+
+def output_range(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor]) -> OutputRange:
+    """Power of the outputs, and the bound of their error where they are bounded (normalised, probabilities, tanh).
+
+    Args:
+        model: any module, run in evaluation mode; it is not changed.
+        batch: calibration inputs.
+        weights: name to tensor, as `stored_weights` gives them; large changes of all of them show whether outputs grow.
+
+    Raises:
+        ModelError: if the model fails on the batch.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Softmax(-1))
+        >>> output_range(model, torch.ones(4, 2), {"0.weight": model[0].weight}).bound <= 4
+        True
+        >>> output_range(model[0], torch.ones(4, 2), {"weight": model[0].weight}).bound is None
+        True
+    """
+    with evaluation_mode(model) as network, torch.no_grad():
+        powers = finite_outputs(network, batch).double().square().sum(1)
+        few, run = first_samples(batch, _SAMPLES), replacing(network)
+        try:
+            largest = [_largest(outputs(network, few))]
+        except ModelError:
+            # Made for batches of one size.
+            few, largest = batch, [float(powers.max())]
+        for share in _LARGE:
+            changed = {name: other_numbers(name, weight, share) for name, weight in weights.items()}
+            largest.append(_largest(run(few, changed)))
+    bounded = math.isfinite(largest[-1]) and largest[-1] <= 1.01 * max(largest[:-1])
+    return OutputRange(
+        float(powers.mean()), (float(powers.max()) ** 0.5 + max(largest) ** 0.5) ** 2 if bounded else None
+    )
+
+
+def _largest(output: torch.Tensor) -> float:
+    """Largest squared norm of the outputs of a sample."""
+    return float(output.double().square().sum(1).max())
 
 
 def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[str, torch.Tensor]]) -> torch.Tensor:
@@ -31,7 +94,7 @@ def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[
         >>> output_deviations(model, torch.eye(2), [doubled]).round(decimals=4)
         tensor([0.5000], dtype=torch.float64)
     """
-    with evaluation_mode(model), torch.no_grad():
-        clean, run = finite_outputs(model, batch).double(), replacing(model)
+    with evaluation_mode(model) as network, torch.no_grad():
+        clean, run = finite_outputs(network, batch).double(), replacing(network)
         deviations = [(finite(run(batch, change), batch).double() - clean).square().sum(1).mean() for change in changes]
-    return torch.stack(deviations).cpu() if deviations else torch.zeros(0, dtype=torch.float64)
+    return torch.stack(deviations).cpu() if deviations else torch.zeros(0, dtype=torch.float64, device="cpu")

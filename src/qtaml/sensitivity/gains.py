@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -14,6 +15,9 @@ from qtaml.sensitivity.gradients import check_finite, gradient_statistics
 _PIECE = 2**16
 
 
+Source = Literal["backward passes", "forward passes", "not reached"]
+
+
 @dataclass(frozen=True)
 class Gain:
     """How much squared output error a unit of squared weight error in one tensor makes.
@@ -22,10 +26,13 @@ class Gain:
         squared: gamma**2 = ||J||_F**2 / n: mean squared output error for each unit of the summed squared weight error,
             when the errors are independent and of mean zero. Averaged over the calibration samples.
         standard_error: standard error of `squared` over the random passes.
+        source: how it was found: "backward passes"; "forward passes" where those are not the derivative of the forward
+            pass; "not reached" if no calibration sample reaches the tensor, whose gain is then taken from the others.
     """
 
     squared: float
     standard_error: float
+    source: Source = "backward passes"
 
     def __str__(self) -> str:
         """Gain and standard error."""
@@ -80,7 +87,7 @@ def jacobian_gains(
         model,
         batch,
         weights,
-        lambda _, gradient: _squared_norm(gradient),
+        lambda _, gradient: squared_norm(gradient),
         passes=passes,
         seed=seed,
         samples_at_once=samples_at_once,
@@ -182,7 +189,7 @@ def weight_gains(
 
     def add(name: str, gradient: torch.Tensor) -> torch.Tensor:
         sums[name].addcmul_(gradient, gradient)
-        return _squared_norm(gradient)
+        return squared_norm(gradient)
 
     squares = gradient_statistics(
         model,
@@ -205,10 +212,10 @@ def _rows(weight: torch.Tensor) -> int:
     return weight.shape[0] if weight.ndim > 1 else 1
 
 
-def _squared_norm(gradient: torch.Tensor) -> torch.Tensor:
+def squared_norm(gradient: torch.Tensor) -> torch.Tensor:
     """Sum of squares, float64: single precision loses digits in large tensors, and half precision overflows."""
     if gradient.numel() > _PIECE:
-        return torch.stack([_squared_norm(piece) for piece in torch.split(gradient.reshape(-1), _PIECE)]).sum()
+        return torch.stack([squared_norm(piece) for piece in torch.split(gradient.reshape(-1), _PIECE)]).sum()
     widened = gradient.reshape(-1).double()
     return torch.dot(widened, widened)
 

@@ -1,7 +1,7 @@
 """Gradients of random-sign combinations of all outputs: the passes from which gains and bias effects are found."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,14 @@ from torch import nn
 from qtaml import _checks
 from qtaml._random import torch_generator
 from qtaml.errors import ModelError
-from qtaml.model import Batch, evaluation_mode, finite, replacing
+from qtaml.model import Batch, cut_samples, evaluation_mode, finite_outputs, replaced, sample_count
 
 PASSES_AT_ONCE = 8
 """Passes between two looks at whether they are enough; so many are always made."""
+
+
+class NoGradientError(ModelError):
+    """The output does not depend differentiably on any of the weights."""
 
 
 def gradient_statistics(
@@ -62,14 +66,17 @@ def gradient_statistics(
     if samples_at_once is not None:
         samples_at_once = _checks.integer("samples_at_once", samples_at_once, 1)
     found: dict[str, list[torch.Tensor]] = {name: [] for name in weights}
-    with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
+    with ExitStack() as stack:
+        network = stack.enter_context(evaluation_mode(model))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
         leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
+        stack.enter_context(replaced(network, leaves))
         parts = list(_parts(_usable(batch), samples_at_once))
-        run = replacing(model)
         at_once = passes if enough is None else PASSES_AT_ONCE
         for first in range(0, passes, at_once):
             numbers = range(first, min(first + at_once, passes))
-            for name, values in _made(run, parts, leaves, statistic, numbers, seed).items():
+            for name, values in _made(network, parts, leaves, statistic, numbers, seed).items():
                 found[name].append(values)
             if enough is not None and enough({name: torch.cat(values) for name, values in found.items()}):
                 break
@@ -88,7 +95,7 @@ def check_finite(name: str, values: torch.Tensor) -> None:
 
 
 def _made(
-    run: Callable[[Batch, Mapping[str, torch.Tensor]], torch.Tensor],
+    model: nn.Module,
     parts: Sequence[tuple[int, Batch]],
     leaves: Mapping[str, torch.Tensor],
     statistic: Callable[[str, torch.Tensor], torch.Tensor],
@@ -100,16 +107,16 @@ def _made(
     sums: dict[str, list[torch.Tensor | float]] = {name: [0.0] * len(numbers) for name in leaves}
     samples = 0
     for start, part in parts:
-        output = finite(run(part, leaves), part)
+        output = finite_outputs(model, part)
         _check_output(output, part, parts)
         for place, number in enumerate(numbers):
-            signs = _random_signs(output, seed, number, start)
+            signs = random_signs(output, seed, number, start)
             keep = place < len(numbers) - 1
 
             def add(name: str, leaf: torch.Tensor, place: int = place) -> None:
                 gradient, leaf.grad = leaf.grad, None
-                assert gradient is not None
-                sums[name][place] += statistic(name, gradient)
+                if gradient is not None:
+                    sums[name][place] += statistic(name, gradient.to_dense() if gradient.is_sparse else gradient)
 
             with _as_they_come(leaves, add):
                 torch.autograd.backward(output, signs, retain_graph=keep, inputs=list(leaves.values()))
@@ -117,7 +124,7 @@ def _made(
         # The graph goes before the next part builds its own.
         del output
     return {
-        name: torch.stack([torch.as_tensor(value, dtype=torch.float64) for value in values]).cpu() / samples
+        name: torch.stack([torch.as_tensor(value, dtype=torch.float64, device="cpu") for value in values]) / samples
         for name, values in sums.items()
     }
 
@@ -140,41 +147,25 @@ def _as_they_come(leaves: Mapping[str, torch.Tensor], use: Callable[[str, torch.
 
 def _check_output(output: torch.Tensor, part: Batch, parts: Sequence[tuple[int, Batch]]) -> None:
     if not output.requires_grad:
-        raise ModelError(
+        raise NoGradientError(
             "the output does not depend differentiably on any stored tensor: the forward pass may detach its "
             "output or run under no_grad"
         )
-    if len(parts) > 1 and len(output) != _samples(part):
+    if len(parts) > 1 and len(output) != sample_count(part):
         raise ModelError(
-            f"the model gives {len(output)} outputs for {_samples(part)} samples of the batch: samples must come first "
-            "in inputs and outputs if they are to go through it in parts"
+            f"the model gives {len(output)} outputs for {sample_count(part)} samples of the batch: samples must come "
+            "first in inputs and outputs if they are to go through it in parts"
         )
 
 
 def _parts(batch: Any, size: int | None) -> Iterator[tuple[int, Any]]:
     """Parts of a batch of at most `size` samples, with the place of the first one."""
-    samples = _samples(batch)
+    samples = sample_count(batch)
     if size is None or samples is None:
         yield 0, batch
         return
     for start in range(0, samples, size):
-        yield start, _cut(batch, samples, slice(start, start + size))
-
-
-def _samples(batch: Any) -> int | None:
-    """Length of the first tensor of a batch."""
-    if isinstance(batch, torch.Tensor):
-        return len(batch) if batch.ndim else None
-    values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
-    return next((length for length in map(_samples, values) if length is not None), None)
-
-
-def _cut(value: Any, samples: int, span: slice) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value[span] if value.ndim and len(value) == samples else value
-    if isinstance(value, Mapping):
-        return {name: _cut(item, samples, span) for name, item in value.items()}
-    return tuple(_cut(item, samples, span) for item in value) if isinstance(value, tuple | list) else value
+        yield start, cut_samples(batch, samples, slice(start, start + size))
 
 
 def _usable(value: Any) -> Any:
@@ -186,8 +177,9 @@ def _usable(value: Any) -> Any:
     return tuple(map(_usable, value)) if isinstance(value, tuple | list) else value
 
 
-def _random_signs(output: torch.Tensor, seed: int, number: int, start: int) -> torch.Tensor:
+def random_signs(output: torch.Tensor, seed: int, number: int, start: int = 0) -> torch.Tensor:
+    """Signs of a pass for outputs of samples from the place `start` on."""
     # Drawn on the CPU, so that every device sees the same signs.
     generator = torch_generator(seed, "signs", number, *([start] if start else []))
-    signs = torch.randint(0, 2, output.shape, generator=generator, dtype=torch.int8) * 2 - 1
+    signs = torch.randint(0, 2, output.shape, generator=generator, dtype=torch.int8, device="cpu") * 2 - 1
     return signs.to(output.device, output.dtype)

@@ -60,4 +60,4 @@ def probe_gains(
 
 def _gaussian(weight: torch.Tensor, seed: int, name: str, number: int) -> torch.Tensor:
     generator = torch_generator(seed, "probe", name, number)
-    return torch.randn(weight.shape, generator=generator).to(weight.device, weight.dtype)
+    return torch.randn(weight.shape, generator=generator, device="cpu").to(weight.device, weight.dtype)

@@ -1,0 +1,165 @@
+"""Gains that are held against forward passes, since not every backward pass is the derivative of the forward pass."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache, partial
+from statistics import median
+
+import torch
+from torch import nn
+
+from qtaml import _checks
+from qtaml.model import (
+    Batch,
+    aliases,
+    check_repeats,
+    check_unused,
+    evaluation_mode,
+    finite,
+    finite_outputs,
+    named_tensors,
+    other_numbers,
+    private_copy,
+    replacing,
+    unmoved,
+)
+from qtaml.sensitivity.deviation import output_deviations
+from qtaml.sensitivity.gains import Gain, mean_gain, squared_norm
+from qtaml.sensitivity.gradients import NoGradientError, gradient_statistics, random_signs
+
+_SHARES = (1e-3, 1e-2, 1e-1)
+"""Sizes of changes of weights, over their root mean square; one that agrees suffices. The squared difference grows with
+the size: on the trained networks of the paper it is at most 0.002, 0.06 and 1.6 of the squared gradient. Small changes
+are lost in bfloat16 and in quantised weights."""
+_SIGNS = 8
+"""Backward passes whose gradients are compared."""
+_TOLERANCE = 0.05
+"""Squared difference between both, over the squared gradient, up to which they agree."""
+_PROBES = 16
+"""Changes of a tensor whose gain is measured by forward passes."""
+_MOST_KEPT = 2**22
+"""Weights up to which all changes are held; else each is drawn again."""
+
+
+def checked_gains(
+    model: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    passes: int = 32,
+    seed: int = 0,
+    unreached_floor: float = 1.0,
+) -> dict[str, Gain]:
+    """Gains as `jacobian_gains` finds them, each held against the forward pass, and measured by it where they differ.
+
+    For a random change d of one tensor, v . (f(W + d) - f(W)) has to be g . d for the signs v and the gradient g of
+    each of the first passes. Where it is not (no_grad, rounding, hard routing, custom functions), or the backward pass
+    fails, the gain is the mean of ||f(W + d) - f(W)||**2 / ||d||**2 over 16 changes.
+
+    Args:
+        model: as for `jacobian_gains`.
+        batch: as for `jacobian_gains`.
+        weights: as for `jacobian_gains`.
+        passes: as for `jacobian_gains`.
+        seed: as for `jacobian_gains`.
+        unreached_floor: gain of a tensor that acts on no calibration sample, over the median gain of the others.
+
+    Returns:
+        The gain of each tensor, with its source.
+
+    Raises:
+        ArgumentError: if `passes` is below 2 or `unreached_floor` below 0.
+        ModelError: if the model fails on the batch, is no function of its inputs, or computes with copies of its
+            weights that are kept elsewhere; or a gain is not finite.
+
+    Source:
+        theory.md 1.7; paper, algorithm 1, step 1.
+
+    Example:
+        >>> class Frozen(nn.Linear):
+        ...     def forward(self, x):
+        ...         with torch.no_grad():
+        ...             return super().forward(x)
+        >>> model = Frozen(3, 2, bias=False)
+        >>> gain = checked_gains(model, torch.eye(3), {"weight": model.weight.detach()})["weight"]
+        >>> gain.source, round(gain.squared, 4)
+        ('forward passes', 0.3333)
+    """
+    floor = _checks.non_negative("unreached_floor", unreached_floor)
+    network = private_copy(model)
+    run = partial(replacing(network), batch)
+    with evaluation_mode(network), torch.no_grad():
+        clean = check_repeats(network, lambda _: finite_outputs(network, batch))
+    gains = _gains_that_hold(network, batch, weights, clean, passes, seed)
+    left = {name: weight for name, weight in weights.items() if name not in gains}
+    with evaluation_mode(network), torch.no_grad():
+        unreached = unmoved(run, left)
+        if unreached:
+            tied = aliases(network, unreached)
+            replaced = {name for name in unreached for name in (name, *tied[name])}
+            known = [tensor for name, tensor in named_tensors(network).items() if name not in replaced]
+            check_unused(run, unreached, weights, (batch, known))
+    gains |= {name: _measured(network, batch, name, left[name]) for name in left.keys() - unreached}
+    if unreached:
+        typical = floor * median(gain.squared for gain in gains.values())
+        gains |= {name: Gain(typical, 0.0, "not reached") for name in unreached}
+    return {name: gains[name] for name in weights}
+
+
+def _gains_that_hold(
+    network: nn.Module,
+    batch: Batch,
+    weights: Mapping[str, torch.Tensor],
+    clean: torch.Tensor,
+    passes: int,
+    seed: int,
+) -> dict[str, Gain]:
+    """The gains of backward passes that agree with a forward pass; those that are 0 are left out."""
+    calls = Counter[str]()
+    few = sum(weight.numel() for weight in weights.values()) <= _MOST_KEPT
+    change = cache(lambda name: _change(name, weights[name])) if few else lambda name: _change(name, weights[name])
+
+    def statistic(name: str, gradient: torch.Tensor) -> torch.Tensor:
+        calls[name] += 1
+        along = (
+            (gradient.float() * change(name).float()).sum(dtype=torch.float64)
+            if calls[name] <= _SIGNS
+            else gradient.new_zeros(())
+        )
+        return torch.stack([squared_norm(gradient), along.double()])
+
+    try:
+        found = gradient_statistics(network, batch, weights, statistic, passes=passes, seed=seed)
+    except (NoGradientError, RuntimeError):
+        return {}
+    gains = {}
+    run = replacing(network)
+    with evaluation_mode(network), torch.no_grad():
+        signs = torch.stack([random_signs(clean, seed, number).reshape(-1) for number in range(min(_SIGNS, passes))])
+        for name, weight in weights.items():
+            squares, along = found[name].reshape(passes, -1).T[:, : len(signs)].expand(2, -1)
+            size = float(squared_norm(change(name))) / weight.numel() / len(clean)
+            for share in _SHARES if squares.any() else ():
+                moved = finite(run(batch, {name: other_numbers(name, weight, share)}), batch) - clean
+                differences = (signs @ moved.reshape(-1)).double().cpu() / share / len(clean) - along
+                if differences.square().mean() <= _TOLERANCE * squares.mean() * size:
+                    gains[name] = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())
+                    break
+    return gains
+
+
+def _measured(network: nn.Module, batch: Batch, name: str, weight: torch.Tensor) -> Gain:
+    """A gain by forward passes, with changes as large as the weights if small ones do nothing."""
+    for share in (_SHARES[-1], 1.0):
+        changed = [other_numbers(name, weight, share, number) for number in range(1, _PROBES + 1)]
+        sizes = torch.stack([squared_norm(one - weight) for one in changed]).cpu()
+        gain = mean_gain(name, output_deviations(network, batch, [{name: one} for one in changed]) / sizes)
+        if gain.squared:
+            break
+    return replace(gain, source="forward passes")
+
+
+def _change(name: str, weight: torch.Tensor) -> torch.Tensor:
+    """What `other_numbers` adds for a share of 1."""
+    return other_numbers(name, weight) - weight
