@@ -1,5 +1,6 @@
 """One laboratory for all tests, of a tiny size: networks are trained once for the whole run."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,9 @@ def tiny_text():
 
 @pytest.fixture(scope="session")
 def laboratory(tmp_path_factory):
-    """Two reads of one trained network; the folder is shared by the processes of pytest-xdist."""
-    folder = tmp_path_factory.getbasetemp().parent / "laboratory"
+    """Two reads of one trained network; the folder is shared by the processes of pytest-xdist, but by no two runs."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "laboratory"
     with pytest.MonkeyPatch.context() as patch:
         small = replace(RECIPES["LanguageModel"], build=lambda: LanguageModel(16, blocks=1), data=tiny_text)
         patch.setitem(RECIPES, "LanguageModel", small)
