@@ -10,7 +10,7 @@ from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat
 from qtaml.measuring import observed_errors
 from qtaml.memory import words_as_read
 from qtaml.planning import ByHand, Plan, TensorPlan
-from qtaml.protections import Repetition
+from qtaml.protections import Bch, Repetition
 from tests.tolerances import FALSE_ALARM
 
 MIXED = TensorFormat(
@@ -102,6 +102,18 @@ def test_other_errors_are_seen():
     raw = [row for row in rows if row.protection.kind == "raw"]
     assert all(row.departs for row in raw if row.stored)
     assert not any(row.departs for row in raw if not row.stored)
+
+
+def test_fewer_errors_than_a_bound_are_no_departure():
+    """Behind a code whose rate is an upper bound, BCH or LDPC, a memory without errors is as the plan assumes."""
+    bound = Bch(127, 64, 10)
+    assert bound.is_bound
+    stored = artifact(Uniform(0.1), TensorFormat((Section(40_000, Format(EvenLevels(2)).protect(2, bound)),)))
+    rows = observed_errors(stored, {"weight": stored.tensors["weight"].words})
+    assert all(row.at_most and row.assumed > 0.01 and not row.departs for row in rows)
+    exact = artifact(Uniform(0.1), TensorFormat((Section(40_000, Format(EvenLevels(2)).protect(2, Bch(15, 7, 2))),)))
+    rows = observed_errors(exact, {"weight": exact.tensors["weight"].words})
+    assert all(not row.at_most and row.departs for row in rows)
 
 
 def test_one_error_where_none_is_assumed_is_enough():
