@@ -182,14 +182,15 @@ class Memory:
         run, few = outputs_of((args, kwargs)), outputs_of(first_samples((args, kwargs), _FEW_SAMPLES))
         with evaluation_mode(model), torch.no_grad():
             try:
-                few({})
+                clean = check_repeats(model, few)
+            except ModelError:
+                raise
             except Exception:
                 # Made for batches of one size.
-                few = run
-            check_repeats(model, few)
-            left = unmoved(few, weights)
+                few, clean = run, check_repeats(model, run)
+            left = unmoved(few, weights, clean)
             if left and few is not run:
-                left = unmoved(run, {name: weights[name] for name in left})
+                left = unmoved(run, {name: weights[name] for name in left}, run({}))
             if left:
                 check_unused(few, left, weights, (args, kwargs, present))
         self._unread = tuple(left)

@@ -70,14 +70,16 @@ def check_repeats(model: nn.Module, run: Run) -> Any:
     )
 
 
-def unmoved(run: Run, weights: Mapping[str, torch.Tensor]) -> list[str]:
+def unmoved(run: Run, weights: Mapping[str, torch.Tensor], clean: Any) -> list[str]:
     """Names of the tensors that may hold any other numbers without a change of the output.
 
     Args:
         run: a forward pass.
         weights: name to tensor.
+        clean: what the pass gives when nothing is replaced.
     """
-    clean = _copied(run({}))
+    # Further passes may write into the outputs of this one.
+    clean = _copied(clean)
     return [name for name, weight in weights.items() if _equal(run({name: other_numbers(name, weight)}), clean, 0.0)]
 
 

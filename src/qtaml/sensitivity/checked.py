@@ -94,7 +94,7 @@ def checked_gains(
     gains = _gains_that_hold(network, batch, weights, clean, passes, seed)
     left = {name: weight for name, weight in weights.items() if name not in gains}
     with evaluation_mode(network), torch.no_grad():
-        unreached = unmoved(run, left)
+        unreached = unmoved(run, left, run({})) if left else []
         if unreached:
             tied = aliases(network, unreached)
             replaced = {name for name in unreached for name in (name, *tied[name])}
