@@ -134,7 +134,8 @@ def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int], granularit
 def smallest_and_largest(weights: torch.Tensor, granularity: Granularity) -> tuple[torch.Tensor, torch.Tensor]:
     """Smallest and largest weight that share a scale, float64, of `scale_shape`."""
     shape = scale_shape(weights.shape, granularity)
-    low, high = (_over(weights, granularity, one) for one in (torch.Tensor.amin, torch.Tensor.amax))
+    low = _over(weights, granularity, lambda rows: rows.amin(1))
+    high = _over(weights, granularity, lambda rows: rows.amax(1))
     return low.double().reshape(shape), high.double().reshape(shape)
 
 
@@ -144,30 +145,28 @@ def mean_square(weights: torch.Tensor, granularity: Granularity) -> torch.Tensor
 
 
 def _over(
-    weights: torch.Tensor, granularity: Granularity, reduce: Callable[[torch.Tensor, int], torch.Tensor]
+    weights: torch.Tensor, granularity: Granularity, reduce: Callable[[torch.Tensor], torch.Tensor]
 ) -> torch.Tensor:
-    """Reduce over the weights that share a scale; `reduce` takes a tensor and a dimension."""
+    """Reduce over the weights that share a scale; `reduce` makes a vector of the rows of a matrix."""
     if isinstance(granularity, str):
         by_row = granularity == "row" and weights.ndim > 1
-        return reduce(weights.reshape(len(weights) if by_row else 1, -1), 1)
+        return reduce(weights.reshape(len(weights) if by_row else 1, -1))
     rows = weights.reshape(_rows(weights.shape), -1)
     # The last, shorter group apart: filled up with zeros, its mean and its extremes would be others.
     whole = rows.shape[1] // granularity * granularity
-    parts = [reduce(rows[:, :whole].reshape(len(rows), -1, granularity), 2)] if whole else []
-    rest = [reduce(rows[:, whole:], 1).unsqueeze(1)] if whole < rows.shape[1] else []
+    parts = [reduce(rows[:, :whole].reshape(-1, granularity)).reshape(len(rows), -1)] if whole else []
+    rest = [reduce(rows[:, whole:]).unsqueeze(1)] if whole < rows.shape[1] else []
     return torch.cat(parts + rest, 1)
 
 
-def _mean_square(weights: torch.Tensor, dim: int) -> torch.Tensor:
-    if dim == 2:
-        return weights.double().square().mean(2)
+def _mean_square(rows: torch.Tensor) -> torch.Tensor:
     # In chunks, so that no float64 copy of a large tensor is made. The order of the sums follows CHUNK: another size
     # moves the last bits.
     sums = [
         torch.stack([part.double().square().sum(1) for part in torch.split(some, CHUNK, 1)]).sum(0)
-        for some in torch.split(weights, max(CHUNK // weights.shape[1], 1))
+        for some in torch.split(rows, max(CHUNK // rows.shape[1], 1))
     ]
-    return torch.cat(sums) / weights.shape[1]
+    return torch.cat(sums) / rows.shape[1]
 
 
 def _rows(shape: Sequence[int]) -> int:

@@ -13,6 +13,7 @@ from scipy import special
 
 from qtaml.faults import FaultModel, Uniform, WordLaw
 from qtaml.formats import EvenLevels, Format, Granularity, NamedLevels, Scale, Section, TableLevels, TensorFormat
+from qtaml.formats.chunks import chunks
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
@@ -173,15 +174,17 @@ def normalised(
     storage = TensorFormat((Section(weight.numel(), Format()),), scale, granularity)
     # The rule asks for a fault model, on which neither of these scales depends.
     scales = storage.scale_of(weight.detach(), Uniform(0.0))
-    flat, whole = weight.detach().reshape(-1).double(), slice(0, weight.numel())
-    divisor = of_each(torch.where(scales > 0, scales, 1.0), whole, weight.shape, granularity)
+    flat, divisor = weight.detach().reshape(-1), torch.where(scales > 0, scales, 1.0)
+    relative = torch.empty(flat.shape, dtype=torch.float64, device=flat.device)
+    for where in chunks([slice(0, weight.numel())], flat.device):
+        relative[where] = flat[where].double() / of_each(divisor, where, weight.shape, granularity)
     length = weight.numel() // math.prod(scales.shape[:1])
     counts = torch.full_like(scales, weight.numel() / scales.numel())
     if not isinstance(granularity, str):
         counts = torch.full_like(scales, granularity)
         # The last group of a row may be shorter.
         counts[:, -1] = length - granularity * (scales.shape[1] - 1)
-    return flat / divisor, scales, counts
+    return relative, scales, counts
 
 
 def named_menu(

@@ -131,7 +131,10 @@ class Designer:
         self._protections = allowed
         self._side_cells = side_cells(self.fault)
         gains = {name: gain.squared for name, gain in self._gains.items()}
-        self._by_tensor = {name: self._tensor(name, gains[name]) for name in track(gains, "fitting levels")}
+        self._by_tensor = {
+            name: self._tensor(name, [gains[name]]) if self._fitted else self._plain(name, gains[name])
+            for name in track(gains, "fitting levels")
+        }
         # Other ways to scale a tensor, or other levels, each by itself the best for some tensor.
         self._others: dict[str, list[_Tensor]] = {name: [] for name in gains}
         if settings.rows:
@@ -139,14 +142,14 @@ class Designer:
             right = {n: w for n, w in self._weights.items() if self._gains[n].source == "backward passes"}
             of_rows = row_gains(self._model, batch, right, passes=passes, seed=seed) if right else {}
             for name in track([n for n, w in right.items() if w.ndim > 1], "fitting levels of rows"):
-                self._others[name].append(self._rows_of(name, of_rows[name].tolist()))
+                self._others[name].append(self._tensor(name, of_rows[name].tolist(), "row"))
         group, levels = settings.group, settings.levels
         further: list[tuple[Granularity, NamedLevels | None]] = []
         if group is not None and self._fitted:
             further.append((group, None))
         further += [(group or "tensor", NamedLevels(one)) for one in levels]
         for name in track(gains, "fitting other levels") if further else ():
-            self._others[name] += [self._tensor(name, gains[name], *one) for one in further]
+            self._others[name] += [self._tensor(name, [gains[name]], *one) for one in further]
 
     @property
     def plain_cells(self) -> int:
@@ -255,37 +258,46 @@ class Designer:
         ]
         return replace(plan, tensors=tuple(entries), predicted_bias=balanced.bias)
 
+    def _plain(self, name: str, gain: float) -> _Tensor:
+        """A tensor of evenly spaced levels, of which the most significant bits are protected."""
+        weight = self._weights[name]
+        menu = plain_menu(weight, self._protections, self.fault, self.bits)
+        _, scale, _ = normalised(weight, RootMeanSquare(), "tensor")
+        size, cells = weight.numel(), tuple(one.format.cells for one in menu)
+        importance = gain * size * float(scale) ** 2
+        return _Tensor(name, Largest(), "tensor", "exact", (size,), (importance,), menu, cells, 0.0)
+
     def _tensor(
-        self, name: str, gain: float, granularity: Granularity = "tensor", named: NamedLevels | None = None
+        self,
+        name: str,
+        gains: Sequence[float],
+        granularity: Granularity = "tensor",
+        named: NamedLevels | None = None,
     ) -> _Tensor:
-        """A tensor whose weights share their formats: fitted ones, or those of a named table."""
-        weight, scale = self._weights[name], Largest() if named else RootMeanSquare()
-        relative, scales, counts = normalised(weight, scale, granularity)
-        pairs = zip(counts.reshape(-1).tolist(), scales.reshape(-1).tolist(), strict=True)
-        importance = sum(gain * count * one**2 for count, one in pairs)
-        price = self._price(weight.numel())
+        """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
+
+        Args:
+            name: its name.
+            gains: one for the whole tensor, or one for each of its rows.
+            granularity: how many weights share a scale.
+            named: the table.
+        """
+        scale: Scale = Largest() if named else RootMeanSquare()
+        relative, scales, counts = normalised(self._weights[name], scale, granularity)
+        size, sharing = relative.numel() // len(gains), scales.numel() // len(gains)
+        each = zip(
+            np.repeat(gains, sharing).tolist(), counts.reshape(-1).tolist(), scales.reshape(-1).tolist(), strict=True
+        )
+        errors = [gain * count * one**2 for gain, count, one in each]
+        importance = tuple(sum(errors[start : start + sharing]) for start in range(0, len(errors), sharing))
+        price = self._price(relative.numel())
         if named:
             menu = worthwhile(named_menu(relative, named, self._protections, self.fault), price)
-        elif self._fitted:
-            menu = worthwhile(fitted_menu(relative, self._candidates, self.fault), price)
         else:
-            plain = plain_menu(weight, self._protections, self.fault, self.bits)
-            cells = tuple(one.format.cells for one in plain)
-            return _Tensor(name, Largest(), "tensor", "exact", (weight.numel(),), (importance,), plain, cells, 0.0)
-        cells = tuple(price(one.format) for one in menu)
+            menu = worthwhile(fitted_menu(relative, self._candidates, self.fault), price)
+        cells, sizes = tuple(price(one.format) for one in menu), (size,) * len(gains)
         fixed = self._side_cells * _least_side_values(scales.numel())
-        sizes, rule = (weight.numel(),), scale
-        return _Tensor(name, rule, granularity, "least_error", sizes, (importance,), menu, cells, fixed)
-
-    def _rows_of(self, name: str, gains: Sequence[float]) -> _Tensor:
-        """A tensor each row of which has a scale and a format of its own."""
-        relative, scales, _ = normalised(self._weights[name], RootMeanSquare(), "row")
-        price, size = self._price(relative.numel()), relative.numel() // len(gains)
-        menu = worthwhile(fitted_menu(relative, self._candidates, self.fault), price)
-        importance = [gain * size * one**2 for gain, one in zip(gains, scales.reshape(-1).tolist(), strict=True)]
-        cells = tuple(price(one.format) for one in menu)
-        fixed, sizes = self._side_cells * _least_side_values(len(gains)), (size,) * len(gains)
-        return _Tensor(name, RootMeanSquare(), "row", "least_error", sizes, tuple(importance), menu, cells, fixed)
+        return _Tensor(name, scale, granularity, "least_error", sizes, importance, menu, cells, fixed)
 
     def _price(self, weights: int) -> Callable[[Format], float]:
         """Cells of a weight if all of so many are stored in a format, with its share of what the levels need."""
