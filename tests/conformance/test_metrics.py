@@ -36,7 +36,7 @@ def build(name: str, network: nn.Module, order: torch.Tensor | slice = slice(Non
     with torch.no_grad():
         for own, other in zip(clean.parameters(), network.parameters(), strict=True):
             own.copy_(other + 0.3 * torch.randn(other.shape, generator=generator))
-    labels = clean(tokens).flatten(1).argmax(1)
+    labels = clean(tokens).argmax(-1)
     known = {"inputs": tokens, "batch": tokens, "tokens": tokens, "labels": labels, "model": clean}
     wanted = inspect.signature(METRICS[name]).parameters
     return METRICS[name](**{key: value for key, value in known.items() if key in wanted}, **more)

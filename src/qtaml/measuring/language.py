@@ -55,7 +55,8 @@ class NegativeLogLikelihood:
 
     def _of_batch(self, model: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
         logits = output_tensor(model, tokens).cpu()
-        if logits.shape[:-1] != tokens.shape or logits.shape[-1] <= int(tokens.max()):
+        # Among one token only there is nothing to predict.
+        if logits.shape[:-1] != tokens.shape or logits.shape[-1] <= max(int(tokens.max()), 1):
             raise ModelError(
                 "perplexity needs a language model, which gives a logit for each token of its vocabulary at each "
                 f"place: of tokens up to {int(tokens.max())} of shape {tuple(tokens.shape)} the model gives outputs "
@@ -78,9 +79,10 @@ def check_causal(model: nn.Module, tokens: torch.Tensor) -> None:
     Raises:
         ModelError: if another last token changes an output before it.
     """
-    other = tokens[:1].clone()
-    # Any token that the text holds and that is not there already: it lies within the vocabulary.
-    other[0, -1] = tokens.min() if tokens[0, -1] != tokens.min() else tokens.max()
+    other, last = tokens[:1].clone(), int(tokens[0, -1])
+    # A token of the text surely lies within the vocabulary. A text of one token only says nothing of others.
+    others = tokens[tokens != last]
+    other[0, -1] = others[0] if len(others) else last - 1 if last else 1
     with evaluation_mode(model) as network, torch.no_grad():
         before, after = (output_tensor(network, one)[:, : tokens.shape[1] - 1] for one in (tokens[:1], other))
     # Not bit for bit: kernels may sum in another order. A model that sees the token changes by far more than 1e-5.

@@ -195,7 +195,7 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
         ArgumentError: if the metric gives no finite numbers, or fewer than two, or `confidence` is out of its range.
 
     Example:
-        >>> from qtaml.measuring.metrics import Accuracy
+        >>> from qtaml.measuring.accuracy import Accuracy
         >>> round(measure(nn.Identity(), Accuracy(torch.eye(2), torch.tensor([0, 1]))).low, 3)
         0.158
     """

@@ -15,9 +15,10 @@ from torch import nn
 
 from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
-from qtaml.measuring.metrics import Accuracy, BatchedMetric, Metric, SampleMetric, tensors_of
+from qtaml.measuring.accuracy import Accuracy
+from qtaml.measuring.metrics import BatchedMetric, Metric, SampleMetric, tensors_of
 from qtaml.memory import Memory
-from qtaml.model import Batch, arguments, evaluation_mode, outputs, own, replacing, state_kept
+from qtaml.model import Batch, arguments, evaluation_mode, output_tensor, own, replacing, state_kept
 
 _MOST_AT_ONCE = 32
 _CPU_WORK = 1 << 21
@@ -63,10 +64,14 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
         model = own(memory.model(seed=seeds[0], fault=fault))
         for start in range(0, len(seeds), at_once):
             together = _outputs_of_reads(memory, model, metric.batches, seeds[start : start + at_once], fault)
-            if together is None or (start == 0 and not _agree(together[0], _outputs(model, metric.batches))):
+            if together is None:
                 break
-            for scores in metric.of_outputs(together):
-                yield scores
+            if start == 0:
+                alone = _outputs(model, metric.batches)
+                if not _agree(together[0], alone.reshape(len(alone), -1)):
+                    break
+            for logits in together:
+                yield metric.of_outputs(logits.reshape(alone.shape))
                 done += 1
     left = seeds[done:]
     threads = torch.get_num_threads()
@@ -207,7 +212,7 @@ def _outputs_of_reads(
 
 def _outputs(model: nn.Module, batches: Sequence[Batch]) -> torch.Tensor:
     with evaluation_mode(model) as network, torch.no_grad():
-        return torch.cat([outputs(network, batch) for batch in batches])
+        return torch.cat([output_tensor(network, batch) for batch in batches])
 
 
 def _agree(first: torch.Tensor, second: torch.Tensor) -> bool:

@@ -7,7 +7,7 @@ from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring.metrics import batches_of
-from qtaml.model import Batch, Batches, evaluation_mode, one_batch, output_tensor
+from qtaml.model import Batch, Batches, describe, evaluation_mode, one_batch, output_tensor
 
 
 class _Similarity(ABC):
@@ -22,8 +22,12 @@ class _Similarity(ABC):
 
     Raises:
         ArgumentError: if `batch_size` is below 1, or there are fewer than 2 samples.
-        ModelError: if the model fails on the inputs, or has fewer than 2 outputs along the axis.
+        ModelError: if the model fails on the inputs, has fewer than 2 outputs along the axis, or gives NaN; for
+            `Agreement` also if its outputs are equal for all classes.
     """
+
+    _same: float
+    """Score of outputs that are equal."""
 
     def __init__(
         self, model: nn.Module, inputs: Batches, *, batch_size: int | None = None, axis: int | None = None
@@ -33,6 +37,7 @@ class _Similarity(ABC):
         with evaluation_mode(model) as network, torch.no_grad():
             # Computed once: every read is compared with the same outputs.
             self._clean = [self._outputs(network, batch) for batch in self.batches]
+        self._check_clean()
         if (samples := sum(map(len, self._clean))) < 2:
             raise ArgumentError(f"inputs must hold at least 2 samples, got {samples}")
 
@@ -45,6 +50,13 @@ class _Similarity(ABC):
     def __call__(self, model: nn.Module) -> float:
         """Mean score."""
         return float(self.scores(model).double().mean())
+
+    def _check_clean(self) -> None:
+        """Check that the outputs of the clean network are like themselves: NaN is not."""
+        for batch, clean in zip(self.batches, self._clean, strict=True):
+            scores = self._compare(clean, clean).double()
+            if not torch.allclose(scores, torch.full_like(scores, self._same), rtol=0, atol=1e-6):
+                raise ModelError(f"the model gives NaN or infinite outputs on inputs of {describe(batch)}")
 
     def _outputs(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Outputs, shape (samples, places, classes)."""
@@ -75,9 +87,21 @@ class Agreement(_Similarity):
         (1.0, 1.0)
     """
 
+    _same = 1.0
+
+    def _check_clean(self) -> None:
+        super()._check_clean()
+        if all(bool((clean == clean[..., :1]).all()) for clean in self._clean):
+            raise ModelError(
+                f"the model gives equal outputs for all classes on inputs of {describe(self.batches[0])}, so none is "
+                "the largest with which that of a read could agree"
+            )
+
     @staticmethod
     def _compare(read: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-        same = read.argmax(2) == clean.argmax(2)
+        largest, found = read.max(2)
+        # The largest of NaN and numbers is NaN, and its place would be a class like others.
+        same = (found == clean.argmax(2)) & ~largest.isnan()
         # A bool says that a sample is right or wrong, for which the interval of a proportion holds.
         return same[:, 0] if same.shape[1] == 1 else same.double().mean(1)
 
@@ -93,17 +117,21 @@ class OutputDivergence(_Similarity):
         0.0
     """
 
+    _same = 0.0
+
     @staticmethod
     def _compare(read: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         # Logarithms in float64 on both sides: of a probability that underflows, log would be -inf.
         logs, expected = (output.double().log_softmax(2) for output in (read, clean))
-        return nn.functional.kl_div(logs, expected, reduction="none", log_target=True).sum(2).mean(1)
+        parts = nn.functional.kl_div(logs, expected, reduction="none", log_target=True)
+        # Logits of -inf rule a class out: 0 log 0 counts as 0.
+        return parts.where(expected != -torch.inf, 0.0).sum(2).mean(1)
 
 
 class OutputCosine(_Similarity):
     """Cosine between the outputs (embeddings) of the read network and of the clean one; the mean over places.
 
-    An output of zeros has cosine 0 with every other.
+    An output of zeros has cosine 0 with every other, and 1 with zeros.
 
     Example:
         >>> metric = OutputCosine(nn.Identity(), torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
@@ -111,6 +139,11 @@ class OutputCosine(_Similarity):
         1.0
     """
 
+    _same = 1.0
+
     @staticmethod
     def _compare(read: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-        return nn.functional.cosine_similarity(read.double(), clean.double(), dim=2).mean(1)
+        # `cosine_similarity` takes outputs of norms below 1e-8 for smaller ones.
+        units = [nn.functional.normalize(output.double(), dim=2, eps=1e-300) for output in (read, clean)]
+        zeros = ~(units[0].any(2) | units[1].any(2))
+        return ((units[0] * units[1]).sum(2) + zeros).mean(1)

@@ -14,6 +14,7 @@ from torch.nn.utils.stateless import _reparametrize_module
 from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model.copies import private_copy
+from qtaml.model.slipped_labels import check_no_labels, places_of_labels
 from qtaml.model.weights import named_tensors, own_names, same_tensors
 
 Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
@@ -97,6 +98,8 @@ def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -
         hint = ""
         if "Guard failed" in str(error):
             hint = "; it was exported for other sizes: export it with dynamic_shapes={0: Dim('samples')} for its inputs"
+        elif isinstance(batch, tuple | list) and places_of_labels(batch):
+            hint = "; if the inputs come with labels, leave these out"
         raise ModelError(f"the model failed on inputs of {describe(batch)}: {error}{hint}") from error
     tensor = first_tensor(output)
     if not tensor.numel():
@@ -294,6 +297,7 @@ def arguments(batch: Batch, model: nn.Module) -> tuple[tuple[Any, ...], dict[str
     if isinstance(batch, Mapping):
         return (), {name: move(value) for name, value in batch.items()}
     if isinstance(batch, tuple | list):
+        check_no_labels(batch, model)
         return tuple(move(value) for value in batch), {}
     raise ArgumentError(
         f"a batch must be a tensor, a tuple of inputs or a dictionary of them, got {type(batch).__name__}"
