@@ -78,3 +78,22 @@ def test_a_model_that_sees_later_tokens_is_refused():
     check_causal(Bigram(), TOKENS)
     with pytest.raises(qtaml.ModelError, match="sees earlier tokens only"):
         check_causal(Looking(3, 3), TOKENS)
+
+
+@pytest.mark.parametrize("token", [0, 2])
+def test_a_text_of_one_token_tells_of_later_ones_too(token):
+    """Another last token is taken from the vocabulary where the text has no other."""
+
+    class Looking(nn.Embedding):
+        def forward(self, tokens):
+            return super().forward(tokens) + super().forward(tokens.flip(1))
+
+    check_causal(Bigram(), torch.full((2, 4), token))
+    with pytest.raises(qtaml.ModelError, match="sees earlier tokens only"):
+        check_causal(Looking(3, 3), torch.full((2, 4), token))
+
+
+def test_of_one_token_there_is_nothing_to_predict():
+    """A vocabulary of one would have perplexity 1."""
+    with pytest.raises(qtaml.ModelError, match="perplexity needs a language model"):
+        NegativeLogLikelihood(TOKENS * 0)(nn.Embedding(3, 1))

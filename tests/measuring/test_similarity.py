@@ -1,5 +1,7 @@
 """Likeness to the clean network, against sums by hand."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -69,6 +71,48 @@ def test_outputs_without_classes_are_refused():
         Agreement(CLEAN, INDEX[:1])
     with pytest.raises(qtaml.ModelError, match="classes along dimension 2"):
         OutputCosine(nn.Linear(3, 2), torch.zeros(4, 3), axis=2)
+
+
+class Gives(nn.Module):
+    """Always the same outputs."""
+
+    def __init__(self, *outputs):
+        super().__init__()
+        self.outputs = torch.tensor(outputs)
+
+    def forward(self, x):
+        return self.outputs.expand(len(x), -1)
+
+
+@pytest.mark.parametrize("metric", [Agreement, OutputDivergence, OutputCosine])
+def test_a_clean_network_of_nan_is_refused(metric):
+    """It would agree with itself at every place, or nowhere."""
+    inputs = torch.eye(3)
+    inputs[1, 1] = float("nan")
+    with pytest.raises(qtaml.ModelError, match=r"gives NaN or infinite outputs on inputs of shape \(3, 3\) float32"):
+        metric(nn.Linear(3, 2), inputs)
+
+
+def test_a_read_of_nan_agrees_with_nothing():
+    """Though the first class is where it is found."""
+    assert Agreement(Gives(1.0, 0.0), INDEX)(Gives(float("nan"), float("nan"))) == 0
+
+
+def test_outputs_of_which_none_is_the_largest_are_refused():
+    """By agreement; equal outputs of some samples are none of its business."""
+    with pytest.raises(qtaml.ModelError, match="equal outputs for all classes"):
+        Agreement(Gives(0.5, 0.5, 0.5), INDEX)
+    assert Agreement(nn.ReLU(), torch.tensor([[-1.0, -1.0], [0.0, 1.0]]))(nn.ReLU()) == 1
+
+
+def test_a_perfect_read_is_perfect():
+    """Of outputs that are zeros, tiny, or rule a class out."""
+    for outputs in ((0.0, 0.0), (1e-20, 2e-20)):
+        assert OutputCosine(Gives(*outputs), INDEX)(Gives(*outputs)) == pytest.approx(1, abs=1e-15)
+    assert OutputCosine(Gives(0.0, 0.0), INDEX)(Gives(1.0, 0.0)) == 0
+    masked = Gives(-float("inf"), 1.0, 0.0)
+    assert OutputDivergence(masked, INDEX)(masked) == 0
+    assert OutputDivergence(masked, INDEX)(Gives(-float("inf"), 0.0, 1.0)) == pytest.approx(math.tanh(0.5))
 
 
 def test_they_are_metrics_of_samples():

@@ -84,8 +84,9 @@ class Accuracy:
         return found.where(~largest.isnan(), -1).reshape(len(logits), -1).cpu()
 
     def _class_dimension(self, shape: torch.Size) -> int:
-        tried = {1, len(shape) - 1} if self._axis is None else {self._axis % len(shape)}
-        fitting = [one for one in tried if one > 0 and shape[1:one] + shape[one + 1 :] == self._labels.shape[1:]]
+        last, places = len(shape) - 1, self._labels.shape[1:]
+        tried = {1, last} if self._axis is None else {last if self._axis == -1 else self._axis}
+        fitting = [one for one in sorted(tried) if 0 < one <= last and shape[1:one] + shape[one + 1 :] == places]
         if not fitting:
             raise ArgumentError(
                 "labels must have the shape of the outputs without their classes, got labels of shape "

@@ -63,7 +63,7 @@ class _Similarity(ABC):
         output = output_tensor(model, batch).cpu()
         # Language models have classes last, segmentation networks second.
         axis = (-1 if output.ndim <= 3 else 1) if self._axis is None else self._axis
-        if output.ndim < 2 or axis % output.ndim == 0:
+        if not -output.ndim <= axis < output.ndim or axis % output.ndim == 0:
             raise ModelError(f"outputs must have classes along dimension {axis}, got shape {tuple(output.shape)}")
         output = output.movedim(axis, -1)
         if output.shape[-1] < 2:
