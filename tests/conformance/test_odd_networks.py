@@ -241,6 +241,36 @@ def test_a_tensor_that_no_sample_reaches_counts_as_the_others_do():
     assert bits(0.0) == 0 < bits(1.0)
 
 
+class Words(nn.Sequential):
+    """Averages embedded tokens of a vocabulary of 60."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(nn.EmbeddingBag(60, 32), nn.Tanh(), nn.Linear(32, 4))
+
+
+def test_rows_that_no_sample_reaches_are_counted():
+    """Tokens that the calibration does not hold."""
+    plan = qtaml.compensate(Words(), torch.arange(96).reshape(24, 4) % 20, p=0.05, overhead=0.1)
+    assert plan.tensors[0].gain.unreached_rows == 40
+    assert "No calibration sample reaches 40 of 60 rows of 0.weight" in str(plan)
+    assert not qtaml.compensate(Words(), torch.arange(60).reshape(15, 4), p=0.05, overhead=0.1).remarks
+
+
+def test_rows_that_no_sample_reaches_are_stored_as_others_are():
+    """With formats of rows they would get no bits, and their tokens no meaning; a floor of 0 allows that."""
+    tokens = torch.arange(96).reshape(24, 4) % 20
+
+    def plan(floor):
+        asked = {"p": 0.05, "cells": 1.0, "passes": 4, "decoders": ["table"], "rows": True, "unreached_floor": floor}
+        return qtaml.design(Words(), tokens, **asked)
+
+    def bits(floor):
+        return min(section.format.bits for section in plan(floor).tensors[0].storage.sections)
+
+    assert bits(0.0) == 0 < bits(1.0)
+
+
 # The user's model is never the workbench.
 
 

@@ -189,6 +189,13 @@ class Plan:
             remarks.append(
                 f"No calibration sample reaches {', '.join(self.unreached)}: they count as others do (unreached_floor)."
             )
+        for one in self.tensors:
+            rows, left = one.shape[0], one.gain.unreached_rows if one.gain else 0
+            if left > (1 - _COVERED) * rows:
+                remarks.append(
+                    f"No calibration sample reaches {left} of {rows} rows of {one.name}: what is predicted says "
+                    "nothing of inputs that do."
+                )
         if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
             remarks.append(
                 f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "

@@ -305,7 +305,7 @@ class Design(Settings):
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
         exclude: patterns of tensors not to store.
         unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of
-            the others; 0 takes it that no other sample reaches it either.
+            the others; 0 takes it that no other sample reaches it either. The same for rows that have their own format.
         seed: seed of calibration and reads.
     """
 

@@ -38,7 +38,7 @@ from qtaml.search.candidates import (
     worthwhile,
 )
 from qtaml.search.readout import balance_readout
-from qtaml.sensitivity import checked_gains, output_range, row_gains
+from qtaml.sensitivity import checked_gains, output_range, row_gains, with_floor
 
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
@@ -142,7 +142,7 @@ class Designer:
             right = {n: w for n, w in self._weights.items() if self._gains[n].source == "backward passes"}
             of_rows = row_gains(self._model, batch, right, passes=passes, seed=seed) if right else {}
             for name in track([n for n, w in right.items() if w.ndim > 1], "fitting levels of rows"):
-                self._others[name].append(self._tensor(name, of_rows[name].tolist(), "row"))
+                self._others[name].append(self._tensor(name, with_floor(of_rows[name], floor).tolist(), "row"))
         group, levels = settings.group, settings.levels
         further: list[tuple[Granularity, NamedLevels | None]] = []
         if group is not None and self._fitted:

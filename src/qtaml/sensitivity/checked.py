@@ -25,7 +25,7 @@ from qtaml.model import (
     unmoved,
 )
 from qtaml.sensitivity.deviation import output_deviations
-from qtaml.sensitivity.gains import Gain, mean_gain, squared_norm
+from qtaml.sensitivity.gains import Gain, mean_gain, rows_of, squared_norm
 from qtaml.sensitivity.gradients import NoGradientError, gradient_statistics, random_signs
 
 _SHARES = (1e-3, 1e-2, 1e-1)
@@ -118,10 +118,14 @@ def _gains_that_hold(
     """The gains of backward passes that agree with a forward pass; those that are 0 are left out."""
     calls = Counter[str]()
     few = sum(weight.numel() for weight in weights.values()) <= _MOST_KEPT
+    reached: dict[str, torch.Tensor] = {}
     change = cache(lambda name: _change(name, weights[name])) if few else lambda name: _change(name, weights[name])
 
     def statistic(name: str, gradient: torch.Tensor) -> torch.Tensor:
         calls[name] += 1
+        if calls[name] <= _SIGNS:
+            moved = gradient.reshape(rows_of(gradient), -1).any(1)
+            reached[name] = moved | reached.get(name, moved)
         along = (
             (gradient.float() * change(name).float()).sum(dtype=torch.float64)
             if calls[name] <= _SIGNS
@@ -144,7 +148,8 @@ def _gains_that_hold(
                 moved = finite(run(batch, {name: other_numbers(name, weight, share)}), batch) - clean
                 differences = (signs @ moved.reshape(-1)).double().cpu() / share / len(clean) - along
                 if differences.square().mean() <= _TOLERANCE * squares.mean() * size:
-                    gains[name] = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())
+                    gain = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())
+                    gains[name] = replace(gain, unreached_rows=int((~reached[name]).sum()))
                     break
     return gains
 

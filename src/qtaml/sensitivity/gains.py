@@ -28,11 +28,14 @@ class Gain:
         standard_error: standard error of `squared` over the random passes.
         source: how it was found: "backward passes"; "forward passes" where those are not the derivative of the forward
             pass; "not reached" if no calibration sample reaches the tensor, whose gain is then taken from the others.
+        unreached_rows: rows (first dimension) that no calibration sample reaches, such as those of tokens that it does
+            not hold. Counted by `checked_gains` from backward passes.
     """
 
     squared: float
     standard_error: float
     source: Source = "backward passes"
+    unreached_rows: int = 0
 
     def __str__(self) -> str:
         """Gain and standard error."""
@@ -143,7 +146,7 @@ def row_gains(
         samples_at_once=samples_at_once,
         enough=_within(relative_error),
     )
-    return {name: value.mean(0).expand(_rows(weights[name])).clone() for name, value in squares.items()}
+    return {name: value.mean(0).expand(rows_of(weights[name])).clone() for name, value in squares.items()}
 
 
 def weight_gains(
@@ -208,7 +211,24 @@ def weight_gains(
     return sums
 
 
-def _rows(weight: torch.Tensor) -> int:
+def with_floor(gains: torch.Tensor, unreached_floor: float) -> torch.Tensor:
+    """Gains of rows, those that no calibration sample reaches at the median of the others times a floor.
+
+    Example:
+        >>> with_floor(torch.tensor([1.0, 0.0, 3.0]), 0.5).tolist()
+        [1.0, 0.5, 3.0]
+    """
+    reached = gains != 0
+    return gains.where(reached, unreached_floor * gains[reached].median()) if reached.any() else gains
+
+
+def rows_of(weight: torch.Tensor) -> int:
+    """Rows of a tensor (its first dimension); one if it has no other dimension.
+
+    Example:
+        >>> rows_of(torch.ones(4, 3, 2)), rows_of(torch.ones(4))
+        (4, 1)
+    """
     return weight.shape[0] if weight.ndim > 1 else 1
 
 
@@ -222,7 +242,7 @@ def squared_norm(gradient: torch.Tensor) -> torch.Tensor:
 
 def _row_means(gradient: torch.Tensor) -> torch.Tensor:
     """Mean square of each row, float64."""
-    matrix = gradient.reshape(_rows(gradient), -1)
+    matrix = gradient.reshape(rows_of(gradient), -1)
     pieces = torch.split(matrix, max(1, _PIECE // matrix.shape[1]))
     return torch.cat([piece.double().square().mean(1) for piece in pieces])
 
