@@ -53,19 +53,23 @@ class Accuracy:
         self._flat_labels = self._labels.reshape(len(self._labels), -1)
         self._counts = self._flat_labels != _IGNORED
         self._counted = self._counts.sum(1)
+        # A bool says that a sample is right or wrong, for which the interval of a proportion holds.
+        self._is_proportion = int(self._counted.max()) == 1
+        self._last_class = int(self._labels.max())
         self._without_numbers = _without_numbers(inputs, len(self._labels))
         self.batches = batches_of(inputs, batch_size)
 
     def scores(self, model: nn.Module) -> torch.Tensor:
         """Whether each sample is classified right, bool; of several places the share, float64. Shape (samples,)."""
         with evaluation_mode(model) as network, torch.no_grad():
-            return self._scores(torch.cat([self._largest(output_tensor(network, batch)) for batch in self.batches]))
+            found = [self._largest(output_tensor(network, batch)[None]) for batch in self.batches]
+        return self._scores(torch.cat(found, 1))[0]
 
-    def of_outputs(self, logits: torch.Tensor) -> torch.Tensor:
-        """What `scores` gives for a model with these outputs, samples first.
+    def of_reads(self, logits: torch.Tensor) -> torch.Tensor:
+        """What `scores` gives for several reads with these outputs, shape (reads, samples, ...): (reads, samples).
 
         Raises:
-            ArgumentError: if the labels do not fit them.
+            ArgumentError: if the labels do not fit the outputs.
             ModelError: if there are not two classes.
         """
         return self._scores(self._largest(logits))
@@ -76,12 +80,12 @@ class Accuracy:
         return float(self.scores(model).double().mean())
 
     def _largest(self, logits: torch.Tensor) -> torch.Tensor:
-        """Class of the largest output, -1 if one is NaN: on the CPU, where labels are, shape (samples, places)."""
-        if self._labels.ndim == 1 and logits.ndim > 2 and max(logits.shape[1:]) == logits[0].numel():
+        """Class of the largest output, -1 if one is NaN: on the CPU as labels are, shape (reads, samples, places)."""
+        if self._labels.ndim == 1 and logits.ndim > 3 and max(logits.shape[2:]) == logits[0, 0].numel():
             # Convolutional classifiers keep dimensions of size 1.
-            logits = logits.flatten(1)
-        largest, found = logits.max(self._class_dimension(logits.shape))
-        return found.where(~largest.isnan(), -1).reshape(len(logits), -1).cpu()
+            logits = logits.flatten(2)
+        largest, found = logits.max(1 + self._class_dimension(logits.shape[1:]))
+        return found.where(~largest.isnan(), -1).reshape(*logits.shape[:2], -1).cpu()
 
     def _class_dimension(self, shape: torch.Size) -> int:
         last, places = len(shape) - 1, self._labels.shape[1:]
@@ -101,25 +105,28 @@ class Accuracy:
             raise ModelError(
                 f"accuracy needs one output for each of at least 2 classes, got {classes}; use a metric of your own"
             )
-        if (largest := int(self._labels.max())) >= classes:
+        if self._last_class >= classes:
             start = "; they begin with 1: subtract it" if int(self._flat_labels[self._counts].min()) == 1 else ""
             raise ArgumentError(
-                f"labels must be from 0 to {classes - 1}, as the model has {classes} classes, got {largest}{start}"
+                f"labels must be from 0 to {classes - 1}, as the model has {classes} classes, got "
+                f"{self._last_class}{start}"
             )
         return fitting[0]
 
     def _scores(self, found: torch.Tensor) -> torch.Tensor:
-        if len(found) != len(self._labels):
-            raise ModelError(f"the model must give outputs for each of {len(self._labels)} samples, got {len(found)}")
+        """Scores from classes of shape (reads, samples, places)."""
+        if found.shape[1] != len(self._labels):
+            raise ModelError(
+                f"the model must give outputs for each of {len(self._labels)} samples, got {found.shape[1]}"
+            )
         if self._without_numbers is not None:
-            for sample in (self._without_numbers & (found < 0).any(1)).nonzero()[:1, 0].tolist():
+            for sample in (self._without_numbers & (found < 0).any(2).any(0)).nonzero()[:1, 0].tolist():
                 raise ArgumentError(f"inputs must be finite, but sample {sample} is not, and has outputs of NaN")
         right = found == self._flat_labels
-        if int(self._counted.max()) == 1:
-            # A bool says that a sample is right or wrong, for which the interval of a proportion holds.
-            return right[self._counts]
-        shares = (right & self._counts).sum(1).double() / self._counted
-        return shares[self._counted > 0]
+        if self._is_proportion:
+            return right[:, self._counts]
+        shares = (right & self._counts).sum(2).double() / self._counted
+        return shares[:, self._counted > 0]
 
 
 def _classes(labels: torch.Tensor) -> torch.Tensor:

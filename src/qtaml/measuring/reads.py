@@ -70,8 +70,8 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
                 alone = _outputs(model, metric.batches)
                 if not _agree(together[0], alone.reshape(len(alone), -1)):
                     break
-            for logits in together:
-                yield metric.of_outputs(logits.reshape(alone.shape))
+            for scores in metric.of_reads(together.reshape(-1, *alone.shape)):
+                yield scores
                 done += 1
     left = seeds[done:]
     threads = torch.get_num_threads()
