@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune, weight_norm
+from torch.utils.checkpoint import checkpoint
 
 import qtaml
 from qtaml._random import child_seed
@@ -176,6 +178,41 @@ class Lossy(Mlp):
         return Half.apply(super().hidden(x))
 
 
+class Frozen(Mlp):
+    """Its first layer runs without gradients."""
+
+    @torch.no_grad()
+    def hidden(self, x):
+        return super().hidden(x)
+
+
+class Checkpointed(Mlp):
+    """Its last layer is computed again for the backward pass."""
+
+    def forward(self, x):
+        return checkpoint(self.second, torch.tanh(self.hidden(x)), use_reentrant=True)
+
+
+class InputsOnly(torch.autograd.Function):
+    """A linear map, as layers of few bits have it: no gradient for its weights."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(weight)
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient @ ctx.saved_tensors[0], None
+
+
+class Adapted(Mlp):
+    """Its last layer is not trained any more."""
+
+    def forward(self, x):
+        return InputsOnly.apply(torch.tanh(self.hidden(x)), self.second.weight) + self.second.bias
+
+
 class Bag(nn.Module):
     """Embedded tokens, averaged."""
 
@@ -194,11 +231,14 @@ class Bag(nn.Module):
     [
         (Rounding, Mlp, INPUTS, "first.weight"),
         (Lossy, Mlp, INPUTS, "first.weight"),
+        (Frozen, Mlp, INPUTS, "first.weight"),
+        (Checkpointed, Mlp, INPUTS, "second.weight"),
+        (Adapted, Mlp, INPUTS, "second.weight"),
         (partial(Bag, scale_grad_by_freq=True), Bag, TOKENS, "embed.weight"),
         (partial(Bag, padding_idx=0), Bag, TOKENS * (TOKENS > 3), "embed.weight"),
         (partial(Bag, max_norm=100.0, sparse=True), Bag, TOKENS, "embed.weight"),
     ],
-    ids=["rounding", "lossy", "by frequency", "padding", "sparse"],
+    ids=["rounding", "lossy", "no gradient", "checkpoint", "inputs only", "by frequency", "padding", "sparse"],
 )
 def test_gains_do_not_depend_on_how_the_backward_pass_is_written(odd, plain, inputs, name):
     """The gain is that of the same function with an ordinary backward pass."""
@@ -330,6 +370,36 @@ def test_nothing_is_left_in_the_model(way):
         qtaml.evaluate(memory_of(model), Agreement(model, INPUTS), trials=2)
     assert set(vars(model)) == attributes
     assert not list(model.buffers())
+
+
+def pruned():
+    """Half of a layer is masked: what the layer uses is computed from two tensors before each call."""
+    model = Mlp()
+    prune.l1_unstructured(model.first, "weight", 0.5)
+    return model
+
+
+def normalised():
+    """The same by weight norm of old: what the layer uses is an attribute with a graph."""
+    model = Mlp()
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        weight_norm(model.first)
+    return model
+
+
+@pytest.mark.parametrize("build", [pruned, normalised, Serving])
+def test_the_order_of_calls_does_not_matter(build):
+    """What comes before an evaluation leaves nothing behind that would change it."""
+
+    def values(model):
+        return qtaml.evaluate(memory_of(model), Agreement(model, INPUTS), trials=4).values
+
+    alone, used = values(build()), build()
+    used(INPUTS)
+    qtaml.predict(used, INPUTS, p=0.1)
+    qtaml.compensate(used, INPUTS, p=0.1, overhead=0.1)
+    assert values(used) == alone
+    assert len(set(alone)) > 1
 
 
 def test_the_default_device_of_torch_does_not_matter():
