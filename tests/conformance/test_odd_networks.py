@@ -479,7 +479,7 @@ def test_a_state_between_calls_is_begun_anew_or_refused_by_name():
 
 
 class Quantised(torch.Tensor):
-    """Integers and a scale that pass for floating-point numbers."""
+    """Integers and a scale that pass for floating-point numbers, which they become in products."""
 
     @staticmethod
     def __new__(cls, integers, scale):
@@ -488,17 +488,45 @@ class Quantised(torch.Tensor):
     def __init__(self, integers, scale) -> None:
         self.integers, self.scale = integers, scale
 
+    def dequantize(self):
+        return self.integers * self.scale
+
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        if func is torch.ops.aten.detach.default:
-            return args[0]
+        if func in (torch.ops.aten.detach.default, torch.ops.aten.clone.default):
+            return cls(args[0].integers.clone(), args[0].scale)
+        if func in (torch.ops.aten.t.default, torch.ops.aten.linear.default):
+            return func(*(one.dequantize() if isinstance(one, cls) else one for one in args))
         raise NotImplementedError(str(func))
+
+
+def with_quantised_layer():
+    """The first layer of a network, to 8 bits."""
+    model = Mlp()
+    integers = (model.first.weight.detach() * 100).round().to(torch.int8)
+    model.first.weight = nn.Parameter(Quantised(integers, 0.01), requires_grad=False)
+    return model
+
+
+def test_quantised_tensors_may_be_left_out_or_dequantised(tmp_path):
+    """Both ways that the error names are ways: measured without errors in it, or as numbers; only these are saved."""
+    model, plain = with_quantised_layer(), with_quantised_layer()
+    plain.first.weight = nn.Parameter(plain.first.weight.dequantize())
+    plans = [qtaml.uniform_msp(one, p=0.1, protected_bits=1, exclude=["first.weight"]) for one in (model, plain)]
+    memory, expected = (qtaml.store(one, plan) for one, plan in zip((model, plain), plans, strict=True))
+    metric = Agreement(plain, INPUTS)
+    values = qtaml.evaluate(memory, metric, trials=4).values
+    assert values == qtaml.evaluate(expected, metric, trials=4).values
+    assert len(set(values)) > 1
+    expected.save(tmp_path / "plain")
+    with pytest.raises(qtaml.ModelError, match=r"'first.weight' must be an ordinary one to be stored, got a Quantised"):
+        memory.save(tmp_path / "quantised")
+    assert not (tmp_path / "quantised").exists()
 
 
 def test_tensors_that_are_not_numbers_are_refused_before_anything_is_computed():
     """By name, with the way on."""
-    model = Mlp()
-    model.first.weight = nn.Parameter(Quantised(torch.ones(12, 6, dtype=torch.int8), 0.1))
+    model = with_quantised_layer()
     with pytest.raises(qtaml.ModelError, match=r"'first.weight' must be an ordinary one, got a Quantised: give"):
         qtaml.compensate(model, INPUTS, p=0.1, overhead=0.1)
     model = Mlp()

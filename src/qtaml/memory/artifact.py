@@ -16,6 +16,7 @@ from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.formats import Format, label_dtype, scale_shape
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
+from qtaml.model import is_wrapper_tensor
 from qtaml.planning import AnySettings, Plan, TensorPlan
 
 MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
@@ -163,6 +164,11 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
     if _KEPT in {*artifact.tensors, *artifact.rest}:
         raise ModelError(f"tensor {_KEPT!r} must have another name to be stored: safetensors keeps this one for itself")
     for name, tensor in artifact.rest.items():
+        if is_wrapper_tensor(tensor):
+            raise ModelError(
+                f"tensor {name!r} must be an ordinary one to be stored, got a {type(tensor).__name__}: give its "
+                "dequantised values, nn.Parameter(weight.dequantize())"
+            )
         if tensor.layout != torch.strided:
             raise ModelError(f"tensor {name!r} must be dense to be stored, got layout {tensor.layout}")
         if tensor.dtype == torch.complex128 or tensor.is_quantized:

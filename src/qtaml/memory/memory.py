@@ -19,6 +19,7 @@ from qtaml.model import (
     check_unused,
     evaluation_mode,
     first_samples,
+    is_wrapper_tensor,
     made_buffers,
     named_tensors,
     own_names,
@@ -198,7 +199,8 @@ class Memory:
     def _prepared(self, model: nn.Module, fault: FaultModel | None) -> Callable[[int | None], None]:
         """What reads into the tensors that a model has now."""
         targets = named_tensors(model)
-        kept = [(targets[name], tensor) for name, tensor in self.rest.items()]
+        # What keeps its numbers elsewhere may refuse to be written to, and the copy of the model has it already.
+        kept = [(targets[name], tensor) for name, tensor in self.rest.items() if not is_wrapper_tensor(tensor)]
         reads: list[tuple[str, Callable[[int | None], None]]] = []
         copied = []
         for entry in self.plan.tensors:

@@ -26,6 +26,7 @@ from qtaml.model.torch_compile import uncompiled, uncompiled_name
 from qtaml.model.weights import (
     aliases,
     check_storable,
+    is_wrapper_tensor,
     made_buffers,
     named_tensors,
     own_names,
@@ -49,6 +50,7 @@ __all__ = [
     "finite_outputs",
     "first_samples",
     "first_tensor",
+    "is_wrapper_tensor",
     "made_buffers",
     "named_tensors",
     "one_batch",

@@ -142,14 +142,24 @@ def _numbers(tensor: torch.Tensor) -> int:
 
 
 def _identity(tensor: torch.Tensor) -> Hashable:
-    if nn.parameter.is_lazy(tensor) or _is_wrapper(tensor) or tensor.layout != torch.strided or not tensor.data_ptr():
+    if (
+        nn.parameter.is_lazy(tensor)
+        or is_wrapper_tensor(tensor)
+        or tensor.layout != torch.strided
+        or not tensor.data_ptr()
+    ):
         # No data, or an address that says nothing.
         return id(tensor)
     return tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
-def _is_wrapper(tensor: torch.Tensor) -> bool:
-    """Whether a tensor is one of a class that says itself what operators do, and keeps its numbers elsewhere."""
+def is_wrapper_tensor(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is one of a class that says itself what operators do, and keeps its numbers elsewhere.
+
+    Example:
+        >>> is_wrapper_tensor(torch.ones(2)), is_wrapper_tensor(nn.Parameter(torch.ones(2)))
+        (False, False)
+    """
     return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
 
 
@@ -201,10 +211,11 @@ def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
         raise ModelError(f"tensor {name!r} has no data yet: load the weights before storing the model")
     if tensor.layout != torch.strided:
         raise ModelError(f"tensor {name!r} must be dense, got layout {tensor.layout}")
-    if _is_wrapper(tensor):
+    if is_wrapper_tensor(tensor):
         raise ModelError(
             f"tensor {name!r} must be an ordinary one, got a {type(tensor).__name__}: give its dequantised values, "
-            "nn.Parameter(weight.dequantize()), which are quantised anew for the memory, or name it in exclude"
+            "nn.Parameter(weight.dequantize()), which are quantised anew for the memory; or name it in exclude, to "
+            "measure the network without errors in it"
         )
     if tensor.is_complex():
         raise ModelError(
