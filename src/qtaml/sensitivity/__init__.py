@@ -2,7 +2,7 @@
 
 from qtaml.sensitivity.checked import checked_gains
 from qtaml.sensitivity.deviation import OutputRange, output_deviations, output_range
-from qtaml.sensitivity.gains import Gain, Source, jacobian_gains, row_gains, rows_of, weight_gains, with_floor
+from qtaml.sensitivity.gains import Gain, Source, jacobian_gains, row_gains, weight_gains, with_floor
 from qtaml.sensitivity.gradients import gradient_statistics
 from qtaml.sensitivity.probes import probe_gains
 
@@ -17,7 +17,6 @@ __all__ = [
     "output_range",
     "probe_gains",
     "row_gains",
-    "rows_of",
     "weight_gains",
     "with_floor",
 ]
