@@ -70,8 +70,10 @@ class Accuracy:
 
         Raises:
             ArgumentError: if the labels do not fit the outputs.
-            ModelError: if there are not two classes.
+            ModelError: if there are not two classes, or the outputs are complex.
         """
+        if logits.is_complex():
+            raise ModelError(f"accuracy needs real logits, got {logits.dtype}")
         return self._scores(self._largest(logits))
 
     def __call__(self, model: nn.Module) -> float:

@@ -146,4 +146,4 @@ class OutputCosine(_Similarity):
         # `cosine_similarity` takes outputs of norms below 1e-8 for smaller ones.
         units = [nn.functional.normalize(output.double(), dim=2, eps=1e-300) for output in (read, clean)]
         zeros = ~(units[0].any(2) | units[1].any(2))
-        return ((units[0] * units[1]).sum(2) + zeros).mean(1)
+        return ((units[0] * units[1]).sum(2).clamp(-1, 1) + zeros).mean(1)
