@@ -149,7 +149,7 @@ def loss_tables(generator, repeats, reads=5, samples=40):
 
 @pytest.mark.parametrize(("draw", "proportion"), [(share_tables, True), (loss_tables, False)])
 def test_intervals_cover_what_they_say(draw, proportion):
-    """In 93 to 98.5 of 100 experiments, of 1500: docs/performance.md has all kinds and many more experiments.
+    """In 93 to 98.5 of 100 experiments, of 1500: docs/coverage.md has all kinds and many more experiments.
 
     The standard error is 0.5%: a coverage of 95.5 falls below 93 in one of a million runs, one of 91 passes in 2 of
     1000. The interval that takes all scores for independent fails.

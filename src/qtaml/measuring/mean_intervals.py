@@ -150,7 +150,7 @@ def all_equal(values: Numbers) -> NDArray[np.bool_]:
 
 
 def _quantile(freedom: Numbers, tail: float) -> Numbers:
-    """Quantile of Student's t; `scipy.stats` says the same, forty times as slowly."""
+    """Quantile of Student's t; `scipy.stats` says the same, many times as slowly."""
     return np.asarray(scipy.special.stdtrit(freedom, tail), dtype=np.float64)
 
 

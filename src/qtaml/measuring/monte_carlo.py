@@ -24,8 +24,9 @@ from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.reads import scores_of_reads
 from qtaml.memory import Memory
 
-_LEAST_TRIALS_BEFORE_STOPPING = 10
-_RISK_LEFT = 0.7
+LEAST_READS = 10
+"""Reads before evaluation may stop early."""
+RISK_LEFT = 0.7
 """Share of 1 - confidence that is left to an interval at which reading stopped (theory.md 1.8)."""
 
 
@@ -125,7 +126,7 @@ def evaluate(
         confidence: coverage of the intervals, in (0, 1).
         stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this. Looking
             until it is narrow favours those that are too narrow; all intervals are therefore made somewhat wider (for
-            95% as for 96.5%), and cover as much as they say again (docs/performance.md has what was measured).
+            95% as for 96.5%), and cover as much as they say again (docs/coverage.md has what was measured).
 
     Returns:
         Mean, intervals, and the value of each read. Where every read gave the same value although errors are possible,
@@ -153,7 +154,7 @@ def evaluate(
     seeds = [child_seed(seed, "trial", trial) for trial in range(trials)]
     found = scores_of_reads(memory, metric, seeds, fault)
     # Looking until an interval is narrow picks those that are too narrow: that much of the risk is spent by stopping.
-    risk = (1 - confidence) * (1.0 if stop_width is None else _RISK_LEFT)
+    risk = (1 - confidence) * (1.0 if stop_width is None else RISK_LEFT)
     scores: list[Numbers] = []
     for trial in track(range(trials), "reading the memory"):
         score, proportion = _checked(metric, next(found), trial)
@@ -162,7 +163,7 @@ def evaluate(
         if not scores:
             intervals = _Intervals(memory, metric, fault, proportion, 1 - risk)
         scores.append(score)
-        if stop_width is not None and len(scores) >= _LEAST_TRIALS_BEFORE_STOPPING:
+        if stop_width is not None and len(scores) >= LEAST_READS:
             ends = intervals.of_reads(np.stack(scores))
             if ends[1] - ends[0] <= stop_width:
                 break
