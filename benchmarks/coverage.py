@@ -25,7 +25,7 @@ from qtaml.measuring.monte_carlo import LEAST_READS, RISK_LEFT
 from qtaml.measuring.reads import scores_of_reads
 from qtaml.memory import store
 from qtaml.model import evaluation_mode, outputs
-from qtaml.networks import trained
+from qtaml.networks import Data, trained
 from qtaml.planning import uniform_msp
 
 Numbers = NDArray[np.float64]
@@ -39,8 +39,9 @@ CONFIDENCE = 0.95
 REPETITIONS = 2000
 READS = (3, 5, 30, 100)
 SAMPLES = (10, 20, 100, 1000)
-MOST_SCORES = 30_000
-"""Tables of more scores than that are drawn at one level of accuracy only."""
+MOST_SCORES = 10_000
+"""Larger tables are drawn in two of the ways only, those of `ALL_SIZES`."""
+ALL_SIZES = ("accuracy 0.97 logistic, samples 3, reads 0.3", "log-likelihood, perplexity lognormal (0.3, 0.7, 0.5)")
 LEVELS = (0.005, 0.03, 0.1, 0.5, 0.9, 0.97, 0.995)
 LOSS = (0.0, np.inf)
 _AT_ONCE = 4_000_000
@@ -170,9 +171,8 @@ class CrossEntropy:
             return nn.functional.cross_entropy(outputs(network, self._inputs), self._labels, reduction="none")
 
 
-def network_tables(p: float, reads: int) -> dict[str, Numbers]:
-    """Scores of SmallCNN, two of eight bits protected, in many reads of the 360 test digits, by metric."""
-    model, data = trained("SmallCNN")
+def network_tables(model: nn.Module, data: Data, p: float, reads: int) -> dict[str, Numbers]:
+    """Scores of a network, two of eight bits protected, in many reads of its test samples, by metric."""
     memory = store(model, uniform_msp(model, p=p, protected_bits=2))
     seeds = [child_seed(0, "coverage", read) for read in range(reads)]
     metrics: dict[str, SampleMetric] = {
@@ -188,11 +188,11 @@ def network_tables(p: float, reads: int) -> dict[str, Numbers]:
     }
 
 
-def sizes(level: float = 0.97) -> Iterator[tuple[int, int]]:
-    """Numbers of reads and of samples; those of the largest tables at one level only."""
+def sizes(name: str) -> Iterator[tuple[int, int]]:
+    """Numbers of reads and of samples of what is drawn under a name."""
     for samples in SAMPLES:
         for reads in READS:
-            if samples * reads <= MOST_SCORES or level == 0.97:
+            if samples * reads <= MOST_SCORES or name in ALL_SIZES:
                 yield reads, samples
 
 
@@ -283,28 +283,28 @@ def of_samples(kind: str, samples: int, repetitions: int) -> Row:
     return summary(f"{kind}, one network", "independent samples; losses lognormal (0.8)", samples, 1, ends)
 
 
-def crossed_cases(tables: dict[str, dict[str, Numbers]]) -> Iterator[tuple[str, str, Draw, Bounds, float]]:
-    """Kind, how it is drawn, draw, bounds and level of all intervals over reads and test samples."""
+def crossed_cases(tables: dict[str, dict[str, Numbers]]) -> Iterator[tuple[str, str, Draw, Bounds]]:
+    """Kind, how it is drawn, draw and bounds of all intervals over reads and test samples."""
     for level in LEVELS:
         name = f"accuracy {level:g}"
-        yield name, "logistic, samples 3, reads 0.3", difficulty(level, 3, 0.3), (0.0, 1.0), level
+        yield name, "logistic, samples 3, reads 0.3", difficulty(level, 3, 0.3), (0.0, 1.0)
         if level >= 0.5:
-            yield name, "logistic, samples 1.5, reads 0.2", difficulty(level, 1.5, 0.2), (0.0, 1.0), level
-            yield name, "logistic, samples 3, reads 1", difficulty(level, 3, 1), (0.0, 1.0), level
-            yield name, "few hard samples", hard_samples(level), (0.0, 1.0), level
+            yield name, "logistic, samples 1.5, reads 0.2", difficulty(level, 1.5, 0.2), (0.0, 1.0)
+            yield name, "logistic, samples 3, reads 1", difficulty(level, 3, 1), (0.0, 1.0)
+            yield name, "few hard samples", hard_samples(level), (0.0, 1.0)
     for spread in ((0.1, 0.4, 0.2), (0.3, 0.7, 0.5), (0.3, 1.2, 0.6)):
-        yield "log-likelihood, perplexity", f"lognormal {spread}", lognormal(*spread), LOSS, 0.0
+        yield "log-likelihood, perplexity", f"lognormal {spread}", lognormal(*spread), LOSS
     for spread in ((0.5, 0.5, 0.5), (0.8, 0.8, 0.5)):
-        yield "divergence", f"lognormal {spread}", lognormal(*spread), LOSS, 0.0
+        yield "divergence", f"lognormal {spread}", lognormal(*spread), LOSS
     for scale in (0.003, 0.1):
         drawn = f"1 - 2x/(1+x), x = {scale:g} lognormal (0.5, 0.7, 0.4)"
-        yield "cosine", drawn, cosines(scale, 0.5, 0.7, 0.4), (-1.0, 1.0), 0.0
+        yield "cosine", drawn, cosines(scale, 0.5, 0.7, 0.4), (-1.0, 1.0)
     for spread in ((0.3, 1, 0.5), (1, 0.3, 0.3)):
-        yield "number", f"normal {spread}", numbers(*spread), UNBOUNDED, 0.0
+        yield "number", f"normal {spread}", numbers(*spread), UNBOUNDED
     for drawn, of_metric in tables.items():
         for kind, table in of_metric.items():
             bounds = {"accuracy": (0.0, 1.0), "cosine": (-1.0, 1.0)}.get(kind, LOSS)
-            yield f"{kind} {table.mean():.3g}", drawn, from_table(table), bounds, 0.0
+            yield f"{kind} {table.mean():.3g}", drawn, from_table(table), bounds
 
 
 def rows(repetitions: int, reads: int, flip_probabilities: tuple[float, ...]) -> list[Row]:
@@ -315,10 +315,11 @@ def rows(repetitions: int, reads: int, flip_probabilities: tuple[float, ...]) ->
         reads: reads of the network that is measured.
         flip_probabilities: at which it is read.
     """
-    tables = {f"SmallCNN at p = {p:g}, {reads} reads": network_tables(p, reads) for p in flip_probabilities}
+    network = trained("SmallCNN")
+    tables = {f"SmallCNN at p = {p:g}, {reads} reads": network_tables(*network, p, reads) for p in flip_probabilities}
     tasks: list[Callable[[], Row]] = []
-    for kind, drawn, draw, bounds, level in crossed_cases(tables):
-        for count, samples in sizes(level):
+    for kind, drawn, draw, bounds in crossed_cases(tables):
+        for count, samples in sizes(f"{kind} {drawn}"):
             tasks.append(partial(crossed, kind, drawn, draw, count, samples, repetitions, bounds))
     for kind in KINDS_OF_READS:
         tasks += [partial(of_reads, kind, count, repetitions) for count in READS]

@@ -72,12 +72,16 @@ def spread_of_reads(scores: Numbers) -> Spread:
         theory.md 1.8.
     """
     reads, samples = scores.shape[-2:]
-    by_read, by_sample = scores.mean(-1, keepdims=True), scores.mean(-2, keepdims=True)
-    rest = scores - by_read - by_sample + scores.mean((-1, -2), keepdims=True)
-    interaction = (rest**2).sum((-1, -2)) / ((reads - 1) * (samples - 1)) / (reads * samples)
-    spread = spread_of_mean(by_read[..., 0])
+    # Around the mean, so that what is left after the means of rows and columns does not drown in rounding.
+    around = scores - scores.mean((-1, -2), keepdims=True)
+    by_read, by_sample = around.mean(-1), around.mean(-2)
+    rest = (
+        np.einsum("...rs,...rs->...", around, around) - samples * (by_read**2).sum(-1) - reads * (by_sample**2).sum(-1)
+    )
+    interaction = rest / ((reads - 1) * (samples - 1)) / (reads * samples)
+    spread = spread_of_mean(scores.mean(-1))
     # By chance the reads may differ less than their interaction with samples makes them differ.
-    return spread._replace(variance=np.maximum(spread.variance - interaction, 0.0))
+    return spread._replace(variance=np.maximum(spread.variance - np.maximum(interaction, 0.0), 0.0))
 
 
 def mean_interval(mean: Numbers, spread: Spread, confidence: float, bounds: Bounds) -> Ends:
