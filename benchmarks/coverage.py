@@ -329,38 +329,28 @@ def rows(repetitions: int, reads: int, flip_probabilities: tuple[float, ...]) ->
     return [task() for task in track(tasks, "simulating")]
 
 
-def table_of(found: list[Row], by: str) -> str:
+def table_of(found: list[Row]) -> str:
     """Coverage in per cent, a line for each kind and way of drawing, a column for each size."""
-    columns = sorted({(row.samples, row.reads) for row in found} if by == "both" else {(0, row.reads) for row in found})
-    names = [f"{samples} x {reads}" if by == "both" else str(reads) for samples, reads in columns]
-    lines = [["kind", "drawn", *names], ["---"] * 2 + ["---:"] * len(columns)]
-    for kind, drawn in dict.fromkeys((row.kind, row.drawn) for row in found):
-        own = {
-            (row.samples if by == "both" else 0, row.reads): row
-            for row in found
-            if (row.kind, row.drawn) == (kind, drawn)
-        }
-        lines.append([kind, drawn, *(f"{100 * own[one].coverage:.1f}" if one in own else "" for one in columns)])
+    columns = sorted({(row.samples, row.reads) for row in found})
+    lines = [["kind", "drawn", *(f"{samples} x {reads}" for samples, reads in columns)]]
+    lines.append(["---"] * 2 + ["---:"] * len(columns))
+    shares = {(row.kind, row.drawn, row.samples, row.reads): f"{100 * row.coverage:.1f}" for row in found}
+    for line in dict.fromkeys((row.kind, row.drawn) for row in found):
+        lines.append([*line, *(shares.get((*line, *size), "") for size in columns)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def page(coverage: Coverage) -> str:
     """The page, with the tables between its marks filled in."""
-    parts = {
-        "both": [
-            row for row in coverage.rows if not row.kind.endswith((", reads only", ", stopped early", ", one network"))
-        ],
-        "reads": [row for row in coverage.rows if row.kind.endswith(", reads only")],
-        "stopped": [row for row in coverage.rows if row.kind.endswith(", stopped early")],
-        "samples": [row for row in coverage.rows if row.kind.endswith(", one network")],
-    }
+    endings = {"reads": ", reads only", "stopped": ", stopped early", "samples": ", one network"}
+    parts = {name: [row for row in coverage.rows if row.kind.endswith(end)] for name, end in endings.items()}
+    parts["both"] = [row for row in coverage.rows if not row.kind.endswith(tuple(endings.values()))]
     text, repetitions = PAGE.read_text(), coverage.rows[0].repetitions
     made = f"`{coverage.command}`, {coverage.date}; {coverage.seconds:.0f} s, {repetitions:,} repetitions a cell."
     for name, found in parts.items():
         before, mark, after = text.partition(f"<!-- coverage {name} -->\n")
         _, end, rest = after.partition("<!-- end -->")
-        by = "both" if name in ("both", "samples") else "reads"
-        shown = table_of(found, by) if name != "stopped" else stopped_table(found)
+        shown = stopped_table(found) if name == "stopped" else table_of(found)
         outside = outliers(found)
         text = f"{before}{mark}{made}\n\n{shown}\n\n{outside}\n{end}{rest}"
     return text

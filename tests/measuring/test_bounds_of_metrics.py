@@ -78,6 +78,20 @@ def test_reads_without_errors_leave_the_samples(safe, model):
         assert result.low < result.high
 
 
+def test_scores_of_0_and_1_are_right_or_wrong(memory, model):
+    """Whether a metric of the user says so by their dtype or not."""
+    inputs = CONVOLUTION.batch(30)
+    right = qtaml.Accuracy(inputs, model(inputs).argmax(1))
+
+    class Own:
+        def scores(self, model):
+            return right.scores(model).float()
+
+    expected, result = (qtaml.evaluate(memory, metric, trials=5) for metric in (right, Own()))
+    assert result.estimate == expected.estimate
+    assert result.reads_estimate == expected.reads_estimate
+
+
 def test_intervals_stay_within_the_bounds(memory, model):
     """Divergences are not below 0, cosines not above 1, whatever the confidence."""
     inputs = CONVOLUTION.batch(10)

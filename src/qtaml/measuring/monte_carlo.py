@@ -204,26 +204,31 @@ class _Intervals:
 
     def of_reads(self, table: Numbers) -> tuple[float, float]:
         """For other reads of these samples."""
-        answers = table.shape[1] if self.proportion else None
-        low, high = reads_interval(
-            table.mean(1),
-            self.confidence,
-            bounds=_bounds(self.metric, table),
-            answers=answers,
-            reads_differ=self._differ,
-        )
+        bounds, differ = _bounds(self.metric, table), self._may_differ(table)
+        answers = table.shape[1] if self._right_or_wrong(table) else None
+        values = table.mean(1)
+        low, high = reads_interval(values, self.confidence, bounds=bounds, answers=answers, reads_differ=differ)
         return float(low), float(high)
 
     def of_both(self, table: Numbers) -> tuple[float, float]:
         """For other reads of other samples."""
-        bounds = _bounds(self.metric, table)
-        low, high = crossed_interval(
-            table, self.confidence, proportion=self.proportion, bounds=bounds, reads_differ=self._differ
-        )
+        bounds, differ = _bounds(self.metric, table), self._may_differ(table)
+        proportion = self._right_or_wrong(table)
+        low, high = crossed_interval(table, self.confidence, proportion=proportion, bounds=bounds, reads_differ=differ)
         return float(low), float(high)
 
+    def _right_or_wrong(self, table: Numbers) -> bool:
+        """Whether each score is right or wrong; so are those of a metric of the user that are 0 or 1."""
+        declared = getattr(self.metric, "bounds", (0, 1))
+        return self.proportion or (tuple(declared) == (0, 1) and bool(np.isin(table, (0.0, 1.0)).all()))
+
+    def _may_differ(self, table: Numbers) -> bool:
+        """Whether reads do differ, or could have differed."""
+        values = table.mean(1)
+        return bool((values != values[0]).any()) or self._errors_possible
+
     @cached_property
-    def _differ(self) -> bool:
+    def _errors_possible(self) -> bool:
         """Whether any stored bit can be read wrong."""
         formats = {form for tensor in self.memory.plan.tensors for form, _ in tensor.storage.spans_of_formats}
         return any(max(*rates.p01, *rates.p10, 0.0) > 0 for rates in (form.rates(self.fault) for form in formats))
