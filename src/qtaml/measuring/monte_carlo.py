@@ -219,8 +219,9 @@ class _Intervals:
 
     def _right_or_wrong(self, table: Numbers) -> bool:
         """Whether each score is right or wrong; so are those of a metric of the user that are 0 or 1."""
-        declared = getattr(self.metric, "bounds", (0, 1))
-        return self.proportion or (tuple(declared) == (0, 1) and bool(np.isin(table, (0.0, 1.0)).all()))
+        declared = getattr(self.metric, "bounds", None)
+        shares = declared is None or tuple(declared) == (0, 1)
+        return self.proportion or (shares and bool(np.isin(table, (0.0, 1.0)).all()))
 
     def _may_differ(self, table: Numbers) -> bool:
         """Whether reads do differ, or could have differed."""
