@@ -1,5 +1,6 @@
 """Similarity of the outputs of a read network to those of the clean one: agreement, divergence, cosine. No labels."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -87,6 +88,8 @@ class Agreement(_Similarity):
         (1.0, 1.0)
     """
 
+    bounds = (0.0, 1.0)
+
     _same = 1.0
 
     def _check_clean(self) -> None:
@@ -117,6 +120,8 @@ class OutputDivergence(_Similarity):
         0.0
     """
 
+    bounds = (0.0, math.inf)
+
     _same = 0.0
 
     @staticmethod
@@ -138,6 +143,8 @@ class OutputCosine(_Similarity):
         >>> round(metric(nn.Tanh()), 4)
         1.0
     """
+
+    bounds = (-1.0, 1.0)
 
     _same = 1.0
 

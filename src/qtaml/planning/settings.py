@@ -291,7 +291,8 @@ class Design(Settings):
         cells: budget, as a share of a plain memory; or
         error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
         accuracy: the wanted value of the metric, for the least cells that are measured to reach it: the lower end of
-            the interval over reads does.
+            the 95% interval of its mean over reads does, or all reads give one value that does. The interval is for
+            other reads on the same test samples: of other samples it says nothing, and single reads may fall below.
         trials: reads of each plan that is tried for `accuracy`.
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
