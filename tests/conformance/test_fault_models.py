@@ -17,9 +17,11 @@ from qtaml.faults import (
     MultiLevel,
     PerBit,
     Ramp,
+    Several,
     StaticCells,
     TensorVariation,
     Uniform,
+    given,
 )
 from qtaml.formats import EvenLevels, Format, central_moments, transition_matrix
 from qtaml.protections import HardenedCell, Ideal, Raw, Repetition
@@ -40,6 +42,8 @@ MODELS = {
     "clusters": Clustered(0.1, size=3),
     "tensor variation": TensorVariation(0.1, sigma=0.8),
     "multi-level": MultiLevel((GRAY_CELL,)),
+    "one of several": Several((Uniform(0.02), MultiLevel((GRAY_CELL,)), Ramp(0.3)), weights=(2.0, 1.0, 1.0)),
+    "a range": given((0.05, 0.2), None),
     "one cell of one bit, one of three": MultiLevel(
         (((0.9, 0.1), (0.2, 0.8)), tuple(map(tuple, np.full((8, 8), 0.05) + 0.6 * np.eye(8))))
     ),
@@ -59,7 +63,7 @@ def read_counts(model, stored: int, protections=None) -> np.ndarray:
     """How often each word was read where one word was stored everywhere; of words that fail together, one counts."""
     seen = model.behind(protections or (Raw(),) * BITS)
     words = torch.full((READS,), stored, dtype=word_dtype(BITS))
-    if isinstance(model, TensorVariation):
+    if isinstance(model, TensorVariation | Several):
         seeds = range(stored * TENSORS, (stored + 1) * TENSORS)
         read = torch.cat([seen.corrupt(words[:1], bits=BITS, seed=seed) for seed in seeds])
     else:

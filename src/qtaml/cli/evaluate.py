@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qtaml.cli.fault_option import FaultOption, another_fault
+from qtaml.cli.fault_option import FaultOption, ReadProbabilityOption, another_fault
 from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricOption, TestData, chosen_metric
 from qtaml.cli.options import JsonOption, LengthOption, SeedOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
@@ -21,7 +21,7 @@ def evaluate_command(
     weights: WeightsOption = None,
     length: LengthOption = 128,
     trials: Annotated[int, typer.Option(help="The most reads of the memory.")] = 30,
-    p: Annotated[float | None, typer.Option("--p", help="Another flip probability than the plan's; or")] = None,
+    p: ReadProbabilityOption = None,
     fault: FaultOption = None,
     stop_width: Annotated[
         float | None,

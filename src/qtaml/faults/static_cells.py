@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -137,6 +137,10 @@ class StaticCells(AllBitsAlike):
         """
         _checks.integer("classes", classes, 2, 256)
         return StaticCells(lognormal_rates(p, sigma, classes, largest=0.5), chip=chip)
+
+    def of_chip(self, chip: int) -> "StaticCells":
+        """The memory of one chip, with its weak cells, whatever number this one has."""
+        return replace(self, chip=chip)
 
     def for_bits(self, bits: int) -> "FaultModel":
         """The fault model of words of `bits` bits."""

@@ -1,7 +1,7 @@
 """Regions of a memory that fail more or less often than others: each tensor has its own error rate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -64,6 +64,10 @@ class TensorVariation(AllBitsAlike):
         object.__setattr__(self, "sigma", _checks.non_negative("sigma", self.sigma))
         if self.chip is not None:
             _checks.integer("chip", self.chip, 0)
+
+    def of_chip(self, chip: int) -> "TensorVariation":
+        """The memory of one chip, with the rates of its tensors, whatever number this one has."""
+        return replace(self, chip=chip)
 
     def for_bits(self, bits: int) -> FaultModel:
         """The fault model of words of `bits` bits."""

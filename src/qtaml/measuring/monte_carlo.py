@@ -97,7 +97,7 @@ def evaluate(
     metric: Metric,
     *,
     trials: int = 30,
-    fault: AnyFault | None = None,
+    fault: AnyFault | Sequence[AnyFault] | None = None,
     seed: int = 0,
     confidence: float = 0.95,
     stop_width: float | None = None,
@@ -112,7 +112,7 @@ def evaluate(
             a small network on few samples is computed for several reads at once: the errors are the same to the bit,
             the outputs to float rounding.
         trials: number of reads T, at least 2.
-        fault: how the memory fails; the plan's fault model if not given.
+        fault: how the memory fails, or several ways, one of which a chip has; the plan's fault model if not given.
         seed: seed of the errors. Under the same seed, read t of two plans shares nearly all errors of the bits that
             both leave unprotected, so their difference is sharper than each alone.
         confidence: coverage of the intervals, in (0, 1).

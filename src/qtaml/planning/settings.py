@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, InstanceOf
 from qtaml import _checks
 from qtaml.device import Preset, larger_cells, preset_record
 from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault, given
+from qtaml.faults import AnyFault, FlipProbability, given
 from qtaml.formats import (
     NAMED_TABLES,
     Correction,
@@ -77,17 +77,18 @@ class Settings:
     """What every method is asked.
 
     Attributes:
-        p: flip probability of a cell, in [0, 0.5), kept as `fault=Uniform(p)`; or
-        fault: a fault model.
+        p: flip probability of a cell, in [0, 0.5), kept as `fault=Uniform(p)`; two of them are the ends of a range in
+            which it lies, kept as `faults.Several`; or
+        fault: a fault model; a list of them means that a chip is one of these memories, kept as `faults.Several`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: str = field(default="", repr=False)
-    p: InitVar[float | None] = None
+    p: InitVar[FlipProbability | None] = None
     fault: AnyFault = None  # type: ignore[assignment]  # `p` stands for it
 
-    def __post_init__(self, p: float | None) -> None:
+    def __post_init__(self, p: FlipProbability | None) -> None:
         object.__setattr__(self, "fault", given(p, self.fault))
         for setting in fields(self):
             value = getattr(self, setting.name)
@@ -161,7 +162,7 @@ class Tac(Settings):
     seed: int = 0
     kind: Literal["tac"] = field(default="tac", repr=False)
 
-    def __post_init__(self, p: float | None) -> None:
+    def __post_init__(self, p: FlipProbability | None) -> None:
         super().__post_init__(p)
         bits = word_levels(self).bits
         object.__setattr__(self, "floors", self._checked_floors(bits))
@@ -201,7 +202,7 @@ class UniformMsp(Settings):
     exclude: Sequence[str] = ()
     kind: Literal["uniform_msp"] = field(default="uniform_msp", repr=False)
 
-    def __post_init__(self, p: float | None) -> None:
+    def __post_init__(self, p: FlipProbability | None) -> None:
         super().__post_init__(p)
         bits, share = word_levels(self).bits, _checks.real("protected_bits", self.protected_bits)
         if not 0 <= share <= bits or isinstance(self.protected_bits, bool):
@@ -285,7 +286,8 @@ class Design(Settings):
     """The search over all formats; see `qtaml.design`.
 
     Attributes:
-        fault: a fault model; where it knows words of certain lengths only, words have those; or
+        fault: a fault model, or a list of them, one of which a chip is; where it knows words of certain lengths only,
+            words have those; or
         device: a preset or its name (`qtaml device list`), kept as its flip probability at its window and as larger
             cells in `hardened`.
         cells: budget, as a share of a plain memory; or
@@ -327,7 +329,7 @@ class Design(Settings):
     seed: int = 0
     kind: Literal["design"] = field(default="design", repr=False)
 
-    def __post_init__(self, p: float | None, device: Preset | str | None) -> None:
+    def __post_init__(self, p: FlipProbability | None, device: Preset | str | None) -> None:
         named = device.name if isinstance(device, Preset) else device
         if sum(one is not None for one in (p, self.fault, device)) != 1:
             raise ArgumentError(
