@@ -189,6 +189,26 @@ def test_fault_models_given_together_are_those_of_chips(here, command):
     assert read.fault == given((0.05, 0.2), None)
 
 
+def test_a_stored_network_is_evaluated_chip_by_chip(here, command):
+    """As a table, as JSON and as a picture; what is for chips alone is refused without them."""
+    assert here("compensate", *GOALS["compensate"], "--p", "0.05:0.2")[0] == 0
+    evaluate = ("evaluate", "stored", "--model", f"{__name__}:network", "--test", "data.safetensors")
+    chips = ("--chips", 12, "--trials", 2, "--above", 0.9)
+    ended, out, err = command(*evaluate, *chips, "--picture", "yield.png")
+    assert ended == 0, err
+    assert "picture: yield.png" in out
+    assert "share of at least 0.9" in out
+    ended, out, err = command(*evaluate, *chips, "--json")
+    result = qtaml.Yield.from_json(out)
+    assert (len(result.values), result.trials, result.fault) == (12, 2, given((0.05, 0.2), None))
+    assert f"share of at least 0.9: {result.share_above(0.9):.3f}" in err
+    for options in (("--above", 0.9), ("--picture", "yield.png")):
+        ended, _, err = command(*evaluate, *options)
+        assert (ended, "--above and --picture need --chips" in err) == (2, True)
+    ended, _, err = command(*evaluate, "--chips", 3, "--stop-width", 0.1)
+    assert (ended, "--stop-width must be left out where --chips are given, got 0.1" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

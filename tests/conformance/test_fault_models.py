@@ -306,7 +306,7 @@ def test_weak_cells_keep_their_classes_behind_protections_of_one_cell():
     """Raw, larger and ideal cells: each class of cells has its own rates, whatever the other bits of the word are."""
     weak = MODELS["static cells, new chips"]
     behind = weak.behind((Raw(), HardenedCell(2.0, 0.01, 0.02), Ideal(), Repetition(3)))
-    raw, hardened, ideal, repeated = zip(*behind.rates_of_class, strict=True)
+    raw, hardened, ideal, repeated = zip(*behind.rates_of.of_class, strict=True)
     assert raw == tuple(zip(weak.p01, weak.p10, strict=True))
     assert set(hardened) == {(0.01, 0.02)}
     assert set(ideal) == {(0.0, 0.0)}

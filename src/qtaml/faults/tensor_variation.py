@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -71,8 +72,22 @@ class TensorVariation(AllBitsAlike):
 
     def for_bits(self, bits: int) -> FaultModel:
         """The fault model of words of `bits` bits."""
-        rates = lognormal_rates(self.p, self.sigma, _CLASSES, _BELOW_HALF)
-        return _OneOf(tuple(PerBit((rate,) * bits) for rate in rates), self.chip)
+        return _OneOf(_models(self.p, self.sigma, bits), self.chip)
+
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
+        """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        # Chips differ in which tensor has which rate, and share the rates.
+        return _OneOf(_models_behind(self.p, self.sigma, tuple(protections)), self.chip)
+
+
+@lru_cache(maxsize=64)
+def _models(p: float, sigma: float, bits: int) -> tuple[PerBit, ...]:
+    return tuple(PerBit((rate,) * bits) for rate in lognormal_rates(p, sigma, _CLASSES, _BELOW_HALF))
+
+
+@lru_cache(maxsize=256)
+def _models_behind(p: float, sigma: float, protections: tuple[BitProtection, ...]) -> tuple[PerBit, ...]:
+    return tuple(model.behind(protections) for model in _models(p, sigma, len(protections)))
 
 
 @dataclass(frozen=True)

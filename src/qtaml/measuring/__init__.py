@@ -1,5 +1,6 @@
-"""How good a stored network is, and how sure we are: metrics over reads, intervals, early stopping."""
+"""How good a stored network is, and how sure we are: metrics over reads and chips, intervals, early stopping."""
 
+from qtaml.measuring.chips import Yield, chips_needed
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import networks_interval, positive_interval, trainings_interval
 from qtaml.measuring.language import NegativeLogLikelihood, as_perplexity, check_causal, perplexity
@@ -23,9 +24,11 @@ __all__ = [
     "PredictionCheck",
     "Result",
     "SampleMetric",
+    "Yield",
     "as_perplexity",
     "check_causal",
     "check_prediction",
+    "chips_needed",
     "evaluate",
     "measure",
     "networks_interval",
