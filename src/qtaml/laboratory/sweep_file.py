@@ -54,7 +54,7 @@ _BUDGETS: dict[str, Callable[[float, Any], float]] = {
 """By the setting in which a method takes its budget: its value for an overhead, given the other settings."""
 _GOALS = {*_BUDGETS, "error"}
 # Settings that the sweep has for all methods, or that need a metric.
-_NOT_HERE = {"fault", "seed", "accuracy", "kind"}
+_NOT_HERE = {"fault", "seed", "accuracy", "chips", "kind"}
 
 
 class _Table(BaseModel):

@@ -8,6 +8,7 @@ from qtaml.measuring.metrics import Accuracy, Metric, SampleMetric
 from qtaml.measuring.monte_carlo import Result, evaluate, measure
 from qtaml.measuring.observed_errors import ObservedErrors, ObservedRate, observed_errors
 from qtaml.measuring.output_error import OutputError, PredictionCheck, check_prediction
+from qtaml.measuring.reads_of_chips import values_of_chips
 from qtaml.measuring.similarity import Agreement, OutputCosine, OutputDivergence
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "perplexity",
     "positive_interval",
     "trainings_interval",
+    "values_of_chips",
 ]

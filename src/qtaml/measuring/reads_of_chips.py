@@ -1,6 +1,6 @@
 """A metric on one chip after the other, each of which is read several times."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ _READS_AT_A_TIME = 4096
 
 def values_of_chips(
     memory: Memory, metric: Metric, chips: Sequence[int], *, trials: int, fault: AnyFault, seed: int
-) -> Iterator[float]:
+) -> Generator[float, None, None]:
     """The metric of one chip after the other: chip c is the same whatever the others are, and however many.
 
     Args:

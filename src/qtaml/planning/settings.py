@@ -38,6 +38,8 @@ Decoding = Decoder | Literal["table"]
 
 REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
 
+_READS, _READS_OF_A_CHIP = 30, 5
+
 _AREAS = (1.5, 2.0, 3.0, 4.0)
 """Sizes of larger cells that a device offers, in plain cells."""
 
@@ -292,9 +294,10 @@ class Design(Settings):
             cells in `hardened`.
         cells: budget, as a share of a plain memory; or
         error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
-        accuracy: the wanted value of the metric, for the least cells that are measured to reach it: the lower end of
-            the interval over reads does.
-        trials: reads of each plan that is tried for `accuracy`.
+        accuracy: the wanted value of the metric, for the least cells that are measured to reach it with 95% confidence:
+            the lower end of the interval over reads does; or
+        chips: with `accuracy`, so large a share of the chips does, such as 0.95, with 95% confidence.
+        trials: reads of each plan that is tried for `accuracy`, 30 if not given; with `chips` of each chip, 5.
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
             paper's "ideal" code.
@@ -315,7 +318,8 @@ class Design(Settings):
     cells: float | None = None
     error: float | None = None
     accuracy: float | None = None
-    trials: int = 30
+    chips: float | None = None
+    trials: int | None = None
     decoders: Sequence[Decoding] = REAL_DECODERS
     hardened: Sequence[HardenedCell] = ()
     rows: bool = False
@@ -339,6 +343,8 @@ class Design(Settings):
             preset = device if isinstance(device, Preset) else preset_record(device)
             p = preset.cell.flip_probability(preset.window)
             object.__setattr__(self, "hardened", (*self.hardened, *_larger_cells(preset)))
+        if self.trials is None:
+            object.__setattr__(self, "trials", _READS if self.chips is None else _READS_OF_A_CHIP)
         super().__post_init__(p)
         self._check_goal()
         self._check_decoders()
@@ -352,6 +358,14 @@ class Design(Settings):
         for name, check in (("cells", _checks.positive), ("error", _checks.positive), ("accuracy", _checks.real)):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, check(name, value))
+        if self.chips is not None:
+            share = _checks.real("chips", self.chips)
+            if self.accuracy is None or not 0 < share < 1:
+                raise ArgumentError(
+                    "chips must be a share between 0 and 1, and be given with accuracy, "
+                    f"got chips={self.chips!r} and accuracy={self.accuracy!r}"
+                )
+            object.__setattr__(self, "chips", share)
 
     def _check_decoders(self) -> None:
         allowed = {"decoders": (*REAL_DECODERS, "ideal"), "levels": tuple(NAMED_TABLES)}
