@@ -109,6 +109,12 @@ def test_a_range_of_probabilities_is_five_memories_with_its_ends() -> None:
     assert given((0.1, 0.1), None) == Uniform(0.1)
 
 
+def test_it_says_what_it_is() -> None:
+    """In a few words, for titles of tables."""
+    assert str(LOT) == "one of Uniform(p=0.05), Asymmetric(p01=0.0, p10=0.3), weights 3, 1"
+    assert str(given((0.05, 0.2), None)) == "one of Uniform(p=0.05), ... (3 more), Uniform(p=0.2)"
+
+
 def test_a_list_of_memories_is_several() -> None:
     """As `fault=` of a method and of `evaluate`; a single one is itself."""
     models = [Uniform(0.1), StaticCells((0.0, 0.2))]

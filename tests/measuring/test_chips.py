@@ -1,8 +1,10 @@
 """A metric chip by chip: exact statements about other chips, and chips that are the same however many there are."""
 
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,6 +248,15 @@ def test_chips_of_a_language_model_have_perplexities() -> None:
     metric = NegativeLogLikelihood(torch.arange(30).reshape(5, 6) % 6)
     nats = qtaml.evaluate(memory, metric, chips=3)
     assert as_perplexity(nats).values == pytest.approx(np.exp(nats.values))
+
+
+def test_the_documented_example_runs(capsys) -> None:
+    """As it stands on the page of networks and metrics."""
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    with torch.random.fork_rng(devices=[]):
+        exec(code, {})
+    assert "200 chips, reads of each: 5; one of Uniform(p=0.05)" in capsys.readouterr().out
 
 
 @pytest.mark.slow

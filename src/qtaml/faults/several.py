@@ -71,6 +71,14 @@ class Several(FaultModel):
         if not any(self.holds(bits) for bits in range(1, 17)):
             raise ArgumentError(f"members must hold words of one length, got {list(self.members)!r}")
 
+    def __str__(self) -> str:
+        """The members, of more than three the first and the last, with their weights."""
+        names = [str(member) for member in self.members]
+        if len(names) > 3:
+            names[1:-1] = [f"... ({len(names) - 2} more)"]
+        weights = "" if self.weights is None else f", weights {', '.join(f'{one:g}' for one in self.weights)}"
+        return f"one of {', '.join(names)}{weights}"
+
     @property
     def shares(self) -> tuple[float, ...]:
         """Share of each member among the chips: the weights over their sum; equal ones where there are none."""
