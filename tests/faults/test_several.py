@@ -136,6 +136,12 @@ def test_a_network_is_designed_for_a_range_and_read_over_it() -> None:
     assert qtaml.measuring.Result.from_json(result.to_json()) == result
 
 
+def test_side_values_are_priced_for_the_worst_memory() -> None:
+    """They have to be right on every chip."""
+    price = qtaml.planning.side_cells
+    assert price(given((0.05, 0.2), None)) == price(Uniform(0.2)) > price(Uniform(0.1))
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

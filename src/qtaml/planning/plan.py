@@ -13,7 +13,7 @@ from rich.table import Table
 
 from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault, FaultModel
+from qtaml.faults import AnyFault, FaultModel, Several
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.planning.settings import AnySettings, Design
@@ -297,7 +297,9 @@ def side_cells(fault: FaultModel) -> float:
         >>> round(side_cells(Uniform(0.1)), 2), side_cells(Uniform(0.0))
         (37.66, 20.0)
     """
-    return _SIDE_BITS / (_CODE_EFFICIENCY * capacity(*fault.mean_rates))
+    # They have to be right on every chip, so of several memories the worst counts.
+    members = fault.members if isinstance(fault, Several) else (fault,)
+    return _SIDE_BITS / (_CODE_EFFICIENCY * min(capacity(*member.mean_rates) for member in members))
 
 
 def _protected(storage: TensorFormat) -> str:
