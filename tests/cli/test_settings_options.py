@@ -189,6 +189,16 @@ def test_fault_models_given_together_are_those_of_chips(here, command):
     assert read.fault == given((0.05, 0.2), None)
 
 
+def test_a_design_for_a_share_of_the_chips(here):
+    """The plan that is printed says what confirmed it."""
+    goal = ("--accuracy", 0.8, "--chips", 0.9, "--trials", 2, "--test", "data.safetensors")
+    ended, out, err = here("design", "--p", "0.02:0.1", *goal, "--decoders", "none,ideal")
+    assert ended == 0, err
+    plan = qtaml.Plan.from_json(out)
+    assert (plan.settings.accuracy, plan.settings.chips, plan.confirmation.trials) == (0.8, 0.9, 2)
+    assert f"{plan.confirmation.good} of them do" in err
+
+
 def test_a_stored_network_is_evaluated_chip_by_chip(here, command):
     """As a table, as JSON and as a picture; what is for chips alone is refused without them."""
     assert here("compensate", *GOALS["compensate"], "--p", "0.05:0.2")[0] == 0

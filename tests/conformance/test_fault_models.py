@@ -149,6 +149,24 @@ def test_reads_are_reproducible(model):
     assert torch.equal(words, first)
 
 
+def test_chips_fail_on_average_as_the_law_says(model):
+    """Bits read wrong of 1,000 chips, 16 words of each, against the law; false alarm 1e-5, fixed seeds.
+
+    A chip is the same whenever it is asked for, and what it holds is what the model holds.
+    """
+    assert model.of_chip(3) == model.of_chip(3)
+    assert model.of_chip(3).holds(BITS)
+    words = np.random.default_rng(0).integers(2**BITS, size=16)
+    ones = np.array([word.bit_count() for word in range(2**BITS)])
+    flips = ones[np.arange(2**BITS) ^ words[:, None]]
+    expected = (transition_matrix(model.law(BITS))[words] * flips).sum(1).mean()
+    stored = torch.from_numpy(words).to(word_dtype(BITS))
+    chips = [model.of_chip(chip).of_read(chip) for chip in range(1000)]
+    read = [one.corrupt(stored, bits=BITS, seed=seed).numpy() for seed, one in enumerate(chips)]
+    wrong = [ones[one ^ words].mean() for one in read]
+    assert abs(np.mean(wrong) - expected) < 4.42 * np.std(wrong, ddof=1) / np.sqrt(len(wrong))
+
+
 def test_words_of_any_shape_are_read(model):
     """Shapes and strides do not matter; an empty tensor stays empty."""
     words = torch.randint(0, 2**BITS, (6, 10)).to(word_dtype(BITS)).T

@@ -8,7 +8,17 @@ import torch
 from torch import nn
 
 import qtaml
-from qtaml.faults import Asymmetric, FaultModel, PerBit, Several, StaticCells, TensorVariation, Uniform, given
+from qtaml.faults import (
+    Asymmetric,
+    FaultModel,
+    MultiLevel,
+    PerBit,
+    Several,
+    StaticCells,
+    TensorVariation,
+    Uniform,
+    given,
+)
 from qtaml.formats import transition_matrix
 from qtaml.protections import Ideal, Raw, Repetition
 
@@ -107,6 +117,17 @@ def test_a_range_of_probabilities_is_five_memories_with_its_ends() -> None:
     ratios = [upper.p / lower.p for lower, upper in itertools.pairwise(members)]
     assert ratios == pytest.approx([10**0.25] * 4)
     assert given((0.1, 0.1), None) == Uniform(0.1)
+
+
+def test_words_are_those_that_all_members_hold() -> None:
+    """Their rates are means over members, of the shortest such word."""
+    cell = tuple(map(tuple, (0.6 * np.eye(8) + 0.05).tolist()))
+    lot = Several((Uniform(0.2), MultiLevel((cell,))))
+    assert [bits for bits in range(1, 9) if lot.holds(bits)] == [3, 6]
+    assert lot.shortest_word == 3
+    # Of the other seven labels, each bit differs in four.
+    assert lot.mean_rates == pytest.approx((0.2, 0.2))
+    assert Several((Uniform(0.1), MultiLevel((cell,)))).mean_rates == pytest.approx((0.15, 0.15))
 
 
 def test_it_says_what_it_is() -> None:
