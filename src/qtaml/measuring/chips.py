@@ -5,8 +5,8 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from rich.table import Table
-from scipy import stats
 
 from qtaml import _checks, _files, _tables
 from qtaml._progress import track
@@ -74,8 +74,8 @@ class Yield:
         share, tail, ordered = _share(share), (1 - self.confidence) / 2, sorted(self.values)
         # N ~ Binomial(n, share) chips lie below the quantile. The chip of rank r exceeds it with P(N < r), and falls
         # short of it with P(N >= r): the least and the greatest of the ranks for which neither is above the tail.
-        below = int(stats.binom.ppf(tail, len(ordered), share))
-        above = int(stats.binom.isf(tail, len(ordered), share)) + 1
+        below = int(scipy.stats.binom.ppf(tail, len(ordered), share))
+        above = int(scipy.stats.binom.isf(tail, len(ordered), share)) + 1
         return Estimate(
             float(np.quantile(ordered, share, method="inverted_cdf")),
             ordered[below - 1] if below >= 1 else -math.inf,
@@ -117,7 +117,7 @@ class Yield:
             )
         # Of n chips, N ~ Binomial(n, 1 - share) lie beyond the bound that is looked for; the chip of rank r is on the
         # safe side of it if N >= r.
-        rank = max(int(stats.binom.ppf(1 - confidence, len(self.values), 1 - share)), 1)
+        rank = max(int(scipy.stats.binom.ppf(1 - confidence, len(self.values), 1 - share)), 1)
         return sorted(self.values, reverse=upper)[rank - 1]
 
     def curve(self) -> tuple[tuple[float, ...], tuple[Estimate, ...]]:
@@ -218,5 +218,5 @@ def _share(share: float) -> float:
 
 
 def _share_estimate(count: int, chips: int, confidence: float) -> Estimate:
-    interval = stats.binomtest(count, chips).proportion_ci(confidence, method="exact")
+    interval = scipy.stats.binomtest(count, chips).proportion_ci(confidence, method="exact")
     return Estimate(count / chips, float(interval.low), float(interval.high), "chips")
