@@ -75,7 +75,8 @@ class Confirmation:
     Attributes:
         confidence: how often such statements are true, over all that was tried before.
         trials: reads, or reads of each chip.
-        low: lower end of the interval of the metric over reads; None where a share of the chips was asked.
+        low: lower end of the interval of the metric over reads, or the value of all of them; None where a share of the
+            chips was asked.
         good: chips that reach the accuracy.
         chips: of so many; None where the mean over reads was asked.
     """

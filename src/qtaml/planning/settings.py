@@ -295,7 +295,8 @@ class Design(Settings):
         cells: budget, as a share of a plain memory; or
         error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
         accuracy: the wanted value of the metric, for the least cells that are measured to reach it with 95% confidence:
-            the lower end of the interval over reads does; or
+            the lower end of the interval of its mean over reads does, or all reads give one value that does. The
+            statement is about other reads on the same test samples: single reads may fall below; or
         chips: with `accuracy`, so large a share of the chips does, such as 0.95, with 95% confidence.
         trials: reads of each plan that is tried for `accuracy`, 30 if not given; with `chips` of each chip, 5.
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),

@@ -72,8 +72,11 @@ class Goal:
         return self.settings.trials or 0
 
     def _reads_low(self, plan: Plan, seed: int, confidence: float) -> float:
+        """The lower end of the interval over reads; of equal reads their value."""
         memory = store(self.model, plan)
-        return evaluate(memory, self.metric, trials=self._trials, seed=seed, confidence=confidence).reads_low
+        result = evaluate(memory, self.metric, trials=self._trials, seed=seed, confidence=confidence)
+        # The interval of equal values is as wide as what the metric could be, which the best of plans would not reach.
+        return result.mean if len(set(result.values)) == 1 else result.reads_low
 
     def _on_chips(self, plan: Plan, share: float, seed: int, error: float, patience: int) -> tuple[bool, int, int]:
         """Whether a share of the chips is known to reach the accuracy, how many did, and of how many."""
