@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help setup demo audit test quick lint format wheel bench bench-storage reproduce clean
+.PHONY: help setup demo audit test quick lint format wheel bench bench-coverage bench-storage reproduce clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -42,6 +42,9 @@ wheel: setup  ## Build dist/qtaml-*.whl, look into it, and use it in an environm
 
 bench: setup  ## Time everything that has to be fast next to references: results/bench.json, docs/performance.md
 	$(BIN)/python -m benchmarks
+
+bench-coverage: setup  ## Simulate how often intervals hold the truth: results/coverage.json, docs/coverage.md
+	$(BIN)/python -m benchmarks.coverage
 
 bench-storage: setup  ## Compare the cells that a network needs, method by method
 	$(BIN)/python -m reproduction storage

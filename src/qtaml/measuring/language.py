@@ -36,6 +36,8 @@ class NegativeLogLikelihood:
         1.0
     """
 
+    bounds = (0.0, math.inf)
+
     def __init__(self, tokens: torch.Tensor, *, batch_size: int | None = None) -> None:
         tokens = torch.as_tensor(tokens, device=getattr(tokens, "device", "cpu"))
         whole = not (tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool)

@@ -50,6 +50,8 @@ class Accuracy:
         0.5
     """
 
+    bounds = (0.0, 1.0)
+
     def __init__(self, inputs: Batch, labels: torch.Tensor, *, batch_size: int | None = None) -> None:
         labels = torch.as_tensor(labels, device=getattr(labels, "device", "cpu"))
         if labels.ndim != 1 or labels.is_floating_point() or len(labels) < 2:

@@ -3,25 +3,30 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from functools import cached_property
+from typing import ClassVar, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+import pydantic
 from torch import nn
 
 from qtaml import _checks, _files
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault, given
+from qtaml.faults import AnyFault, FaultModel, given
 from qtaml.measuring.chips import Yield, measure_chips
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_interval
+from qtaml.measuring.mean_intervals import UNBOUNDED, Bounds, Numbers
 from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
 from qtaml.memory import Memory
 
-_LEAST_TRIALS_BEFORE_STOPPING = 10
+LEAST_READS = 10
+"""Reads before evaluation may stop early."""
+RISK_LEFT = 0.7
+"""Share of 1 - confidence that is left to an interval at which reading stopped (theory.md 1.8)."""
 _TRIALS = 30
 _READS_OF_A_CHIP = 5
 
@@ -32,7 +37,7 @@ class Result:
 
     Attributes:
         mean: mean over all reads.
-        low: lower end of its interval.
+        low: lower end of its interval; infinite ends say that nothing bounds values that no read has shown.
         high: upper end of its interval.
         covers: what the interval is for. "reads and test samples": other reads on other samples of the same kind;
             "reads": other reads on these very samples, for a metric that gives one number only.
@@ -64,6 +69,8 @@ class Result:
     stop_width: float | None = None
     unread: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=_files.versions)
+    # JSON has no infinite numbers: they are written as "Infinity".
+    __pydantic_config__: ClassVar = pydantic.ConfigDict(ser_json_inf_nan="strings")
 
     @property
     def estimate(self) -> Estimate:
@@ -133,7 +140,8 @@ def evaluate(
         memory: the stored network; neither it nor the caller's model is changed. Reads of one that `torch.compile` has
             wrapped run compiled, at up to twice the speed; compiling takes as long as about a thousand reads.
         metric: any callable `metric(model) -> float`. One with a method `scores(model)`, such as `qtaml.Accuracy`,
-            gives a score for each sample, and the interval then covers the choice of test samples too. The accuracy of
+            gives a score for each sample, and the interval then covers the choice of test samples too. An attribute
+            `bounds` = (least, greatest possible value), if it has one, makes its intervals sharper. The accuracy of
             a small network on few samples is computed for several reads at once: the errors are the same to the bit,
             the outputs to float rounding.
         trials: number of reads T, at least 2; 30 if not given. Of each chip, at least 1; 5 if not given.
@@ -142,13 +150,16 @@ def evaluate(
             both leave unprotected, so their difference is sharper than each alone.
         confidence: coverage of the intervals, in (0, 1).
         stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this. Looking
-            until it is narrow makes it somewhat too narrow: 93% coverage was measured for 95%, stopping near 20 reads.
+            until it is narrow favours those that are too narrow; all intervals are therefore made somewhat wider (for
+            95% as for 96.5%), and cover as much as they say again (docs/coverage.md has what was measured).
         chips: number of chips to measure one after the other, of which each keeps its weak cells, its rates, or which
             of several memories it is. Chip c is the same however many there are, and for every plan.
 
     Returns:
-        Mean, intervals, and the value of each read; with `chips` a `Yield`: the value of each chip, and what it says
-        of others.
+        Mean, intervals, and the value of each read. Where every read gave the same value although errors are possible,
+        the interval over reads says how much other ones could move the mean: within the bounds of the metric, or, for
+        values in [0, 1], within these; an end is infinite where nothing is known to bound the metric.
+        With `chips` a `Yield`: the value of each chip, and what it says of others.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed, or the metric gives no finite number.
@@ -175,24 +186,27 @@ def evaluate(
         stop_width = _checks.positive("stop_width", stop_width)
     seeds = [child_seed(seed, "trial", trial) for trial in range(trials)]
     found = scores_of_reads(memory, metric, seeds, fault)
-    scores: list[NDArray[np.float64]] = []
-    proportion = False
+    # Looking until an interval is narrow picks those that are too narrow: that much of the risk is spent by stopping.
+    risk = (1 - confidence) * (1.0 if stop_width is None else RISK_LEFT)
+    scores: list[Numbers] = []
     for trial in track(range(trials), "reading the memory"):
         score, proportion = checked_scores(metric, next(found), trial)
         if scores and len(score) != len(scores[0]):
             raise ArgumentError(f"metric must score the same samples on every read, got {len(score)} on read {trial}")
+        if not scores:
+            intervals = _Intervals(memory, metric, fault, proportion, 1 - risk)
         scores.append(score)
-        if stop_width is not None and len(scores) >= _LEAST_TRIALS_BEFORE_STOPPING:
-            low, high = reads_interval(np.array([one.mean() for one in scores]), confidence)
-            if high - low <= stop_width:
+        if stop_width is not None and len(scores) >= LEAST_READS:
+            ends = intervals.of_reads(np.stack(scores))
+            if ends[1] - ends[0] <= stop_width:
                 break
     table = np.stack(scores)
     values = table.mean(1)
     if memory.unread is None and len(set(values.tolist())) == 1 and reads_differ(memory, seeds, fault):
         warnings.warn(f"every read gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=2)
-    reads = reads_interval(values, confidence)
+    reads = intervals.of_reads(table)
     crossed = isinstance(metric, SampleMetric) and table.shape[1] >= 2
-    low, high = crossed_interval(table, confidence, proportion=proportion) if crossed else reads
+    low, high = intervals.of_both(table) if crossed else reads
     return Result(
         mean=float(values.mean()),
         low=low,
@@ -209,6 +223,49 @@ def evaluate(
         stop_width=stop_width,
         unread=memory.unread or (),
     )
+
+
+@dataclass(frozen=True)
+class _Intervals:
+    """The intervals of a table of scores, shape (reads, samples)."""
+
+    memory: Memory
+    metric: Metric
+    fault: FaultModel
+    proportion: bool
+    confidence: float
+
+    def of_reads(self, table: Numbers) -> tuple[float, float]:
+        """For other reads of these samples."""
+        bounds, differ = _bounds(self.metric, table), self._may_differ(table)
+        answers = table.shape[1] if self._right_or_wrong(table) else None
+        values = table.mean(1)
+        low, high = reads_interval(values, self.confidence, bounds=bounds, answers=answers, reads_differ=differ)
+        return float(low), float(high)
+
+    def of_both(self, table: Numbers) -> tuple[float, float]:
+        """For other reads of other samples."""
+        bounds, differ = _bounds(self.metric, table), self._may_differ(table)
+        proportion = self._right_or_wrong(table)
+        low, high = crossed_interval(table, self.confidence, proportion=proportion, bounds=bounds, reads_differ=differ)
+        return float(low), float(high)
+
+    def _right_or_wrong(self, table: Numbers) -> bool:
+        """Whether each score is right or wrong; so are those of a metric of the user that are 0 or 1."""
+        declared = getattr(self.metric, "bounds", None)
+        shares = declared is None or tuple(declared) == (0, 1)
+        return self.proportion or (shares and bool(np.isin(table, (0.0, 1.0)).all()))
+
+    def _may_differ(self, table: Numbers) -> bool:
+        """Whether reads do differ, or could have differed."""
+        values = table.mean(1)
+        return bool((values != values[0]).any()) or self._errors_possible
+
+    @cached_property
+    def _errors_possible(self) -> bool:
+        """Whether any stored bit can be read wrong."""
+        formats = {form for tensor in self.memory.plan.tensors for form, _ in tensor.storage.spans_of_formats}
+        return any(max(*rates.p01, *rates.p10, 0.0) > 0 for rates in (form.rates(self.fault) for form in formats))
 
 
 def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95) -> Estimate:
@@ -231,4 +288,23 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
     scores, proportion = checked_scores(metric, metric.scores(model), 0)
     if len(scores) < 2:
         raise ArgumentError(f"metric must score at least 2 samples, got {len(scores)}")
-    return samples_interval(scores, _checks.confidence(confidence), proportion=proportion)
+    confidence = _checks.confidence(confidence)
+    return samples_interval(scores, confidence, proportion=proportion, bounds=_bounds(metric, scores))
+
+
+def _bounds(metric: Metric, scores: Numbers) -> Bounds:
+    """The least and the greatest value of a metric: what its attribute `bounds` says, else mostly none."""
+    least, most = float(scores.min()), float(scores.max())
+    declared = getattr(metric, "bounds", None)
+    if declared is None:
+        # Where nothing varies, all that is left is what could have been: numbers in [0, 1] are taken for shares.
+        return (0.0, 1.0) if least == most and 0 <= least <= 1 else UNBOUNDED
+    try:
+        low, high = map(float, declared)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"bounds of metric must be two numbers, got {declared!r}") from error
+    slack = 1e-6 * max(1.0, abs(least), abs(most))
+    if not (low < high and low - slack <= least and most <= high + slack):
+        raise ArgumentError(f"metric must lie within its bounds {declared!r}, got values from {least:g} to {most:g}")
+    # Rounding may carry a value past a bound.
+    return min(low, least), max(high, most)

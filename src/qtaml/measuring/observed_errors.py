@@ -17,7 +17,7 @@ from qtaml._random import child_seed
 from qtaml.faults import AnyFault, WordLaw
 from qtaml.formats import words_at
 from qtaml.measuring.estimate import Estimate
-from qtaml.measuring.intervals import binomial_interval
+from qtaml.measuring.share_intervals import binomial_interval
 from qtaml.memory import Artifact, check_words, regions, words_as_read
 from qtaml.protections import Protection
 
@@ -190,7 +190,7 @@ def observed_errors(
         # A bit that no stored word has at a position has no rate.
         if of:
             rate = float(wrong[place, value] / of)
-            low, high = binomial_interval(rate, float(of / spread[place, value]), confidence)
+            low, high = map(float, binomial_interval(rate, float(of / spread[place, value]), confidence))
             rows.append(
                 ObservedRate(
                     *positions[place],

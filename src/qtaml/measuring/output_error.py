@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import scipy
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from torch import nn
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
 from qtaml.measuring.estimate import Estimate
+from qtaml.measuring.mean_intervals import joined
 from qtaml.measuring.metrics import batches_of
 from qtaml.measuring.monte_carlo import Result, evaluate
 from qtaml.memory import Memory
@@ -43,6 +45,8 @@ class OutputError:
         >>> metric.scores(shifted).round(decimals=4), round(metric(shifted), 4)
         (tensor([1., 4.], dtype=torch.float64), 2.5)
     """
+
+    bounds = (0.0, math.inf)
 
     def __init__(self, model: nn.Module, batch: Batch, *, batch_size: int | None = None) -> None:
         self.batches = batches_of(batch, batch_size)
@@ -144,10 +148,12 @@ def check_prediction(
     measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence)
     error = _standard_error(memory.plan)
     of_prediction = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
-    ratio, reads = measured.mean / predicted, (measured.reads_high - measured.reads_low) / 2 / predicted
-    # Relative errors of a ratio add as squares; that of the prediction counts as much as the ratio is large.
-    half = math.hypot(reads, ratio * of_prediction)
-    return PredictionCheck(ratio, max(ratio - half, 0.0), ratio + half, measured, predicted, error)
+    ratio = measured.mean / predicted
+    # Relative errors of a ratio are joined; that of the prediction counts as much as the ratio is large.
+    reads = (measured.reads_low / predicted, measured.reads_high / predicted)
+    gains = (ratio * (1 - of_prediction), ratio * (1 + of_prediction))
+    low, high = map(float, joined(np.asarray(ratio), [reads, gains], (0.0, math.inf)))
+    return PredictionCheck(ratio, low, high, measured, predicted, error)
 
 
 def _standard_error(plan: Plan) -> float:

@@ -1,5 +1,6 @@
 """Similarity of the outputs of a read network to those of the clean one: agreement, divergence, cosine. No labels."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -75,6 +76,8 @@ class Agreement(_Similarity):
         (1.0, 1.0)
     """
 
+    bounds = (0.0, 1.0)
+
     @staticmethod
     def _compare(read: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         same = read.argmax(2) == clean.argmax(2)
@@ -93,6 +96,8 @@ class OutputDivergence(_Similarity):
         0.0
     """
 
+    bounds = (0.0, math.inf)
+
     @staticmethod
     def _compare(read: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         # Logarithms in float64 on both sides: of a probability that underflows, log would be -inf.
@@ -110,6 +115,8 @@ class OutputCosine(_Similarity):
         >>> round(metric(nn.Tanh()), 4)
         1.0
     """
+
+    bounds = (-1.0, 1.0)
 
     @staticmethod
     def _compare(read: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
