@@ -86,7 +86,7 @@ def _models(p: float, sigma: float, bits: int) -> tuple[PerBit, ...]:
 
 
 @lru_cache(maxsize=256)
-def _models_behind(p: float, sigma: float, protections: tuple[BitProtection, ...]) -> tuple[PerBit, ...]:
+def _models_behind(p: float, sigma: float, protections: tuple[BitProtection, ...]) -> tuple[FaultModel, ...]:
     return tuple(model.behind(protections) for model in _models(p, sigma, len(protections)))
 
 
@@ -94,7 +94,7 @@ def _models_behind(p: float, sigma: float, protections: tuple[BitProtection, ...
 class _OneOf(FaultModel):
     """Mixture of equally likely fault models: the same model for all words of a place."""
 
-    models: tuple[PerBit, ...]
+    models: tuple[FaultModel, ...]
     chip: int | None
 
     def law(self, bits: int) -> WordLaw:
