@@ -69,7 +69,7 @@ class Yield:
             ArgumentError: if `share` is out of its range.
 
         Source:
-            the number of chips below a quantile is binomial: David and Nagaraja, Order Statistics, 2003, 7.1.
+            theory.md 1.9; David and Nagaraja, Order Statistics, 2003, 7.1.
         """
         share, tail, ordered = _share(share), (1 - self.confidence) / 2, sorted(self.values)
         # N ~ Binomial(n, share) chips lie below the quantile. The chip of rank r exceeds it with P(N < r), and falls
@@ -107,7 +107,7 @@ class Yield:
                 takes.
 
         Source:
-            Wilks, Annals of Mathematical Statistics 12, 1941.
+            theory.md 1.9; Wilks, Annals of Mathematical Statistics 12, 1941.
         """
         needed = chips_needed(share, confidence)
         if len(self.values) < needed:

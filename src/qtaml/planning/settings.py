@@ -297,8 +297,8 @@ class Design(Settings):
         accuracy: the wanted value of the metric, for the least cells that are measured to reach it with 95% confidence:
             the lower end of the interval of its mean over reads does, or all reads give one value that does. The
             statement is about other reads on the same test samples: single reads may fall below; or
-        chips: with `accuracy`, so large a share of the chips does, such as 0.95, with 95% confidence; of several memories
-            without weights, equally many of each.
+        chips: with `accuracy`, so large a share of the chips does, such as 0.95, with 95% confidence; of several
+            memories without weights, equally many of each.
         trials: reads of each plan that is tried for `accuracy`, 30 if not given; with `chips` of each chip, 5.
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the

@@ -27,8 +27,8 @@ def share_is_reached(outcomes: Iterable[bool], share: float, *, error: float) ->
         Whether it is reached; None if the chips end before that is known.
 
     Source:
-        Ville, Etude critique de la notion de collectif, 1939; Robbins and Siegmund, Proc. Sixth Berkeley Symposium 4,
-        1972, for mixtures over the alternative.
+        theory.md 1.9; Ville, Etude critique de la notion de collectif, 1939; Robbins and Siegmund, Proc. Sixth
+        Berkeley Symposium 4, 1972, for mixtures over the alternative.
 
     Example:
         >>> share_is_reached([True] * 100, 0.95, error=0.05)
