@@ -366,10 +366,14 @@ def stopped_table(found: list[Row]) -> str:
 
 
 def outliers(found: list[Row]) -> str:
-    """How many cells lie within 93 to 97 per cent, above, and which lie below."""
+    """How many cells lie within 93 to 97 per cent and above, and which lie below."""
     low = [row for row in found if row.coverage < 0.93]
     high = sum(row.coverage > 0.97 for row in found)
-    named = "; ".join(f"{row.kind} ({row.drawn}), {row.samples} x {row.reads}: {100 * row.coverage:.1f}" for row in low)
+    lines = []
+    for kind, drawn in dict.fromkeys((row.kind, row.drawn) for row in low):
+        shares = [100 * row.coverage for row in low if (row.kind, row.drawn) == (kind, drawn)]
+        lines.append(f"{kind} ({drawn}): {len(shares)}, from {min(shares):.1f} to {max(shares):.1f}%")
+    named = "; ".join(lines)
     inside = len(found) - len(low) - high
     least = min(row.least_width for row in found)
     text = f"Of {len(found)} cells {inside} lie within 93 to 97%, {high} above, {len(low)} below"

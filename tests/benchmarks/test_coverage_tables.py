@@ -48,7 +48,9 @@ def test_all_kinds_are_simulated():
 def test_intervals_that_are_too_narrow_are_named():
     """With their size and what they cover; those that are too wide are counted."""
     text = coverage.outliers([row(0.95), row(0.99), row(0.8, "loss")])
-    assert text.startswith("Of 3 cells 1 lie within 93 to 97%, 1 above, 1 below: loss (somehow), 20 x 5: 80.0.")
+    assert text.startswith(
+        "Of 3 cells 1 lie within 93 to 97%, 1 above, 1 below: loss (somehow): 1, from 80.0 to 80.0%."
+    )
 
 
 def test_the_page_is_filled(tmp_path, monkeypatch):
