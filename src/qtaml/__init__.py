@@ -19,7 +19,7 @@ from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, Sto
 
 if TYPE_CHECKING:
     from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory
-    from qtaml.measuring import Accuracy, Result, evaluate
+    from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
     from qtaml.search import design
@@ -36,6 +36,7 @@ __all__ = [
     "QtamlError",
     "Result",
     "StoredFileError",
+    "Yield",
     "compensate",
     "design",
     "device",
@@ -56,7 +57,7 @@ __all__ = [
 
 # Rooms of the functions and classes above. They are imported at their first use, so that `import qtaml` costs little.
 _ROOM_OF = {
-    **dict.fromkeys(("Accuracy", "Result", "evaluate"), "measuring"),
+    **dict.fromkeys(("Accuracy", "Result", "Yield", "evaluate"), "measuring"),
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     "design": "search",

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pydantic
 import pytest
 import safetensors.torch
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 import qtaml
 from qtaml.cli.fault_option import parse_fault
 from qtaml.cli.main import app
-from qtaml.faults import Asymmetric, MultiLevel, PerBit, StaticCells, Uniform
+from qtaml.faults import AnyFault, Asymmetric, Clustered, MultiLevel, PerBit, Several, StaticCells, Uniform, given
 from qtaml.planning import Design, Predict, Tac, setting_help, setting_parameters
 from qtaml.protections import HardenedCell
 
@@ -165,10 +166,64 @@ def test_a_stored_network_is_evaluated_under_another_fault_model(here, command):
     assert (ended, "give at most one of --p and --fault, got 0.2 and 'asymmetric" in err) == (2, True)
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("options", [("--p", "0.05:0.1"), ("--fault", "uniform:p=[.05,.1]")], ids=str)
+def test_every_command_that_plans_takes_a_range(here, name, options):
+    """As a flip probability, or as that of a fault model."""
+    ended, out, err = here(name, *GOALS[name], *options)
+    assert ended == 0, err
+    asked = json.dumps(json.loads(out)["settings"]["fault"])
+    assert pydantic.TypeAdapter(AnyFault).validate_json(asked) == given((0.05, 0.1), None)
+
+
+def test_fault_models_given_together_are_those_of_chips(here, command):
+    """In planning, and in reading."""
+    two = ("--fault", ASYMMETRIC, "--fault", "uniform:p=.1")
+    ended, _out, err = here("compensate", *GOALS["compensate"], *two)
+    assert ended == 0, err
+    lot = Several((Asymmetric(0, 0.1), Uniform(0.1)))
+    assert qtaml.Plan.load("stored/plan.json").fault == lot
+    evaluate = ("evaluate", "stored", "--model", f"{__name__}:network", "--test", "data.safetensors", "--trials", 2)
+    assert qtaml.Result.from_json(command(*evaluate, *two, "--json")[1]).fault == lot
+    read = qtaml.Result.from_json(command(*evaluate, "--p", "0.05:0.2", "--json")[1])
+    assert read.fault == given((0.05, 0.2), None)
+
+
+def test_a_design_for_a_share_of_the_chips(here):
+    """The plan that is printed says what confirmed it."""
+    goal = ("--accuracy", 0.8, "--chips", 0.9, "--trials", 2, "--test", "data.safetensors")
+    ended, out, err = here("design", "--p", "0.02:0.1", *goal, "--decoders", "none,ideal")
+    assert ended == 0, err
+    plan = qtaml.Plan.from_json(out)
+    assert (plan.settings.accuracy, plan.settings.chips, plan.confirmation.trials) == (0.8, 0.9, 2)
+    assert f"{plan.confirmation.good} of them do" in err
+
+
+def test_a_stored_network_is_evaluated_chip_by_chip(here, command):
+    """As a table, as JSON and as a picture; what is for chips alone is refused without them."""
+    assert here("compensate", *GOALS["compensate"], "--p", "0.05:0.2")[0] == 0
+    evaluate = ("evaluate", "stored", "--model", f"{__name__}:network", "--test", "data.safetensors")
+    chips = ("--chips", 12, "--trials", 2, "--above", 0.9)
+    ended, out, err = command(*evaluate, *chips, "--picture", "yield.png")
+    assert ended == 0, err
+    assert "picture: yield.png" in out
+    assert "share of at least 0.9" in out
+    ended, out, err = command(*evaluate, *chips, "--json")
+    result = qtaml.Yield.from_json(out)
+    assert (len(result.values), result.trials, result.fault) == (12, 2, given((0.05, 0.2), None))
+    assert f"share of at least 0.9: {result.share_above(0.9):.3f}" in err
+    for options in (("--above", 0.9), ("--picture", "yield.png")):
+        ended, _, err = command(*evaluate, *options)
+        assert (ended, "--above and --picture need --chips" in err) == (2, True)
+    ended, _, err = command(*evaluate, "--chips", 3, "--stop-width", 0.1)
+    assert (ended, "--stop-width must be left out where --chips are given, got 0.1" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("uniform:p=0.1", Uniform(0.1)),
+        ("clustered:p=[.1,.1],size=2", Clustered(0.1, 2)),
         ("per_bit:p01=[0.1, .2],p10=[0.2,.3]", PerBit((0.1, 0.2), (0.2, 0.3))),
         ("static_cells:p01=[0,.1],chip=3", StaticCells((0.0, 0.1), chip=3)),
         ("multi_level:groups=[[[.9,.1],[.2,.8]]]", MultiLevel((((0.9, 0.1), (0.2, 0.8)),))),
@@ -197,6 +252,9 @@ def test_lists_are_values_too(text, fault):
             r"got 'uniform:p=0\.7': p must be a flip probability in \[0, 0\.5\), got 0\.7",
         ),
         (("--fault", "uniform:p=high"), 2, "got 'uniform:p=high': p: Input should be a valid number, got 'high'"),
+        (("--p", "high"), 2, "--p must be a number such as 0.1, or a range such as 0.05:0.2, got 'high'"),
+        (("--p", "0.2:0.1"), 2, r"p must be a range from a low end above 0 .*, got \(0.2, 0.1\)"),
+        (("--fault", "uniform:p=[.1,.5]"), 2, r"got 'uniform:p=\[.1,.5\]': p\[1\] must be a flip probability in"),
         (("--fault", "uniform:0.1"), 2, "got 'uniform:0.1': must be NAME=VALUE, got '0.1'"),
         (("--fault", "per_bit:p01=[0.1"), 2, "p01: Input should be a valid .*, got '.0.1'"),
         (("--fault", "nowhere.json"), 4, "cannot read nowhere.json"),

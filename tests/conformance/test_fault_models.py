@@ -17,9 +17,11 @@ from qtaml.faults import (
     MultiLevel,
     PerBit,
     Ramp,
+    Several,
     StaticCells,
     TensorVariation,
     Uniform,
+    given,
 )
 from qtaml.formats import EvenLevels, Format, central_moments, transition_matrix
 from qtaml.protections import HardenedCell, Ideal, Raw, Repetition
@@ -40,6 +42,8 @@ MODELS = {
     "clusters": Clustered(0.1, size=3),
     "tensor variation": TensorVariation(0.1, sigma=0.8),
     "multi-level": MultiLevel((GRAY_CELL,)),
+    "one of several": Several((Uniform(0.02), MultiLevel((GRAY_CELL,)), Ramp(0.3)), weights=(2.0, 1.0, 1.0)),
+    "a range": given((0.05, 0.2), None),
     "one cell of one bit, one of three": MultiLevel(
         (((0.9, 0.1), (0.2, 0.8)), tuple(map(tuple, np.full((8, 8), 0.05) + 0.6 * np.eye(8))))
     ),
@@ -59,7 +63,7 @@ def read_counts(model, stored: int, protections=None) -> np.ndarray:
     """How often each word was read where one word was stored everywhere; of words that fail together, one counts."""
     seen = model.behind(protections or (Raw(),) * BITS)
     words = torch.full((READS,), stored, dtype=word_dtype(BITS))
-    if isinstance(model, TensorVariation):
+    if isinstance(model, TensorVariation | Several):
         seeds = range(stored * TENSORS, (stored + 1) * TENSORS)
         read = torch.cat([seen.corrupt(words[:1], bits=BITS, seed=seed) for seed in seeds])
     else:
@@ -143,6 +147,24 @@ def test_reads_are_reproducible(model):
     assert not torch.equal(first, other)
     assert model.corrupt(words, bits=BITS, seed=1, place="a", in_place=True) is words
     assert torch.equal(words, first)
+
+
+def test_chips_fail_on_average_as_the_law_says(model):
+    """Bits read wrong of 1,000 chips, 16 words of each, against the law; false alarm 1e-5, fixed seeds.
+
+    A chip is the same whenever it is asked for, and what it holds is what the model holds.
+    """
+    assert model.of_chip(3) == model.of_chip(3)
+    assert model.of_chip(3).holds(BITS)
+    words = np.random.default_rng(0).integers(2**BITS, size=16)
+    ones = np.array([word.bit_count() for word in range(2**BITS)])
+    flips = ones[np.arange(2**BITS) ^ words[:, None]]
+    expected = (transition_matrix(model.law(BITS))[words] * flips).sum(1).mean()
+    stored = torch.from_numpy(words).to(word_dtype(BITS))
+    chips = [model.of_chip(chip).of_read(chip) for chip in range(1000)]
+    read = [one.corrupt(stored, bits=BITS, seed=seed).numpy() for seed, one in enumerate(chips)]
+    wrong = [ones[one ^ words].mean() for one in read]
+    assert abs(np.mean(wrong) - expected) < 4.42 * np.std(wrong, ddof=1) / np.sqrt(len(wrong))
 
 
 def test_words_of_any_shape_are_read(model):
@@ -302,7 +324,7 @@ def test_weak_cells_keep_their_classes_behind_protections_of_one_cell():
     """Raw, larger and ideal cells: each class of cells has its own rates, whatever the other bits of the word are."""
     weak = MODELS["static cells, new chips"]
     behind = weak.behind((Raw(), HardenedCell(2.0, 0.01, 0.02), Ideal(), Repetition(3)))
-    raw, hardened, ideal, repeated = zip(*behind.rates_of_class, strict=True)
+    raw, hardened, ideal, repeated = zip(*behind.rates_of.of_class, strict=True)
     assert raw == tuple(zip(weak.p01, weak.p10, strict=True))
     assert set(hardened) == {(0.01, 0.02)}
     assert set(ideal) == {(0.0, 0.0)}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import qtaml
-from qtaml.faults import Clustered, PerBit, Uniform
+from qtaml.faults import Clustered, PerBit, Uniform, given
 from qtaml.laboratory.sweep_file import Storage, read_sweep
 from qtaml.planning import Design, Tac, UniformMsp, WeightScaling
 
@@ -70,6 +70,16 @@ def test_everything_is_crossed(tmp_path):
     assert (sweep.file.training_seeds, sweep.file.trials, sweep.file.seed) == ([0, 1], 3, 0)
 
 
+def test_a_pair_of_probabilities_is_a_range(tmp_path):
+    """For each fault that has a probability."""
+    text = 'networks = ["SmallCNN"]\nmethods = ["weight_scaling"]\np = [0.1, [0.05, 0.2]]'
+    sweep = read_sweep(written(tmp_path, text + '\nfaults = ["uniform", { kind = "clustered", size = 4 }]'))
+    uniform, clustered = given((0.05, 0.2), None), [Clustered(p, 4) for p in (0.05, 0.2)]
+    faults = [storage.settings.fault for storage in sweep.storages]
+    assert faults[:3] == [Uniform(0.1), uniform, Clustered(0.1, 4)]
+    assert [faults[3].members[0], faults[3].members[-1]] == clustered
+
+
 GOOD = """\
 # budgets are overheads
 networks = ["SmallCNN"]
@@ -95,7 +105,7 @@ size = 2
         ("trials = 3", 'trials = "3"', "line 5: trials: Input should be a valid integer, got '3'"),
         ("trials = 3", "trails = 3", "line 5: trails: Extra inputs are not permitted, got 3"),
         ("trials = 3", "trials = 1", "line 5: trials: Input should be greater than or equal to 2, got 1"),
-        ("[0.1]\nover", "[0.1,\n 0.5\n]\nover", r"lines 3 to 5: p\[1\]: Input should be less than 0.5, got 0.5"),
+        ("[0.1]\nover", "[0.1,\n 0.5\n]\nover", r"lines 3 to 5: p\[1\]: p must be a flip probability in .*, got 0.5"),
         ("overheads = [0.1]", "overheads = [nan]", r"line 4: overheads\[0\]: .*finite"),
         ("p = [0.1]\n", "", "toml: p: must be given for the fault 'clustered'"),
         ("overheads = [0.1]\n", "", "toml: overheads: must be given for the method 'tac'"),

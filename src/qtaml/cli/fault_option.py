@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,15 +13,21 @@ import typer
 from qtaml import _files
 from qtaml._records import TableError
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault, Uniform, from_kind
+from qtaml.faults import AnyFault, FlipProbability, from_kind, given
 
 FAULT_FORMS = "FILE|KIND:NAME=VALUE,..."
+P_FORMS = "P|LOW:HIGH"
 FaultOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         metavar=FAULT_FORMS,
-        help="Another fault model than the plan's: a .json or .toml file, or such as 'asymmetric:p01=0,p10=.1'.",
+        help="Another fault model than the plan's: a .json or .toml file, or such as 'asymmetric:p01=0,p10=.1'. Given "
+        "several times, a chip is one of these memories.",
     ),
+]
+ReadProbabilityOption = Annotated[
+    str | None,
+    typer.Option("--p", metavar=P_FORMS, help="Another flip probability, or range of it, than the plan's; or"),
 ]
 
 
@@ -48,15 +55,39 @@ def parse_fault(text: str) -> AnyFault:
         raise ArgumentError(f"--fault must be {FAULT_FORMS} (a .json or .toml file), got {text!r}: {error}") from error
 
 
-def another_fault(p: float | None, fault: str | None) -> AnyFault | None:
+def parse_faults(texts: Sequence[str]) -> AnyFault:
+    """The fault model of one or more options `--fault`; `Several` where there are more."""
+    return given(None, [parse_fault(text) for text in texts])
+
+
+def parse_flip_probability(text: str) -> FlipProbability:
+    """The flip probability, or the two ends of its range, of an option `--p`.
+
+    Raises:
+        ArgumentError: if the text has another form; whether the numbers are allowed is seen where they are used.
+
+    Example:
+        >>> parse_flip_probability("0.1"), parse_flip_probability("0.05:0.2")
+        (0.1, (0.05, 0.2))
+    """
+    low, colon, high = text.partition(":")
+    try:
+        return (float(low), float(high)) if colon else float(low)
+    except ValueError:
+        raise ArgumentError(f"--p must be a number such as 0.1, or a range such as 0.05:0.2, got {text!r}") from None
+
+
+def another_fault(p: str | None, faults: Sequence[str] | None) -> AnyFault | None:
     """The fault model that `--p` or `--fault` puts in the place of the plan's; None if neither is given.
 
     Raises:
         ArgumentError: if both are given, or one is not allowed.
     """
-    if p is not None and fault is not None:
-        raise ArgumentError(f"give at most one of --p and --fault, got {p:g} and {fault!r}")
-    return parse_fault(fault) if fault is not None else None if p is None else Uniform(p)
+    if p is not None and faults:
+        raise ArgumentError(f"give at most one of --p and --fault, got {p} and {', '.join(map(repr, faults))}")
+    if faults:
+        return parse_faults(faults)
+    return None if p is None else given(parse_flip_probability(p), None)
 
 
 def named_values(text: str) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import typer
 
 from qtaml._records import TableError, from_table
-from qtaml.cli.fault_option import FAULT_FORMS, named_values, parse_fault
+from qtaml.cli.fault_option import FAULT_FORMS, P_FORMS, named_values, parse_faults, parse_flip_probability
 from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault
+from qtaml.faults import AnyFault, FlipProbability
 from qtaml.planning import Settings, setting_help, setting_parameters
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
@@ -50,7 +50,7 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
         ...     print(name, settings)
         >>> list(inspect.signature(command).parameters)
         ['name', 'p', 'fault', 'overhead', 'seed']
-        >>> command(name="any", p=None, fault="uniform:p=0.2", overhead=0.1, seed=3)
+        >>> command(name="any", p=None, fault=["uniform:p=0.2"], overhead=0.1, seed=3)
         any RandomProtection(fault=Uniform(p=0.2), overhead=0.1, seed=3)
     """
     parameters, told = setting_parameters(record), setting_help(record)
@@ -95,7 +95,9 @@ def _form(setting: inspect.Parameter) -> _Form:
     kind, default = setting.annotation, setting.default
     origin, items = get_origin(kind), get_args(kind)
     if kind == AnyFault:
-        return _Form(str | None, parse_fault, metavar=FAULT_FORMS)
+        return _Form(list[str] | None, parse_faults, metavar=FAULT_FORMS)
+    if kind == FlipProbability | None:
+        return _Form(str | None, parse_flip_probability, metavar=P_FORMS)
     if origin is Mapping:
         return _Form(list[str] | None, _numbers, name=setting.name.removesuffix("s"), metavar="PATTERN=BITS")
     if origin is Sequence and items == (str,):

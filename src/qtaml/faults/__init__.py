@@ -1,13 +1,14 @@
 """Fault models: the exact law of the word read given the stored one, and samples of it.
 
-A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`.
+A new fault model is one subclass of `FaultModel`, and one more name in `OneFault`.
 """
 
 from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, WordLaw
-from qtaml.faults.choice import KINDS, AnyFault, from_kind, given
+from qtaml.faults.choice import KINDS, AnyFault, FlipProbability, from_kind, given
 from qtaml.faults.clustered import Clustered
 from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
+from qtaml.faults.several import Several
 from qtaml.faults.static_cells import StaticCells
 from qtaml.faults.tensor_variation import TensorVariation
 
@@ -19,9 +20,11 @@ __all__ = [
     "BitErrorRates",
     "Clustered",
     "FaultModel",
+    "FlipProbability",
     "MultiLevel",
     "PerBit",
     "Ramp",
+    "Several",
     "StaticCells",
     "TensorVariation",
     "Uniform",

@@ -107,6 +107,28 @@ class FaultModel(ABC):
     def behind(self, protections: Sequence[BitProtection]) -> "FaultModel":
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
 
+    def of_chip(self, chip: int) -> "FaultModel":
+        """The memory of one chip.
+
+        Args:
+            chip: number of the chip: the same number gives the same chip.
+
+        Returns:
+            The fault model of its reads; this one, where all chips are alike.
+        """
+        return self
+
+    def of_read(self, seed: int) -> "FaultModel":
+        """The memory behind all words of one read, where these share more than `corrupt` can know of.
+
+        Args:
+            seed: of the whole read; the words of each tensor have one of their own.
+
+        Returns:
+            The fault model to read every tensor with; this one, where each tensor fails by itself.
+        """
+        return self
+
     @abstractmethod
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -138,10 +138,18 @@ class StaticCells(AllBitsAlike):
         _checks.integer("classes", classes, 2, 256)
         return StaticCells(lognormal_rates(p, sigma, classes, largest=0.5), chip=chip)
 
+    def of_chip(self, chip: int) -> "StaticCells":
+        """The memory of one chip, with its weak cells, whatever number this one has."""
+        return replace(self, chip=chip)
+
     def for_bits(self, bits: int) -> "FaultModel":
         """The fault model of words of `bits` bits."""
-        rates = zip(self.p01, self.p10, strict=True)
-        return _ClassesOfCells(tuple((pair,) * bits for pair in rates), self.chip)
+        return _ClassesOfCells(_rates(self.p01, self.p10, bits), self.chip)
+
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
+        """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        # Chips differ in which of their cells are weak, and share the rates of the classes.
+        return _ClassesOfCells(_rates_behind(self.p01, self.p10, tuple(protections)), self.chip)
 
 
 def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
@@ -165,60 +173,80 @@ def _mean_by_class(p: Array, share: Array, classes: int) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True)
-class _ClassesOfCells(FaultModel):
-    """Error rates (p01, p10) for each class of cells and each bit position."""
+class _Rates:
+    """Error rates (p01, p10) for each class of cells and each bit position, and what is made of them."""
 
-    rates_of_class: tuple[tuple[tuple[float, float], ...], ...]
+    of_class: tuple[tuple[tuple[float, float], ...], ...]
+
+    @cached_property
+    def means(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Rates p01 and p10 of each bit position, over all classes."""
+        positions, count = list(zip(*self.of_class, strict=True)), len(self.of_class)
+        p01, p10 = (tuple(sum(rates[i] for rates in position) / count for position in positions) for i in (0, 1))
+        return p01, p10
+
+    @cached_property
+    def by_position(self) -> Array:
+        """Rates of shape (2, bits, classes): p01, then p10."""
+        return np.array(self.of_class).transpose(2, 1, 0)
+
+    @cached_property
+    def recipe(self) -> StaticRecipe:
+        return static_recipe(*self.by_position)
+
+    def behind(self, protections: Sequence[BitProtection]) -> "_Rates":
+        # The cells of one code word are of different classes: together they see the mean rates of all classes.
+        means = list(zip(*self.means, strict=True))
+        return _Rates(
+            tuple(
+                tuple(
+                    protection.residual(*(of_class if protection.one_cell else of_all))
+                    for of_class, of_all, protection in zip(positions, means, protections, strict=True)
+                )
+                for positions in self.of_class
+            )
+        )
+
+
+@lru_cache(maxsize=64)
+def _rates(p01: tuple[float, ...], p10: tuple[float, ...], bits: int) -> _Rates:
+    return _Rates(tuple((pair,) * bits for pair in zip(p01, p10, strict=True)))
+
+
+@lru_cache(maxsize=256)
+def _rates_behind(p01: tuple[float, ...], p10: tuple[float, ...], protections: tuple[BitProtection, ...]) -> _Rates:
+    return _rates(p01, p10, len(protections)).behind(protections)
+
+
+@dataclass(frozen=True)
+class _ClassesOfCells(FaultModel):
+    """The cells of a chip, or of a chip of their own in every read."""
+
+    rates_of: _Rates
     chip: int | None
 
     def law(self, bits: int) -> WordLaw:
-        check_bits(bits, len(self.rates_of_class[0]))
-        return WordLaw.of_bits(*self._means)
+        check_bits(bits, len(self.rates_of.of_class[0]))
+        return WordLaw.of_bits(*self.rates_of.means)
 
     def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
-        # The cells of one code word are of different classes: together they see the mean rates of all classes.
-        check_bits(len(protections), len(self.rates_of_class[0]))
-        mean = self.rates(len(protections))
-        means = list(zip(mean.p01, mean.p10, strict=True))
-        protected = tuple(
-            tuple(
-                protection.residual(*(of_class if protection.one_cell else of_all))
-                for of_class, of_all, protection in zip(positions, means, protections, strict=True)
-            )
-            for positions in self.rates_of_class
-        )
-        return _ClassesOfCells(protected, self.chip)
+        check_bits(len(protections), len(self.rates_of.of_class[0]))
+        return _ClassesOfCells(self.rates_of.behind(protections), self.chip)
 
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
     ) -> torch.Tensor:
         check_words(words, bits, in_place=in_place)
-        check_bits(bits, len(self.rates_of_class[0]))
+        check_bits(bits, len(self.rates_of.of_class[0]))
         if self.chip is None:
             # Classes drawn anew for each read are independent between cells: the errors are those of the mean rates.
-            return flip_asymmetric(words, *self._means, seed=seed, in_place=in_place)
+            return flip_asymmetric(words, *self.rates_of.means, seed=seed, in_place=in_place)
         # Not of `seed`: the classes of the cells of a place are the same in every read of the chip.
         cells = child_seed(self.chip, "cells", place)
         if words.device.type == "cpu":
-            return read_static(words, self._recipe, seed=seed, cells=cells, in_place=in_place)
-        read = _read_elsewhere(words, self._by_position, seed, cells)
+            return read_static(words, self.rates_of.recipe, seed=seed, cells=cells, in_place=in_place)
+        read = _read_elsewhere(words, self.rates_of.by_position, seed, cells)
         return words.copy_(read) if in_place else read
-
-    @cached_property
-    def _means(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Rates p01 and p10 of each bit position, over all classes."""
-        positions, count = list(zip(*self.rates_of_class, strict=True)), len(self.rates_of_class)
-        p01, p10 = (tuple(sum(rates[i] for rates in position) / count for position in positions) for i in (0, 1))
-        return p01, p10
-
-    @cached_property
-    def _by_position(self) -> Array:
-        """Rates of shape (2, bits, classes): p01, then p10."""
-        return np.array(self.rates_of_class).transpose(2, 1, 0)
-
-    @cached_property
-    def _recipe(self) -> StaticRecipe:
-        return static_recipe(*self._by_position)
 
 
 def _read_elsewhere(words: torch.Tensor, rates: Array, seed: int, cells: int) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """Regions of a memory that fail more or less often than others: each tensor has its own error rate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -65,17 +66,35 @@ class TensorVariation(AllBitsAlike):
         if self.chip is not None:
             _checks.integer("chip", self.chip, 0)
 
+    def of_chip(self, chip: int) -> "TensorVariation":
+        """The memory of one chip, with the rates of its tensors, whatever number this one has."""
+        return replace(self, chip=chip)
+
     def for_bits(self, bits: int) -> FaultModel:
         """The fault model of words of `bits` bits."""
-        rates = lognormal_rates(self.p, self.sigma, _CLASSES, _BELOW_HALF)
-        return _OneOf(tuple(PerBit((rate,) * bits) for rate in rates), self.chip)
+        return _OneOf(_models(self.p, self.sigma, bits), self.chip)
+
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
+        """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        # Chips differ in which tensor has which rate, and share the rates.
+        return _OneOf(_models_behind(self.p, self.sigma, tuple(protections)), self.chip)
+
+
+@lru_cache(maxsize=64)
+def _models(p: float, sigma: float, bits: int) -> tuple[PerBit, ...]:
+    return tuple(PerBit((rate,) * bits) for rate in lognormal_rates(p, sigma, _CLASSES, _BELOW_HALF))
+
+
+@lru_cache(maxsize=256)
+def _models_behind(p: float, sigma: float, protections: tuple[BitProtection, ...]) -> tuple[FaultModel, ...]:
+    return tuple(model.behind(protections) for model in _models(p, sigma, len(protections)))
 
 
 @dataclass(frozen=True)
 class _OneOf(FaultModel):
     """Mixture of equally likely fault models: the same model for all words of a place."""
 
-    models: tuple[PerBit, ...]
+    models: tuple[FaultModel, ...]
     chip: int | None
 
     def law(self, bits: int) -> WordLaw:

@@ -8,18 +8,28 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from qtaml import _files
 from qtaml._records import Key, TableError, from_table
 from qtaml.errors import ArgumentError
-from qtaml.faults import KINDS, AnyFault, from_kind
+from qtaml.faults import KINDS, AnyFault, FlipProbability, from_kind, given
 from qtaml.laboratory.cases import METHODS
 from qtaml.networks import NETWORKS
 from qtaml.planning import AnySettings, Settings
 from qtaml.planning.settings import word_levels
 
-_Probability = Annotated[float, Field(ge=0, lt=0.5)]
+
+def _flip_probability(value: Any) -> FlipProbability:
+    """A flip probability or a range of it, as a file writes it."""
+    p: FlipProbability = tuple(value) if isinstance(value, list) else value
+    # For its errors alone.
+    given(p, None)
+    return p
+
+
+# Not a union of types: pydantic would name each of them in the place of an error.
+_Probability = Annotated[FlipProbability, PlainValidator(_flip_probability)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Seed = Annotated[int, Field(ge=0)]
 
@@ -44,7 +54,7 @@ _BUDGETS: dict[str, Callable[[float, Any], float]] = {
 """By the setting in which a method takes its budget: its value for an overhead, given the other settings."""
 _GOALS = {*_BUDGETS, "error"}
 # Settings that the sweep has for all methods, or that need a metric.
-_NOT_HERE = {"fault", "seed", "accuracy", "kind"}
+_NOT_HERE = {"fault", "seed", "accuracy", "chips", "kind"}
 
 
 class _Table(BaseModel):
@@ -91,7 +101,7 @@ class SweepFile(_Table):
         networks: the networks.
         methods: the methods, with their settings.
         faults: fault models; those whose kind has a flip probability and do not say it get each of `p`.
-        p: flip probabilities of a cell.
+        p: flip probabilities of a cell; a pair is a range in which it lies.
         overheads: budgets, in cells beyond a plain memory as a share of it; below 0 for fewer cells.
         training_seeds: seeds of the trained networks.
         trials: reads of each plan.

@@ -1,6 +1,7 @@
-"""How good a stored network is, and how sure we are: metrics over reads, intervals, early stopping."""
+"""How good a stored network is, and how sure we are: metrics over reads and chips, intervals, early stopping."""
 
 from qtaml.measuring.accuracy import Accuracy
+from qtaml.measuring.chips import Yield, chips_needed
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import networks_interval, positive_interval, trainings_interval
 from qtaml.measuring.language import NegativeLogLikelihood, as_perplexity, check_causal, perplexity
@@ -8,6 +9,7 @@ from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.monte_carlo import Result, evaluate, measure
 from qtaml.measuring.observed_errors import ObservedErrors, ObservedRate, observed_errors
 from qtaml.measuring.output_error import OutputError, PredictionCheck, check_prediction
+from qtaml.measuring.reads_of_chips import values_of_chips
 from qtaml.measuring.similarity import Agreement, OutputCosine, OutputDivergence
 
 __all__ = [
@@ -24,9 +26,11 @@ __all__ = [
     "PredictionCheck",
     "Result",
     "SampleMetric",
+    "Yield",
     "as_perplexity",
     "check_causal",
     "check_prediction",
+    "chips_needed",
     "evaluate",
     "measure",
     "networks_interval",
@@ -34,4 +38,5 @@ __all__ = [
     "perplexity",
     "positive_interval",
     "trainings_interval",
+    "values_of_chips",
 ]

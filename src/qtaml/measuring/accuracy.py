@@ -42,6 +42,8 @@ class Accuracy:
         tensor([0.5000, 1.0000], dtype=torch.float64)
     """
 
+    bounds = (0.0, 1.0)
+
     def __init__(
         self, inputs: Batch, labels: torch.Tensor, *, batch_size: int | None = None, axis: int | None = None
     ) -> None:

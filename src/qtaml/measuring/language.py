@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from typing import overload
 
 import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
+from qtaml.measuring.chips import Yield
 from qtaml.measuring.metrics import batches_of
 from qtaml.measuring.monte_carlo import Result
 from qtaml.model import evaluation_mode, output_tensor
@@ -92,10 +94,14 @@ def check_causal(model: nn.Module, tokens: torch.Tensor) -> None:
         raise ModelError("perplexity needs a model that sees earlier tokens only, got one that sees later ones")
 
 
-def as_perplexity(result: Result) -> Result:
+@overload
+def as_perplexity(result: Result) -> Result: ...
+@overload
+def as_perplexity(result: Yield) -> Yield: ...
+def as_perplexity(result: Result | Yield) -> Result | Yield:
     """Perplexity = exp(mean negative log-likelihood), from a result for `NegativeLogLikelihood`.
 
-    Mean, intervals and values are each transformed: the mean over reads is thus a geometric one.
+    Mean, intervals and values, or those of chips, are each transformed: the mean over reads is thus a geometric one.
 
     Example:
         >>> from qtaml.measuring.monte_carlo import evaluate
@@ -107,6 +113,9 @@ def as_perplexity(result: Result) -> Result:
         >>> as_perplexity(result).mean == math.exp(result.mean)
         True
     """
+    values = tuple(map(perplexity, result.values))
+    if isinstance(result, Yield):
+        return replace(result, values=values)
     return replace(
         result,
         mean=perplexity(result.mean),
@@ -114,7 +123,7 @@ def as_perplexity(result: Result) -> Result:
         high=perplexity(result.high),
         reads_low=perplexity(result.reads_low),
         reads_high=perplexity(result.reads_high),
-        values=tuple(map(perplexity, result.values)),
+        values=values,
     )
 
 

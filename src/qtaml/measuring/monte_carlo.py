@@ -1,15 +1,13 @@
 """A metric of a stored network over independent reads, with its uncertainty."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, overload
 
 import numpy as np
 import pydantic
-import torch
 from torch import nn
 
 from qtaml import _checks, _files
@@ -17,17 +15,20 @@ from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, FaultModel, given
+from qtaml.measuring.chips import Yield, measure_chips
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_interval
 from qtaml.measuring.mean_intervals import UNBOUNDED, Bounds, Numbers
 from qtaml.measuring.metrics import Metric, SampleMetric
-from qtaml.measuring.reads import scores_of_reads
+from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
 from qtaml.memory import Memory
 
 LEAST_READS = 10
 """Reads before evaluation may stop early."""
 RISK_LEFT = 0.7
 """Share of 1 - confidence that is left to an interval at which reading stopped (theory.md 1.8)."""
+_TRIALS = 30
+_READS_OF_A_CHIP = 5
 
 
 @dataclass(frozen=True)
@@ -99,17 +100,41 @@ class Result:
         return f"{self.estimate} ({100 * self.confidence:g}% over {self.covers}; {len(self.values)} reads)"
 
 
+@overload
 def evaluate(
     memory: Memory,
     metric: Metric,
     *,
-    trials: int = 30,
-    fault: AnyFault | None = None,
+    trials: int | None = None,
+    fault: AnyFault | Sequence[AnyFault] | None = None,
     seed: int = 0,
     confidence: float = 0.95,
     stop_width: float | None = None,
-) -> Result:
-    """Measure a metric of a stored network over independent reads.
+    chips: None = None,
+) -> Result: ...
+@overload
+def evaluate(
+    memory: Memory,
+    metric: Metric,
+    *,
+    trials: int | None = None,
+    fault: AnyFault | Sequence[AnyFault] | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
+    chips: int,
+) -> Yield: ...
+def evaluate(
+    memory: Memory,
+    metric: Metric,
+    *,
+    trials: int | None = None,
+    fault: AnyFault | Sequence[AnyFault] | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
+    stop_width: float | None = None,
+    chips: int | None = None,
+) -> Result | Yield:
+    """Measure a metric of a stored network over independent reads, or on each of many chips.
 
     Args:
         memory: the stored network; neither it nor the caller's model is changed. Reads of one that `torch.compile` has
@@ -119,19 +144,22 @@ def evaluate(
             `bounds` = (least, greatest possible value), if it has one, makes its intervals sharper. The accuracy of
             a small network on few samples is computed for several reads at once: the errors are the same to the bit,
             the outputs to float rounding.
-        trials: number of reads T, at least 2.
-        fault: how the memory fails; the plan's fault model if not given.
+        trials: number of reads T, at least 2; 30 if not given. Of each chip, at least 1; 5 if not given.
+        fault: how the memory fails, or several ways, one of which a chip has; the plan's fault model if not given.
         seed: seed of the errors. Under the same seed, read t of two plans shares nearly all errors of the bits that
             both leave unprotected, so their difference is sharper than each alone.
         confidence: coverage of the intervals, in (0, 1).
         stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this. Looking
             until it is narrow favours those that are too narrow; all intervals are therefore made somewhat wider (for
             95% as for 96.5%), and cover as much as they say again (docs/coverage.md has what was measured).
+        chips: number of chips to measure one after the other, of which each keeps its weak cells, its rates, or which
+            of several memories it is. Chip c is the same however many there are, and for every plan.
 
     Returns:
         Mean, intervals, and the value of each read. Where every read gave the same value although errors are possible,
         the interval over reads says how much other ones could move the mean: within the bounds of the metric, or, for
         values in [0, 1], within these; an end is infinite where nothing is known to bound the metric.
+        With `chips` a `Yield`: the value of each chip, and what it says of others.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed, or the metric gives no finite number.
@@ -140,24 +168,29 @@ def evaluate(
     Example:
         >>> from qtaml.memory import store
         >>> from qtaml.planning import uniform_msp
-        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> model = nn.Linear(2, 1, bias=False)
         >>> memory = store(model, uniform_msp(model, p=0.1, protected_bits=8))
         >>> result = evaluate(memory, lambda read: float(read.weight.sum()), trials=5)
         >>> result.low == result.mean == result.high, result.covers
         (True, 'reads')
     """
-    trials, seed = _checks.integer("trials", trials, 2), _checks.integer("seed", seed, 0)
-    confidence = _checks.confidence(confidence)
+    confidence, seed = _checks.confidence(confidence), _checks.integer("seed", seed, 0)
+    fault = given(None, memory.plan.fault if fault is None else fault)
+    if chips is not None:
+        if stop_width is not None:
+            raise ArgumentError(f"stop_width must be left out where chips are given, got {stop_width!r}")
+        trials = _READS_OF_A_CHIP if trials is None else trials
+        return measure_chips(memory, metric, chips=chips, trials=trials, fault=fault, seed=seed, confidence=confidence)
+    trials = _checks.integer("trials", _TRIALS if trials is None else trials, 2)
     if stop_width is not None:
         stop_width = _checks.positive("stop_width", stop_width)
-    fault = given(None, memory.plan.fault if fault is None else fault)
     seeds = [child_seed(seed, "trial", trial) for trial in range(trials)]
     found = scores_of_reads(memory, metric, seeds, fault)
     # Looking until an interval is narrow picks those that are too narrow: that much of the risk is spent by stopping.
     risk = (1 - confidence) * (1.0 if stop_width is None else RISK_LEFT)
     scores: list[Numbers] = []
     for trial in track(range(trials), "reading the memory"):
-        score, proportion = _checked(metric, next(found), trial)
+        score, proportion = checked_scores(metric, next(found), trial)
         if scores and len(score) != len(scores[0]):
             raise ArgumentError(f"metric must score the same samples on every read, got {len(score)} on read {trial}")
         if not scores:
@@ -169,7 +202,7 @@ def evaluate(
                 break
     table = np.stack(scores)
     values = table.mean(1)
-    if memory.unread is None and len(set(values.tolist())) == 1 and _reads_differ(memory, seeds, fault):
+    if memory.unread is None and len(set(values.tolist())) == 1 and reads_differ(memory, seeds, fault):
         warnings.warn(f"every read gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=2)
     reads = intervals.of_reads(table)
     crossed = isinstance(metric, SampleMetric) and table.shape[1] >= 2
@@ -235,11 +268,6 @@ class _Intervals:
         return any(max(*rates.p01, *rates.p10, 0.0) > 0 for rates in (form.rates(self.fault) for form in formats))
 
 
-def _reads_differ(memory: Memory, seeds: Sequence[int], fault: FaultModel) -> bool:
-    one, other = (memory.read(seed=seed, fault=fault) for seed in seeds[:2])
-    return any(not torch.equal(a, b) for (_, a), (_, b) in zip(one, other, strict=True))
-
-
 def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95) -> Estimate:
     """Measure a metric of one network, with the interval over test samples.
 
@@ -252,11 +280,12 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
         ArgumentError: if the metric gives no finite numbers, or fewer than two, or `confidence` is out of its range.
 
     Example:
+        >>> import torch
         >>> from qtaml.measuring.accuracy import Accuracy
         >>> round(measure(nn.Identity(), Accuracy(torch.eye(2), torch.tensor([0, 1]))).low, 3)
         0.158
     """
-    scores, proportion = _checked(metric, metric.scores(model), 0)
+    scores, proportion = checked_scores(metric, metric.scores(model), 0)
     if len(scores) < 2:
         raise ArgumentError(f"metric must score at least 2 samples, got {len(scores)}")
     confidence = _checks.confidence(confidence)
@@ -279,18 +308,3 @@ def _bounds(metric: Metric, scores: Numbers) -> Bounds:
         raise ArgumentError(f"metric must lie within its bounds {declared!r}, got values from {least:g} to {most:g}")
     # Rounding may carry a value past a bound.
     return min(low, least), max(high, most)
-
-
-def _checked(metric: Metric, value: Any, trial: int) -> tuple[Numbers, bool]:
-    """Scores of one read, shape (samples,) or (1,), and whether each is right or wrong."""
-    if isinstance(metric, SampleMetric):
-        scores = torch.as_tensor(value, device=getattr(value, "device", "cpu"))
-        values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
-    else:
-        try:
-            values, proportion = np.array([float(value)]), False
-        except (TypeError, ValueError) as error:
-            raise ArgumentError(f"metric must return one number, got {value!r} on read {trial}") from error
-    if values.ndim != 1 or not values.size or not all(map(math.isfinite, values)):
-        raise ArgumentError(f"metric must return finite numbers, got {values!r} on read {trial}")
-    return values, proportion

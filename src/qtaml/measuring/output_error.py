@@ -1,6 +1,7 @@
 """Squared output error, and a check of the predicted one against the measured one."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,7 @@ def check_prediction(
     batch: Batch,
     *,
     trials: int = 100,
-    fault: AnyFault | None = None,
+    fault: AnyFault | Sequence[AnyFault] | None = None,
     seed: int = 0,
     confidence: float = 0.95,
     batch_size: int | None = None,

@@ -1,5 +1,6 @@
 """A metric on one read of a memory after the other, or on several in one forward pass where that is faster."""
 
+import math
 import threading
 import time
 import warnings
@@ -10,10 +11,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeGuard
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from qtaml.errors import ModelError
+from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.measuring.accuracy import Accuracy
 from qtaml.measuring.metrics import BatchedMetric, Metric, SampleMetric, tensors_of
@@ -220,3 +223,33 @@ def _agree(first: torch.Tensor, second: torch.Tensor) -> bool:
         return False
     scale = float(second.abs().nan_to_num(posinf=0.0).max())
     return torch.allclose(first, second, rtol=_TOLERANCE, atol=_TOLERANCE * scale, equal_nan=True)
+
+
+def checked_scores(metric: Metric, value: Any, trial: int) -> tuple[NDArray[np.float64], bool]:
+    """Scores of one read, shape (samples,) or (1,), and whether each is right or wrong.
+
+    Args:
+        metric: what gave them.
+        value: what it gave.
+        trial: number of the read, for the message.
+
+    Raises:
+        ArgumentError: if these are no finite numbers.
+    """
+    if isinstance(metric, SampleMetric):
+        scores = torch.as_tensor(value, device=getattr(value, "device", "cpu"))
+        values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
+    else:
+        try:
+            values, proportion = np.array([float(value)]), False
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"metric must return one number, got {value!r} on read {trial}") from error
+    if values.ndim != 1 or not values.size or not all(map(math.isfinite, values)):
+        raise ArgumentError(f"metric must return finite numbers, got {values!r} on read {trial}")
+    return values, proportion
+
+
+def reads_differ(memory: Memory, seeds: Sequence[int], fault: FaultModel) -> bool:
+    """Whether the first two reads of a memory differ."""
+    one, other = (memory.read(seed=seed, fault=fault) for seed in seeds[:2])
+    return any(not torch.equal(a, b) for (_, a), (_, b) in zip(one, other, strict=True))

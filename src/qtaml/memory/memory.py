@@ -31,6 +31,8 @@ from qtaml.planning import Plan, TensorPlan
 
 _FEW_SAMPLES = 2
 """Samples of the first look at whether tensors act on the outputs."""
+_MOST_PREPARED = 16
+"""Fault models of which a reader keeps what all reads under them share."""
 
 
 class Memory:
@@ -75,6 +77,7 @@ class Memory:
         Yields:
             Name of each tensor and what is read, in the dtype of the model.
         """
+        fault = self._of_read(fault, seed)
         for entry in self.plan.tensors:
             new = self._new(entry)
             self._reader(entry, fault).into(new)(_seed_of_tensor(seed, entry.name))
@@ -83,10 +86,12 @@ class Memory:
     def read_together(self, seeds: Sequence[int], *, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
         """Several reads of every stored tensor, by each of its names; the first dimension counts them; as `read`."""
         reads: dict[str, torch.Tensor] = {}
+        memories = [self._of_read(fault, seed) for seed in seeds]
         for entry in self.plan.tensors:
-            together, reader = self._new(entry, len(seeds)), self._reader(entry, fault)
-            for seed, out in zip(seeds, together, strict=True):
-                reader.into(out)(_seed_of_tensor(seed, entry.name))
+            together = self._new(entry, len(seeds))
+            readers = {memory: self._reader(entry, memory) for memory in memories}
+            for seed, memory, out in zip(seeds, memories, together, strict=True):
+                readers[memory].into(out)(_seed_of_tensor(seed, entry.name))
             # The pattern of a loaded memory may not tie what was tied when it was stored.
             reads |= dict.fromkeys((entry.name, *entry.aliases), together)
         return reads
@@ -133,15 +138,23 @@ class Memory:
         Returns:
             A function of the seed of a read.
         """
-        prepared, places = self._prepared(model, fault), _places(model)
+        prepared: dict[FaultModel, Callable[[int | None], None]] = {}
+        places = _places(model)
 
         def read(seed: int | None) -> None:
-            nonlocal prepared, places
+            nonlocal places
             # Some networks replace their tensors, or what these hold, when they are run or measured.
             if _places(model) != places:
-                prepared, places = self._prepared(model, fault), _places(model)
+                prepared.clear()
+                places = _places(model)
+            memory = self._of_read(fault, seed)
+            if memory not in prepared:
+                # A handful of members of `Several`, or one model for all reads; what is of one read only is not kept.
+                if len(prepared) >= _MOST_PREPARED:
+                    prepared.clear()
+                prepared[memory] = self._prepared(model, memory)
             with torch.no_grad():
-                prepared(seed)
+                prepared[memory](seed)
 
         return read
 
@@ -196,7 +209,7 @@ class Memory:
                 check_unused(few, left, weights, (args, kwargs, present))
         self._unread = tuple(left)
 
-    def _prepared(self, model: nn.Module, fault: FaultModel | None) -> Callable[[int | None], None]:
+    def _prepared(self, model: nn.Module, fault: FaultModel) -> Callable[[int | None], None]:
         """What reads into the tensors that a model has now."""
         targets = named_tensors(model)
         # What keeps its numbers elsewhere may refuse to be written to, and the copy of the model has it already.
@@ -242,8 +255,13 @@ class Memory:
     def _kind(self, entry: TensorPlan) -> tuple[torch.dtype, torch.device]:
         return getattr(torch, entry.dtype), self.tensors[entry.name].words.device
 
-    def _reader(self, entry: TensorPlan, fault: FaultModel | None) -> TensorReader:
-        stored, fault, dtype = self.tensors[entry.name], fault or self.plan.fault, self._kind(entry)[0]
+    def _of_read(self, fault: FaultModel | None, seed: int | None) -> FaultModel:
+        """The fault model of all tensors of a read, which may be of one of several memories."""
+        fault = fault or self.plan.fault
+        return fault if seed is None else fault.of_read(seed)
+
+    def _reader(self, entry: TensorPlan, fault: FaultModel) -> TensorReader:
+        stored, dtype = self.tensors[entry.name], self._kind(entry)[0]
         return TensorReader(entry.storage, stored.words, stored.scale, fault, place=entry.name, dtype=dtype)
 
     def save(self, path: str | Path, *, source: str = "", weights: str = "") -> None:
@@ -344,10 +362,11 @@ def words_as_read(artifact: Artifact, *, seed: int, fault: FaultModel | None = N
         fault: how the memory fails; the plan's own fault model if not given.
     """
     plan = artifact.plan
+    memory = (fault or plan.fault).of_read(seed)
     return {
         entry.name: entry.storage.corrupt(
             artifact.tensors[entry.name].words,
-            fault or plan.fault,
+            memory,
             seed=child_seed(seed, "read", entry.name),
             place=entry.name,
         )

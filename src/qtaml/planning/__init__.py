@@ -21,7 +21,7 @@ from qtaml.planning.baselines import (
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.keywords import setting_help, setting_parameters, takes
-from qtaml.planning.plan import Plan, TensorPlan, side_cells
+from qtaml.planning.plan import Confirmation, Plan, TensorPlan, side_cells
 from qtaml.planning.prediction import Prediction, predict
 from qtaml.planning.protection import Protected, protection_options, spread_protection
 from qtaml.planning.settings import (
@@ -49,6 +49,7 @@ __all__ = [
     "AnySettings",
     "ByHand",
     "Choice",
+    "Confirmation",
     "CorrectionTest",
     "Decoding",
     "Design",

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault, FaultModel
+from qtaml.faults import AnyFault, FaultModel, Several
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
-from qtaml.planning.settings import AnySettings
+from qtaml.planning.settings import AnySettings, Design
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, OutputRange, Source
 from qtaml.theory.capacity import capacity
@@ -69,6 +69,26 @@ class TensorPlan:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """What confirmed a design for an accuracy, on reads or chips that had no part in finding it.
+
+    Attributes:
+        confidence: how often such statements are true, over all that was tried before.
+        trials: reads, or reads of each chip.
+        low: lower end of the interval of the metric over reads, or the value of all of them; None where a share of the
+            chips was asked.
+        good: chips that reach the accuracy.
+        chips: of so many; None where the mean over reads was asked.
+    """
+
+    confidence: float
+    trials: int
+    low: float | None = None
+    good: int | None = None
+    chips: int | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """How a network is stored. With the original weights it determines the stored memory bit for bit.
 
@@ -80,6 +100,7 @@ class Plan:
         bits: bits of a plain word, in which cells are counted.
         outputs: how large the calibration outputs are, and their error can be; None where that was not measured.
         covered: share of the numbers of the network that the plan stores; None if not known.
+        confirmation: of a design for an accuracy.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
         version: version of this record on disk.
@@ -104,6 +125,7 @@ class Plan:
     bits: int = 8
     outputs: OutputRange | None = None
     covered: float | None = None
+    confirmation: Confirmation | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def __post_init__(self) -> None:
@@ -176,6 +198,8 @@ class Plan:
     def remarks(self) -> tuple[str, ...]:
         """What one should know of the plan before one trusts it, in sentences."""
         remarks = []
+        if self.confirmation is not None and isinstance(self.settings, Design):
+            remarks.append(_confirmed(self.confirmation, self.settings))
         if self.covered is not None and self.covered < _COVERED:
             remarks.append(
                 f"The plan stores {self.covered:.1%} of the network's numbers; the others are kept without errors."
@@ -260,6 +284,16 @@ class Plan:
         return table
 
 
+def _confirmed(found: Confirmation, asked: Design) -> str:
+    sure = f"with {found.confidence:.0%} confidence, by {found.trials} reads"
+    if found.chips is None:
+        return f"The metric is at least {asked.accuracy:g} on average, {sure} that had no part in the search."
+    return (
+        f"At least {asked.chips:.6g} of the chips reach {asked.accuracy:g}, {sure} of each of {found.chips} chips that "
+        f"had no part in the search; {found.good} of them do."
+    )
+
+
 def side_cells(fault: FaultModel) -> float:
     """Memory cells of one scale or table value: 16 bits behind a block code at 80% of the capacity of the cells.
 
@@ -271,7 +305,9 @@ def side_cells(fault: FaultModel) -> float:
         >>> round(side_cells(Uniform(0.1)), 2), side_cells(Uniform(0.0))
         (37.66, 20.0)
     """
-    return _SIDE_BITS / (_CODE_EFFICIENCY * capacity(*fault.mean_rates))
+    # They have to be right on every chip, so of several memories the worst counts.
+    members = fault.members if isinstance(fault, Several) else (fault,)
+    return _SIDE_BITS / (_CODE_EFFICIENCY * min(capacity(*member.mean_rates) for member in members))
 
 
 def _protected(storage: TensorFormat) -> str:

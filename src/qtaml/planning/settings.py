@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, InstanceOf
 from qtaml import _checks
 from qtaml.device import Preset, larger_cells, preset_record
 from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault, given
+from qtaml.faults import AnyFault, FlipProbability, given
 from qtaml.formats import (
     NAMED_TABLES,
     Correction,
@@ -37,6 +37,8 @@ Decoding = Decoder | Literal["table"]
 """What may be needed to read a weight: a readout table, or a decoder of its bits."""
 
 REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
+
+_READS, _READS_OF_A_CHIP = 30, 5
 
 _AREAS = (1.5, 2.0, 3.0, 4.0)
 """Sizes of larger cells that a device offers, in plain cells."""
@@ -77,17 +79,18 @@ class Settings:
     """What every method is asked.
 
     Attributes:
-        p: flip probability of a cell, in [0, 0.5), kept as `fault=Uniform(p)`; or
-        fault: a fault model.
+        p: flip probability of a cell, in [0, 0.5), kept as `fault=Uniform(p)`; two of them are the ends of a range in
+            which it lies, kept as `faults.Several`; or
+        fault: a fault model; a list of them means that a chip is one of these memories, kept as `faults.Several`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: str = field(default="", repr=False)
-    p: InitVar[float | None] = None
+    p: InitVar[FlipProbability | None] = None
     fault: AnyFault = None  # type: ignore[assignment]  # `p` stands for it
 
-    def __post_init__(self, p: float | None) -> None:
+    def __post_init__(self, p: FlipProbability | None) -> None:
         object.__setattr__(self, "fault", given(p, self.fault))
         for setting in fields(self):
             value = getattr(self, setting.name)
@@ -161,7 +164,7 @@ class Tac(Settings):
     seed: int = 0
     kind: Literal["tac"] = field(default="tac", repr=False)
 
-    def __post_init__(self, p: float | None) -> None:
+    def __post_init__(self, p: FlipProbability | None) -> None:
         super().__post_init__(p)
         bits = word_levels(self).bits
         object.__setattr__(self, "floors", self._checked_floors(bits))
@@ -201,7 +204,7 @@ class UniformMsp(Settings):
     exclude: Sequence[str] = ()
     kind: Literal["uniform_msp"] = field(default="uniform_msp", repr=False)
 
-    def __post_init__(self, p: float | None) -> None:
+    def __post_init__(self, p: FlipProbability | None) -> None:
         super().__post_init__(p)
         bits, share = word_levels(self).bits, _checks.real("protected_bits", self.protected_bits)
         if not 0 <= share <= bits or isinstance(self.protected_bits, bool):
@@ -285,15 +288,18 @@ class Design(Settings):
     """The search over all formats; see `qtaml.design`.
 
     Attributes:
-        fault: a fault model; where it knows words of certain lengths only, words have those; or
+        fault: a fault model, or a list of them, one of which a chip is; where it knows words of certain lengths only,
+            words have those; or
         device: a preset or its name (`qtaml device list`), kept as its flip probability at its window and as larger
             cells in `hardened`.
         cells: budget, as a share of a plain memory; or
         error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
-        accuracy: the wanted value of the metric, for the least cells that are measured to reach it: the lower end of
-            the 95% interval of its mean over reads does, or all reads give one value that does. The interval is for
-            other reads on the same test samples: of other samples it says nothing, and single reads may fall below.
-        trials: reads of each plan that is tried for `accuracy`.
+        accuracy: the wanted value of the metric, for the least cells that are measured to reach it with 95% confidence:
+            the lower end of the interval of its mean over reads does, or all reads give one value that does. The
+            statement is about other reads on the same test samples: single reads may fall below; or
+        chips: with `accuracy`, so large a share of the chips does, such as 0.95, with 95% confidence; of several
+            memories without weights, equally many of each.
+        trials: reads of each plan that is tried for `accuracy`, 30 if not given; with `chips` of each chip, 5.
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
             paper's "ideal" code.
@@ -314,7 +320,8 @@ class Design(Settings):
     cells: float | None = None
     error: float | None = None
     accuracy: float | None = None
-    trials: int = 30
+    chips: float | None = None
+    trials: int | None = None
     decoders: Sequence[Decoding] = REAL_DECODERS
     hardened: Sequence[HardenedCell] = ()
     rows: bool = False
@@ -328,7 +335,7 @@ class Design(Settings):
     seed: int = 0
     kind: Literal["design"] = field(default="design", repr=False)
 
-    def __post_init__(self, p: float | None, device: Preset | str | None) -> None:
+    def __post_init__(self, p: FlipProbability | None, device: Preset | str | None) -> None:
         named = device.name if isinstance(device, Preset) else device
         if sum(one is not None for one in (p, self.fault, device)) != 1:
             raise ArgumentError(
@@ -338,6 +345,8 @@ class Design(Settings):
             preset = device if isinstance(device, Preset) else preset_record(device)
             p = preset.cell.flip_probability(preset.window)
             object.__setattr__(self, "hardened", (*self.hardened, *_larger_cells(preset)))
+        if self.trials is None:
+            object.__setattr__(self, "trials", _READS if self.chips is None else _READS_OF_A_CHIP)
         super().__post_init__(p)
         self._check_goal()
         self._check_decoders()
@@ -351,6 +360,14 @@ class Design(Settings):
         for name, check in (("cells", _checks.positive), ("error", _checks.positive), ("accuracy", _checks.real)):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, check(name, value))
+        if self.chips is not None:
+            share = _checks.real("chips", self.chips)
+            if self.accuracy is None or not 0 < share < 1:
+                raise ArgumentError(
+                    "chips must be a share between 0 and 1, and be given with accuracy, "
+                    f"got chips={self.chips!r} and accuracy={self.accuracy!r}"
+                )
+            object.__setattr__(self, "chips", share)
 
     def _check_decoders(self) -> None:
         allowed = {"decoders": (*REAL_DECODERS, "ideal"), "levels": tuple(NAMED_TABLES)}

@@ -2,5 +2,6 @@
 
 from qtaml.report.estimate_text import cell, columns, percent
 from qtaml.report.figures import Curve, HeatMap, Panel, panels_figure, save_figure
+from qtaml.report.yield_curve import yield_panel
 
-__all__ = ["Curve", "HeatMap", "Panel", "cell", "columns", "panels_figure", "percent", "save_figure"]
+__all__ = ["Curve", "HeatMap", "Panel", "cell", "columns", "panels_figure", "percent", "save_figure", "yield_panel"]

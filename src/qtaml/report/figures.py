@@ -29,6 +29,7 @@ class Curve:
         low: lower ends of their intervals; none drawn if empty.
         high: upper ends of their intervals.
         points: markers that no line joins.
+        steps: a staircase, each ordinate holding back to the abscissa before; intervals are a band around it.
     """
 
     label: str
@@ -37,6 +38,7 @@ class Curve:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     points: bool = field(default=False, kw_only=True)
+    steps: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,10 @@ def _draw(axes: "Axes", panel: Panel) -> None:
     if panel.reference:
         axes.axhline(panel.reference[1], color="0.4", linestyle="--", linewidth=1, label=panel.reference[0])
     for curve, color in zip(panel.curves, COLORS, strict=False):
-        if curve.low:
+        if curve.steps:
+            axes.step(curve.x, curve.mean, where="pre", color=color, label=curve.label)
+            axes.fill_between(curve.x, curve.low, curve.high, step="pre", color=color, alpha=0.2, linewidth=0)
+        elif curve.low:
             below = [mean - low for mean, low in zip(curve.mean, curve.low, strict=True)]
             above = [high - mean for mean, high in zip(curve.mean, curve.high, strict=True)]
             style = "o-" if len(curve.x) > 1 and not curve.points else "o"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import ParamSpec, Protocol, overload
 
 from torch import nn
@@ -10,15 +11,14 @@ from torch import nn
 from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.measuring.metrics import Metric
-from qtaml.measuring.monte_carlo import evaluate
-from qtaml.memory import store
 from qtaml.model import Batches
 from qtaml.planning import Design, Plan, takes
 from qtaml.search.designer import Designer
+from qtaml.search.measured_goal import Goal
 
 # In units of a plain memory. A goal that twice a plain memory does not reach counts as out of reach.
 _MOST_CELLS = 2.0
-# Relative distance of a budget that fails and one that does not at the end: each halving of it costs one more design.
+# Relative distance of budgets of the grid: each halving of it costs one more design.
 _RESOLUTION = 0.01
 
 P = ParamSpec("P")
@@ -57,7 +57,9 @@ def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: 
         model: the trained network; it is not changed.
         calibration: a batch of inputs, without labels: a tensor, a tuple of inputs, a dictionary of
             them, or an iterable of such batches, such as a DataLoader.
-        metric: the metric that `accuracy` is in units of; larger is better. See `evaluate`.
+        metric: the metric that `accuracy` is in units of; larger is better. See `evaluate`. The least budget is
+            searched with it, to one per cent, and the plan is confirmed on reads and chips that had no part in that, or
+            the budget raised until one is: `Plan.confirmation`.
         settings: a record `qtaml.planning.Design`; or its fields as keyword arguments:
 
     Returns:
@@ -65,8 +67,8 @@ def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: 
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed.
-        BudgetError: if the cheapest formats cost more than `cells`, or twice a plain memory does not reach what is
-            wanted.
+        BudgetError: if the cheapest formats cost more than `cells`, or twice a plain memory does not reach, or is not
+            confirmed to reach, what is wanted.
         ModelError: as `compensate`.
 
     Source:
@@ -84,47 +86,89 @@ def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: 
             f"metric must be given with accuracy, and only then, got metric={metric!r} and "
             f"accuracy={settings.accuracy!r}"
         )
-    designer = Designer(model, calibration, settings)
+    # What it is to plan for is its own; the goal is reached here.
+    designer = Designer(model, calibration, replace(settings, cells=1.0, error=None, accuracy=None, chips=None))
     if settings.cells is not None:
-        return designer.plan(settings.cells)
+        return replace(designer.plan(settings.cells), settings=settings)
+    budgets = _Budgets(designer)
     if metric is not None:
-        plan = _least(designer, _measured(model, metric, settings), f"a metric of {settings.accuracy}")
+        plan = _least_measured(budgets, Goal(model, metric, settings))
     else:
         error = settings.error or 0.0
-        plan = _least(designer, lambda plan: (plan.predicted_error or 0.0) <= error, f"an output error of {error:g}")
+        wanted = f"an output error of {error:g}"
+        plan = budgets.plan(budgets.least(lambda plan: (plan.predicted_error or 0.0) <= error, wanted))
     return replace(plan, settings=settings)
 
 
-def _measured(model: nn.Module, metric: Metric, settings: Design) -> Callable[[Plan], bool]:
-    """A test of plans: the lower end of the interval of the metric over reads reaches the accuracy."""
-    wanted = settings.accuracy or 0.0
+def _least_measured(budgets: "_Budgets", goal: Goal) -> Plan:
+    """The cheapest plan that is confirmed to reach a goal, on reads and chips that had no part in finding it."""
+    step, failed = budgets.least(goal.seems_reached, str(goal)), None
+    # Of many plans that were tried the cheapest one that seemed good was lucky more often than not. Each attempt is
+    # made on errors of its own and may use up a part of the probability of a wrong statement.
+    for attempt in count(1):
+        plan = budgets.plan(step)
+        # The same plan in a larger budget has had its chance.
+        if plan.tensors != failed:
+            if confirmation := goal.confirmed(plan, attempt):
+                return replace(plan, confirmation=confirmation)
+            failed = plan.tensors
+        if step == 0:
+            raise _out_of_reach(f"is confirmed to reach {goal}")
+        step = max(step - attempt, 0)
+    raise AssertionError("unreachable")
 
-    def reaches(plan: Plan) -> bool:
-        result = evaluate(store(model, plan), metric, trials=settings.trials, seed=settings.seed)
-        # The interval of equal values is as wide as what the metric could be, which the best of plans would not reach.
-        return result.reads_low >= wanted or (result.mean >= wanted and len(set(result.values)) == 1)
 
-    return reaches
+class _Budgets:
+    """Plans within budgets on a grid, the largest first, each made once.
+
+    Args:
+        designer: makes them.
+    """
+
+    def __init__(self, designer: Designer) -> None:
+        self._designer = designer
+        self._plans: dict[int, Plan] = {}
+
+    def plan(self, step: int) -> Plan:
+        """The plan within a budget of so many steps below the largest.
+
+        Raises:
+            BudgetError: if there is none.
+        """
+        if step not in self._plans:
+            self._plans[step] = self._designer.plan(_MOST_CELLS * (1 - _RESOLUTION) ** step)
+        return self._plans[step]
+
+    def least(self, reaches: Callable[[Plan], bool], goal: str) -> int:
+        """The step of the least budget that reaches a goal, by bisection.
+
+        Raises:
+            BudgetError: if the largest budget does not reach it.
+        """
+        best = self.plan(0)
+        if not reaches(best):
+            raise _out_of_reach(f"reaches {goal}")
+        # The largest plan may leave much of its budget unspent: what lies between need not be looked at.
+        good = self._step_of(best.cells)
+        bad = max(self._step_of(_MOST_CELLS / 256), good) + 1
+        for _ in track(range(math.ceil(math.log2(bad - good))), "searching the least cells"):
+            if bad - good <= 1:
+                break
+            middle = (good + bad) // 2
+            try:
+                reached = reaches(self.plan(middle))
+            except BudgetError:
+                # Below the cheapest formats there is no plan: for the search that is a budget that fails.
+                reached = False
+            good, bad = (middle, bad) if reached else (good, middle)
+        return good
+
+    @staticmethod
+    def _step_of(cells: float) -> int:
+        """The last step whose budget holds so many cells."""
+        return max(math.floor(math.log(cells / _MOST_CELLS) / math.log1p(-_RESOLUTION) + 1e-9), 0)
 
 
-def _least(designer: Designer, reaches: Callable[[Plan], bool], goal: str) -> Plan:
-    """The cheapest plan that reaches a goal, by bisection of the logarithm of the budget."""
-    best = designer.plan(_MOST_CELLS)
-    if not reaches(best):
-        raise BudgetError(f"no design of at most {_MOST_CELLS:g} cells reaches {goal}", _MOST_CELLS - 1)
-    low, high = _MOST_CELLS / 256, best.cells
-    if high <= low:
-        return best
-    for _ in track(range(math.ceil(math.log2(math.log(high / low) / _RESOLUTION))), "searching the least cells"):
-        middle = math.sqrt(low * high)
-        # Below the cheapest formats there is no plan: for the search that is a budget that fails.
-        try:
-            plan = designer.plan(middle)
-        except BudgetError:
-            low = middle
-            continue
-        if reaches(plan):
-            best, high = plan, middle
-        else:
-            low = middle
-    return best
+def _out_of_reach(goal: str) -> BudgetError:
+    """The error of a goal that the largest budget misses."""
+    return BudgetError(f"no design of at most {_MOST_CELLS:g} cells {goal}", _MOST_CELLS - 1)
