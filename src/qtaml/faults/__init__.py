@@ -3,6 +3,7 @@
 A new fault model is one subclass of `FaultModel`, and one more name in `AnyFault`.
 """
 
+from qtaml._kinds import guard_doors
 from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, WordLaw
 from qtaml.faults.choice import KINDS, AnyFault, from_kind, given
 from qtaml.faults.clustered import Clustered
@@ -29,3 +30,5 @@ __all__ = [
     "from_kind",
     "given",
 ]
+
+guard_doors(__name__)

@@ -1,5 +1,6 @@
 """How good a stored network is, and how sure we are: metrics over reads, intervals, early stopping."""
 
+from qtaml._kinds import guard_doors
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import networks_interval, positive_interval, trainings_interval
 from qtaml.measuring.language import NegativeLogLikelihood, as_perplexity, check_causal, perplexity
@@ -34,3 +35,5 @@ __all__ = [
     "positive_interval",
     "trainings_interval",
 ]
+
+guard_doors(__name__)
