@@ -15,7 +15,7 @@ import re
 import sys
 import types
 from abc import ABC
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -79,6 +79,7 @@ def _guarded(function: Any, of: type | None = None) -> Any:
     parameters = list(inspect.signature(function).parameters.values())
     positional = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     kinds: dict[str, _Kind] = {}
+    record = dataclasses.is_dataclass(of) and function.__name__ == "__init__"
 
     @wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -87,8 +88,8 @@ def _guarded(function: Any, of: type | None = None) -> Any:
             kinds.update(_kinds_of(function, parameters, of))
         for name, value in (*zip(positional, arguments, strict=False), *keywords.items()):
             if name in kinds and not kinds[name].holds(value):
-                if dataclasses.is_dataclass(of):
-                    _own_refusal(function, arguments, keywords)
+                if record:
+                    _own_refusal(name, function, arguments, keywords)
                 raise ArgumentError(f"{name} must be {kinds[name].told}, got {_shown(value)}")
         return function(*arguments, **keywords)
 
@@ -96,14 +97,13 @@ def _guarded(function: Any, of: type | None = None) -> Any:
     return call
 
 
-def _own_refusal(function: Any, arguments: Any, keywords: Any) -> None:
-    """What a record says itself of its wrong values is more exact. To make one changes nothing."""
+def _own_refusal(name: str, function: Any, arguments: Any, keywords: Any) -> None:
+    """What a record says itself of a wrong value is more exact. To make one changes nothing."""
     try:
         function(*arguments, **keywords)
-    except QtamlError:
-        raise
-    except Exception:
-        return
+    except Exception as error:
+        if isinstance(error, QtamlError) and name in str(error):
+            raise
 
 
 def _kinds_of(function: Any, parameters: list[inspect.Parameter], of: type | None) -> dict[str, _Kind]:
@@ -205,13 +205,16 @@ def _container(origin: Any, parts: tuple[Any, ...]) -> _Kind:
             f"({', '.join(item.told for item in items)})",
         )
     (item,) = items
+    if item is _ANYTHING:
+        return _Kind(lambda value: isinstance(value, Sequence) and not isinstance(value, str | bytes), "a sequence")
     if issubclass(origin, Sequence):
         return _Kind(lambda value: _is_sequence(value) and all(map(item.holds, value)), f"a sequence, each {item.told}")
     return _Kind(
         lambda value: (
             isinstance(value, Iterable)
-            and not isinstance(value, str | bytes)
-            and (not isinstance(value, list | tuple) or all(map(item.holds, value)))
+            and not isinstance(value, str | bytes | Mapping)
+            # What can be gone through once only is left to who goes through it.
+            and (not isinstance(value, Collection) or all(map(item.holds, value)))
         ),
         f"several, each {item.told}",
     )

@@ -14,24 +14,23 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 import qtaml
-from numpy.typing import ArrayLike, NDArray
-
-from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, Rectangular, preset
+from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
 from qtaml.device._arrays import Quantity
-from qtaml.faults import AnyFault, FaultModel, PerBit, Uniform, WordLaw
-from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.export import write_binary, write_verilog
+from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.laboratory import Case, Laboratory, Manifest, Measured, Samples
 from qtaml.laboratory.tasks import Record
 from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric
 from qtaml.memory import Artifact, Memory, StoredTensor, pack
 from qtaml.networks import Data
-from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, Tac, TensorPlan, UniformMsp
+from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, TensorPlan, UniformMsp
 from qtaml.planning.prediction import Saving, TensorScore
-from qtaml.protections import BitProtection, Protection, Raw
+from qtaml.protections import Protection, Raw
 from qtaml.report import Curve, Panel, panels_figure
 from qtaml.search import Histogram
 from qtaml.sensitivity import Gain
@@ -44,6 +43,7 @@ class Door(NamedTuple):
     """A public callable: a function, a constructor or a method.
 
     Attributes:
+        room: the room that offers it.
         name: room, name, and method.
         call: what is called; a method is that of a class.
         parameters: without `self`.
@@ -51,6 +51,7 @@ class Door(NamedTuple):
         of: class of the instance of a method; None for all others.
     """
 
+    room: str
     name: str
     call: Callable[..., Any]
     parameters: dict[str, inspect.Parameter]
@@ -68,17 +69,17 @@ def doors() -> Iterator[Door]:
             thing = getattr(module, name)
             if id(thing) not in seen and (inspect.isfunction(thing) or inspect.isclass(thing)):
                 seen.add(id(thing))
-                yield from _doors_of(f"{room}.{name}".lstrip("."), thing)
+                yield from _doors_of(room or "qtaml", f"{room}.{name}".lstrip("."), thing)
 
 
-def _doors_of(name: str, thing: Any) -> Iterator[Door]:
+def _doors_of(room: str, name: str, thing: Any) -> Iterator[Door]:
     if not inspect.isclass(thing):
-        yield Door(name, thing, dict(inspect.signature(thing).parameters), _hints(thing), None)
+        yield Door(room, name, thing, dict(inspect.signature(thing).parameters), _hints(thing), None)
         return
     if issubclass(thing, BaseException) or inspect.isabstract(thing) or getattr(thing, "_is_protocol", False):
         return
     if "__init__" in vars(thing):
-        yield Door(name, thing, dict(inspect.signature(thing).parameters), _hints(thing), None)
+        yield Door(room, name, thing, dict(inspect.signature(thing).parameters), _hints(thing), None)
     for member, raw in vars(thing).items():
         method = getattr(thing, member)
         if not member.startswith("_") and callable(method) and not issubclass(thing, nn.Module):
@@ -87,7 +88,7 @@ def _doors_of(name: str, thing: Any) -> Iterator[Door]:
             if not static:
                 del parameters["self"]
             if parameters:
-                yield Door(f"{name}.{member}", method, parameters, _hints(method), None if static else thing)
+                yield Door(room, f"{name}.{member}", method, parameters, _hints(method), None if static else thing)
 
 
 def _hints(thing: Any) -> dict[str, Any]:
@@ -135,7 +136,6 @@ def accuracy() -> Accuracy:
 
 def weights() -> dict[str, torch.Tensor]:
     return {name: tensor.detach() for name, tensor in model().named_parameters() if tensor.ndim == 2}
-
 
 
 CELL = preset("fg_dt_3p0")
@@ -319,7 +319,10 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "theory.error_distribution": {"stored": lambda: 3},
     "theory.characteristic_function": {"stored": lambda: 3},
     "theory.ErrorLaw": {"p": lambda: 0.1, "levels": lambda: 4},
-    "measuring.check_prediction": {"memory": lambda: qtaml.store(model(), qtaml.compensate(model(), batch(), p=0.1, overhead=0.1)), "trials": lambda: 2},
+    "measuring.check_prediction": {
+        "memory": lambda: qtaml.store(model(), qtaml.compensate(model(), batch(), p=0.1, overhead=0.1)),
+        "trials": lambda: 2,
+    },
     "design": {"p": lambda: 0.1, "cells": lambda: 4.0},
     "planning.Design": {"p": lambda: 0.1, "cells": lambda: 4.0},
     "protections.Bch": {"code_bits": lambda: 15, "data_bits": lambda: 7, "corrects": lambda: 2},
@@ -361,6 +364,20 @@ def values(door: Door) -> dict[str, Any]:
     return found
 
 
+@cache
+def instance(of: type) -> Any:
+    """An object of a class, for its methods."""
+    if of in BY_KIND:
+        return BY_KIND[of]()
+    door = next(door for door in doors() if door.call is of)
+    return of(**values(door))
+
+
+def fingerprint() -> bytes:
+    """All numbers of the model."""
+    return b"".join(tensor.detach().numpy().tobytes() for tensor in model().state_dict().values())
+
+
 def _value(name: str, hint: Any) -> Any:
     for make in BY_NAME.get(name, ()):
         if fits(hint, value := make()):
@@ -375,7 +392,7 @@ def _value(name: str, hint: Any) -> Any:
         for part in parts:
             with suppress(LookupError):
                 return _value("", part)
-    if origin is tuple and parts[-1] is ... or origin in (Sequence, Iterable, list):
+    if (origin is tuple and parts[-1] is ...) or origin in (Sequence, Iterable, list):
         return tuple(_value("", parts[0]) for _ in range(2))
     if origin is tuple:
         return tuple(_value("", part) for part in parts)
@@ -392,13 +409,13 @@ def fits(hint: Any, value: Any) -> bool:
     if origin is np.ndarray:
         return isinstance(value, np.ndarray) and _is_numbers(value)
     if hint == ArrayLike or hint is Quantity:
-        return _is_numbers(value)
+        return _is_numbers(value) or fits(float, value)
     if origin is Annotated:
         return fits(parts[0], value)
     if origin in (Union, types.UnionType):
         return any(fits(part, value) for part in parts)
     if origin is Literal:
-        return any(value is part or type(value) is str and value == part for part in parts)
+        return any(value is part or (type(value) is str and value == part) for part in parts)
     if origin is type:
         return isinstance(value, type) and issubclass(value, parts[0])
     if hint is None or hint is types.NoneType:
@@ -411,12 +428,14 @@ def fits(hint: Any, value: Any) -> bool:
         return True
     if origin in (Sequence, tuple, list):
         if isinstance(value, np.ndarray):
-            return _is_numbers(value) and parts[0] is float
+            return (_is_numbers(value) and parts[0] is float) or (value.dtype.kind == "U" and parts[0] is str)
         return isinstance(value, list | tuple) and all(fits(parts[0], one) for one in value)
     if origin in (Mapping, dict):
         return isinstance(value, Mapping) and all(fits(parts[0], a) and fits(parts[1], b) for a, b in value.items())
     if origin is Iterable:
-        return isinstance(value, Iterator) or isinstance(value, list | tuple) and all(fits(parts[0], one) for one in value)
+        return (
+            isinstance(value, Iterator) or (isinstance(value, list | tuple) and all(fits(parts[0], one) for one in value))
+        )
     if origin is Callable:
         return callable(value)
     if isinstance(hint, str):
@@ -429,7 +448,7 @@ def _is_numbers(value: Any) -> bool:
         array = np.asarray(value)
     except (TypeError, ValueError):
         return False
-    return array.dtype.kind in "iuf" and array.size > 0 and not np.isnan(array).any()
+    return array.dtype.kind in "iuf" and not np.isnan(array).any()
 
 
 class Other:
@@ -475,8 +494,25 @@ WRONG: dict[str, Callable[[], Any]] = {
 """Values, of which most are wrong for any parameter."""
 
 SLOW = {
-    "design", "compensate", "search.Designer", "search.Designer.plan", "protections.BlockCoder", "export.write_onnx", "export.write_program",
-    "laboratory.Laboratory.network", "laboratory.Laboratory.plan", "networks.trained", "networks.train_classifier", "Memory.read_together",
-    "laboratory.Case.plan", "Memory.save", "networks.load_digits", "networks.python_sources", "networks.sum_of_ends",
+    "design",
+    "compensate",
+    "search.Designer",
+    "search.Designer.plan",
+    "protections.BlockCoder",
+    "export.write_onnx",
+    "export.write_program",
+    "laboratory.Laboratory.network",
+    "laboratory.Laboratory.plan",
+    "networks.trained",
+    "networks.train_classifier",
+    "Memory.read_together",
+    "laboratory.Case.plan",
+    "Memory.save",
+    "networks.load_digits",
+    "networks.python_sources",
+    "networks.sum_of_ends",
 }
 """Calls of these take long where they are right: only what is wrong is tried."""
+
+ACCEPTED: dict[tuple[str, str], str] = {}
+"""Reviewed: (callable, parameter) that takes more than its annotation says, and why."""

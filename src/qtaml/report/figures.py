@@ -138,7 +138,11 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     Raises:
         StoredFileError: if it cannot be written there, or not in that format.
     """
+    if not hasattr(figure, "savefig"):
+        raise ArgumentError(f"figure must be a figure of matplotlib, got {figure!r}")
     path = Path(path)
+    if not path.name:
+        raise ArgumentError(f"path must name a file, got {str(path)!r}")
     path = path if path.suffix else path.with_name(f"{path.name}.png")
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
