@@ -76,8 +76,11 @@ def check_causal(model: nn.Module, tokens: torch.Tensor) -> None:
         tokens: at least one sample, shape (samples, length).
 
     Raises:
+        ArgumentError: if the tokens are of another shape.
         ModelError: if another last token changes an output before it.
     """
+    if tokens.ndim != 2 or not tokens.numel():
+        raise ArgumentError(f"tokens must be of shape (samples, length), got {tuple(tokens.shape)}")
     other = tokens[:1].clone()
     # Any token that the text holds and that is not there already: it lies within the vocabulary.
     other[0, -1] = tokens.min() if tokens[0, -1] != tokens.min() else tokens.max()

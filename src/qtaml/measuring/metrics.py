@@ -81,6 +81,8 @@ class Accuracy:
         Raises:
             ModelError: if there are not two classes.
         """
+        if logits.is_complex():
+            raise ModelError(f"accuracy needs real logits, got {logits.dtype}")
         if logits.shape[-1] < 2:
             raise ModelError(
                 "accuracy needs one output for each of at least 2 classes, got 1; use a metric of your own"

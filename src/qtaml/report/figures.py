@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from qtaml import _files
-from qtaml.errors import QtamlError, StoredFileError
+from qtaml import _checks, _files
+from qtaml.errors import ArgumentError, QtamlError, StoredFileError
 
 # For types alone: matplotlib is an extra, and slow to import.
 if TYPE_CHECKING:
@@ -113,6 +113,10 @@ def panels_figure(panels: Sequence[Panel | HeatMap], *, columns: int | None = No
         from matplotlib.figure import Figure
     except ImportError as error:
         raise QtamlError("pictures need matplotlib: pip install 'qtaml[plot]'") from error
+    if not panels:
+        raise ArgumentError("panels must be one or more, got none")
+    if columns is not None:
+        _checks.integer("columns", columns, 1)
     columns = min(columns or len(panels), len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(7.5 if columns == 1 else 5.5 * columns, 4.5 * rows), layout="constrained")
