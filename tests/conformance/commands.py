@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin
+from typing import Any, NamedTuple
 
 import numpy as np
 import typer
 
-import qtaml
 from qtaml.cli.main import app
 from qtaml.export import write_binary
 from tests.conformance import public_doors
@@ -36,7 +35,7 @@ VALID: dict[str, list[str]] = {
     "design": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--cells", "4"],
     "predict": ["network:make", "--calibration", "data.npz", "--p", "0.1"],
     "evaluate": ["stored", "--test", "test.npz", "--model", "network:make", "--trials", "2"],
-    "export": ["stored", "new.safetensors", "--model", "network:make"],
+    "export": ["stored", "new.pt2", "--data", "data.npz", "--model", "network:make"],
     "verify": ["stored", "--model", "network:make"],
     "readback": ["stored", "image.bin", "--test", "test.npz", "--model", "network:make"],
     "device list": [],
@@ -45,18 +44,19 @@ VALID: dict[str, list[str]] = {
 }
 """The arguments of a valid line of each command. Where an option is given twice, the last one counts."""
 
-NO_NUMBERS = ("no", "", "nan", "1j", "b'1'", "True", "0,1", "1e999", "-1")
-NAMES = ("no", "", "math:pi", "os:getcwd", ":", "a:b:c", "missing.pt2", "test.npz", "\0", "{}", "uniform:p=nan",
-         "uniform:p='0.1'", "uniform:", "[1]", "image.bin", "\x1b[31m")  # fmt: skip
+NO_NUMBERS = ("no", "", "nan", "1j", "0,1", "1e999", "-1")
+NAMES = ("no", "", "math:pi", "os:getcwd", ":", "missing.pt2", "\0", "uniform:p=nan", "[1]", "\x1b[31m")
 PATHS = ("missing", "", "\0", "x" * 300, "image.bin/below", "sweep.toml", "/dev/null")
 TAKEN = ("", "\0", "x" * 300, "image.bin/below", "foreign", "sweep.toml", "/dev/null")
 """Of what is written: names of what is there already, too."""
 
-RIGHT: dict[tuple[str, str], tuple[str, ...]] = {
-    ("*", "include"): ("*",),
-    ("*", "exclude"): ("*",),
+RIGHT: dict[tuple[str, str], set[str]] = {
+    ("demo", "out"): {"", "foreign"},
+    ("sweep", "out"): {"", "foreign"},
+    # A picture gets the ending .png where its name has none.
+    ("device sweep", "out"): {"foreign", "/dev/null"},
 }
-"""Reviewed: values that are right for an option of a command, or of all."""
+"""Reviewed: values that are right for an option: a folder for what is measured may hold other things."""
 
 
 def wrong_lines(name: str, command: Any) -> Iterator[Line]:
@@ -66,6 +66,8 @@ def wrong_lines(name: str, command: Any) -> Iterator[Line]:
     for one in command.params:
         kind = one.type_descriptor.annotation
         for value in _wrong(one, kind):
+            if value in RIGHT.get((name, one.name), ()):
+                continue
             told = f"{name}: {one.name}={value!r}"
             if one in arguments:
                 number = arguments.index(one)
@@ -81,7 +83,7 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
     if kind is bool:
         return ("=no", "=", "=1")
     if kind is int:
-        return (*NO_NUMBERS, "1.5", "1e3", "0x8")
+        return (*NO_NUMBERS, "1.5")
     if kind is float:
         return NO_NUMBERS
     if kind is Path:

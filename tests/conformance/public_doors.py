@@ -116,25 +116,30 @@ def batch() -> torch.Tensor:
 
 @cache
 def plan() -> Plan:
+    """A plan for it."""
     return qtaml.uniform_msp(model(), p=0.1, protected_bits=2)
 
 
 @cache
 def memory() -> Memory:
+    """The network as stored."""
     return qtaml.store(model(), plan())
 
 
 @cache
 def result() -> Result:
+    """A measurement of it."""
     return qtaml.evaluate(memory(), accuracy(), trials=2)
 
 
 @cache
 def accuracy() -> Accuracy:
+    """A metric."""
     return Accuracy(batch(), torch.tensor([0, 1, 0, 1, 0, 1]))
 
 
 def weights() -> dict[str, torch.Tensor]:
+    """Its matrices by name."""
     return {name: tensor.detach() for name, tensor in model().named_parameters() if tensor.ndim == 2}
 
 
@@ -159,6 +164,7 @@ _NUMBERS = count()
 
 
 def words() -> dict[str, torch.Tensor]:
+    """The words of each of its tensors."""
     return {name: tensor.words for name, tensor in memory().tensors.items()}
 
 
@@ -359,7 +365,7 @@ def values(door: Door) -> dict[str, Any]:
                 found[name] = _value(name, door.hints[name])
             except LookupError:
                 raise LookupError(
-                    f"tests/conformance/public_doors.py: give a valid value for {name} of {door.name}: {door.hints[name]}"
+                    f"{__file__}: give a valid value for {name} of {door.name}, {door.hints[name]}"
                 ) from None
     return found
 
@@ -494,23 +500,29 @@ WRONG: dict[str, Callable[[], Any]] = {
 """Values, of which most are wrong for any parameter."""
 
 SLOW = {
-    "design",
+    "Memory.read_together",
+    "Memory.save",
+    "Result.from_json",
     "compensate",
-    "search.Designer",
-    "search.Designer.plan",
-    "protections.BlockCoder",
+    "design",
+    "predict",
     "export.write_onnx",
     "export.write_program",
+    "faults.StaticCells.from_cell",
+    "laboratory.Case.plan",
     "laboratory.Laboratory.network",
     "laboratory.Laboratory.plan",
-    "networks.trained",
-    "networks.train_classifier",
-    "Memory.read_together",
-    "laboratory.Case.plan",
-    "Memory.save",
+    "measuring.check_prediction",
     "networks.load_digits",
     "networks.python_sources",
     "networks.sum_of_ends",
+    "networks.train_classifier",
+    "networks.trained",
+    "planning.sensitivity_protection",
+    "protections.BlockCoder",
+    "report.save_figure",
+    "search.Designer",
+    "search.Designer.plan",
 }
 """Calls of these take long where they are right: only what is wrong is tried."""
 
