@@ -5,8 +5,8 @@ annotations do not allow, with a message of the same form as those of `_checks`,
 truth values as numbers, NaN, a generator where a sequence is read twice, another object than the one that is needed.
 What values are allowed within a kind is checked where they are used.
 
-Type checkers of the language's own rules (typeguard, beartype, pydantic) let True be a number and a text a sequence of
-texts, and refuse NumPy's numbers.
+Python's own rules of types, by which typeguard and beartype check, let True be a number and a text a sequence of texts,
+and NumPy's numbers none.
 """
 
 import dataclasses
@@ -107,16 +107,18 @@ def _own_refusal(name: str, function: Any, arguments: Any, keywords: Any) -> Non
 
 
 def _kinds_of(function: Any, parameters: list[inspect.Parameter], of: type | None) -> dict[str, _Kind]:
-    hints = {one.name: one.annotation for one in parameters}
+    # Settings that a function takes by name (`takes`) have no annotation of its own: their record checks them.
+    names = {one.name for one in parameters}
+    hints = {name: hint for name, hint in getattr(function, "__annotations__", {}).items() if name in names}
     for source in (function, of) if of is not None and function.__name__ == "__init__" else (function,):
         try:
-            hints |= {name: hint for name, hint in get_type_hints(source).items() if name in hints}
+            hints |= {name: hint for name, hint in get_type_hints(source).items() if name in names}
         except NameError:
             # Names that are imported for type checkers only.
             continue
     found = {"": _ANYTHING}
     for one in parameters:
-        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+        if one.name in hints and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
             found[one.name] = _or_default(_kind(hints[one.name]), one.default)
     return found
 
@@ -164,7 +166,9 @@ def _union(parts: Sequence[Any]) -> _Kind:
 
 
 def _class(hint: Any) -> _Kind:
-    if not isinstance(hint, type) or (getattr(hint, "_is_protocol", False) and not hint._is_runtime_protocol):
+    if not isinstance(hint, type) or (
+        getattr(hint, "_is_protocol", False) and not getattr(hint, "_is_runtime_protocol", False)
+    ):
         return _ANYTHING
     return _Kind(lambda value: isinstance(value, hint), _named(hint))
 

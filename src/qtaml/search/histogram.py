@@ -77,7 +77,7 @@ class Histogram:
         flat = weights.detach().reshape(-1)
         if not flat.numel() or flat.is_complex():
             raise ArgumentError(
-                f"weights must be real, at least one, got {weights.dtype} of shape {tuple(weights.shape)}"
+                f"weights must hold at least one real number, got {weights.dtype} of shape {tuple(weights.shape)}"
             )
         low, high = (float(limit) for limit in flat.aminmax())
         if not math.isfinite(low) or not math.isfinite(high):
