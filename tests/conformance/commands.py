@@ -9,7 +9,7 @@ import typer
 
 from qtaml.cli.main import app
 from qtaml.export import write_binary
-from tests.conformance import public_doors
+from tests.conformance import valid_values
 
 
 class Line(NamedTuple):
@@ -93,12 +93,12 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
 
 def make_folder(folder: Path) -> None:
     """A user's folder with all that valid lines need."""
-    (folder / "network.py").write_text("from tests.conformance.public_doors import model as make\n")
-    inputs, labels = public_doors.batch().numpy(), np.array([0, 1, 0, 1, 0, 1])
+    (folder / "network.py").write_text("from tests.conformance.valid_values import model as make\n")
+    inputs, labels = valid_values.batch().numpy(), np.array([0, 1, 0, 1, 0, 1])
     np.savez(folder / "data.npz", inputs=inputs)
     np.savez(folder / "test.npz", inputs=inputs, labels=labels)
-    public_doors.memory().save(folder / "stored")
-    write_binary(public_doors.memory().artifact, folder / "image.bin")
+    valid_values.memory().save(folder / "stored")
+    write_binary(valid_values.memory().artifact, folder / "image.bin")
     (folder / "sweep.toml").write_text("[[sweep]]\n")
     (folder / "foreign").mkdir()
     (folder / "foreign" / "thesis.txt").write_text("years of work")

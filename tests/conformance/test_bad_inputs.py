@@ -11,7 +11,7 @@ import pytest
 
 from qtaml.cli.main import main
 from qtaml.errors import QtamlError
-from tests.conformance import commands, public_doors
+from tests.conformance import commands, public_doors, valid_values
 from tests.conformance.public_doors import ONCE, SLOW, WRONG, Door, fits, instance, values
 
 COMMANDS = dict(commands.commands())
@@ -22,7 +22,7 @@ DOORS = list(public_doors.doors())
 def folder(tmp_path, monkeypatch):
     """A folder for what calls write, which is the current one: a text may be a path."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(public_doors, "FOLDER", tmp_path)
+    monkeypatch.setattr(valid_values, "FOLDER", tmp_path)
     return tmp_path
 
 
@@ -44,7 +44,7 @@ def failures(door: Door) -> list[str]:
     """Calls with a wrong argument that end in an error from inside, or are accepted."""
     found = []
     own = () if door.of is None else (instance(door.of),)
-    before = public_doors.fingerprint()
+    before = valid_values.fingerprint()
     for name, label, arguments, nonsense in wrong_calls(door):
         told = f"{door.name}({name}={label})"
         try:
@@ -57,7 +57,7 @@ def failures(door: Door) -> list[str]:
         else:
             if nonsense:
                 found.append(f"{told} is accepted")
-        if public_doors.fingerprint() != before:
+        if valid_values.fingerprint() != before:
             found.append(f"{told} changes the model")
     return found
 
@@ -103,7 +103,7 @@ def test_wrong_command_lines_are_refused(name, folder, monkeypatch):
     """An exit code, a message without a traceback, of one line where it is ours, and no file touched."""
     monkeypatch.setattr(sys, "path", sys.path.copy())
     commands.make_folder(folder)
-    before, model, found = contents(folder), public_doors.fingerprint(), []
+    before, model, found = contents(folder), valid_values.fingerprint(), []
     for line in commands.wrong_lines(name, COMMANDS[name]):
         try:
             code, told = run(line.words, monkeypatch)
@@ -114,6 +114,6 @@ def test_wrong_command_lines_are_refused(name, folder, monkeypatch):
             found.append(f"{line.told} ends with {code}: {told}")
         if "Traceback" in told or not told.strip() or (told.startswith("qtaml:") and len(told.splitlines()) > 1):
             found.append(f"{line.told} says {told}")
-        if contents(folder) != before or public_doors.fingerprint() != model:
+        if contents(folder) != before or valid_values.fingerprint() != model:
             found.append(f"{line.told} leaves {contents(folder).keys() ^ before.keys()}")
     assert not found, "\n".join(["", *found])
