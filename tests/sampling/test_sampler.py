@@ -276,9 +276,9 @@ def test_what_is_no_probability_is_refused(probability: float) -> None:
 
 def test_not_a_number_is_refused() -> None:
     """Neither sampler function takes it for a probability."""
-    with pytest.raises(ArgumentError, match=r"probabilities must be a sequence, each a number, got \[nan\]"):
+    with pytest.raises(ArgumentError, match=r"probabilities must be a sequence, each a number, got \[nan"):
         error_mask((3,), [float("nan")], seed=0)
-    with pytest.raises(ArgumentError, match=r"probabilities\[0\] must be finite, got nan"):
+    with pytest.raises(ArgumentError, match=r"probabilities must be a sequence, each a number, got \[nan"):
         flip(torch.zeros(3, dtype=torch.uint8), [float("nan")] * 8, seed=0)
 
 
