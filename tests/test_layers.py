@@ -12,7 +12,7 @@ import qtaml
 ROOT = Path(qtaml.__file__).parent
 LAYERS = (
     ["errors"],
-    ["_checks", "_replacing"],
+    ["_checks", "_kinds", "_replacing"],
     ["_random", "_files", "_progress", "_tables", "_records"],
     ["device"],
     ["sampling", "protections", "model", "networks"],

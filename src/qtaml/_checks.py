@@ -95,6 +95,13 @@ def non_negative(name: str, value: float) -> float:
     return at_least(name, value, 0.0)
 
 
+def covers(name: str, given: Collection[str], needed: Collection[str]) -> None:
+    """Raise `ArgumentError` unless `given`, names or a mapping by them, has all the names that are needed."""
+    for one in needed:
+        if one not in given:
+            raise ArgumentError(f"{name} must have {one!r}, got {', '.join(map(repr, given)) or 'none'}")
+
+
 def words(name: str, values: ArrayLike, bits: int) -> NDArray[np.int64]:
     """Return `values` as an array of integers if each fits into `bits` bits, else raise `ArgumentError`."""
     array = np.asarray(values)

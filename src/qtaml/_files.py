@@ -73,6 +73,23 @@ def read_bytes(path: Path) -> bytes:
         return file.read()
 
 
+def check_folder(path: Path) -> None:
+    """Check that a path is a folder, or free to become one.
+
+    Raises:
+        StoredFileError: if not.
+    """
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise StoredFileError(f"cannot write {path}: it is not a folder")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        if isinstance(error, StoredFileError):
+            raise
+        raise StoredFileError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
     """A regular file, open for reading. Pipes and devices are refused unopened: opening one can hang.

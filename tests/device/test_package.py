@@ -7,7 +7,17 @@ import qtaml.device
 from qtaml import device
 
 FOLDER = Path(device.__file__).parent
-ALLOWED = ("numpy", "scipy", "rich.table", "qtaml._checks", "qtaml._tables", "qtaml.errors", "qtaml.device", "qtaml")
+ALLOWED = (
+    "numpy",
+    "scipy",
+    "rich.table",
+    "qtaml._checks",
+    "qtaml._kinds",
+    "qtaml._tables",
+    "qtaml.errors",
+    "qtaml.device",
+    "qtaml",
+)
 STANDARD = ("collections", "dataclasses", "difflib", "enum", "itertools", "typing")
 
 

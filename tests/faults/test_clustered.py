@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from qtaml.faults import Clustered, Uniform
+from qtaml.protections import BitProtection
 from qtaml.sampling import word_dtype
 
 
@@ -29,7 +30,9 @@ def test_a_run_may_be_longer_than_the_tensor():
 def test_errors_that_depend_on_the_stored_bit_are_shared_too():
     """Behind a protection that leaves losses only, zeros stay and the ones of a run fall together."""
 
-    class Forward:
+    class Forward(BitProtection):
+        block, decoder = (1, 1.0), "none"
+
         def residual(self, p01, p10):
             return 0.0, p10
 

@@ -206,7 +206,7 @@ def test_menu_of_some_decoders():
         (lambda: HardenedCell(0.0, 0.1, 0.1), "area must be above 0, got 0.0"),
         (lambda: HardenedCell(1.0, 1.1, 0.1), "p01 must be a probability"),
         (lambda: pareto_front(0.1, 2.0), "p10 must be a probability"),
-        (lambda: pareto_front(0.1, 0.1, decoders=("magic",)), "decoders must be one of 'none'"),
+        (lambda: pareto_front(0.1, 0.1, decoders=("magic",)), "decoders must be several, each one of 'none'"),
     ],
 )
 def test_bad_arguments(make, message):

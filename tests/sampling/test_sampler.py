@@ -276,9 +276,9 @@ def test_what_is_no_probability_is_refused(probability: float) -> None:
 
 def test_not_a_number_is_refused() -> None:
     """Neither sampler function takes it for a probability."""
-    with pytest.raises(ArgumentError, match=r"probabilities\[0\] must be finite, got nan"):
+    with pytest.raises(ArgumentError, match=r"probabilities must be a sequence, each a number, got \[nan"):
         error_mask((3,), [float("nan")], seed=0)
-    with pytest.raises(ArgumentError, match=r"probabilities\[0\] must be finite, got nan"):
+    with pytest.raises(ArgumentError, match=r"probabilities must be a sequence, each a number, got \[nan"):
         flip(torch.zeros(3, dtype=torch.uint8), [float("nan")] * 8, seed=0)
 
 
@@ -358,5 +358,5 @@ def test_out_that_does_not_fit_is_refused(out: torch.Tensor) -> None:
 @pytest.mark.parametrize("seed", [-1, 0.5, True])
 def test_what_is_no_seed_is_refused(seed: int) -> None:
     """A seed is a whole number of at least 0."""
-    with pytest.raises(ArgumentError, match="seed must be a whole number of at least 0"):
+    with pytest.raises(ArgumentError, match="seed must be a whole number"):
         error_mask((4,), SAME_FOR_ALL, seed=seed)

@@ -253,4 +253,4 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(ArgumentError, match="a start must be 4 finite values"):
         fit(gaussian(), symmetric(0.1, 0.1), starts=[np.zeros(3)])
     with pytest.raises(ArgumentError, match="table must be 2 finite values"):
-        assess(gaussian(), symmetric(0.1), np.array([0.0, math.nan]))
+        assess(gaussian(), symmetric(0.1), np.array([0.0, math.inf]))

@@ -152,5 +152,5 @@ def _check_overwrites_no_source(export: Export) -> None:
     out, artifact = export.out.resolve(), export.artifact
     # Sources that the stored network names count as well: to load it again needs them.
     for source in (export.stored, export.model, export.data, artifact.source, artifact.weights):
-        if source and (own := Path(source).resolve()) in (out, *out.parents):
+        if source and "\0" not in str(source) and (own := Path(source).resolve()) in (out, *out.parents):
             raise ArgumentError(f"OUT must lie outside {own}, which is read, got {export.out}")

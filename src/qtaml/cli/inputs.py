@@ -176,6 +176,8 @@ def _call_factory(spec: str) -> nn.Module:
         factory = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ArgumentError(f"MODEL {spec!r} cannot be imported: {error}") from error
+    if not callable(factory):
+        raise ArgumentError(f"MODEL {spec!r} must name a function that makes a network, got {factory!r}")
     with redirect_stdout(sys.stderr):  # what it prints would spoil JSON on standard output
         model = factory()
     if not isinstance(model, nn.Module):

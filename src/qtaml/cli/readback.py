@@ -40,7 +40,6 @@ def readback_command(
     """Compare a memory dump with the stored network: error rates of each bit position, and the network it holds."""
     artifact = read_artifact(stored)
     words = _read(dump, artifact.plan, word_bits)
-    rows = observed_errors(artifact, words)
     estimate = None
     if test is not None:
         memory, network, spec = load_stored(artifact, model, weights)
@@ -50,6 +49,7 @@ def readback_command(
         if metric == "perplexity":
             # After averaging: the interval is that of the mean log-likelihood, and exp is increasing.
             estimate = estimate.mapped(perplexity)
+    rows = observed_errors(artifact, words)
     if as_json:
         typer.echo(_as_json(rows, metric, estimate))
         return

@@ -59,9 +59,11 @@ def check_out(out: Path, *read: str | Path | None) -> None:
     # Links resolved: the folder is replaced as a whole, with whatever lies in it under any name.
     place = out.resolve()
     for source in read:
-        own = Path(source or "").resolve()
-        # A source that does not exist as a path is the name of a factory.
-        if source and own.exists() and place in (own, *own.parents):
+        # A source that does not exist as a path, or cannot be one, is the name of a factory.
+        if not source or not os.path.exists(source):
+            continue
+        own = Path(source).resolve()
+        if place in (own, *own.parents):
             raise ArgumentError(f"--out must hold nothing that is read, got {out} and {source}")
 
 

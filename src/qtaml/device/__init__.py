@@ -4,6 +4,7 @@ Barriers give -ln T, a cell turns it into the probability that its bit is lost w
 log space. Units: nm, eV, V/nm, s, K, free-electron masses.
 """
 
+from qtaml._kinds import guard_doors
 from qtaml.device.barriers import Barrier, Rectangular, fowler_nordheim_slope, linear_action, linear_action_slope
 from qtaml.device.cell import Cell
 from qtaml.device.escape import (
@@ -113,3 +114,5 @@ __all__ = [
     "triangular_well_frequency",
     "two_band_mass",
 ]
+
+guard_doors(__name__)

@@ -57,7 +57,8 @@ def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[i
     half = np.diff(edges) / 2
     deviates = (edges[..., :-1] + half)[..., None] + half[..., None] * _NODES
     weights = half[..., None] * _WEIGHTS
-    flat = (*shape, -1)
+    # Not -1, which has no meaning where there are no elements.
+    flat = (*shape, deviates.shape[-2] * deviates.shape[-1])
     deviates, weights = deviates.reshape(flat), weights.reshape(flat)
     log_density = -(deviates**2) / 2 - np.log(2 * np.pi) / 2
     terms = log_probability(deviates) + log_density

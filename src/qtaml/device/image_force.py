@@ -55,7 +55,7 @@ class ImageForce:
         Returns:
             The potential at each position.
         """
-        share = position / thickness
+        share = position / _checks.positive("thickness", thickness)
         # Not the series over reflections, whose terms fall only as 1/n^3.
         shape = digamma(share) + digamma(1 - share) + 2 * np.euler_gamma
         return np.asarray(self.reflection * IMAGE_CONSTANT / (self.permittivity * thickness) * shape)

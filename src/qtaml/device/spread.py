@@ -36,6 +36,8 @@ def sample_thickness(cell: Cell, size: int | tuple[int, ...], generator: np.rand
         >>> sample_thickness(preset("fg_dt_3p0"), 3, np.random.default_rng(0)).round(3)
         array([3.006, 2.993, 3.032])
     """
+    for number in (size,) if isinstance(size, int) else size:
+        _checks.integer("size", number, 0)
     nominal = cell.barrier.thickness
     return np.maximum(nominal + cell.thickness_spread * generator.standard_normal(size), 0.0)
 

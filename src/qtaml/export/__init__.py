@@ -1,5 +1,6 @@
 """Export of a stored network to files of other programs. Nothing here plans or measures."""
 
+from qtaml._kinds import guard_doors
 from qtaml.export.images import (
     ImagePlane,
     ImageWriter,
@@ -24,3 +25,5 @@ __all__ = [
     "write_state_dict",
     "write_verilog",
 ]
+
+guard_doors(__name__)

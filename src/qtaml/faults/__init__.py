@@ -3,6 +3,7 @@
 A new fault model is one subclass of `FaultModel`, and one more name in `OneFault`.
 """
 
+from qtaml._kinds import guard_doors
 from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, WordLaw
 from qtaml.faults.choice import KINDS, AnyFault, FlipProbability, from_kind, given
 from qtaml.faults.clustered import Clustered
@@ -32,3 +33,5 @@ __all__ = [
     "from_kind",
     "given",
 ]
+
+guard_doors(__name__)

@@ -51,6 +51,8 @@ class WordLaw:
             >>> WordLaw.of_bits((0.25,), (0.5,)).groups[0].tolist()
             [[0.75, 0.25], [0.5, 0.5]]
         """
+        if len(p01) != len(p10):
+            raise ArgumentError(f"p01 and p10 must be as many, got {len(p01)} and {len(p10)}")
         return WordLaw(tuple(np.array([[1 - a, a], [b, 1 - b]]) for a, b in zip(p01, p10, strict=True)))
 
     @property

@@ -1,5 +1,6 @@
 """How a weight is written and read: levels, scale, protection, and the exact law of what is read."""
 
+from qtaml._kinds import guard_doors
 from qtaml.formats.chunks import CHUNK, words_at
 from qtaml.formats.format import Format, Rule, label_dtype, read_moments
 from qtaml.formats.levels import (
@@ -61,3 +62,5 @@ __all__ = [
     "transition_matrix",
     "words_at",
 ]
+
+guard_doors(__name__)

@@ -49,6 +49,8 @@ def words_at(words: torch.Tensor, spans: Sequence[slice]) -> torch.Tensor:
         >>> words_at(torch.tensor([5, 6, 7], dtype=torch.uint8), [slice(0, 1), slice(2, 3)]).tolist()
         [5, 7]
     """
+    if not spans:
+        return words[:0]
     return words[spans[0]] if len(spans) == 1 else torch.cat([words[span] for span in spans])
 
 

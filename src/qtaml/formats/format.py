@@ -139,6 +139,8 @@ class Format:
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:
         """Values of words as read, float64, in units of the full scale."""
+        if words.is_floating_point() or words.is_complex():
+            raise ArgumentError(f"words must be whole numbers, got {words.dtype}")
         table = torch.from_numpy(self.readout()).to(words.device)
         # As uint8, torch would take the words for a mask.
         return table[words.long()]

@@ -79,6 +79,27 @@ def check_granularity(granularity: Granularity) -> Granularity:
         ) from None
 
 
+def check_fit(
+    weights: int, granularity: Granularity, words: torch.Tensor, scale: torch.Tensor, /, **beside: torch.Tensor | None
+) -> None:
+    """Check that the words of a tensor, its scale and tensors of its shape go together.
+
+    Raises:
+        ArgumentError: naming the first that does not fit.
+    """
+    if words.numel() != weights or words.is_floating_point() or words.is_complex():
+        raise ArgumentError(f"words must be {weights} whole numbers, got {words.dtype} of shape {tuple(words.shape)}")
+    wanted = {
+        "scale": (scale, scale_shape(words.shape, granularity)),
+        **{name: (tensor, words.shape) for name, tensor in beside.items() if tensor is not None},
+    }
+    for name, (tensor, shape) in wanted.items():
+        if tuple(tensor.shape) != tuple(shape) or not tensor.is_floating_point():
+            raise ArgumentError(
+                f"{name} must be floating of shape {tuple(shape)}, got {tensor.dtype} of shape {tuple(tensor.shape)}"
+            )
+
+
 def scale_shape(shape: Sequence[int], granularity: Granularity) -> tuple[int, ...]:
     """Shape of the scales of a tensor.
 
@@ -95,6 +116,7 @@ def scale_shape(shape: Sequence[int], granularity: Granularity) -> tuple[int, ..
         >>> scale_shape((4, 10), "tensor"), scale_shape((4, 10), "row"), scale_shape((4, 10), 3)
         ((), (4, 1), (4, 4))
     """
+    check_granularity(granularity)
     if granularity == "tensor" or (granularity == "row" and len(shape) < 2):
         return ()
     if granularity == "row":

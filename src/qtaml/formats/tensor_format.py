@@ -23,6 +23,7 @@ from qtaml.formats.scales import (
     Largest,
     Scale,
     Step,
+    check_fit,
     check_granularity,
     mean_square,
     of_each,
@@ -178,6 +179,8 @@ class TensorFormat:
         Raises:
             ArgumentError: if a root mean square is beyond bfloat16, or no step reaches weights of both signs.
         """
+        if not weights.is_floating_point():
+            raise ArgumentError(f"weights must be floating, got {weights.dtype}")
         if self.scale.kind == "fixed":
             return torch.full((), self.scale.value, dtype=torch.float64, device=weights.device)
         if self.scale.kind == "root_mean_square":
@@ -297,6 +300,7 @@ class TensorFormat:
         out: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; `out` as for `read`."""
+        check_fit(self.weights, self.granularity, words, scale, weights=weights)
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
         return self._by_label(words, scale * self.readout_gain, means, out, less=weights.reshape(-1))
 
@@ -314,6 +318,7 @@ class TensorFormat:
 
     def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
         """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,)."""
+        check_fit(self.weights, self.granularity, words, scale)
         squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
         amounts = []
         for span, section in self._spans():
@@ -352,6 +357,7 @@ class TensorFormat:
             out: as for `read`.
             less: shape (weights,); 0 if not given.
         """
+        check_fit(self.weights, self.granularity, words, factor, out=out)
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)

@@ -149,6 +149,8 @@ class Laboratory:
     ) -> None:
         # Absolute: a worker may have another current folder.
         self.folder = Path(folder).absolute()
+        # Before anything is trained or measured.
+        _files.check_folder(self.folder)
         self.trials = _checks.integer("trials", trials, 2)
         self.training_seeds = tuple(_checks.integer("training_seeds", one, 0) for one in training_seeds)
         self.seed = _checks.integer("seed", seed, 0)

@@ -5,12 +5,14 @@ On disk rows are flat: an estimate x is written as x, x_low and x_high.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pydantic
 
 from qtaml import _files
+from qtaml.errors import ArgumentError
 from qtaml.laboratory.laboratory import Manifest
 from qtaml.measuring import Estimate
 
@@ -19,6 +21,9 @@ _ENDS = {"value": "", "low": "_low", "high": "_high"}
 
 def result_json(title: str, rows: Sequence[Any], manifest: Manifest) -> str:
     """A result as it is written: title, flat rows and manifest as a JSON object."""
+    for row in rows:
+        if not is_dataclass(row):
+            raise ArgumentError(f"rows must be records, got {row!r}")
     record = {"title": title, "rows": [flat_row(row) for row in rows], "manifest": _plain(manifest)}
     # NaN and infinity are not JSON: other programs would refuse the whole file.
     return json.dumps(record, indent=1, allow_nan=False) + "\n"

@@ -1,5 +1,6 @@
 """How good a stored network is, and how sure we are: metrics over reads and chips, intervals, early stopping."""
 
+from qtaml._kinds import guard_doors
 from qtaml.measuring.accuracy import Accuracy
 from qtaml.measuring.chips import Yield, chips_needed
 from qtaml.measuring.estimate import Estimate
@@ -40,3 +41,5 @@ __all__ = [
     "trainings_interval",
     "values_of_chips",
 ]
+
+guard_doors(__name__)

@@ -81,8 +81,11 @@ def check_causal(model: nn.Module, tokens: torch.Tensor) -> None:
         tokens: at least one sample, shape (samples, length).
 
     Raises:
+        ArgumentError: if the tokens are of another shape.
         ModelError: if another last token changes an output before it.
     """
+    if tokens.ndim != 2 or not tokens.numel():
+        raise ArgumentError(f"tokens must be of shape (samples, length), got {tuple(tokens.shape)}")
     other, last = tokens[:1].clone(), int(tokens[0, -1])
     # A token of the text surely lies within the vocabulary. A text of one token only says nothing of others.
     others = tokens[tokens != last]

@@ -203,7 +203,7 @@ def evaluate(
     table = np.stack(scores)
     values = table.mean(1)
     if memory.unread is None and len(set(values.tolist())) == 1 and reads_differ(memory, seeds, fault):
-        warnings.warn(f"every read gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=2)
+        warnings.warn(f"every read gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=3)
     reads = intervals.of_reads(table)
     crossed = isinstance(metric, SampleMetric) and table.shape[1] >= 2
     low, high = intervals.of_both(table) if crossed else reads

@@ -1,5 +1,6 @@
 """A model stored under a plan; reading it with errors; saving and loading."""
 
+from qtaml._kinds import guard_doors
 from qtaml.memory.artifact import (
     MANIFEST,
     Artifact,
@@ -31,3 +32,5 @@ __all__ = [
     "unpack",
     "words_as_read",
 ]
+
+guard_doors(__name__)

@@ -128,11 +128,12 @@ def check_replaceable(path: str | Path) -> None:
     """
     path = Path(path)
     try:
-        if not path.exists():
-            return
+        path.stat()
         found = os.scandir(path) if path.is_dir() else ()
         # A link counts as foreign, since what it points to would not be replaced but lost.
         entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in found}
+    except FileNotFoundError:
+        return
     except (OSError, ValueError) as error:
         raise StoredFileError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     if path.is_dir() and not entries:

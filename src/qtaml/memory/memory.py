@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
@@ -212,6 +213,7 @@ class Memory:
     def _prepared(self, model: nn.Module, fault: FaultModel) -> Callable[[int | None], None]:
         """What reads into the tensors that a model has now."""
         targets = named_tensors(model)
+        _checks.covers("model", targets, [*self.rest, *self.tensors])
         # What keeps its numbers elsewhere may refuse to be written to, and the copy of the model has it already.
         kept = [(targets[name], tensor) for name, tensor in self.rest.items() if not is_wrapper_tensor(tensor)]
         reads: list[tuple[str, Callable[[int | None], None]]] = []

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qtaml.errors import ArgumentError
 from qtaml.formats import CHUNK, Format, TensorFormat, label_dtype, words_at
 
 Packed = NDArray[np.uint8]
@@ -76,6 +77,11 @@ def pack(storage: TensorFormat, words: torch.Tensor) -> Packed:
         >>> pack(storage, torch.tensor([1, 2, 3], dtype=torch.uint8)).tolist()
         [6, 5]
     """
+    if words.dtype != label_dtype(storage.bits) or words.numel() != storage.weights:
+        raise ArgumentError(
+            f"words must be {storage.weights} of {label_dtype(storage.bits)}, got {words.dtype} of shape "
+            f"{tuple(words.shape)}"
+        )
     flat, found = words.detach().cpu().reshape(-1), regions(storage)
     packed = np.zeros(found[-1].stop, np.uint8)
     for region in found:

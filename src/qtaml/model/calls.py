@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.stateless import _reparametrize_module
 
+from qtaml import _checks
 from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model.copies import private_copy
@@ -183,6 +184,7 @@ def _all_names(model: nn.Module) -> dict[str, list[str]]:
 def replaced(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
     """Other tensors in a copy of ours, for a backward pass that runs parts of the forward pass again (checkpoints)."""
     names = _all_names(model)
+    _checks.covers("the model", names, tensors)
     with _reparametrize_module(model, {tied: one for name, one in tensors.items() for tied in names[name]}):
         yield
 

@@ -1,5 +1,6 @@
 """The paper's networks, a language model, and their data."""
 
+from qtaml._kinds import guard_doors
 from qtaml.networks.deep_cnn import DeepCNN
 from qtaml.networks.digits import Digits, load_digits
 from qtaml.networks.language_model import LanguageModel, python_sources
@@ -27,3 +28,5 @@ __all__ = [
     "train_classifier",
     "trained",
 ]
+
+guard_doors(__name__)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from qtaml import _checks
 from qtaml._random import torch_generator
 
 BYTES, LENGTH = 256, 128
@@ -54,6 +55,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, width: int = 192, blocks: int = 4) -> None:
         super().__init__()
+        _checks.integer("width", width, 1)
         self.embedding = nn.Embedding(BYTES, width)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)

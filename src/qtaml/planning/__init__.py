@@ -1,5 +1,6 @@
 """From a trained network to a plan of how to store it: TAC and the baselines."""
 
+from qtaml._kinds import guard_doors
 from qtaml.planning.allocation import (
     ALLOCATIONS,
     Allocation,
@@ -89,3 +90,5 @@ __all__ = [
     "uniform_msp",
     "weight_scaling",
 ]
+
+guard_doors(__name__)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorFormat
@@ -131,6 +132,7 @@ def predict_corrections(
     Source:
         theory.md 1.7; in place of algorithm 1, step 3.
     """
+    _checks.covers("stored", stored, weights)
     ways = {name: _both_ways(weight, stored[name], fault, encode) for name, weight in weights.items()}
     differing = {name: both for name, both in ways.items() if both is not None}
     if not differing:

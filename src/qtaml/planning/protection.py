@@ -68,6 +68,8 @@ def spread_protection(
     """
     overhead = check_overhead(overhead)
     _checks.one_of("allocation", allocation, ALLOCATIONS)
+    for given, needed in (("stored", weights), ("gains", weights), ("weights", stored)):
+        _checks.covers(given, {"stored": stored, "gains": gains, "weights": weights}[given], needed)
     least = {name: (floors or {}).get(name, 0) for name in weights}
     options = {
         name: protection_options(w, stored[name], gains[name], fault, least[name], encode=encode)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from qtaml._kinds import guard_doors
 from qtaml.protections.base import DECODERS, BitProtection, Decoder
 from qtaml.protections.bch import Bch
 from qtaml.protections.block_code import BlockCode
@@ -34,3 +35,5 @@ __all__ = [
     "Repetition",
     "pareto_front",
 ]
+
+guard_doors(__name__)

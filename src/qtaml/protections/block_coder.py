@@ -54,6 +54,7 @@ class BlockCoder:
         Returns:
             Bits, uint8, shape (blocks, code_bits).
         """
+        self._check_bits("data", data, self.data_bits)
         return torch.cat([self._encoder(part.float()).to(torch.uint8) for part in torch.split(data, _WORDS_PER_BATCH)])
 
     def decode(self, read: torch.Tensor, p: float) -> torch.Tensor:
@@ -73,7 +74,15 @@ class BlockCoder:
         """
         if _checks.flip_probability("p", p) == 0:
             raise ArgumentError(f"p must be above 0, got {p!r}")
+        self._check_bits("read", read, self.code_bits)
         return torch.cat([self._decode(part, p) for part in torch.split(read, _WORDS_PER_BATCH)])
+
+    @staticmethod
+    def _check_bits(name: str, bits: torch.Tensor, length: int) -> None:
+        if bits.ndim != 2 or bits.shape[1] != length or bits.is_complex():
+            raise ArgumentError(
+                f"{name} must be bits of shape (blocks, {length}), got {bits.dtype} of shape {tuple(bits.shape)}"
+            )
 
     def _decode(self, read: torch.Tensor, p: float) -> torch.Tensor:
         found = torch.empty(len(read), self.data_bits, dtype=torch.uint8, device="cpu")

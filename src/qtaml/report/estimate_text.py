@@ -1,8 +1,10 @@
 """Estimates as text for table cells, and as columns of numbers for curves."""
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
+from qtaml.errors import ArgumentError
 from qtaml.measuring import Estimate
 
 
@@ -26,6 +28,8 @@ def cell(estimate: Estimate | None, form: str = ".3g", scale: float = 1.0) -> st
     """
     if estimate is None:
         return "-"
+    if not re.fullmatch(r"[+ ]?\d*(\.\d+)?[efg]", form):
+        raise ArgumentError(f"form must be the format of a number such as '.3g', got {form!r}")
     scaled = estimate.scaled(scale)
     # One digit of the interval: two digits of an uncertainty are noise. With fixed decimals both have the same ones.
     return f"{scaled.value:{form}} ± {(scaled.high - scaled.low) / 2:{'.1g' if form.endswith('g') else form}}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from qtaml import _files
-from qtaml.errors import QtamlError, StoredFileError
+from qtaml import _checks, _files
+from qtaml.errors import ArgumentError, QtamlError, StoredFileError
 
 # For types alone: matplotlib is an extra, and slow to import.
 if TYPE_CHECKING:
@@ -115,6 +115,10 @@ def panels_figure(panels: Sequence[Panel | HeatMap], *, columns: int | None = No
         from matplotlib.figure import Figure
     except ImportError as error:
         raise QtamlError("pictures need matplotlib: pip install 'qtaml[plot]'") from error
+    if not panels:
+        raise ArgumentError("panels must be one or more, got none")
+    if columns is not None:
+        _checks.integer("columns", columns, 1)
     columns = min(columns or len(panels), len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(7.5 if columns == 1 else 5.5 * columns, 4.5 * rows), layout="constrained")
@@ -140,7 +144,11 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     Raises:
         StoredFileError: if it cannot be written there, or not in that format.
     """
+    if not hasattr(figure, "savefig"):
+        raise ArgumentError(f"figure must be a figure of matplotlib, got {figure!r}")
     path = Path(path)
+    if not path.name:
+        raise ArgumentError(f"path must name a file, got {str(path)!r}")
     path = path if path.suffix else path.with_name(f"{path.name}.png")
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:

@@ -73,6 +73,10 @@ def error_mask(
     """
     dtype = word_dtype(len(probabilities))
     rates = _rates(probabilities)
+    try:
+        device = torch.device(device)
+    except RuntimeError:
+        raise ArgumentError(f"device must be a device of torch, got {device!r}") from None
     if out is None:
         out = torch.empty(tuple(shape), dtype=dtype, device=device)
     elif out.dtype != dtype or out.shape != torch.Size(shape) or not out.is_contiguous():

@@ -1,5 +1,6 @@
 """Search for the best plan of a network: levels fitted to its weights, candidate formats, and the designer."""
 
+from qtaml._kinds import guard_doors
 from qtaml.search.candidates import Candidate
 from qtaml.search.designer import Designer
 from qtaml.search.even_levels import fit_even
@@ -18,3 +19,5 @@ __all__ = [
     "fit_even",
     "settle",
 ]
+
+guard_doors(__name__)

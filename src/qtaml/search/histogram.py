@@ -75,8 +75,10 @@ class Histogram:
         """
         bins = _checks.integer("bins", bins, 1)
         flat = weights.detach().reshape(-1)
-        if not flat.numel():
-            raise ArgumentError(f"weights must hold at least one, got shape {tuple(weights.shape)}")
+        if not flat.numel() or flat.is_complex():
+            raise ArgumentError(
+                f"weights must hold at least one real number, got {weights.dtype} of shape {tuple(weights.shape)}"
+            )
         low, high = (float(limit) for limit in flat.aminmax())
         if not math.isfinite(low) or not math.isfinite(high):
             raise ArgumentError("weights must be finite, got NaN or infinity")

@@ -1,5 +1,6 @@
 """What a weight error does to the output. Knows nothing of faults."""
 
+from qtaml._kinds import guard_doors
 from qtaml.sensitivity.checked import checked_gains
 from qtaml.sensitivity.deviation import OutputRange, output_deviations, output_range
 from qtaml.sensitivity.gains import Gain, Source, jacobian_gains, row_gains, weight_gains, with_floor
@@ -20,3 +21,5 @@ __all__ = [
     "weight_gains",
     "with_floor",
 ]
+
+guard_doors(__name__)

@@ -4,6 +4,7 @@
 any format and fault model. `qtaml.theory.paper` has the closed forms that are written in the paper.
 """
 
+from qtaml._kinds import guard_doors
 from qtaml.theory.capacity import capacity
 from qtaml.theory.error_law import ErrorLaw
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
@@ -30,3 +31,5 @@ __all__ = [
     "tensor_scores",
     "water_filling",
 ]
+
+guard_doors(__name__)

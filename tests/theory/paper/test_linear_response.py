@@ -228,7 +228,7 @@ def test_the_shape_of_the_budgets_is_kept():
         (lambda: error_ratio([0.0], [1], 1.0), r"scores must not all be 0, got \[0\.0\]"),
         (lambda: boundary_slopes([0.0], [1]), r"scores must not all be 0, got \[0\.0\]"),
         (lambda: error_ratio([1.0], [1], 8.1), r"kappa must lie between 0 and 8 bits, got 8\.1"),
-        (lambda: error_ratio([1.0], [1], math.nan), "kappa must lie between 0 and 8 bits, got nan"),
+        (lambda: error_ratio([1.0], [1], math.nan), "kappa must be numbers, none of them NaN, got nan"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):

@@ -4,6 +4,7 @@
 asymmetric errors) are modules to be used by name.
 """
 
+from qtaml._kinds import guard_doors
 from qtaml.theory.paper import closed_forms, encoding_forms
 from qtaml.theory.paper.bit_contributions import bit_weights, lyapunov_ratio, variance_shares
 from qtaml.theory.paper.linear_response import output_error, predicted_error, uniform_error
@@ -18,3 +19,5 @@ __all__ = [
     "uniform_error",
     "variance_shares",
 ]
+
+guard_doors(__name__)

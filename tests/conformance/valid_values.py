@@ -1,0 +1,284 @@
+"""A valid value for each parameter of the public callables: by callable, by name, by kind."""
+
+import types
+from collections.abc import Callable
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+import qtaml
+from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
+from qtaml.device._arrays import Quantity
+from qtaml.export import write_binary, write_verilog
+from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat
+from qtaml.laboratory import Case, Laboratory, Manifest, Measured, Samples
+from qtaml.laboratory.tasks import Record
+from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric
+from qtaml.memory import Artifact, Memory, StoredTensor, pack
+from qtaml.networks import Data
+from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, TensorPlan, UniformMsp
+from qtaml.planning.prediction import Saving, TensorScore
+from qtaml.protections import Protection, Raw
+from qtaml.report import Curve, Panel, panels_figure
+from qtaml.search import Histogram
+from qtaml.sensitivity import Gain
+
+
+@cache
+def model() -> nn.Module:
+    """The network of all calls."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+@cache
+def batch() -> torch.Tensor:
+    """Samples of its inputs."""
+    return torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
+
+
+def fingerprint() -> bytes:
+    """All numbers of the model."""
+    return b"".join(tensor.detach().numpy().tobytes() for tensor in model().state_dict().values())
+
+
+@cache
+def plan() -> Plan:
+    """A plan for it."""
+    return qtaml.uniform_msp(model(), p=0.1, protected_bits=2)
+
+
+@cache
+def memory() -> Memory:
+    """The network as stored."""
+    return qtaml.store(model(), plan())
+
+
+@cache
+def result() -> Result:
+    """A measurement of it."""
+    return qtaml.evaluate(memory(), accuracy(), trials=2)
+
+
+@cache
+def accuracy() -> Accuracy:
+    """A metric."""
+    return Accuracy(batch(), torch.tensor([0, 1, 0, 1, 0, 1]))
+
+
+def weights() -> dict[str, torch.Tensor]:
+    """Its matrices by name."""
+    return {name: tensor.detach() for name, tensor in model().named_parameters() if tensor.ndim == 2}
+
+
+CELL = preset("fg_dt_3p0")
+FORMAT = Format(EvenLevels(8))
+TENSOR_FORMAT = TensorFormat((Section(12, FORMAT),))
+WORDS = torch.arange(12, dtype=torch.uint8).reshape(4, 3)
+TABLE = np.array([-1.0, 0.0, 1.0, 2.0])
+LAW = WordLaw.of_bits((0.1, 0.1), (0.1, 0.1))
+
+
+def _case() -> Case:
+    return Case("SmallCNN", UniformMsp(p=0.1, protected_bits=2))
+
+
+def _record() -> Record:
+    return Record(Laboratory(".", trials=2).task(_case(), 0), 0.1, None, 0.9, result(), 1.0)
+
+
+FOLDER = Path("doors")
+_NUMBERS = count()
+
+
+def words() -> dict[str, torch.Tensor]:
+    """The words of each of its tensors."""
+    return {name: tensor.words for name, tensor in memory().tensors.items()}
+
+
+@cache
+def saved(name: str, save: Callable[[Path], Any]) -> Path:
+    """A file or folder, written."""
+    save(FOLDER / name)
+    return FOLDER / name
+
+
+BY_KIND: dict[Any, Callable[[], Any]] = {
+    nn.Module: model,
+    Plan: plan,
+    Memory: memory,
+    Artifact: lambda: memory().artifact,
+    FaultModel: lambda: Uniform(0.1),
+    Format: lambda: FORMAT,
+    TensorFormat: lambda: TENSOR_FORMAT,
+    WordLaw: lambda: LAW,
+    Cell: lambda: CELL,
+    Barrier: lambda: CELL.barrier,
+    MultiLevelCell: lambda: MultiLevelCell(CELL.barrier, (0, 100), (50,), 1e13),
+    Histogram: lambda: Histogram(TABLE, np.ones(4)),
+    Gain: lambda: Gain(1.0, 0.1),
+    Result: result,
+    Estimate: lambda: Estimate(0.5, 0.4, 0.6, "reads"),
+    SampleMetric: accuracy,
+    Case: _case,
+    Measured: lambda: Measured((_record(),)),
+    Manifest: lambda: Laboratory(".", trials=2).manifest(),
+    TensorPlan: lambda: plan().tensors[0],
+    Choice: lambda: Choice(0, 1, 2),
+    Options: lambda: Options(10, (0.0, 1.0), (2.0, 1.0)),
+    Design: lambda: Design(p=0.1, cells=1.0),
+    Predict: lambda: Predict(p=0.1),
+    np.random.Generator: lambda: np.random.default_rng(0),
+    torch.dtype: lambda: torch.float32,
+    slice: lambda: slice(0, 4),
+    Path: lambda: Path("file"),
+    str | Path: lambda: Path("file"),
+    ArrayLike: lambda: 0.5,
+    NDArray[np.float64]: lambda: TABLE,
+    type[Settings]: lambda: UniformMsp,
+    Protection: Raw,
+    AnySettings: lambda: UniformMsp(p=0.1, protected_bits=2),
+    AnyFault: lambda: Uniform(0.1),
+    Quantity: lambda: 0.1,
+    torch.Tensor: lambda: torch.rand(4, 3),
+    Uniform: lambda: Uniform(0.1),
+    Raw: Raw,
+    ObservedRate: lambda: ObservedRate(8, 0, Raw(), 0, 1, 10, 0.0, 0.3, 0.1, False, False),
+    TensorScore: lambda: TensorScore("text", 2, 1.0),
+    Saving: lambda: Saving(1, 0.1, 0.2),
+    StoredTensor: lambda: next(iter(memory().tensors.values())),
+    Layer: lambda: Layer(3.0, 1.0, 0.5),
+    Section: lambda: TENSOR_FORMAT.sections[0],
+    Record: _record,
+    Data: lambda: Data(batch(), torch.zeros(6).long(), batch(), torch.zeros(6).long(), 4),
+    Curve: lambda: Curve("text", [1.0, 2.0], [1.0, 2.0]),
+    Panel: lambda: Panel([Curve("text", [1.0, 2.0], [1.0, 2.0])], "text", "text", "text"),
+    types.NoneType: lambda: None,
+    bool: lambda: True,
+    str: lambda: "text",
+    float: lambda: 0.1,
+    int: lambda: 2,
+}
+"""A value of each kind."""
+
+BY_NAME: dict[str, tuple[Callable[[], Any], ...]] = {
+    "calibration": (batch, lambda: "text"),
+    "batch": (batch,),
+    "inputs": (batch,),
+    "test_inputs": (batch,),
+    "labels": (lambda: torch.tensor([0, 1, 0, 1, 0, 1]), lambda: np.arange(2)),
+    "test_labels": (lambda: torch.tensor([0, 1, 0, 1, 0, 1]),),
+    "metric": (accuracy,),
+    "tokens": (lambda: torch.zeros(2, 3, dtype=torch.int64),),
+    "protections": (lambda: (Raw(), Raw()),),
+    "words": (lambda: torch.arange(12, dtype=torch.uint8).reshape(4, 3), lambda: 2),
+    "scale": (lambda: torch.tensor(1.0),),
+    "out": (lambda: torch.empty(4, 3),),
+    "weights": (weights, lambda: weights()["0.weight"], lambda: 12, lambda: "text"),
+    "weight": (lambda: weights()["0.weight"],),
+    "stored": (lambda: {entry.name: entry.storage for entry in plan().tensors}, lambda: TENSOR_FORMAT, lambda: 3),
+    "gains": (lambda: dict.fromkeys(weights(), Gain(1.0, 0.1)),),
+    "changes": (lambda: [{"0.weight": weights()["0.weight"]}],),
+    "name": (lambda: "0.weight",),
+    "values": (lambda: np.array([0.5, 0.6, 0.7]), lambda: [0.5, 0.6, 0.7], lambda: (0.5, 0.6), lambda: [[0.5, 0.6]]),
+    "p01": (lambda: 0.1, lambda: (0.1, 0.1)),
+    "p10": (lambda: 0.1, lambda: (0.1, 0.1)),
+    "sizes": (lambda: [10, 20],),
+    "options": (lambda: [Options(10, (0.0, 1.0), (2.0, 1.0))],),
+    "shape": (lambda: (4, 3),),
+    "seed": (lambda: 0,),
+    "attempt_frequency": (lambda: 1e13,),
+    "frequency": (lambda: 1e13,),
+    "electrons": (lambda: 10,),
+    "threshold": (lambda: 4,),
+    "factors": (lambda: [1.5, 2.0],),
+    "rates": (lambda: [2.0, 4.0],),
+    "area": (lambda: 2.0,),
+    "groups": (lambda: (((0.9, 0.1), (0.2, 0.8)), ((0.9, 0.1), (0.2, 0.8))), lambda: LAW.groups),
+    "table": (lambda: TABLE, lambda: (0.0, 1.0), lambda: {"kind": "uniform", "p": 0.1}),
+    "packed": (lambda: pack(TENSOR_FORMAT, torch.arange(12, dtype=torch.uint8)),),
+    "confidence": (lambda: 0.95,),
+    "training_seeds": (lambda: (0,),),
+    "training_seed": (lambda: 0,),
+    "word": (lambda: 3,),
+    "rows": (list,),
+    "tasks": (list,),
+    "cases": (list,),
+    "potential": (lambda: lambda x: np.full_like(x, 3.0),),
+    "function": (lambda: lambda x: x,),
+    "sections": (lambda: TENSOR_FORMAT.sections,),
+    "record": (lambda: UniformMsp,),
+    "build": (lambda: lambda: nn.Linear(3, 2),),
+    "data": (lambda: lambda: None,),
+    "levels": (lambda: EvenLevels(4), lambda: ()),
+    "figure": (lambda: panels_figure([BY_KIND[Panel]()]),),
+    "path": (lambda: FOLDER / f"file{next(_NUMBERS)}",),
+}
+"""A value for the parameters of a name, where the kind does not tell."""
+
+BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
+    "Accuracy.of_outputs": {"logits": lambda: torch.zeros(6, 2)},
+    "Memory.check_reads": {"model": lambda: memory().copy_of_model(), "args": lambda: (batch(),), "kwargs": dict},
+    "Memory.read_into": {"model": lambda: memory().copy_of_model()},
+    "Memory.reader": {"model": lambda: memory().copy_of_model()},
+    "faults.given": {"p": lambda: None},
+    "Memory.with_words": {"words": words},
+    "memory.Artifact.with_words": {"words": words},
+    "measuring.observed_errors": {"stored": lambda: memory().artifact, "words": words},
+    "Plan": {"tensors": lambda: plan().tensors},
+    "faults.MultiLevel.corrupt": {"bits": lambda: 2, "words": lambda: WORDS % 4},
+    "faults.PerBit.corrupt": {"bits": lambda: 2, "words": lambda: WORDS % 4},
+    "faults.PerBit.reader": {"bits": lambda: 2, "words": lambda: WORDS % 4},
+    "measuring.NegativeLogLikelihood.scores": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
+    "measuring.check_causal": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
+    "measuring.networks_interval": {"values": lambda: np.array([[0.5, 0.6], [0.4, 0.7]])},
+    "Plan.from_json": {"text": lambda: plan().to_json()},
+    "Plan.load": {"path": lambda: saved("plan.json", plan().save)},
+    "load": {"path": lambda: saved("memory", memory().save)},
+    "memory.read_artifact": {"path": lambda: saved("memory", memory().save)},
+    "Result.from_json": {"text": lambda: result().to_json()},
+    "export.read_binary": {"path": lambda: saved("image", partial(write_binary, memory().artifact))},
+    "export.read_verilog": {"path": lambda: saved("image.mem", partial(write_verilog, memory().artifact))},
+    "device.insulator": {"name": lambda: "sio2"},
+    "device.level_transition_matrix": {"electrons": lambda: (0, 100), "references": lambda: (50,)},
+    "device.preset": {"name": lambda: "fg_dt_3p0"},
+    "device.preset_record": {"name": lambda: "fg_dt_3p0"},
+    "device.MultiLevelCell": {"level_electrons": lambda: (0, 100), "references": lambda: (50,)},
+    "formats.NamedLevels": {"name": lambda: "int4"},
+    "formats.TableLevels": {"values": lambda: (0.0, 1.0)},
+    "formats.Format.protect": {"most_significant": lambda: 2},
+    "formats.central_moments": {"values": lambda: TABLE},
+    "formats.error_moments": {"values": lambda: TABLE},
+    "formats.even_or_named": {"name": lambda: None},
+    "theory.error_distribution": {"stored": lambda: 3},
+    "theory.characteristic_function": {"stored": lambda: 3},
+    "theory.ErrorLaw": {"p": lambda: 0.1, "levels": lambda: 4},
+    "measuring.check_prediction": {
+        "memory": lambda: qtaml.store(model(), qtaml.compensate(model(), batch(), p=0.1, overhead=0.1)),
+        "trials": lambda: 2,
+    },
+    "design": {"p": lambda: 0.1, "cells": lambda: 4.0},
+    "planning.Design": {"p": lambda: 0.1, "cells": lambda: 4.0},
+    "protections.Bch": {"code_bits": lambda: 15, "data_bits": lambda: 7, "corrects": lambda: 2},
+    "protections.BlockCode": {"data_bits": lambda: 1000, "code_bits": lambda: 1260},
+    "protections.BlockCoder": {"data_bits": lambda: 12, "code_bits": lambda: 24},
+    "protections.BlockCoder.encode": {"data": lambda: torch.zeros(1, 12, dtype=torch.bool)},
+    "protections.BlockCoder.decode": {"read": lambda: torch.zeros(1, 24, dtype=torch.bool)},
+    "protections.Repetition": {"copies": lambda: 3},
+    "protections.Repetition.best": {"copies": lambda: 3},
+    "search.Designer.plan": {"cells": lambda: 4.0},
+    "search.Histogram": {"points": lambda: TABLE, "counts": lambda: np.ones(4)},
+    "sensitivity.gradient_statistics": {"statistic": lambda: lambda name, gradients: gradients.flatten(1).sum(1)},
+    "laboratory.Case.plan": {"data": lambda: Samples(batch(), batch(), torch.tensor([0, 1, 0, 1, 0, 1]))},
+    "laboratory.Laboratory.network": {"name": lambda: "SmallCNN"},
+    "networks.trained": {"name": lambda: "SmallCNN"},
+    "sampling.error_mask": {"probabilities": lambda: [0.1] * 8},
+}
+"""Values for the parameters of one callable."""
