@@ -18,7 +18,7 @@ from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.planning.settings import AnySettings
 from qtaml.protections import Protection
-from qtaml.sensitivity import Gain, OutputRange, Source
+from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
 from qtaml.theory.capacity import capacity
 
 _SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
@@ -80,6 +80,7 @@ class Plan:
         bits: bits of a plain word, in which cells are counted.
         outputs: how large the calibration outputs are, and their error can be; None where that was not measured.
         covered: share of the numbers of the network that the plan stores; None if not known.
+        measured_error: output error of a few reads on the calibration inputs; None where that was not measured.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
         version: version of this record on disk.
@@ -104,6 +105,7 @@ class Plan:
     bits: int = 8
     outputs: OutputRange | None = None
     covered: float | None = None
+    measured_error: MeasuredError | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def __post_init__(self) -> None:
@@ -152,13 +154,18 @@ class Plan:
 
     @property
     def predicted_error(self) -> float | None:
-        """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less."""
+        """Predicted mean squared output error: that of a few reads on the calibration inputs if they were made.
+
+        Else `first_order_error`, or the most that there can be if that is less.
+        """
+        if self.measured_error is not None:
+            return self.measured_error.mean
         error, bound = self.first_order_error, self.outputs.bound if self.outputs else None
         return error if error is None or bound is None else min(error, bound)
 
     @property
     def first_order_error(self) -> float | None:
-        """Mean squared output error from the variance of all tensors, to first order; None without gains."""
+        """Mean squared output error from variances, by the gains, and from the bias; None without gains."""
         errors = [tensor.predicted_error for tensor in self.tensors]
         if None in errors:
             return None

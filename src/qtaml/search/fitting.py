@@ -57,6 +57,7 @@ class Fitted:
         labels: label of the weights of each interval between thresholds, shape (intervals,).
         bias: mean of (expected - weight)**2.
         noise: mean variance of the value read.
+        shrinkage: 1 - E[value read x weight] / E[weight**2]; 0 for weights that are all 0.
 
     Source:
         theory.md 6.1 and 6.5.
@@ -67,6 +68,7 @@ class Fitted:
     labels: Integers
     bias: float
     noise: float
+    shrinkage: float
 
     @property
     def error(self) -> float:
@@ -103,12 +105,15 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     expected, variance, _, _ = central_moments(table, law)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
     share = histogram.counts / histogram.counts.sum()
+    power = float(share @ histogram.points**2)
+    kept = float(share @ (expected[stored] * histogram.points)) / power if power else 1.0
     return Fitted(
         table=table,
         thresholds=thresholds,
         labels=labels,
         bias=float(share @ (expected[stored] - histogram.points) ** 2) + histogram.within,
         noise=float(share @ variance[stored]),
+        shrinkage=1 - kept,
     )
 
 

@@ -13,7 +13,7 @@ from qtaml.measuring.metrics import Metric
 from qtaml.measuring.monte_carlo import evaluate
 from qtaml.memory import store
 from qtaml.model import Batches
-from qtaml.planning import Design, Plan, takes
+from qtaml.planning import Design, Plan, calibrated, takes
 from qtaml.search.designer import Designer
 
 # In units of a plain memory. A goal that twice a plain memory does not reach counts as out of reach.
@@ -79,12 +79,21 @@ def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: 
         >>> bool(plan.cells <= 0.75)
         True
     """
+    check_metric(settings, metric)
+    return reached(Designer(calibrated(model, calibration, settings), settings), model, settings, metric)
+
+
+def check_metric(settings: Design, metric: Metric | None) -> None:
+    """Raise `ArgumentError` unless a metric comes with an accuracy, and only then."""
     if (metric is None) != (settings.accuracy is None):
         raise ArgumentError(
             f"metric must be given with accuracy, and only then, got metric={metric!r} and "
             f"accuracy={settings.accuracy!r}"
         )
-    designer = Designer(model, calibration, settings)
+
+
+def reached(designer: Designer, model: nn.Module, settings: Design, metric: Metric | None) -> Plan:
+    """`design` by a designer that was made before; arguments and errors as there."""
     if settings.cells is not None:
         return designer.plan(settings.cells)
     if metric is not None:
