@@ -22,6 +22,11 @@ from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
 from qtaml.theory.capacity import capacity
 
 _SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
+_LARGE = 0.05
+"""Share of the output power from which errors may saturate, and first order predict too much; and share by which
+reads have to differ from what is predicted."""
+_SMALL = 0.003
+"""Share of the output power up to which measured errors are those of first order, on the networks of the paper."""
 _COVERED = 0.9
 """Share of a network's numbers below which a plan says what it leaves out."""
 
@@ -154,22 +159,31 @@ class Plan:
 
     @property
     def predicted_error(self) -> float | None:
-        """Predicted mean squared output error: that of a few reads on the calibration inputs if they were made.
+        """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less.
 
-        Else `first_order_error`, or the most that there can be if that is less.
+        Where reads on the calibration inputs differ from it by more than two standard errors, what they gave. Small
+        errors are not corrected downwards: reads that happened to meet none of rare, large errors tell nothing.
         """
-        if self.measured_error is not None:
-            return self.measured_error.mean
+        error, measured = self.first_order_error, self.measured_error
+        if measured is not None and error is not None:
+            away = measured.mean - error
+            large = self.outputs is not None and error > _LARGE * self.outputs.power
+            if abs(away) > max(2 * measured.standard_error, _LARGE * error) and (away > 0 or large):
+                return measured.mean
         error, bound = self.first_order_error, self.outputs.bound if self.outputs else None
         return error if error is None or bound is None else min(error, bound)
 
     @property
     def first_order_error(self) -> float | None:
         """Mean squared output error from variances, by the gains, and from the bias; None without gains."""
-        errors = [tensor.predicted_error for tensor in self.tensors]
-        if None in errors:
-            return None
-        return sum(error for error in errors if error is not None) + (self.predicted_bias or 0.0)
+        noise = self.noise_error
+        return None if noise is None else noise + (self.predicted_bias or 0.0)
+
+    @property
+    def noise_error(self) -> float | None:
+        """The part of `first_order_error` that differs from read to read, the sum over the tensors."""
+        errors = [tensor.predicted_error for tensor in self.tensors if tensor.predicted_error is not None]
+        return sum(errors) if len(errors) == len(self.tensors) else None
 
     @property
     def unreached(self) -> tuple[str, ...]:
@@ -196,6 +210,8 @@ class Plan:
             remarks.append(
                 f"No calibration sample reaches {', '.join(self.unreached)}: they count as others do (unreached_floor)."
             )
+        if erased := [one.name for one in self.tensors if not one.storage.bits]:
+            remarks.append(f"Of {', '.join(erased)} nothing is stored but the mean: the budget holds no more.")
         if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
             remarks.append(
                 f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "
@@ -258,6 +274,12 @@ class Plan:
                 f"{tensor.storage.cells + side_cells(self.fault) * tensor.side_values:,.0f}",
             )
         return table
+
+
+def is_small(plan: Plan) -> bool:
+    """Whether the predicted output error is so small that gains at the trained weights hold."""
+    power = plan.outputs.power if plan.outputs else 0.0
+    return (plan.first_order_error or 0.0) <= _SMALL * power
 
 
 def side_cells(fault: FaultModel) -> float:

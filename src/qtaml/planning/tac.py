@@ -86,11 +86,11 @@ def tac(calibration: Calibration, settings: Tac) -> Plan:
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
     outputs, covered = calibration.outputs, calibration.covered
     plan = Plan(settings, tuple(tensors), protected.gap, bits=base.bits, outputs=outputs, covered=covered)
-    return plan if settings.levels is None else replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
+    return replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
 
 
 def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan, encode: Encode) -> float:
-    """Squared output deviation of the network of the expected weights: what rounding to few levels leaves."""
+    """Squared output deviation of the network of the expected weights: what rounding and uncorrected means leave."""
     expected = {
         entry.name: entry.storage.read_mean(*encode(entry.storage, weights[entry.name], plan.fault), plan.fault).to(
             weights[entry.name].dtype

@@ -67,7 +67,7 @@ class Candidate:
         Args:
             power: mean square of the weights, in units of the squared scale.
             coherence: squared output error of a relative change of all weights, over that of independent errors of
-                the same size; at least 1.
+                the same size; at least 1, and infinite where the readout gain is to undo the shrinkage.
 
         Source:
             theory.md 6.5.
@@ -79,6 +79,8 @@ class Candidate:
         """
         kept = 1 - self.shrinkage
         rest = max(self.error - power * self.shrinkage**2, 0.0)
+        if math.isinf(coherence):
+            return rest / kept**2 if kept else math.inf
         whole = coherence * power
         return rest * whole / (rest + whole * kept**2) if whole * kept else max(whole, self.error)
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import BudgetError
-from qtaml.planning.allocation import Choice, Options, allocate, cell_price, error_bound
-from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
+from qtaml.planning.plan import Plan, TensorPlan, is_small
 from qtaml.planning.settings import Design
 from qtaml.search.expectation import Expectations, Outlook
 from qtaml.search.menus import Menus, TensorMenu
@@ -19,6 +19,8 @@ _ROUNDS = 12
 """Budgets that are tried until whole tables and blocks fit."""
 _ROUNDING, _SLACK = 1e-12, 1e-9
 """What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
+_FEW = 2**16
+"""Weights up to which each way to begin is searched; beyond, the one of the least bound."""
 _UNSPENT = 2e-4
 """Share of a budget that may be left over."""
 _WIDEST, _FINEST = 4.0, 1.2
@@ -70,9 +72,11 @@ class Designer:
         self.calibration, self.settings = calibration, settings
         self.fault, self.bits = settings.fault, settings.bits
         menus, names = Menus(calibration, settings), list(calibration.weights)
+        self._fitted = menus.fitted
         self._first = [menus.first(name) for name in track(names, "fitting levels")]
-        more = bool(settings.rows or settings.group or settings.levels)
-        self._others = [menus.others(name) for name in track(names, "fitting other levels")] if more else []
+        self._others = [menus.others(name) for name in track(names, "fitting other levels")]
+        unblocked = [menus.without_blocks(name) for name in names]
+        self._unblocked = [menu for menu in unblocked if menu]
         self._expectations = Expectations(calibration, self.fault, adjust=menus.fitted)
 
     @cached_property
@@ -97,7 +101,7 @@ class Designer:
         self._check_affordable(cells)
         trained = Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
         best = self._measured(self._best(cells, trained))
-        for _ in range(_GAIN_ROUNDS):
+        for _ in range(_GAIN_ROUNDS if self._errs_much(best) else 0):
             squared = self._gains_of(best)
             # Whether shrinkage grows with the noise as single errors do, no formula tells: both are tried.
             tried = [self._measured(self._best(cells, Gains(squared, coherent))) for coherent in (False, True)]
@@ -106,17 +110,32 @@ class Designer:
             best = min(tried, key=_measured_error)
         return best
 
+    def _errs_much(self, plan: Plan) -> bool:
+        """Whether errors may be beyond first order."""
+        return self.settings.beyond_first_order and not is_small(plan)
+
     def _best(self, cells: float, gains: Gains) -> Plan:
         """The best plan for given gains."""
-        mixed = self._mixed(cells * self.plain_cells, gains)
-        menus = min(
-            (self._first, mixed), key=lambda one: error_bound(self._options(one, gains), self._most(one, cells))
-        )
-        plan = self._finished(self._improved(menus, cells, gains), gains.squared)
-        least = [option for menu in menus for option in menu.incoherent(self._ratio(menu.name, gains))]
-        bound = error_bound(least, self._most(menus, cells))
-        gap = (plan.first_order_error or 0.0) / bound - 1 if bound > 0 else 0.0
-        return replace(plan, allocation_gap=max(gap, 0.0))
+        ways = self._affordable(cells, gains)
+        if self.plain_cells > _FEW * self.bits:
+            ways = [min(ways, key=lambda one: error_bound(self._options(one, gains), self._most(one, cells)))]
+        searched = [(self._improved(menus, cells, gains), menus) for menus in ways]
+        found, menus = min(searched, key=lambda pair: pair[0].outlook.error)
+        plan = self._finished(found, gains.squared)
+        return replace(plan, allocation_gap=self._gap(menus, cells, gains, found, plan.first_order_error or 0.0))
+
+    def _gap(self, menus: Sequence[TensorMenu], cells: float, gains: Gains, found: _Tried, predicted: float) -> float:
+        """The larger of two excesses over the least that a budget can leave, as shares of it.
+
+        Of the sum of effects over its lower bound, which is a theorem for that sum; and, where levels are fitted, of
+        what is predicted, in which effects of tensors add up or cancel, over the bound of errors that do neither.
+        """
+        options, most = self._options(menus, gains), self._most(menus, cells)
+        pairs = [(sum(map(allocated_error, options, found.choices)), error_bound(options, most))]
+        if self._fitted:
+            least = [option for menu in menus for option in menu.incoherent(self._ratio(menu.name, gains))]
+            pairs.append((predicted, error_bound(least, most)))
+        return max([0.0, *(error / bound - 1 for error, bound in pairs if bound > 0)])
 
     def _measured(self, plan: Plan) -> Plan:
         """The plan with the output error of some reads on the calibration inputs."""
@@ -138,7 +157,8 @@ class Designer:
     def _improved(self, menus: Sequence[TensorMenu], cells: float, gains: Gains) -> _Tried:
         """Local search over the emphasis on each tensor, until no single change lowers the predicted error."""
         weights = sum(sum(menu.sizes) for menu in menus)
-        left = min(max(_TRIALS // weights, _LEAST_TRIALS), _MOST_TRIALS)
+        # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
+        left = min(max(_TRIALS // weights, _LEAST_TRIALS), _MOST_TRIALS) if self._fitted else 0
         emphasis = dict.fromkeys((menu.name for menu in menus), 1.0)
         best, factor = self._tried(menus, cells, gains, emphasis, None), _WIDEST
         while factor > _FINEST and left > 0:
@@ -191,8 +211,24 @@ class Designer:
         floor = sum(size * menu.cells[0] for menu in menus for size in menu.sizes)
         return max(cells * self.plain_cells - sum(menu.fixed for menu in menus), floor)
 
+    @cached_property
+    def _cheapest(self) -> list[TensorMenu]:
+        """Each tensor in the way that can be cheapest."""
+        pairs = zip(self._first, self._others, strict=True)
+        return [min((first, *others), key=lambda one: one.least_cells) for first, others in pairs]
+
+    def _affordable(self, cells: float, gains: Gains) -> list[list[TensorMenu]]:
+        """Ways to scale all tensors, and levels for them, of which the cheapest formats fit a budget."""
+        budget = cells * self.plain_cells
+        ways = [self._first, self._mixed(budget, gains), self._cheapest]
+        if self._unblocked:
+            ways.append(self._unblocked)
+        within = [way for way in ways if sum(menu.least_cells for menu in way) <= budget * (1 + _ROUNDING)]
+        different = [way for place, way in enumerate(within) if way not in within[:place]]
+        return different or [self._cheapest]
+
     def _check_affordable(self, cells: float) -> None:
-        cheapest = self._plan(self._first, [Choice(0, 0) for menu in self._first for _ in menu.sizes], cells)
+        cheapest = self._plan(self._cheapest, [Choice(0, 0) for menu in self._cheapest for _ in menu.sizes], cells)
         if cheapest.cells > cells * (1 + _ROUNDING):
             least = math.ceil(cheapest.cells * 1e4) / 1e4
             raise BudgetError(
@@ -219,15 +255,13 @@ class Designer:
                 high = spent
             if left >= 0 and (spent >= most or left <= _UNSPENT * cells):
                 break
-            # By what is left, within what is known: prices that jump would make it go around in circles.
-            aim = spent + left * self.plain_cells
-            spent = aim if low < aim < high else (low + high) / 2
+            # By twice what is too much, since a split costs a second table as long as it stands; then by halves.
+            aim = spent + 2 * left * self.plain_cells
+            spent = aim if left < 0 and aim > low else (low + high) / 2
         return best, chosen
 
     def _mixed(self, budget: float, gains: Gains) -> list[TensorMenu]:
         """Each tensor with the scales and levels that are best at the price of a cell."""
-        if not self._others:
-            return self._first
         options = self._options(self._first, gains)
         price = cell_price(options, max(budget, sum(o.weights * o.cells[0] for o in options)))
         pairs = zip(self._first, self._others, strict=True)

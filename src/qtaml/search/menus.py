@@ -1,5 +1,6 @@
 """What each tensor of a network can be stored as, at which price and with which error."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,10 @@ from qtaml.search.candidates import (
 from qtaml.search.histogram import Histogram
 from qtaml.sensitivity import Calibration
 
+_SMALL = 2**12
+"""Weights of a tensor up to which evenly spaced levels without a table are among the choices."""
+_FEW_BLOCKS = 2**14
+"""Weights of a network that fills few blocks of the long codes."""
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 
@@ -84,7 +89,13 @@ class TensorMenu:
 
     def incoherent(self, ratio: float) -> list[Options]:
         """The same if shrinkage acted as independent errors do: never more."""
-        return replace(self, coherence=1.0).options(ratio, ratio)
+        least = self.coherence if math.isinf(self.coherence) else 1.0
+        return replace(self, coherence=least).options(ratio, ratio)
+
+    @property
+    def least_cells(self) -> float:
+        """Cells of the cheapest way to store the tensor."""
+        return self.fixed + sum(self.sizes) * self.cells[0]
 
     def priced(self, price: float, ratio: float) -> float:
         """Least output error plus price of the cells, tables and scales included."""
@@ -126,6 +137,11 @@ class Menus:
         self.fitted = "table" in settings.decoders
         most_cells = _MOST_CELLS * settings.bits
         self._candidates = gaussian_menu(self._protections, self._fault, most_cells) if self.fitted else ()
+        # A small network pays for what its blocks leave empty, which the prices of bits do not show.
+        decoders = [one for one in settings.decoders if one != "iterative"]
+        single = _protections(self._fault, decoders, settings.hardened, weights)
+        few = self.fitted and weights <= _FEW_BLOCKS and single != self._protections
+        self._single = gaussian_menu(single, self._fault, most_cells) if few else ()
         self._side_cells = side_cells(self._fault)
 
     def first(self, name: str) -> TensorMenu:
@@ -133,10 +149,18 @@ class Menus:
         gain = self._calibration.gains[name].squared
         return self._tensor(name, [gain]) if self.fitted else self._plain(name, gain)
 
+    def without_blocks(self, name: str) -> TensorMenu | None:
+        """The menu of a tensor without codes of long blocks; None where the network fills many of them."""
+        gain = self._calibration.gains[name].squared
+        return self._tensor(name, [gain], candidates=self._single) if self._single else None
+
     def others(self, name: str) -> list[TensorMenu]:
         """Other ways to scale a tensor, or other levels, each by itself the best for some tensor."""
         settings, gain = self._settings, [self._calibration.gains[name].squared]
         found = []
+        # Tables cost a small tensor more than they save; a large one never goes without.
+        if self.fitted and self._calibration.weights[name].numel() <= _SMALL:
+            found.append(self._plain(name, gain[0]))
         if settings.rows and name in self._calibration.row_gains:
             found.append(self._tensor(name, self._calibration.row_gains[name].tolist(), "row"))
         if settings.group is not None and self.fitted:
@@ -152,7 +176,10 @@ class Menus:
         _, scale, _ = normalised(weight, RootMeanSquare(), "tensor")
         size, cells = weight.numel(), tuple(one.format.cells for one in menu)
         importance = gain * size * float(scale) ** 2
-        return TensorMenu(name, Largest(), "tensor", "exact", (size,), (importance,), menu, cells, 0.0)
+        # Corrected: nothing shrinks, and no readout gain below 1 is to make up for noise.
+        return TensorMenu(
+            name, Largest(), "tensor", "exact", (size,), (importance,), menu, cells, 0.0, coherence=math.inf
+        )
 
     def _tensor(
         self,
@@ -160,6 +187,7 @@ class Menus:
         gains: Sequence[float],
         granularity: Granularity = "tensor",
         named: NamedLevels | None = None,
+        candidates: Sequence[Candidate] | None = None,
     ) -> TensorMenu:
         """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
 
@@ -168,6 +196,7 @@ class Menus:
             gains: one for the whole tensor, or one for each of its rows.
             granularity: how many weights share a scale.
             named: the table.
+            candidates: formats to fit; those of all protections if not given.
         """
         scale: Scale = Largest() if named else RootMeanSquare()
         relative, scales, counts = normalised(self._calibration.weights[name], scale, granularity)
@@ -181,7 +210,7 @@ class Menus:
         if named:
             found = named_menu(weights, named, self._protections, self._fault)
         else:
-            found = fitted_menu(weights, self._candidates, self._fault)
+            found = fitted_menu(weights, self._candidates if candidates is None else candidates, self._fault)
         coherence = self._calibration.coherence[name]
         power = weights.mean**2 + weights.variance
         menu = worthwhile(found, price, error=lambda one: one.effect(power, coherence))
