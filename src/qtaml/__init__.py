@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
-    from qtaml.search import design
+    from qtaml.search import Study, design
 
 __version__ = version("qtaml")
 
@@ -36,6 +36,7 @@ __all__ = [
     "QtamlError",
     "Result",
     "StoredFileError",
+    "Study",
     "Yield",
     "compensate",
     "design",
@@ -60,7 +61,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Accuracy", "Result", "Yield", "evaluate"), "measuring"),
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
-    "design": "search",
+    **dict.fromkeys(("Study", "design"), "search"),
 }
 
 # Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.

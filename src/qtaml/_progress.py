@@ -16,7 +16,7 @@ _active: ContextVar[Progress | None] = ContextVar("_active", default=None)
 
 
 def track(items: Collection[T], description: str, order: Iterable[T] | None = None) -> Iterator[T]:
-    """Yield the items, with a progress bar and the time left if standard error is a terminal.
+    """Yield the items, with a progress bar and the time left if standard error is a terminal, or in a notebook.
 
     Inside another tracked loop the bar becomes one more line of the same display.
 
@@ -55,4 +55,4 @@ def be_silent() -> None:
 def _new_progress() -> Progress:
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=not (console.is_terminal or console.is_jupyter))

@@ -61,7 +61,7 @@ def test_the_saving_is_that_of_plans(case):
         )
         for entry in uniform.tensors
     )
-    assert plan.predicted_error == pytest.approx(wanted, rel=0.05)
+    assert plan.noise_error == pytest.approx(wanted, rel=0.05)
     assert saving.tac_overhead <= saving.uniform_overhead
 
 

@@ -218,11 +218,9 @@ def test_predicted_error_is_that_of_what_is_stored(step, granularity):
     stored = memory.tensors["weight"]
     mean = entry.storage.read_mean(stored.words, stored.scale, plan.fault)
     values = torch.tensor([float((memory.state_dict(seed=s)["weight"] - mean).square().sum()) for s in range(600)]) / 40
-    error = (
-        5 * float(values.std()) / 600**0.5 + 5 * plan.predicted_error * entry.gain.standard_error / entry.gain.squared
-    )
-    assert abs(float(values.mean()) - plan.predicted_error) < error
-    assert error < 0.1 * plan.predicted_error
+    error = 5 * float(values.std()) / 600**0.5 + 5 * plan.noise_error * entry.gain.standard_error / entry.gain.squared
+    assert abs(float(values.mean()) - plan.noise_error) < error
+    assert error < 0.1 * plan.noise_error
 
 
 def test_zeros_of_a_sparse_tensor_do_not_add_up():

@@ -11,6 +11,7 @@ from qtaml.faults import Asymmetric, FaultModel, Uniform
 from qtaml.formats import EvenLevels, Format, Largest, RootMeanSquare, Section, TensorFormat
 from qtaml.planning import protection_options
 from qtaml.protections import HardenedCell, Ideal, Protection, Raw, Repetition
+from qtaml.search import Histogram
 from qtaml.search.candidates import efficient, fitted_menu, gaussian_menu, normalised, patterns, plain_menu
 from qtaml.sensitivity import Gain
 from tests.tolerances import EXACT_MATHS, ROUNDING
@@ -78,7 +79,7 @@ def test_eight_raw_cells_reach_the_best_known_figure() -> None:
 def test_fitted_candidates_have_the_error_that_the_format_makes(fault: FaultModel) -> None:
     """Weights encoded by the format itself: squared distance of the mean read, and the exact variance."""
     weights = laplacian(600)
-    menu = fitted_menu(weights, gaussian_menu(THREE, fault, 10.0), fault)
+    menu = fitted_menu(Histogram.of(weights), gaussian_menu(THREE, fault, 10.0), fault)
     assert len(menu) > 5
     for one in menu:
         words = one.format.encode(weights, rule="least_error", expecting=fault).long().numpy()
@@ -91,7 +92,7 @@ def test_fitting_never_does_worse_than_the_gaussian_levels() -> None:
     weights, fault = laplacian(600), Uniform(0.1)
     candidates = gaussian_menu((Raw(), Repetition(3)), fault, 8.0)
     fitted: dict[tuple[Protection, ...], float] = {}
-    for one in fitted_menu(weights, candidates, fault):
+    for one in fitted_menu(Histogram.of(weights), candidates, fault):
         fitted[one.format.protections] = min(one.error, fitted.get(one.format.protections, math.inf))
     for one in candidates:
         words = one.format.encode(weights, rule="least_error", expecting=fault).long().numpy()

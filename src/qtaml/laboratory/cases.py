@@ -24,6 +24,7 @@ from qtaml.planning import (
     Tac,
     UniformMsp,
     WeightScaling,
+    calibrated,
     compensate,
     fixed_point,
     magnitude_protection,
@@ -73,7 +74,7 @@ class OwnNetwork:
 # Few: each holds gains and fitted candidates of a network. Tasks are sorted by network, so more are seldom used.
 @lru_cache(maxsize=4)
 def _designer(model: nn.Module, data: Data | Samples, settings: Design) -> Designer:
-    return Designer(model, data.calibration, settings)
+    return Designer(calibrated(model, data.calibration, settings), settings)
 
 
 def _design(model: nn.Module, data: Data | Samples, settings: Design) -> Plan:

@@ -21,9 +21,9 @@ from qtaml.planning.baselines import (
     weight_scaling,
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
-from qtaml.planning.keywords import setting_help, setting_parameters, takes
+from qtaml.planning.keywords import MEASURED, calibrated, setting_help, setting_parameters, takes
 from qtaml.planning.plan import Confirmation, Plan, TensorPlan, side_cells
-from qtaml.planning.prediction import Prediction, predict
+from qtaml.planning.prediction import Prediction, predict, savings
 from qtaml.planning.protection import Protected, protection_options, spread_protection
 from qtaml.planning.settings import (
     REAL_DECODERS,
@@ -41,10 +41,11 @@ from qtaml.planning.settings import (
     UniformMsp,
     WeightScaling,
 )
-from qtaml.planning.tac import compensate
+from qtaml.planning.tac import compensate, tac
 
 __all__ = [
     "ALLOCATIONS",
+    "MEASURED",
     "REAL_DECODERS",
     "Allocation",
     "AnySettings",
@@ -70,6 +71,7 @@ __all__ = [
     "WeightScaling",
     "allocate",
     "allocated_error",
+    "calibrated",
     "cell_price",
     "compensate",
     "error_bound",
@@ -80,12 +82,14 @@ __all__ = [
     "predict_corrections",
     "protection_options",
     "random_protection",
+    "savings",
     "sensitivity_gains",
     "sensitivity_protection",
     "setting_help",
     "setting_parameters",
     "side_cells",
     "spread_protection",
+    "tac",
     "takes",
     "uniform_msp",
     "weight_scaling",

@@ -12,6 +12,7 @@ from torch import nn
 
 from qtaml.model import Batches
 from qtaml.planning.settings import Settings
+from qtaml.sensitivity import Calibration
 
 P = ParamSpec("P")
 SettingsT = TypeVar("SettingsT")
@@ -84,6 +85,16 @@ class takes(Generic[SettingsT, P]):  # noqa: N801  # a decorator
         call.__signature__ = own.replace(parameters=told)  # type: ignore[attr-defined]
         call.__doc__ = _with_settings(inspect.getdoc(function) or "", self.record)
         return call
+
+
+MEASURED = ("passes", "include", "exclude", "unreached_floor", "seed")
+"""Settings of methods that `Calibration` takes."""
+
+
+def calibrated(model: nn.Module, calibration: Batches, settings: Settings) -> Calibration:
+    """What is to be measured of a network, as the settings ask for it."""
+    asked = {name: getattr(settings, name) for name in MEASURED if hasattr(settings, name)}
+    return Calibration(model, calibration, **asked)
 
 
 def setting_parameters(record: type[Settings]) -> dict[str, inspect.Parameter]:

@@ -18,10 +18,15 @@ from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.planning.settings import AnySettings, Design
 from qtaml.protections import Protection
-from qtaml.sensitivity import Gain, OutputRange, Source
+from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
 from qtaml.theory.capacity import capacity
 
 _SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
+_LARGE = 0.05
+"""Share of the output power from which errors may saturate, and first order predict too much; and share by which
+reads have to differ from what is predicted."""
+_SMALL = 0.003
+"""Share of the output power up to which measured errors are those of first order, on the networks of the paper."""
 _COVERED = 0.9
 """Share of a network's numbers below which a plan says what it leaves out."""
 
@@ -101,6 +106,7 @@ class Plan:
         outputs: how large the calibration outputs are, and their error can be; None where that was not measured.
         covered: share of the numbers of the network that the plan stores; None if not known.
         confirmation: of a design for an accuracy.
+        measured_error: output error of a few reads on the calibration inputs; None where that was not measured.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
         version: version of this record on disk.
@@ -126,6 +132,7 @@ class Plan:
     outputs: OutputRange | None = None
     covered: float | None = None
     confirmation: Confirmation | None = None
+    measured_error: MeasuredError | None = None
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def __post_init__(self) -> None:
@@ -174,17 +181,31 @@ class Plan:
 
     @property
     def predicted_error(self) -> float | None:
-        """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less."""
+        """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less.
+
+        Where reads on the calibration inputs differ from it by more than two standard errors, what they gave. Small
+        errors are not corrected downwards: reads that happened to meet none of rare, large errors tell nothing.
+        """
+        error, measured = self.first_order_error, self.measured_error
+        if measured is not None and error is not None:
+            away = measured.mean - error
+            large = self.outputs is not None and error > _LARGE * self.outputs.power
+            if abs(away) > max(2 * measured.standard_error, _LARGE * error) and (away > 0 or large):
+                return measured.mean
         error, bound = self.first_order_error, self.outputs.bound if self.outputs else None
         return error if error is None or bound is None else min(error, bound)
 
     @property
     def first_order_error(self) -> float | None:
-        """Mean squared output error from the variance of all tensors, to first order; None without gains."""
-        errors = [tensor.predicted_error for tensor in self.tensors]
-        if None in errors:
-            return None
-        return sum(error for error in errors if error is not None) + (self.predicted_bias or 0.0)
+        """Mean squared output error from variances, by the gains, and from the bias; None without gains."""
+        noise = self.noise_error
+        return None if noise is None else noise + (self.predicted_bias or 0.0)
+
+    @property
+    def noise_error(self) -> float | None:
+        """The part of `first_order_error` that differs from read to read, the sum over the tensors."""
+        errors = [tensor.predicted_error for tensor in self.tensors if tensor.predicted_error is not None]
+        return sum(errors) if len(errors) == len(self.tensors) else None
 
     @property
     def unreached(self) -> tuple[str, ...]:
@@ -220,6 +241,8 @@ class Plan:
                     f"No calibration sample reaches {left} of {rows} rows of {one.name}: what is predicted says "
                     "nothing of inputs that do."
                 )
+        if erased := [one.name for one in self.tensors if not one.storage.bits]:
+            remarks.append(f"Of {', '.join(erased)} nothing is stored but the mean: the budget holds no more.")
         if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
             remarks.append(
                 f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "
@@ -292,6 +315,12 @@ def _confirmed(found: Confirmation, asked: Design) -> str:
         f"At least {asked.chips:.6g} of the chips reach {asked.accuracy:g}, {sure} of each of {found.chips} chips that "
         f"had no part in the search; {found.good} of them do."
     )
+
+
+def is_small(plan: Plan) -> bool:
+    """Whether the predicted output error is so small that gains at the trained weights hold."""
+    power = plan.outputs.power if plan.outputs else 0.0
+    return (plan.first_order_error or 0.0) <= _SMALL * power
 
 
 def side_cells(fault: FaultModel) -> float:

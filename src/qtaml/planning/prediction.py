@@ -7,12 +7,12 @@ from torch import nn
 
 from qtaml import _files, _tables
 from qtaml.formats import EvenLevels, Format, Section, TensorFormat
-from qtaml.model import Batches, one_batch, stored_weights
+from qtaml.model import Batches
 from qtaml.planning.allocation import Options, error_bound
-from qtaml.planning.keywords import takes
+from qtaml.planning.keywords import calibrated, takes
 from qtaml.planning.protection import protection_options
 from qtaml.planning.settings import Predict
-from qtaml.sensitivity import checked_gains
+from qtaml.sensitivity import Calibration
 from qtaml.theory import interior_range, saturation_ratio, tensor_scores
 
 _WORTH_IT = 1.1
@@ -132,12 +132,15 @@ def predict(model: nn.Module, calibration: Batches, settings: Predict) -> Predic
         >>> 0 < prediction.saturation_ratio <= 1
         True
     """
-    batch, bits, fault = one_batch(calibration), settings.bits, settings.fault
+    return savings(calibrated(model, calibration, settings), settings)
+
+
+def savings(calibration: Calibration, settings: Predict) -> Prediction:
+    """`predict` for a network of which something was measured before; arguments and errors as there."""
+    bits, fault, gains = settings.bits, settings.fault, calibration.gains
     base = Format(EvenLevels(bits, settings.encoding, settings.grid))
-    weights = stored_weights(model)
-    gains = checked_gains(model, batch, weights, passes=settings.passes, seed=settings.seed)
     unreached = tuple(name for name, gain in gains.items() if gain.source == "not reached")
-    weights = {name: weight for name, weight in weights.items() if name not in unreached}
+    weights = {name: weight for name, weight in calibration.weights.items() if name not in unreached}
     raw = {name: TensorFormat((Section(weight.numel(), base),)) for name, weight in weights.items()}
     options = [protection_options(w, raw[name], gains[name], fault, 0) for name, w in weights.items()]
     scores = tensor_scores(

@@ -137,6 +137,8 @@ class Tac(Settings):
         exclude: patterns of tensors not to store.
         unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of
             the others; 0 takes it that no other sample reaches it either.
+        beyond_first_order: where the predicted error is not small, also plan by gains at reads of the plan before, and
+            compare with Uniform-MSP by forward passes; False is the paper's algorithm.
         seed: seed of steps 1 and 3.
 
     Example:
@@ -161,6 +163,7 @@ class Tac(Settings):
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     unreached_floor: float = 1.0
+    beyond_first_order: bool = True
     seed: int = 0
     kind: Literal["tac"] = field(default="tac", repr=False)
 
@@ -313,6 +316,8 @@ class Design(Settings):
         exclude: patterns of tensors not to store.
         unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of
             the others; 0 takes it that no other sample reaches it either. The same for rows that have their own format.
+        beyond_first_order: where the predicted error is not small, plan again by gains at reads of the plan before,
+            and compare by forward passes.
         seed: seed of calibration and reads.
     """
 
@@ -332,6 +337,7 @@ class Design(Settings):
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     unreached_floor: float = 1.0
+    beyond_first_order: bool = True
     seed: int = 0
     kind: Literal["design"] = field(default="design", repr=False)
 

@@ -10,23 +10,14 @@ from torch import nn
 from qtaml._progress import track
 from qtaml.errors import ArgumentError
 from qtaml.formats import Format, Largest, Section, TensorFormat
-from qtaml.model import (
-    Batch,
-    Batches,
-    aliases,
-    one_batch,
-    private_copy,
-    residual_weights,
-    share_of_numbers,
-    stored_weights,
-)
+from qtaml.model import Batch, Batches, aliases, residual_weights
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.encode_once import Encode, EncodeOnce
-from qtaml.planning.keywords import takes
+from qtaml.planning.keywords import calibrated, takes
 from qtaml.planning.plan import Plan, TensorPlan
 from qtaml.planning.protection import spread_protection
 from qtaml.planning.settings import Tac, word_levels
-from qtaml.sensitivity import Gain, checked_gains, output_deviations, output_range
+from qtaml.sensitivity import Calibration, Gain, output_deviations
 
 
 @takes(Tac)
@@ -60,19 +51,19 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
         >>> round(plan.overhead, 2)
         0.05
     """
-    batch, fault, seed = one_batch(calibration), settings.fault, settings.seed
-    base = Format(word_levels(settings))
+    return tac(calibrated(model, calibration, settings), settings)
+
+
+def tac(calibration: Calibration, settings: Tac) -> Plan:
+    """`compensate` for a network of which something was measured before; arguments and errors as there."""
+    model, batch, weights = calibration.model, calibration.batch, calibration.weights
+    base, fault = Format(word_levels(settings)), settings.fault
     fault.rates(base.bits)
-    weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
     stored = {
         name: TensorFormat((Section(w.numel(), base),), Largest(settings.step), settings.granularity)
         for name, w in weights.items()
     }
-    model = private_copy(model)
-    floors, encode = _floors(model, batch, weights, settings), EncodeOnce()
-
-    passes, floor = settings.passes, settings.unreached_floor
-    gains = checked_gains(model, batch, weights, passes=passes, seed=seed, unreached_floor=floor)
+    floors, encode, gains = _floors(model, batch, weights, settings), EncodeOnce(), calibration.gains
     protected = spread_protection(
         weights,
         stored,
@@ -85,22 +76,21 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
     )
     tried = {name: replace(one, correction=settings.correction) for name, one in protected.storages.items()}
     tests = _correction_tests(model, batch, weights, gains, tried, settings, encode)
-    shared_names = aliases(model, list(weights))
     tensors = []
     for name, weight in weights.items():
         test = tests.get(name)
         helps = settings.decision == "always" or (test is not None and test.helps)
         storage = tried[name] if helps else replace(tried[name], correction="none")
-        entry = TensorPlan.of(name, shared_names[name], weight, storage)
+        entry = TensorPlan.of(name, calibration.aliases[name], weight, storage)
         error = gains[name].squared * storage.summed_variance(*encode(storage, weight, fault), fault)
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
-    outputs, covered = output_range(model, batch, weights), share_of_numbers(model, weights)
+    outputs, covered = calibration.outputs, calibration.covered
     plan = Plan(settings, tuple(tensors), protected.gap, bits=base.bits, outputs=outputs, covered=covered)
-    return plan if settings.levels is None else replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
+    return replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
 
 
 def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan, encode: Encode) -> float:
-    """Squared output deviation of the network of the expected weights: what rounding to few levels leaves."""
+    """Squared output deviation of the network of the expected weights: what rounding and uncorrected means leave."""
     expected = {
         entry.name: entry.storage.read_mean(*encode(entry.storage, weights[entry.name], plan.fault), plan.fault).to(
             weights[entry.name].dtype

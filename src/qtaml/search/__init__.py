@@ -7,12 +7,14 @@ from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
 from qtaml.search.goals import design
 from qtaml.search.histogram import Histogram
+from qtaml.search.study import Study
 
 __all__ = [
     "Candidate",
     "Designer",
     "Fitted",
     "Histogram",
+    "Study",
     "assess",
     "design",
     "fit",

@@ -23,7 +23,7 @@ from qtaml.theory.capacity import capacity
 
 # Points of the Gaussian and bins of a tensor's histogram, no fewer than levels (2**10 at most). Points of the Gaussian
 # are quantiles; bins are even in asinh(w), so that many hold few weights and there have to be more.
-_GAUSSIAN_POINTS, _POINTS = 1024, 4096
+_GAUSSIAN_POINTS, POINTS = 1024, 4096
 # Of n protections n**k sets of k kinds can be made, and each gives patterns that are fitted.
 _MOST_KINDS = 2
 # Longest word of two kinds of protection, and of one. Each pair of kinds gives bits - 1 patterns of each length;
@@ -50,10 +50,39 @@ class Candidate:
     Attributes:
         format: levels in units of the scale.
         error: E[(value read - weight)**2] over the weights and the errors of the memory, in units of the squared scale.
+        shrinkage: 1 - E[value read x weight] / E[weight**2]: the share of the weights that is lost on average.
     """
 
     format: Format
     error: float
+    shrinkage: float = 0.0
+
+    def effect(self, power: float, coherence: float) -> float:
+        """Error that is left of it at the best readout gain, where shrinkage adds up in the output.
+
+        With c as the gain, what is lost of all weights together acts `coherence` times as strongly as independent
+        errors: E = c**2 a + coherence x power x (c (1 - shrinkage) - 1)**2, where a is the error without that of the
+        shrinkage. The least of it over c.
+
+        Args:
+            power: mean square of the weights, in units of the squared scale.
+            coherence: squared output error of a relative change of all weights, over that of independent errors of
+                the same size; at least 1, and infinite where the readout gain is to undo the shrinkage.
+
+        Source:
+            theory.md 6.5.
+
+        Example:
+            >>> half = Candidate(Format(), error=0.5, shrinkage=0.5)
+            >>> half.effect(1.0, 1.0), round(half.effect(1.0, 1e9), 6)
+            (0.5, 1.0)
+        """
+        kept = 1 - self.shrinkage
+        rest = max(self.error - power * self.shrinkage**2, 0.0)
+        if math.isinf(coherence):
+            return rest / kept**2 if kept else math.inf
+        whole = coherence * power
+        return rest * whole / (rest + whole * kept**2) if whole * kept else max(whole, self.error)
 
 
 def patterns(
@@ -188,12 +217,12 @@ def normalised(
 
 
 def named_menu(
-    relative: torch.Tensor, levels: NamedLevels, protections: Sequence[Protection], fault: FaultModel
+    weights: Histogram, levels: NamedLevels, protections: Sequence[Protection], fault: FaultModel
 ) -> list[Candidate]:
     """Words of a named table with 0, 1, ... most significant bits under each protection.
 
     Args:
-        relative: weights in units of the full scale.
+        weights: in units of the full scale.
         levels: the table.
         protections: allowed protections of the most significant bits; the others are raw.
         fault: how the memory fails.
@@ -201,23 +230,22 @@ def named_menu(
     Returns:
         Candidates; errors in units of the squared scale.
     """
-    weights, base = Histogram.of(relative, bins=_POINTS), Format(levels)
+    base = Format(levels)
     formats = dict.fromkeys(base.protect(count, by) for by in protections for count in range(base.bits + 1))
-    return [Candidate(fmt, assess(weights, fmt.law(fault), fmt.readout()).error) for fmt in formats]
+    return [_assessed(fmt, assess(weights, fmt.law(fault), fmt.readout())) for fmt in formats]
 
 
-def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: FaultModel) -> list[Candidate]:
+def fitted_menu(weights: Histogram, candidates: Sequence[Candidate], fault: FaultModel) -> list[Candidate]:
     """Candidates fitted to the weights of a tensor: each once with a free table, once with evenly spaced levels.
 
     Args:
-        relative: weights of root mean square 1, any shape.
+        weights: of root mean square 1.
         candidates: formats fitted to similar weights, to start from.
         fault: how the memory fails.
 
     Returns:
         Two candidates for each given one (one for words of 0 bits), with tables rounded to float16.
     """
-    weights = Histogram.of(relative, bins=_POINTS)
     found = []
     for candidate in candidates:
         law = _law(candidate.format.protections, fault)
@@ -230,8 +258,12 @@ def fitted_menu(relative: torch.Tensor, candidates: Sequence[Candidate], fault: 
         # Assessed as rounded: the error is that of the table which is stored.
         for table in tables:
             fmt = replace(candidate.format, levels=TableLevels(tuple(table.tolist())))
-            found.append(Candidate(fmt, assess(weights, law, table).error))
+            found.append(_assessed(fmt, assess(weights, law, table)))
     return found
+
+
+def _assessed(fmt: Format, fitted: Fitted) -> Candidate:
+    return Candidate(fmt, fitted.error, fitted.shrinkage)
 
 
 def _kept(values: ArrayLike) -> NDArray[np.float64]:
@@ -269,17 +301,23 @@ def plain_menu(
     return improving(sorted(found, key=lambda one: (one.format.cells, one.error)))
 
 
-def improving(ascending: Iterable[Candidate]) -> tuple[Candidate, ...]:
+def improving(
+    ascending: Iterable[Candidate], error: Callable[[Candidate], float] = lambda one: one.error
+) -> tuple[Candidate, ...]:
     """Pareto front of candidates by ascending price: each has a smaller error than all cheaper ones."""
     better: list[Candidate] = []
     for one in ascending:
-        if not better or one.error < better[-1].error:
+        if not better or error(one) < error(better[-1]):
             better.append(one)
     return tuple(better)
 
 
 def worthwhile(
-    found: Iterable[Candidate], price: Callable[[Format], float], *, near: float = _NEAR
+    found: Iterable[Candidate],
+    price: Callable[[Format], float],
+    *,
+    near: float = _NEAR,
+    error: Callable[[Candidate], float] = lambda one: one.error,
 ) -> tuple[Candidate, ...]:
     """Candidates near the lower convex hull of error over price, by ascending price and falling error.
 
@@ -287,10 +325,11 @@ def worthwhile(
         found: candidates.
         price: cells of a weight in a format.
         near: largest distance above the hull, as a share of the error.
+        error: what counts as the error of a candidate.
     """
-    priced = {one: price(one.format) for one in found}
-    better = improving(sorted(priced, key=lambda one: (priced[one], one.error)))
-    cells, errors = (np.array(column) for column in zip(*((priced[c], c.error) for c in better), strict=True))
+    priced = {one: (price(one.format), error(one)) for one in found}
+    better = improving(sorted(priced, key=lambda one: priced[one]), lambda one: priced[one][1])
+    cells, errors = (np.array(column) for column in zip(*(priced[one] for one in better), strict=True))
     # Gift wrapping from the cheapest: the next corner is the steepest descent. Points close above the hull stay, since
     # the price of tables and blocks, which depends on the tensor and the plan, moves it.
     hull = [0]
@@ -299,7 +338,8 @@ def worthwhile(
         slopes = (errors[hull[-1]] - errors[rest]) / (cells[rest] - cells[hull[-1]])
         hull.append(int(rest[np.argmax(slopes)]))
     at_hull = np.interp(cells, cells[hull], errors[hull])
-    return tuple(one for one, least in zip(better, at_hull, strict=True) if one.error <= (1 + near) * least)
+    pairs = zip(better, errors, at_hull, strict=True)
+    return tuple(one for one, error_of_one, least in pairs if error_of_one <= (1 + near) * least)
 
 
 def _useful(word: Pattern, fault: FaultModel) -> bool:

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
-from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.transitions import central_moments
+from qtaml.search import loops
 from qtaml.search.histogram import Histogram
 
 Floats = NDArray[np.float64]
@@ -91,22 +91,13 @@ class _Lines:
         """(error, first value) of the readout of a step whose mean value read is near the mean of the weights."""
         first = self.center - step * (len(self.mean) - 1) / 2
         for _ in range(_ROUNDS):
-            share, _, stored = self._stored(first, step)
-            first = self.center - step * float(share @ self.mean[stored])
+            first = self.center - step * self._assessed(first, step)[1]
         return self.error(first, step), first
 
     def error(self, first: float, step: float) -> float:
         """Mean squared error of a readout, less the mean square of the weights, which all readouts share."""
-        share, total, stored = self._stored(first, step)
-        read, square = self.mean[stored], self.square[stored]
-        squared = first**2 + 2 * first * step * read + step**2 * square
-        return float(share @ squared - 2 * total @ (first + step * read))
+        return self._assessed(first, step)[0]
 
-    def _stored(self, first: float, step: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Share and sum of the weights of each region, and its label."""
+    def _assessed(self, first: float, step: float) -> tuple[float, float]:
         # Moments of a straight readout are those of the labels, moved and stretched: no sum over the law in the search.
-        square = first**2 + 2 * first * step * self.mean + step**2 * self.square
-        regions, stored = least_error_regions(first + step * self.mean, square)
-        places = np.concatenate(([0], np.searchsorted(self.points, regions, side="right"), [len(self.points)]))
-        share, total = np.diff(self.cumulated[:, places], axis=1)
-        return share, total, stored
+        return loops.straight_error(self.points, self.cumulated, self.mean, self.square, first, step)

@@ -20,6 +20,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
 from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.transitions import central_moments, transition_matrix
+from qtaml.search import loops
 from qtaml.search.histogram import Histogram
 
 Floats = NDArray[np.float64]
@@ -56,6 +57,7 @@ class Fitted:
         labels: label of the weights of each interval between thresholds, shape (intervals,).
         bias: mean of (expected - weight)**2.
         noise: mean variance of the value read.
+        shrinkage: 1 - E[value read x weight] / E[weight**2]; 0 for weights that are all 0.
 
     Source:
         theory.md 6.1 and 6.5.
@@ -66,6 +68,7 @@ class Fitted:
     labels: Integers
     bias: float
     noise: float
+    shrinkage: float
 
     @property
     def error(self) -> float:
@@ -102,12 +105,15 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     expected, variance, _, _ = central_moments(table, law)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
     share = histogram.counts / histogram.counts.sum()
+    power = float(share @ histogram.points**2)
+    kept = float(share @ (expected[stored] * histogram.points)) / power if power else 1.0
     return Fitted(
         table=table,
         thresholds=thresholds,
         labels=labels,
         bias=float(share @ (expected[stored] - histogram.points) ** 2) + histogram.within,
         noise=float(share @ variance[stored]),
+        shrinkage=1 - kept,
     )
 
 
@@ -151,7 +157,7 @@ def fit(
     mean, deviation = histogram.mean, histogram.variance**0.5
     if deviation <= np.finfo(np.float64).eps * abs(mean):
         return assess(histogram, law, np.full(len(matrix), mean))
-    search = _Search((histogram.points - mean) / deviation, histogram.counts / histogram.counts.sum(), matrix)
+    search = _Search((histogram.points - mean) / deviation, histogram.counts / histogram.counts.sum(), law)
     random = np.random.default_rng(child_seed(seed, "fit"))
     known = [(_checked_table("a start", start, law) - mean) / deviation for start in starts]
     settled = [search.settle(table, _ROUGH, _ROUGH_ROUNDS) for table in itertools.chain(known, _starts(search, law))]
@@ -184,7 +190,7 @@ def settle(histogram: Histogram, law: WordLaw) -> Fitted:
         >>> round(settle(weights, WordLaw.of_bits((0.1,), (0.1,))).error, 9)
         0.36
     """
-    search = _Search(histogram.points, histogram.counts / histogram.counts.sum(), transition_matrix(law))
+    search = _Search(histogram.points, histogram.counts / histogram.counts.sum(), law)
     return assess(histogram, law, search.settle(next(_starts(search, law)), _ROUGH, _ROUGH_ROUNDS).table)
 
 
@@ -207,16 +213,34 @@ class _State:
 
 @dataclass(frozen=True)
 class _Search:
-    """Weights of mean 0 and variance 1, and the law of the word read, as a matrix."""
+    """Weights of mean 0 and variance 1, and the law of the word read."""
 
     points: Floats
     shares: Floats
-    matrix: Floats
+    word: WordLaw
+
+    @cached_property
+    def law(self) -> tuple[Floats, Integers]:
+        """The law of the word read, as the loops take it."""
+        return loops.arrays_of(self.word)
+
+    @cached_property
+    def matrix(self) -> Floats:
+        """The same as a matrix, P[stored, read]."""
+        return transition_matrix(self.word)
 
     @cached_property
     def cumulated(self) -> Floats:
         """Share and sum of the weights below each place between points, shape (2, points + 1)."""
         return np.pad(np.cumsum([self.shares, self.shares * self.points], axis=1), ((0, 0), (1, 0)))
+
+    @cached_property
+    def fineness(self) -> Floats:
+        """Levels of a fine quantiser up to each point, up to a factor; half of its own for each point."""
+        # The cube root of the density is the best density of levels (Panter and Dite 1951).
+        width = np.gradient(self.points) if len(self.points) > 1 else np.ones(1)
+        steps = self.shares ** (1 / 3) * width ** (2 / 3)
+        return np.append(np.cumsum(steps) - steps / 2, steps.sum())
 
     @cached_property
     def power(self) -> float:
@@ -230,22 +254,15 @@ class _Search:
 
     def state(self, labels: Integers, moments: Floats, before: Floats) -> _State:
         """The best table, E[w given label read], for these cells; labels never read keep their value from `before`."""
-        share, total = moments @ self.matrix[labels]
-        table = np.divide(total, share, out=before.copy(), where=share > 0)
-        return _State(labels, moments, table, self.power - float(total @ np.where(share > 0, table, 0.0)))
+        table, explained = loops.table_of(*self.law, labels, moments, before)
+        return _State(labels, moments, table, self.power - explained)
 
     def settle(self, table: Floats, tolerance: float, rounds: int) -> _State:
         """Alternate regions and table until the error falls by less than `tolerance` of itself in a round."""
-        error = np.inf
-        for _ in range(rounds):
-            thresholds, labels = least_error_regions(*(self.matrix @ np.stack((table, table**2), axis=1)).T)
-            moments = self.cells(np.searchsorted(self.points, thresholds, side="right"))
-            filled = moments[0] > 0
-            state = self.state(labels[filled], moments[:, filled], table)
-            if error - state.error <= tolerance * state.error + _SMALLEST_CHANGE:
-                break
-            error, table = state.error, state.table
-        return state
+        labels, moments, settled, explained = loops.settled(
+            self.points, self.cumulated, *self.law, table, tolerance, _SMALLEST_CHANGE, rounds
+        )
+        return _State(labels, moments, settled, self.power - explained)
 
     def improve(self, table: Floats) -> _State:
         """Alternate `settle` and `relabel` until neither lowers the error."""
@@ -261,31 +278,14 @@ class _Search:
 
     def relabel(self, state: _State) -> _State:
         """Give each cell in turn the label of least error with its best table, until a whole sweep changes none."""
-        labels, matrix = state.labels.copy(), self.matrix
+        matrix = self.matrix
         if len(matrix) > _MOST_SEARCHED or (matrix.diagonal() == 1).all():
             return state
-        share, total = state.moments @ matrix[labels]
-        gain = float(_explained(share, total))
         lines = matrix @ np.stack((state.table, state.table**2), axis=1)
         # A shortlist: the labels of least cost for the cell with the present table.
         costs = lines[:, 1] - 2 * (state.moments[1] / state.moments[0])[:, np.newaxis] * lines[:, 0]
         tried = np.argsort(costs, axis=1, kind="stable")[:, :_SHORTLIST]
-        changed, waiting = False, len(labels)
-        while waiting:
-            for cell, (weight, sum_of_weights) in enumerate(state.moments.T):
-                waiting -= 1
-                # Shares and sums read are linear in the cells: an exchange swaps two rows, and no table is fitted.
-                own, others = matrix[labels[cell]], matrix[tried[cell]]
-                shares = share - weight * own + weight * others
-                totals = total - sum_of_weights * own + sum_of_weights * others
-                gains = _explained(shares, totals)
-                winner = int(gains.argmax())
-                if gains[winner] > gain + _SMALLEST_GAIN:
-                    labels[cell], gain = tried[cell, winner], float(gains[winner])
-                    share, total = shares[winner], totals[winner]
-                    changed, waiting = True, len(labels)
-                if not waiting:
-                    break
+        labels, changed = loops.exchanged(matrix, state.labels, state.moments, tried, _SMALLEST_GAIN)
         return self.state(labels, state.moments, state.table) if changed else state
 
     def kick(self, state: _State, random: np.random.Generator) -> Floats:
@@ -296,12 +296,6 @@ class _Search:
         # Labels that are never read any more get the value of a random weight, where they may come into use again.
         afresh = random.choice(self.points, len(self.matrix), p=self.shares)
         return self.state(labels, state.moments, afresh).table
-
-
-def _explained(share: Floats, total: Floats) -> Floats:
-    """Mean square of the best table, sum_v total_v**2 / share_v over the last axis; the error is the power less it."""
-    # Updated by differences, the share of a label that is never read may be -1e-17.
-    return np.asarray((total**2 / np.maximum(share, 1e-18)).sum(-1))
 
 
 def _starts(search: _Search, law: WordLaw) -> Iterator[Floats]:
@@ -323,11 +317,7 @@ def _permuted(words: Integers, order: Integers) -> Integers:
 
 def _cells_table(search: _Search, labels: Integers) -> Floats:
     """The best table for one cell for each label, in ascending order, with the cell widths of a fine quantiser."""
-    # The cube root of the density is the best density of levels (Panter and Dite 1951).
-    width = np.gradient(search.points) if len(search.points) > 1 else np.ones(1)
-    steps = search.shares ** (1 / 3) * width ** (2 / 3)
-    level = np.cumsum(steps) - steps / 2
-    places = np.searchsorted(level, steps.sum() * np.arange(1, len(labels)) / len(labels))
+    places = np.searchsorted(search.fineness[:-1], search.fineness[-1] * np.arange(1, len(labels)) / len(labels))
     return search.state(labels, search.cells(places), np.zeros(len(labels))).table
 
 

@@ -12,7 +12,7 @@ from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.measuring.metrics import Metric
 from qtaml.model import Batches
-from qtaml.planning import Design, Plan, takes
+from qtaml.planning import Design, Plan, calibrated, takes
 from qtaml.search.designer import Designer
 from qtaml.search.measured_goal import Goal
 
@@ -81,13 +81,27 @@ def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: 
         >>> bool(plan.cells <= 0.75)
         True
     """
+    check_metric(settings, metric)
+    designer = Designer(calibrated(model, calibration, settings), without_goal(settings))
+    return reached(designer, model, settings, metric)
+
+
+def without_goal(settings: Design) -> Design:
+    """What a designer is asked: one serves every goal."""
+    return replace(settings, cells=1.0, error=None, accuracy=None, chips=None)
+
+
+def check_metric(settings: Design, metric: Metric | None) -> None:
+    """Raise `ArgumentError` unless a metric comes with an accuracy, and only then."""
     if (metric is None) != (settings.accuracy is None):
         raise ArgumentError(
             f"metric must be given with accuracy, and only then, got metric={metric!r} and "
             f"accuracy={settings.accuracy!r}"
         )
-    # What it is to plan for is its own; the goal is reached here.
-    designer = Designer(model, calibration, replace(settings, cells=1.0, error=None, accuracy=None, chips=None))
+
+
+def reached(designer: Designer, model: nn.Module, settings: Design, metric: Metric | None) -> Plan:
+    """`design` by a designer that was made before; arguments and errors as there."""
     if settings.cells is not None:
         return replace(designer.plan(settings.cells), settings=settings)
     budgets = _Budgets(designer)

@@ -19,7 +19,7 @@ _ROUNDS = 4
 # Backtracking: shares of the way to the solution of a round, where the outputs are far from linear in the gains.
 _SHARES = (1.0, 0.5, 0.25, 0.1)
 # Bounds that keep a solution near the gains at which the finite differences were taken.
-_LIMITS = (0.25, 4.0)
+LIMITS = (0.25, 4.0)
 # Ridge on the change of each gain, as a share of its sensitivity; see `_least_squares`.
 _DAMPING = 0.01
 # Outputs of all samples together: an array of 8 MiB for each tensor is held at once.
@@ -45,6 +45,7 @@ def balance_readout(
     expected: Mapping[str, torch.Tensor],
     variance: Mapping[str, float],
     *,
+    start: Mapping[str, float] | None = None,
     adjust: bool = True,
 ) -> Balanced:
     """Readout gains c_l of the least predicted output error ||f(c E[weights read]) - f(W)||**2 + sum c_l**2 variance_l.
@@ -59,7 +60,8 @@ def balance_readout(
         batch: calibration inputs.
         expected: expected weights when read, by name.
         variance: output error of the random part of the weight errors of each tensor at a gain of 1, by name.
-        adjust: False to leave all gains at 1, and only measure the bias.
+        start: gains to begin with; 1 if not given.
+        adjust: False to leave all gains at what they begin with, and only measure the bias.
 
     Returns:
         The gains, from 1/4 to 4, and the remaining bias.
@@ -88,7 +90,7 @@ def balance_readout(
     with evaluation_mode(model) as network, torch.no_grad():
         run_with = replacing(network)
         clean = run(None)
-        gains = np.ones(len(expected))
+        gains = np.array([start[name] if start else 1.0 for name in expected])
         output = run(gains)
         for _ in range(_ROUNDS if adjust else 0):
             moved = [run(gains * np.where(np.arange(len(gains)) == one, 1 + _STEP, 1.0)) for one in range(len(gains))]
@@ -130,7 +132,7 @@ def _least_squares(slopes: np.ndarray, missing: np.ndarray, gains: np.ndarray, n
     pull = np.sqrt(_DAMPING * np.where(strength > 0, strength, strength.max() or 1.0))
     rows = np.concatenate([slopes, np.diag(np.sqrt(noise)), np.diag(pull)])
     wanted = np.concatenate([missing + slopes @ gains, np.zeros(len(gains)), pull * gains])
-    return np.asarray(scipy.optimize.lsq_linear(rows, wanted, bounds=_LIMITS).x)
+    return np.asarray(scipy.optimize.lsq_linear(rows, wanted, bounds=LIMITS).x)
 
 
 def _bias(output: np.ndarray, clean: np.ndarray) -> float:

@@ -31,6 +31,37 @@ class OutputRange:
     bound: float | None
 
 
+@dataclass(frozen=True)
+class MeasuredError:
+    """Output error of a few reads of a stored network, on the calibration inputs.
+
+    Attributes:
+        mean: mean squared output deviation.
+        standard_error: of the mean, over the reads.
+        reads: how many there were.
+    """
+
+    mean: float
+    standard_error: float
+    reads: int
+
+    @staticmethod
+    def of(deviations: torch.Tensor) -> "MeasuredError":
+        """From the deviation of each read, shape (reads,), at least two.
+
+        Example:
+            >>> print(MeasuredError.of(torch.tensor([1.0, 3.0])))
+            2 ± 1 (2 reads)
+        """
+        return MeasuredError(
+            float(deviations.mean()), float(deviations.std() / len(deviations) ** 0.5), len(deviations)
+        )
+
+    def __str__(self) -> str:
+        """Mean and standard error."""
+        return f"{self.mean:.4g} ± {self.standard_error:.1g} ({self.reads} reads)"
+
+
 def output_range(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor]) -> OutputRange:
     """Power of the outputs, and the bound of their error where they are bounded (normalised, probabilities, tanh).
 

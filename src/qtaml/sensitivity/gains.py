@@ -1,6 +1,6 @@
 """How strongly each tensor acts on the output: the Jacobian gains of all tensors together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from qtaml import _checks
+from qtaml._random import child_seed
+from qtaml.errors import ArgumentError
 from qtaml.model import Batch
 from qtaml.sensitivity.gradients import check_finite, gradient_statistics
 
@@ -97,6 +99,54 @@ def jacobian_gains(
         enough=_within(relative_error),
     )
     return {name: mean_gain(name, value / weights[name].numel()) for name, value in squares.items()}
+
+
+def averaged_gains(
+    model: nn.Module,
+    batch: Batch,
+    reads: Iterable[Mapping[str, torch.Tensor]],
+    *,
+    passes: int = 4,
+    seed: int = 0,
+) -> dict[str, Gain]:
+    """Gains averaged over reads of a memory: those of large errors, where first order at the trained weights has ended.
+
+    With independent errors of variances v_i, and g_i = df/dw_i at the weights read, Var f <= sum_i v_i E[g_i**2]
+    (Poincare, for Gaussian errors): the expectation stands where the gain at the trained weights stands to first order.
+
+    Args:
+        model: as for `jacobian_gains`.
+        batch: as for `jacobian_gains`.
+        reads: for each read, name to tensor as read, in the dtype of the model.
+        passes: backward passes at each read, at least 2.
+        seed: as for `jacobian_gains`.
+
+    Returns:
+        The mean gain of each tensor, and the standard error over the reads.
+
+    Raises:
+        ArgumentError: as `jacobian_gains`, or if there are fewer than 2 reads.
+        ModelError: as `jacobian_gains`.
+
+    Source:
+        theory.md 1.8.
+
+    Example:
+        >>> model = nn.Linear(3, 2, bias=False)
+        >>> reads = [{"weight": model.weight + noise} for noise in (0.1, -0.1)]
+        >>> round(averaged_gains(model, torch.eye(3), reads)["weight"].squared, 2)  # the same everywhere
+        0.33
+    """
+    found = [
+        jacobian_gains(model, batch, read, passes=passes, seed=child_seed(seed, "read", number))
+        for number, read in enumerate(reads)
+    ]
+    if len(found) < 2:
+        raise ArgumentError(f"reads must be at least 2, got {len(found)}")
+    return {
+        name: mean_gain(name, torch.tensor([one[name].squared for one in found], dtype=torch.float64, device="cpu"))
+        for name in found[0]
+    }
 
 
 def row_gains(

@@ -1,0 +1,156 @@
+"""What a plan is expected to do: the output error of its expected weights, and of the noise around them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qtaml._random import child_seed
+from qtaml.faults import FaultModel
+from qtaml.formats import TensorFormat
+from qtaml.model import evaluation_mode, finite, replacing
+from qtaml.search.readout import LIMITS, balance_readout
+from qtaml.sensitivity import Calibration
+
+Storages = Mapping[str, TensorFormat]
+"""How each tensor is stored, by name."""
+
+_MOST_KEPT = 2**25
+"""Numbers of expected weights that are kept, 128 MiB."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a plan is expected to do.
+
+    Attributes:
+        gains: readout gain of each tensor.
+        bias: squared output deviation of the network of the expected weights.
+        errors: output error of the noise in each tensor.
+    """
+
+    gains: dict[str, float]
+    bias: float
+    errors: dict[str, float]
+
+    @property
+    def error(self) -> float:
+        """Predicted output error."""
+        return self.bias + sum(self.errors.values())
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one tensor is expected to be read as.
+
+    Attributes:
+        mean: expected weights.
+        variance: summed over its weights.
+        power: squared norm of the trained weights.
+        slope: share of them that is left on average.
+        rest: squared norm of what the expected weights are off besides.
+    """
+
+    mean: torch.Tensor
+    variance: float
+    power: float
+    slope: float
+    rest: float
+
+    def best_gain(self, coherence: float) -> float:
+        """Readout gain of least error of the tensor alone (`Candidate.effect`)."""
+        whole, rest = coherence * self.power, self.variance + self.rest
+        kept = whole * self.slope
+        return min(max(kept / (rest + kept * self.slope), LIMITS[0]), LIMITS[1]) if kept > 0 else 1.0
+
+
+class Expectations:
+    """Outlooks for plans of one network.
+
+    Args:
+        calibration: what was measured of the network.
+        fault: how the memory fails.
+        adjust: whether readout gains are allowed.
+    """
+
+    def __init__(self, calibration: Calibration, fault: FaultModel, *, adjust: bool) -> None:
+        self._calibration, self._fault, self._adjust = calibration, fault, adjust
+        self._known: dict[tuple[str, TensorFormat], _Part] = {}
+        self._held = 0
+
+    def outlook(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float] | None) -> Outlook:
+        """An outlook from one forward pass or two.
+
+        Args:
+            storages: how each tensor is stored.
+            squared: squared gain of each tensor (`Gain.squared`).
+            gains: readout gains that were best for a similar plan, tried beside those of each tensor by itself.
+        """
+        parts = {name: self._part(name, storage) for name, storage in storages.items()}
+        own = {n: p.best_gain(self._calibration.coherence[n]) if self._adjust else 1.0 for n, p in parts.items()}
+        tried = [own, dict(gains)] if gains is not None and self._adjust else [own]
+        return min((self._at(parts, squared, one) for one in tried), key=lambda outlook: outlook.error)
+
+    def _at(self, parts: Mapping[str, _Part], squared: Mapping[str, float], gains: dict[str, float]) -> Outlook:
+        bias = self._bias({name: gains[name] * part.mean for name, part in parts.items()})
+        errors = {name: squared[name] * gains[name] ** 2 * part.variance for name, part in parts.items()}
+        return Outlook(gains, bias, errors)
+
+    def _bias(self, weights: Mapping[str, torch.Tensor]) -> float:
+        """Squared output deviation of the network of other weights."""
+        model, batch = self._calibration.model, self._calibration.batch
+        typed = {name: weight.to(self._calibration.weights[name].dtype) for name, weight in weights.items()}
+        with evaluation_mode(model) as network, torch.no_grad():
+            moved = finite(replacing(network)(batch, typed), batch) - self._calibration.clean
+        return float(moved.double().square().sum() / len(moved))
+
+    def balanced(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:
+        """The outlook at the best readout gains, begun from some."""
+        parts = {name: self._part(name, storage) for name, storage in storages.items()}
+        balanced = balance_readout(
+            self._calibration.model,
+            self._calibration.batch,
+            {name: part.mean for name, part in parts.items()},
+            {name: squared[name] * part.variance for name, part in parts.items()},
+            start=gains,
+            adjust=self._adjust,
+        )
+        # As they are kept: in 32 bits.
+        kept = {name: float(np.float32(gain)) for name, gain in balanced.gains.items()}
+        errors = {name: squared[name] * kept[name] ** 2 * part.variance for name, part in parts.items()}
+        return Outlook(kept, balanced.bias, errors)
+
+    def reads(self, storages: Storages, trials: int) -> Iterator[dict[str, torch.Tensor]]:
+        """Reads of the stored network, with the readout gains of the storages."""
+        weights, seed = self._calibration.weights, self._calibration.seed
+        words = {name: storage.encode(weights[name], self._fault) for name, storage in storages.items()}
+        for trial in range(trials):
+            yield {
+                name: storage.read(*words[name], self._fault, seed=child_seed(seed, "outlook", name, trial)).to(
+                    weights[name].dtype
+                )
+                for name, storage in storages.items()
+            }
+
+    def _part(self, name: str, storage: TensorFormat) -> _Part:
+        key = name, storage
+        if key not in self._known:
+            weight = self._calibration.weights[name]
+            words, scale = storage.encode(weight, self._fault)
+            mean = storage.read_mean(words, scale, self._fault)
+            flat, read = weight.reshape(-1).double(), mean.reshape(-1).double()
+            power, kept, size = float(flat @ flat), float(flat @ read), float(read @ read)
+            slope = kept / power if power else 1.0
+            part = _Part(
+                mean,
+                storage.summed_variance(words, scale, self._fault),
+                power,
+                slope,
+                max(size - slope**2 * power, 0.0),
+            )
+            while self._known and self._held + mean.numel() > _MOST_KEPT:
+                self._held -= self._known.pop(next(iter(self._known))).mean.numel()
+            self._known[key] = part
+            self._held += mean.numel()
+        return self._known[key]

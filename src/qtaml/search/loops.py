@@ -1,0 +1,245 @@
+"""The loops of fitting, compiled: regions, tables and exchange of labels for one law of the word read.
+
+Arrays of a law: `groups` has the matrices of its groups one after the other, row by row, and `sizes` their numbers of
+rows. The law of a word is their Kronecker product, applied group by group: bits x 2**bits products in place of 4**bits.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtaml.faults import WordLaw
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+try:
+    from qtaml.sampling.numba_kernels import compiled
+except ImportError:
+
+    def compiled(function: Function) -> Function:
+        """Without Numba the loops are interpreted: the same numbers, a hundred times slower."""
+        return function
+
+
+_LANES = 8
+"""Sums that grow side by side, as a processor's vector does; a law of smaller words has no use for them."""
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def arrays_of(law: WordLaw) -> tuple[Floats, Integers]:
+    """The groups of a law in one array, and their sizes."""
+    groups = [np.asarray(group, dtype=np.float64).reshape(-1) for group in law.groups]
+    return np.concatenate([*groups, np.empty(0)]), np.array([len(group) for group in law.groups], dtype=np.int64)
+
+
+@compiled
+def expected(groups: Floats, sizes: Integers, values: Floats) -> Floats:
+    """sum_v P[u, v] values[v] for each stored word u."""
+    now, start, below = values.copy(), 0, 1
+    for size in sizes:
+        after = np.zeros_like(now)
+        step = size * below
+        for base in range(0, len(now), step):
+            for stored in range(size):
+                for read in range(size):
+                    weight = groups[start + stored * size + read]
+                    for low in range(below):
+                        after[base + stored * below + low] += weight * now[base + read * below + low]
+        now, start, below = after, start + size * size, step
+    return now
+
+
+@compiled
+def received(groups: Floats, sizes: Integers, stored_amounts: Floats) -> Floats:
+    """sum_u amounts[u] P[u, v] for each read word v."""
+    now, start, below = stored_amounts.copy(), 0, 1
+    for size in sizes:
+        after = np.zeros_like(now)
+        step = size * below
+        for base in range(0, len(now), step):
+            for stored in range(size):
+                for read in range(size):
+                    weight = groups[start + stored * size + read]
+                    for low in range(below):
+                        after[base + read * below + low] += weight * now[base + stored * below + low]
+        now, start, below = after, start + size * size, step
+    return now
+
+
+@compiled
+def envelope(mean: Floats, square: Floats) -> tuple[Floats, Integers]:
+    """`qtaml.formats.nearest_label.least_error_regions`, compiled."""
+    order = np.argsort(mean, kind="mergesort")
+    kept, thresholds = np.empty(len(mean), np.int64), np.empty(len(mean), np.float64)
+    count = 0
+    for index in order:
+        if count and mean[index] == mean[kept[count - 1]]:
+            # Parallel lines: the lower one stays.
+            if square[index] >= square[kept[count - 1]]:
+                continue
+            count -= 1
+        while count:
+            last = kept[count - 1]
+            crossing = (square[index] - square[last]) / (2 * (mean[index] - mean[last]))
+            if count == 1 or crossing > thresholds[count - 2]:
+                thresholds[count - 1] = crossing
+                break
+            count -= 1
+        kept[count] = index
+        count += 1
+    return thresholds[: max(count - 1, 0)].copy(), kept[:count].copy()
+
+
+@compiled
+def cut(points: Floats, cumulated: Floats, thresholds: Floats) -> Floats:
+    """Share of the weights, and their sum, in each region between thresholds, shape (2, regions)."""
+    moments = np.empty((2, len(thresholds) + 1))
+    before = 0
+    for region in range(len(thresholds) + 1):
+        last = region == len(thresholds)
+        after = len(points) if last else np.searchsorted(points, thresholds[region], side="right")
+        for row in range(2):
+            moments[row, region] = cumulated[row, after] - cumulated[row, before]
+        before = after
+    return moments
+
+
+@compiled
+def table_of(
+    groups: Floats, sizes: Integers, labels: Integers, moments: Floats, before: Floats
+) -> tuple[Floats, float]:
+    """Mean of the weights read as each label, and the mean square of what is read.
+
+    Labels that are never read keep their value from `before`.
+    """
+    amounts = np.zeros((2, len(before)))
+    for cell in range(len(labels)):
+        amounts[0, labels[cell]] += moments[0, cell]
+        amounts[1, labels[cell]] += moments[1, cell]
+    share, total = received(groups, sizes, amounts[0]), received(groups, sizes, amounts[1])
+    table, explained = before.copy(), 0.0
+    for label in range(len(before)):
+        if share[label] > 0:
+            table[label] = total[label] / share[label]
+            explained += total[label] * table[label]
+    return table, explained
+
+
+@compiled
+def settled(
+    points: Floats,
+    cumulated: Floats,
+    groups: Floats,
+    sizes: Integers,
+    table: Floats,
+    tolerance: float,
+    smallest: float,
+    rounds: int,
+) -> tuple[Integers, Floats, Floats, float]:
+    """Alternate regions and table until the error falls by less than `tolerance` of itself in a round.
+
+    Returns:
+        (labels, moments, table, mean square of what is read); the labels are of the regions that hold weights.
+    """
+    power = 0.0
+    for place in range(len(points)):
+        power += (cumulated[0, place + 1] - cumulated[0, place]) * points[place] ** 2
+    labels, moments, explained, error = np.empty(0, np.int64), np.empty((2, 0)), 0.0, np.inf
+    for _ in range(rounds):
+        thresholds, all_labels = envelope(expected(groups, sizes, table), expected(groups, sizes, table * table))
+        all_moments = cut(points, cumulated, thresholds)
+        filled = np.nonzero(all_moments[0] > 0)[0]
+        labels, moments = all_labels[filled], all_moments[:, filled]
+        table, explained = table_of(groups, sizes, labels, moments, table)
+        now = power - explained
+        if error - now <= tolerance * now + smallest:
+            break
+        error = now
+    return labels, moments, table, explained
+
+
+@compiled
+def _sum(terms: Floats) -> float:
+    """Sum in lanes: one running sum would wait for each addition to end."""
+    lanes, total = np.zeros(_LANES), 0.0
+    whole = len(terms) // _LANES * _LANES
+    for start in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            lanes[lane] += terms[start + lane]
+    for lane in range(_LANES):
+        total += lanes[lane]
+    for place in range(whole, len(terms)):
+        total += terms[place]
+    return total
+
+
+@compiled
+def exchanged(
+    matrix: Floats, labels: Integers, moments: Floats, tried: Integers, least_gain: float
+) -> tuple[Integers, bool]:
+    """Give each cell in turn the label of largest gain with its best table, until a whole sweep changes none.
+
+    Args:
+        matrix: P[stored, read].
+        labels: label of each cell.
+        moments: share of the weights and their sum in each cell, shape (2, cells).
+        tried: labels tried for each cell, shape (cells, labels tried).
+        least_gain: least rise of the mean square of what is read that counts as a gain.
+
+    Returns:
+        The labels, and whether one has changed.
+    """
+    labels, size = labels.copy(), len(matrix)
+    share, total = np.zeros(size), np.zeros(size)
+    for cell in range(len(labels)):
+        for read in range(size):
+            share[read] += moments[0, cell] * matrix[labels[cell], read]
+            total[read] += moments[1, cell] * matrix[labels[cell], read]
+    gain = 0.0
+    for read in range(size):
+        gain += total[read] ** 2 / max(share[read], 1e-18)
+    changed, waiting, cell = False, len(labels), 0
+    terms, shares, totals = np.empty(size), np.empty(size), np.empty(size)
+    while waiting:
+        waiting -= 1
+        weight, amount, own = moments[0, cell], moments[1, cell], matrix[labels[cell]]
+        for read in range(size):
+            shares[read] = share[read] - weight * own[read]
+            totals[read] = total[read] - amount * own[read]
+        best, winner = gain + least_gain, -1
+        for other in tried[cell]:
+            row = matrix[other]
+            for read in range(size):
+                now = totals[read] + amount * row[read]
+                terms[read] = now * now / max(shares[read] + weight * row[read], 1e-18)
+            explained = _sum(terms)
+            if explained > best:
+                best, winner = explained, other
+        if winner >= 0:
+            row = matrix[winner]
+            for read in range(size):
+                share[read] = shares[read] + weight * row[read]
+                total[read] = totals[read] + amount * row[read]
+            labels[cell], gain, changed, waiting = winner, best, True, len(labels)
+        cell = (cell + 1) % len(labels)
+    return labels, changed
+
+
+@compiled
+def straight_error(
+    points: Floats, cumulated: Floats, mean: Floats, square: Floats, first: float, step: float
+) -> tuple[float, float]:
+    """Error of the readout first + step x v, less the mean square of the weights, and the mean of the label read."""
+    squared = first**2 + 2 * first * step * mean + step**2 * square
+    thresholds, stored = envelope(first + step * mean, squared)
+    moments = cut(points, cumulated, thresholds)
+    error, read = 0.0, 0.0
+    for region in range(len(stored)):
+        label = stored[region]
+        error += moments[0, region] * squared[label] - 2 * moments[1, region] * (first + step * mean[label])
+        read += moments[0, region] * mean[label]
+    return error, read

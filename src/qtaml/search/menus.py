@@ -1,0 +1,245 @@
+"""What each tensor of a network can be stored as, at which price and with which error."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qtaml.errors import ArgumentError
+from qtaml.faults import FaultModel
+from qtaml.formats import (
+    Correction,
+    Format,
+    Granularity,
+    Largest,
+    NamedLevels,
+    RootMeanSquare,
+    Scale,
+    Section,
+    TensorFormat,
+)
+from qtaml.planning.allocation import Choice, Options
+from qtaml.planning.plan import side_cells
+from qtaml.planning.settings import Decoding, Design
+from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
+from qtaml.search.candidates import (
+    POINTS,
+    Candidate,
+    fitted_menu,
+    gaussian_menu,
+    named_menu,
+    normalised,
+    plain_menu,
+    worthwhile,
+)
+from qtaml.search.histogram import Histogram
+from qtaml.sensitivity import Calibration
+
+_SMALL = 2**12
+"""Weights of a tensor up to which evenly spaced levels without a table are among the choices."""
+_FEW_BLOCKS = 2**14
+"""Weights of a network that fills few blocks of the long codes."""
+_MOST_CELLS = 10.0
+"""Cells of the dearest word, in units of a plain one."""
+
+
+@dataclass(frozen=True)
+class TensorMenu:
+    """One tensor and what its weights can be stored as.
+
+    Attributes:
+        name: its name.
+        scale: what its levels are in units of.
+        granularity: one scale for the tensor, for each row, or for each group of so many weights of a row.
+        correction: how labels are chosen.
+        sizes: weights of the tensor, or of each row.
+        importance: output error of each for a mean squared error of 1 in units of its squared scale.
+        menu: formats by ascending price.
+        cells: cells of a weight in each format, with its share of the table.
+        fixed: cells that the tensor takes besides, for scales and the like.
+        power: mean square of the weights, in units of the squared scale.
+        coherence: `Calibration.coherence` of the tensor.
+    """
+
+    name: str
+    scale: Scale
+    granularity: Granularity
+    correction: Correction
+    sizes: tuple[int, ...]
+    importance: tuple[float, ...]
+    menu: tuple[Candidate, ...]
+    cells: tuple[float, ...]
+    fixed: float
+    power: float = 1.0
+    coherence: float = 1.0
+
+    def options(self, ratio: float, coherent_ratio: float, emphasis: float = 1.0) -> list[Options]:
+        """What each group of weights costs and leaves of output error.
+
+        Args:
+            ratio: gain of independent errors over that at the trained weights.
+            coherent_ratio: the same of the shrinkage of the whole tensor.
+            emphasis: factor on all errors, by which a search tries other allocations.
+        """
+        coherence = max(self.coherence * coherent_ratio / ratio, 1.0) if ratio else 1.0
+        effects = np.array([one.effect(self.power, coherence) for one in self.menu]) * (ratio * emphasis)
+        errors = (tuple((weight * effects).tolist()) for weight in self.importance)
+        return [Options(size, self.cells, error) for size, error in zip(self.sizes, errors, strict=True)]
+
+    def incoherent(self, ratio: float) -> list[Options]:
+        """The same if shrinkage acted as independent errors do: never more."""
+        least = self.coherence if math.isinf(self.coherence) else 1.0
+        return replace(self, coherence=least).options(ratio, ratio)
+
+    @property
+    def least_cells(self) -> float:
+        """Cells of the cheapest way to store the tensor."""
+        return self.fixed + sum(self.sizes) * self.cells[0]
+
+    def priced(self, price: float, ratio: float) -> float:
+        """Least output error plus price of the cells, tables and scales included."""
+        best = price * self.fixed
+        for option in self.options(ratio, ratio):
+            costs = [
+                error + price * option.weights * cells for error, cells in zip(option.errors, option.cells, strict=True)
+            ]
+            best += min(costs)
+        return best
+
+    def storage(self, choices: Sequence[Choice]) -> TensorFormat:
+        """How the tensor is stored when its groups get these options."""
+        sections = [
+            Section(weights, self.menu[index].format)
+            for size, choice in zip(self.sizes, choices, strict=True)
+            for weights, index in ((choice.upgraded, choice.high), (size - choice.upgraded, choice.low))
+            if weights
+        ]
+        return TensorFormat(tuple(sections), self.scale, self.granularity, self.correction)
+
+
+class Menus:
+    """The menus of the tensors of a network under one fault model.
+
+    Args:
+        calibration: what was measured of the network.
+        settings: what is asked, but for the goal.
+
+    Raises:
+        ArgumentError: if nothing can be stored in such a memory.
+    """
+
+    def __init__(self, calibration: Calibration, settings: Design) -> None:
+        _check_fault(settings.fault)
+        self._calibration, self._settings, self._fault = calibration, settings, settings.fault
+        weights = sum(weight.numel() for weight in calibration.weights.values())
+        self._protections = _protections(self._fault, settings.decoders, settings.hardened, weights)
+        self.fitted = "table" in settings.decoders
+        most_cells = _MOST_CELLS * settings.bits
+        self._candidates = gaussian_menu(self._protections, self._fault, most_cells) if self.fitted else ()
+        # A small network pays for what its blocks leave empty, which the prices of bits do not show.
+        decoders = [one for one in settings.decoders if one != "iterative"]
+        single = _protections(self._fault, decoders, settings.hardened, weights)
+        few = self.fitted and weights <= _FEW_BLOCKS and single != self._protections
+        self._single = gaussian_menu(single, self._fault, most_cells) if few else ()
+        self._side_cells = side_cells(self._fault)
+
+    def first(self, name: str) -> TensorMenu:
+        """The menu of a tensor with one scale, or of evenly spaced levels where tables are not allowed."""
+        gain = self._calibration.gains[name].squared
+        return self._tensor(name, [gain]) if self.fitted else self._plain(name, gain)
+
+    def without_blocks(self, name: str) -> TensorMenu | None:
+        """The menu of a tensor without codes of long blocks; None where the network fills many of them."""
+        gain = self._calibration.gains[name].squared
+        return self._tensor(name, [gain], candidates=self._single) if self._single else None
+
+    def others(self, name: str) -> list[TensorMenu]:
+        """Other ways to scale a tensor, or other levels, each by itself the best for some tensor."""
+        settings, gain = self._settings, [self._calibration.gains[name].squared]
+        found = []
+        # Tables cost a small tensor more than they save; a large one never goes without.
+        if self.fitted and self._calibration.weights[name].numel() <= _SMALL:
+            found.append(self._plain(name, gain[0]))
+        if settings.rows and name in self._calibration.row_gains:
+            found.append(self._tensor(name, self._calibration.row_gains[name].tolist(), "row"))
+        if settings.group is not None and self.fitted:
+            found.append(self._tensor(name, gain, settings.group))
+        return found + [
+            self._tensor(name, gain, settings.group or "tensor", NamedLevels(one)) for one in settings.levels
+        ]
+
+    def _plain(self, name: str, gain: float) -> TensorMenu:
+        """A tensor of evenly spaced levels, of which the most significant bits are protected."""
+        weight = self._calibration.weights[name]
+        menu = plain_menu(weight, self._protections, self._fault, self._settings.bits)
+        _, scale, _ = normalised(weight, RootMeanSquare(), "tensor")
+        size, cells = weight.numel(), tuple(one.format.cells for one in menu)
+        importance = gain * size * float(scale) ** 2
+        # Corrected: nothing shrinks, and no readout gain below 1 is to make up for noise.
+        return TensorMenu(
+            name, Largest(), "tensor", "exact", (size,), (importance,), menu, cells, 0.0, coherence=math.inf
+        )
+
+    def _tensor(
+        self,
+        name: str,
+        gains: Sequence[float],
+        granularity: Granularity = "tensor",
+        named: NamedLevels | None = None,
+        candidates: Sequence[Candidate] | None = None,
+    ) -> TensorMenu:
+        """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
+
+        Args:
+            name: its name.
+            gains: one for the whole tensor, or one for each of its rows.
+            granularity: how many weights share a scale.
+            named: the table.
+            candidates: formats to fit; those of all protections if not given.
+        """
+        scale: Scale = Largest() if named else RootMeanSquare()
+        relative, scales, counts = normalised(self._calibration.weights[name], scale, granularity)
+        size, sharing = relative.numel() // len(gains), scales.numel() // len(gains)
+        each = zip(
+            np.repeat(gains, sharing).tolist(), counts.reshape(-1).tolist(), scales.reshape(-1).tolist(), strict=True
+        )
+        errors = [gain * count * one**2 for gain, count, one in each]
+        importance = tuple(sum(errors[start : start + sharing]) for start in range(0, len(errors), sharing))
+        price, weights = self._price(relative.numel()), Histogram.of(relative, bins=POINTS)
+        if named:
+            found = named_menu(weights, named, self._protections, self._fault)
+        else:
+            found = fitted_menu(weights, self._candidates if candidates is None else candidates, self._fault)
+        coherence = self._calibration.coherence[name]
+        power = weights.mean**2 + weights.variance
+        menu = worthwhile(found, price, error=lambda one: one.effect(power, coherence))
+        cells, sizes = tuple(price(one.format) for one in menu), (size,) * len(gains)
+        fixed = self._side_cells * _least_side_values(scales.numel())
+        correction: Correction = "least_error"
+        return TensorMenu(name, scale, granularity, correction, sizes, importance, menu, cells, fixed, power, coherence)
+
+    def _price(self, weights: int) -> Callable[[Format], float]:
+        """Cells of a weight if all of so many are stored in a format, with its share of what the levels need."""
+        return lambda fmt: fmt.cells + self._side_cells * fmt.levels.side_values / weights
+
+
+def _least_side_values(scales: int) -> int:
+    """Scales, two for a readout gain, and length and format of one section."""
+    return scales + 4
+
+
+def _check_fault(fault: FaultModel) -> None:
+    p01, p10 = fault.mean_rates
+    if p01 + p10 >= 1:
+        raise ArgumentError(
+            f"fault must leave something of what is stored: p01 + p10 must be below 1, got {p01:g} + {p10:g}"
+        )
+
+
+def _protections(
+    fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell], weights: int
+) -> tuple[Protection, ...]:
+    allowed: list[Decoder] = ["none", *(one for one in decoders if one != "table")]
+    # A block of more bits than there are weights would be stored for the most part empty.
+    return pareto_front(*fault.mean_rates, decoders=allowed, hardened=hardened, bits=weights)

@@ -1,0 +1,197 @@
+"""`Study`: one calibration of a network, many questions."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from qtaml import _files
+from qtaml.errors import ArgumentError, ModelError
+from qtaml.measuring.metrics import Metric
+from qtaml.model import Batches
+from qtaml.planning import MEASURED, Design, Plan, Predict, Prediction, Settings, Tac, savings, tac
+from qtaml.search.designer import Designer
+from qtaml.search.goals import check_metric, reached, without_goal
+from qtaml.sensitivity import Calibration, Gain
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a study keeps on disk.
+
+    Attributes:
+        weights: SHA-256 of the stored tensors.
+        inputs: SHA-256 of the calibration inputs.
+        asked: arguments of the study.
+        gains: of each tensor.
+        coherence: of each tensor.
+        versions: versions of what measured them.
+    """
+
+    weights: str
+    inputs: str
+    asked: dict[str, Any]
+    gains: dict[str, Gain]
+    coherence: dict[str, float]
+    versions: dict[str, str]
+
+
+class Study:
+    """A network that was calibrated once, and any number of plans for it.
+
+    Gains are measured at the first question, levels are fitted at the first design for a memory; later questions
+    begin where these are known.
+
+    Args:
+        model: the trained network; it is not changed. Its weights have to stay as they are while the study is used.
+        calibration: a batch of inputs, without labels, as for `compensate`.
+        passes: backward passes of the calibration, at least 2.
+        include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
+        exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no calibration sample reaches, over the median gain of the others.
+        seed: seed of the calibration, and of the plans.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed.
+        ModelError: if the model has no tensor to store, one that cannot be stored, or fails on the calibration batch.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
+        >>> study = Study(model, torch.randn(64, 16))
+        >>> plans = [study.compensate(p=p, overhead=0.05) for p in (0.05, 0.1)]
+        >>> plans[0].predicted_error < plans[1].predicted_error
+        True
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        calibration: Batches,
+        *,
+        passes: int = 32,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        unreached_floor: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        asked = {
+            "passes": passes,
+            "include": include,
+            "exclude": exclude,
+            "unreached_floor": unreached_floor,
+            "seed": seed,
+        }
+        # A record of settings checks and normalises them, as it does for the functions of one question.
+        checked = Tac(p=0.0, overhead=0.0, **asked)  # type: ignore[arg-type]
+        self._asked = {name: getattr(checked, name) for name in MEASURED}
+        self._model, self.calibration = model, Calibration(model, calibration, **self._asked)
+        self._versions = self._written()
+        self._designers: dict[Design, Designer] = {}
+
+    def compensate(self, settings: Tac | None = None, /, **asked: Any) -> Plan:
+        """`qtaml.compensate` for this network; what the study was made with need not be given again."""
+        return tac(self._measured(), self._settings(Tac, settings, asked))
+
+    def predict(self, settings: Predict | None = None, /, **asked: Any) -> Prediction:
+        """`qtaml.predict` for this network; what the study was made with need not be given again."""
+        return savings(self._measured(), self._settings(Predict, settings, asked))
+
+    def design(self, settings: Design | None = None, /, *, metric: Metric | None = None, **asked: Any) -> Plan:
+        """`qtaml.design` for this network; what the study was made with need not be given again."""
+        wanted = self._settings(Design, settings, asked)
+        check_metric(wanted, metric)
+        measured = self._measured()
+        memory = without_goal(wanted)
+        if memory not in self._designers:
+            self._designers[memory] = Designer(measured, memory)
+        return reached(self._designers[memory], self._model, wanted, metric)
+
+    def save(self, path: str | Path) -> None:
+        """Write what was measured as a JSON file, atomically."""
+        measured = self._measured()
+        kept = _Kept(
+            _digest(measured.weights),
+            _digest(measured.batch),
+            self._asked,
+            measured.gains,
+            measured.coherence,
+            _files.versions(),
+        )
+        _files.write_text(path, _files.to_json(kept))
+
+    @staticmethod
+    def load(path: str | Path, model: nn.Module, calibration: Batches) -> "Study":
+        """The study that a file holds, of the same network and inputs.
+
+        Raises:
+            StoredFileError: if the file cannot be read or is not a study.
+            ModelError: if it is a study of another network.
+            ArgumentError: if its calibration inputs were others.
+        """
+        kept = _files.from_json(_Kept, _files.read_bytes(Path(path)), str(path))
+        study = Study(model, calibration, **kept.asked)
+        measured = study.calibration
+        if _digest(measured.weights) != kept.weights:
+            raise ModelError(f"{path} is a study of a network with other weights: make a new one")
+        if _digest(measured.batch) != kept.inputs:
+            raise ArgumentError(f"calibration must be the inputs of the study in {path}, got others")
+        measured.gains, measured.coherence = kept.gains, kept.coherence
+        return study
+
+    def __str__(self) -> str:
+        """What was asked, in one line."""
+        weights = sum(weight.numel() for weight in self.calibration.weights.values())
+        asked = ", ".join(f"{name}={value!r}" for name, value in self._asked.items())
+        return f"study of {weights:,} weights in {len(self.calibration.weights)} tensors; {asked}"
+
+    def _measured(self) -> Calibration:
+        """The calibration, if the weights are still those that it was made from."""
+        if self._written() != self._versions:
+            raise ModelError("the weights of the model have changed since the study was made: make a new one")
+        return self.calibration
+
+    def _written(self) -> list[int]:
+        """How often each stored tensor was written to."""
+        return [0 if weight.is_inference() else weight._version for weight in self.calibration.weights.values()]
+
+    def _settings(self, kind: type[SettingsT], settings: SettingsT | None, asked: dict[str, Any]) -> SettingsT:
+        """The settings of a question, with those of the study."""
+        if settings is None:
+            own = {name: value for name, value in self._asked.items() if name in kind.__dataclass_fields__}
+            if twice := own.keys() & asked.keys():
+                raise ArgumentError(f"{min(twice)} must be given to the study, which has {own[min(twice)]!r}")
+            return kind(**own, **asked)
+        if not isinstance(settings, kind) or asked:
+            raise ArgumentError(
+                f"settings must be a record {kind.__name__} or its fields, got {settings!r} and {asked}"
+            )
+        for name, value in self._asked.items():
+            if getattr(settings, name, value) != value:
+                raise ArgumentError(
+                    f"{name} must be that of the study, {value!r}, got {getattr(settings, name)!r}: make another study"
+                )
+        return settings
+
+
+def _digest(value: Any) -> str:
+    """SHA-256 of tensors, and of what holds them."""
+    digest = hashlib.sha256()
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, torch.Tensor):
+            digest.update(f"{one.dtype} {tuple(one.shape)}".encode())
+            digest.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        elif isinstance(one, Mapping):
+            left += [part for pair in one.items() for part in pair]
+        elif isinstance(one, tuple | list):
+            left += one
+        else:
+            digest.update(repr(one).encode())
+    return digest.hexdigest()

@@ -1,0 +1,125 @@
+"""What planning measures of a network, measured once for any number of plans."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from qtaml.model import (
+    Batch,
+    Batches,
+    aliases,
+    evaluation_mode,
+    finite_outputs,
+    one_batch,
+    private_copy,
+    share_of_numbers,
+    stored_weights,
+)
+from qtaml.sensitivity.checked import checked_gains
+from qtaml.sensitivity.deviation import OutputRange, output_deviations, output_range
+from qtaml.sensitivity.gains import Gain, row_gains, squared_norm, with_floor
+
+_SHRUNK = 0.1
+"""Share by which a tensor is shrunk to see how its shrinkage acts: about what readout tables lose."""
+
+
+class Calibration:
+    """A network and inputs for it, with what was measured of both; each measurement is made when it is first asked for.
+
+    Args:
+        model: the trained network; it is not changed, and a copy of it is what is run.
+        calibration: a batch of inputs, or an iterable of such batches.
+        passes: backward passes, at least 2.
+        include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
+        exclude: patterns of tensors not to store.
+        unreached_floor: gain of a tensor that no sample reaches, over the median gain of the others.
+        seed: seed of the signs.
+
+    Raises:
+        ModelError: if the model has no tensor to store, or one that cannot be stored, or cannot be copied.
+
+    Source:
+        paper, algorithm 1, step 1; theory.md 1.7.
+
+    Example:
+        >>> calibration = Calibration(nn.Linear(3, 2), torch.eye(3))
+        >>> list(calibration.gains), calibration.covered
+        (['weight'], 0.75)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        calibration: Batches,
+        *,
+        passes: int = 32,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        unreached_floor: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.passes, self.seed, self.unreached_floor = passes, seed, unreached_floor
+        self.batch: Batch = one_batch(calibration)
+        self.weights = stored_weights(model, include=include, exclude=exclude)
+        self.model = private_copy(model)
+
+    @cached_property
+    def clean(self) -> torch.Tensor:
+        """Outputs of the trained network, shape (samples, outputs)."""
+        with evaluation_mode(self.model) as network, torch.no_grad():
+            return finite_outputs(network, self.batch)
+
+    @cached_property
+    def gains(self) -> dict[str, Gain]:
+        """How strongly the errors of each tensor act on the output, as `checked_gains` finds it."""
+        asked = {"passes": self.passes, "seed": self.seed, "unreached_floor": self.unreached_floor}
+        return checked_gains(self.model, self.batch, self.weights, **asked)  # type: ignore[arg-type]
+
+    @cached_property
+    def row_gains(self) -> dict[str, torch.Tensor]:
+        """`Gain.squared` of the rows of each matrix whose gain comes from backward passes: others have no row gains.
+
+        Rows that no sample reaches have the median of the others, times `unreached_floor`.
+        """
+        right = {
+            name: weight
+            for name, weight in self.weights.items()
+            if weight.ndim > 1 and self.gains[name].source == "backward passes"
+        }
+        if not right:
+            return {}
+        found = row_gains(self.model, self.batch, right, passes=self.passes, seed=self.seed)
+        return {name: with_floor(gains, self.unreached_floor) for name, gains in found.items()}
+
+    @cached_property
+    def coherence(self) -> dict[str, float]:
+        """How much more strongly a relative change of a whole tensor acts than independent errors of the same size.
+
+        ||f(W - s W_l) - f(W)||**2 over the s**2 G_l ||W_l||**2 of independent errors, for a share s of each tensor. At
+        least 1: what does not act as a whole, such as the scale of weights before a normalisation, acts as noise.
+
+        Source:
+            theory.md 1.7 (coherent errors).
+        """
+        shrunk = ({name: weight * (1 - _SHRUNK)} for name, weight in self.weights.items())
+        deviations = output_deviations(self.model, self.batch, shrunk) / _SHRUNK**2
+        single = [self.gains[name].squared * float(squared_norm(weight)) for name, weight in self.weights.items()]
+        pairs = zip(self.weights, deviations.tolist(), single, strict=True)
+        return {name: max(together / alone, 1.0) if alone else 1.0 for name, together, alone in pairs}
+
+    @cached_property
+    def outputs(self) -> OutputRange:
+        """How large outputs are, and their errors can be."""
+        return output_range(self.model, self.batch, self.weights)
+
+    @cached_property
+    def covered(self) -> float:
+        """Share of the numbers of the network that are in the stored tensors."""
+        return share_of_numbers(self.model, self.weights)
+
+    @cached_property
+    def aliases(self) -> dict[str, tuple[str, ...]]:
+        """The other names of each tensor."""
+        return aliases(self.model, list(self.weights))
