@@ -212,7 +212,13 @@ def _checked(metric: Metric, value: Any, trial: int) -> tuple[NDArray[np.float64
         values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
     else:
         try:
+            # float() takes texts too, and a number in quotes is more likely a mistake than meant.
+            if isinstance(value, str | bytes):
+                raise TypeError
             values, proportion = np.array([float(value)]), False
+        except OverflowError:
+            # A whole number too long for a float is as far out of range as infinity.
+            values, proportion = np.array([math.inf]), False
         except (TypeError, ValueError) as error:
             raise ArgumentError(f"metric must return one number, got {value!r} on read {trial}") from error
     if values.ndim != 1 or not values.size or not all(map(math.isfinite, values)):

@@ -102,7 +102,7 @@ def _check(memory: Memory, batch: Batch) -> None:
         model = own(memory.model(seed=None))
         try:
             memory.check_reads(model, *arguments(batch, model))
-        except ModelError:
+        except (ModelError, TimeoutError):
             raise
         except Exception:
             # What is wrong with the inputs, the metric will say.
@@ -200,6 +200,8 @@ def _outputs_of_reads(
             warnings.simplefilter("ignore", UserWarning)
             run = replacing(network)
             return torch.cat([torch.vmap(partial(run, batch))(together) for batch in batches], 1)
+    except TimeoutError:
+        raise
     except Exception:
         # Whatever a network does that cannot be batched; what is wrong with it otherwise, a read alone will tell.
         return None
