@@ -195,7 +195,7 @@ def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """The tensor, detached, if it can be stored.
 
     Raises:
-        ModelError: if it has no elements, no data, holds NaN or infinity, or is not dense and floating-point, with 16 bits
+        ModelError: if it has no elements, no data, holds NaN or infinity, or is not dense and floating-point of 16 bits
             or more.
     """
     if nn.parameter.is_lazy(tensor) or tensor.is_meta:
