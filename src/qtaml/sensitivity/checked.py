@@ -140,6 +140,7 @@ def _gains_that_hold(
     gains = {}
     run = partial(replacing(network), batch)
     with evaluation_mode(network), torch.no_grad():
+        norm = float(clean.double().norm())
         signs = torch.stack([random_signs(clean, seed, number).reshape(-1) for number in range(min(_SIGNS, passes))])
         for name, weight in weights.items():
             squares, along = found[name].reshape(passes, -1).T[:, : len(signs)].expand(2, -1)
@@ -149,7 +150,7 @@ def _gains_that_hold(
                 changed = run({name: other_numbers(name, weight, share)})
                 return (signs @ (finite(changed, batch) - clean).reshape(-1)).double().cpu() / len(clean)
 
-            hidden = _hidden(clean, weight) / len(clean)
+            hidden = _RESOLVED * _last_place(clean, weight) * norm / len(clean)
             if squares.any() and _holds(moved, along, float(_TOLERANCE * squares.mean() * size), hidden):
                 gains[name] = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())
     return gains
@@ -175,11 +176,9 @@ def _holds(moved: Callable[[float], torch.Tensor], along: torch.Tensor, toleranc
     return abs(large - told) <= max(hidden, max(large, told) / 2)
 
 
-def _hidden(clean: torch.Tensor, weight: torch.Tensor) -> float:
-    """Norm of a change of the outputs that their rounding, in the coarser of two dtypes, can hide."""
-    # Outputs may have been cast up at the end of a network in half precision.
-    last_place = max(torch.finfo(clean.dtype).eps, torch.finfo(weight.dtype).eps)
-    return _RESOLVED * last_place * float(clean.double().norm())
+def _last_place(clean: torch.Tensor, weight: torch.Tensor) -> float:
+    """Resolution of outputs: that of the coarser dtype, since a network in half precision may cast up at its end."""
+    return max(torch.finfo(clean.dtype).eps, torch.finfo(weight.dtype).eps)
 
 
 def _size(values: torch.Tensor) -> float:
