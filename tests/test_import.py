@@ -57,7 +57,8 @@ def test_no_warning_filter_is_added(found):
 
 def test_all_names_are_there_and_no_other():
     """Those that `dir` lists, each from the room that defines it."""
-    assert set(qtaml.__all__) <= set(dir(qtaml))
+    assert {name for name in dir(qtaml) if not name.startswith("__")} == set(qtaml.__all__)
+    assert not hasattr(qtaml, "random")
     assert all(getattr(qtaml, name).__name__.endswith(name) for name in qtaml.__all__)
     with pytest.raises(AttributeError, match="module 'qtaml' has no attribute 'no_room'"):
         qtaml.no_room  # noqa: B018

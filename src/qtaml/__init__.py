@@ -68,6 +68,7 @@ _ROOM_OF = {
 _state = random.getstate()
 import_module("rich.style")
 random.setstate(_state)
+del random, _state
 
 # Type checkers see the imports above instead: a module __getattr__ would make every misspelt name valid for them.
 if not TYPE_CHECKING:
@@ -82,4 +83,4 @@ if not TYPE_CHECKING:
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

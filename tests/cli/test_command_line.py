@@ -312,6 +312,11 @@ def test_help_names_the_commands_and_exit_codes(here):
         assert word in text
 
 
+def test_the_version_is_told(here):
+    """That of the package."""
+    assert here("--version") == (0, f"qtaml {qtaml.__version__}\n", "")
+
+
 def test_the_demo_asks_for_its_extras_before_it_trains(here, tmp_path, monkeypatch):
     """In one line, with the command that installs them."""
     monkeypatch.setattr("qtaml.cli.demo.find_spec", lambda name: None)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import qtaml
+from qtaml.export import write_onnx, write_program
 from qtaml.export.reading import network_as_read, traced
 from qtaml.faults import Uniform
 from qtaml.model import arguments
@@ -117,3 +118,34 @@ def test_a_model_that_looks_at_its_numbers_cannot_be_traced():
     message = r"cannot be traced for batches of any size \(.+\); write its state dict"
     with pytest.raises(qtaml.ModelError, match=message):
         traced(memory_of(Branches(3, 2)).model(seed=0), torch.ones(4, 3))
+
+
+class KeepsADouble(nn.Linear):
+    """A network that computes with twice its weight, as its first forward pass has left it."""
+
+    twice = None
+
+    def forward(self, x):
+        if self.twice is None:
+            self.twice = 2 * self.weight.detach()
+        return nn.functional.linear(x, self.twice, self.bias)
+
+
+@pytest.mark.parametrize("write", [write_program, write_onnx])
+def test_a_network_that_keeps_its_weights_elsewhere_is_not_written(write, tmp_path):
+    """It would be the network without errors. What is yet to be kept is that of the read, and is written."""
+    if write is write_onnx:
+        pytest.importorskip("onnxscript")
+    model, inputs = KeepsADouble(3, 2), torch.ones(4, 3)
+    model(inputs)
+    with pytest.raises(qtaml.ModelError, match="does not change with the numbers in weight: the model computes with"):
+        write(memory_of(model), tmp_path / "network", inputs, seed=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_check_before_writing_says_nothing_of_later_metrics(tmp_path):
+    """What the inputs of a program do not reach, those of a metric may."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    memory = memory_of(model)
+    write_program(memory, tmp_path / "network.pt2", torch.ones(4, 3))
+    assert memory.unread is None

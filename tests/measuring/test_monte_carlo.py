@@ -95,6 +95,8 @@ def test_each_read_starts_afresh(memory):
         ({"fault": qtaml.faults.PerBit((0.1,))}, "bits must be 1, the number of flip probabilities given, got 8"),
         ({"metric": lambda model: None}, "metric must return one number, got None on read 0"),
         ({"metric": lambda model: float("nan")}, "metric must return finite numbers, got .* on read 0"),
+        ({"metric": lambda model: 10**400}, r"metric must return finite numbers, got array\(\[inf\]\) on read 0"),
+        ({"metric": lambda model: "1"}, "metric must return one number, got '1' on read 0"),
     ],
 )
 def test_bad_arguments_are_refused(memory, arguments, message):

@@ -52,6 +52,38 @@ def test_tied_weights_stay_tied():
     assert torch.equal(state["head.weight"], read.head.weight)
 
 
+class Rotary(nn.Linear):
+    """A network with a buffer that is not saved, one that a forward pass makes, and a state of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 2)
+        self.register_buffer("positions", torch.arange(4.0), persistent=False)
+        self.steps = 0
+
+    def forward(self, x):
+        self.register_buffer("made", torch.ones(1))
+        return super().forward(x + self.positions)
+
+    def get_extra_state(self):
+        return {"steps": self.steps}
+
+    def set_extra_state(self, state):
+        self.steps = state["steps"]
+
+
+def test_a_state_dict_is_that_of_the_model():
+    """`load_state_dict` of a network made anew takes all of it, and misses nothing."""
+    model = Rotary()
+    model.steps = 7
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=1))
+    model(torch.ones(1, 4))
+    anew = Rotary()
+    anew.load_state_dict(memory.state_dict(seed=1))
+    assert anew.steps == 7
+    assert torch.equal(anew.weight, memory.model(seed=1).weight)
+    assert not torch.equal(anew.weight, model.weight)
+
+
 def test_a_memory_loaded_into_an_untied_model_fills_both():
     """If the model that a memory is loaded into does not tie them, both tensors get what is read."""
     _, memory = stored(TRANSFORMER)
@@ -80,7 +112,7 @@ def test_read_values_have_the_exact_mean_and_variance():
     memory = qtaml.store(model, qtaml.compensate(model, torch.randn(16, 8), p=0.1, overhead=0.1, granularity="row"))
     (entry,) = memory.plan.tensors
     tensor = memory.tensors["weight"]
-    reads = torch.stack([memory.state_dict(seed=seed)["weight"].double() for seed in range(4000)])
+    reads = torch.stack([dict(memory.read(seed=seed))["weight"].double() for seed in range(4000)])
     mean = entry.storage.read_mean(tensor.words, tensor.scale, memory.plan.fault)
     noisy = reads.std(0) > 0
     z = ((reads.mean(0) - mean) / (reads.std(0) / 4000**0.5))[noisy]

@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+import qtaml
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import calls, evaluation_mode, finite_outputs, named_tensors, one_batch, outputs, replacing
 from qtaml.model.calls import MOST_OUTPUTS
 from qtaml.sensitivity import output_deviations
 from tests.cases import CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
+
+PLAN = {"p": 0.1, "overhead": 0.1, "passes": 2, "trials": 2}
 
 
 class Counting(nn.Module):
@@ -227,3 +230,61 @@ def test_names_and_ties_are_worked_out_once_for_all_passes(monkeypatch):
     model = nn.Linear(2, 2)
     output_deviations(model, torch.ones(3, 2), [{"weight": torch.zeros(2, 2)}] * 5)
     assert len(walks) == 1
+
+
+def test_an_alarm_of_the_caller_goes_through():
+    """It says nothing of the model; whatever the model raises is the cause of the error that is."""
+
+    class Slow(nn.Linear):
+        def forward(self, x):
+            raise self.error
+
+    model = Slow(2, 2)
+    model.error = TimeoutError("an hour is over")
+    for run in (lambda: outputs(model, torch.ones(1, 2)), lambda: qtaml.compensate(model, torch.ones(1, 2), **PLAN)):
+        with pytest.raises(TimeoutError, match="an hour is over"):
+            run()
+    model.error = OSError("no such file")
+    with pytest.raises(ModelError, match="no such file") as caught:
+        outputs(model, torch.ones(1, 2))
+    assert caught.value.__cause__ is model.error
+
+
+def test_autocast_of_the_caller_does_not_matter():
+    """Plans depend on what they are made from alone. A network may still cast for itself."""
+
+    class Casts(nn.Linear):
+        def forward(self, x):
+            with torch.autocast("cpu", torch.bfloat16):
+                return super().forward(x)
+
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
+    plan = qtaml.compensate(model, batch, **PLAN)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert qtaml.compensate(model, batch, **PLAN) == plan
+        assert torch.is_autocast_enabled("cpu")
+    with evaluation_mode(Casts(2, 2)) as network:
+        assert outputs(network, torch.ones(1, 2)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("batch", [torch.ones(4), (torch.ones(4),), {"input": torch.ones(4)}], ids=repr)
+def test_a_sample_without_a_batch_is_refused(batch):
+    """Its outputs would count as samples."""
+    for run in (lambda: outputs(nn.Linear(4, 2), batch), lambda: qtaml.compensate(nn.Linear(4, 2), batch, **PLAN)):
+        with pytest.raises(ModelError, match=r"for samples, got .*shape \(4,\).*shape \(2,\).*inputs\[None\]"):
+            run()
+    assert outputs(nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)), torch.ones(3, 4)).shape == (3, 1)
+    assert outputs(nn.Embedding(5, 2), torch.arange(3)).shape == (3, 2)
+
+
+def test_rows_that_are_no_samples_are_remarked():
+    """Outputs of more rows than any input has, which may be samples or not: a plan says that they count as such."""
+
+    class Second(nn.Linear):
+        def forward(self, x):
+            return super().forward(x)[None].expand(5, -1, -1)
+
+    remark = "Outputs have 5 rows, and no input has as many. Each row counts as a sample"
+    for model, remarked in ((Second(4, 2), 1), (nn.Linear(4, 2), 0)):
+        remarks = qtaml.compensate(model, torch.eye(4), **PLAN).remarks
+        assert sum(one.startswith(remark) for one in remarks) == remarked

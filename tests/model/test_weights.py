@@ -59,6 +59,16 @@ def test_weights_that_are_no_numbers_are_refused(change, message):
         stored_weights(model)
 
 
+def test_weights_of_8_bits_are_refused_by_name():
+    """Few operators take them; the error says how to give them."""
+    model = nn.Sequential(nn.Linear(4, 4))
+    model[0].weight = nn.Parameter(model[0].weight.detach().to(torch.float8_e4m3fn), requires_grad=False)
+    with pytest.raises(ModelError, match=r"'0\.weight' must have .* 16 bits or more, got torch\.float8_e4m3fn: give"):
+        stored_weights(model)
+    with pytest.raises(ModelError, match="no tensor to store"):
+        stored_weights(model, exclude=["0.weight"])
+
+
 def test_a_model_without_weights_is_refused():
     """A model of norms only has nothing to store."""
     with pytest.raises(ModelError, match="no tensor to store"):

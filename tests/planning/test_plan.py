@@ -83,6 +83,10 @@ def sections(record):
             r"p must be a flip probability in \[0, 0.5\), got 0.7",
         ),
         (spoiled(lambda r: r["settings"]["fault"].update(kind="magic")), "fault: Input tag 'magic'"),
+        (
+            spoiled(lambda r: r["settings"].update(fault={"kind": "per_bit", "p01": [0.1] * 16})),
+            "fault must hold words of 8 bits for",
+        ),
         (spoiled(lambda r: sections(r).update(sections=[])), "sections must hold at least one weight"),
         (spoiled(lambda r: sections(r).update(formats=[])), "a section must name one of 0 formats by its place"),
         (spoiled(lambda r: r.update(tensors=[])), "tensors must be at least one, each name once"),

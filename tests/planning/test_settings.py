@@ -240,3 +240,12 @@ def test_a_setting_that_a_method_lacks_is_refused():
     )
     with pytest.raises(qtaml.StoredFileError, match=r"settings\.fixed_point\.x: Unexpected keyword argument"):
         qtaml.Plan.from_json(text)
+
+
+def test_a_setting_that_is_missing_or_unknown_is_told_by_the_function():
+    """Its user knows nothing of the record behind it."""
+    model, batch = CONVOLUTION.model(), CONVOLUTION.batch()
+    with pytest.raises(TypeError, match=r"^compensate\(\) missing a required .*'overhead'$"):
+        qtaml.compensate(model, batch, p=0.1)
+    with pytest.raises(TypeError, match=r"^uniform_msp\(\) got an unexpected keyword argument 'overhead'$"):
+        qtaml.uniform_msp(model, p=0.1, protected_bits=1, overhead=0.1)

@@ -217,7 +217,7 @@ def test_predicted_error_is_that_of_what_is_stored(step, granularity):
     memory = qtaml.store(model, plan)
     stored = memory.tensors["weight"]
     mean = entry.storage.read_mean(stored.words, stored.scale, plan.fault)
-    values = torch.tensor([float((memory.state_dict(seed=s)["weight"] - mean).square().sum()) for s in range(600)]) / 40
+    values = torch.tensor([float((dict(memory.read(seed=s))["weight"] - mean).square().sum()) for s in range(600)]) / 40
     error = 5 * float(values.std()) / 600**0.5 + 5 * plan.noise_error * entry.gain.standard_error / entry.gain.squared
     assert abs(float(values.mean()) - plan.noise_error) < error
     assert error < 0.1 * plan.noise_error
@@ -317,3 +317,13 @@ def test_a_tensor_is_encoded_once_for_each_correction(monkeypatch, decision):
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
     qtaml.compensate(model, torch.randn(16, 6), p=0.1, overhead=0.1, decision=decision)
     assert len(made) == 2 * 2
+
+
+def test_scales_that_no_overhead_pays_for():
+    """A message that asks for more than an overhead can be would send the caller in a circle."""
+    message = r"no overhead up to 1 suffices: .* take 2\.\d+, .* for scales .* choose larger groups \(granularity\)"
+    for overhead in (0.1, 1.0):
+        with pytest.raises(qtaml.BudgetError, match=message) as caught:
+            plan_of(CONVOLUTION, overhead=overhead, levels="nf4", granularity=4)
+        assert caught.value.least_overhead > 1
+    assert plan_of(CONVOLUTION, overhead=1.0, levels="nf4", granularity="row").overhead <= 1

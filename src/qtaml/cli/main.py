@@ -1,9 +1,11 @@
 """The command `qtaml`: parse, call, show."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from qtaml import __version__
 from qtaml.cli import compensate, demo, design, device, evaluate, export, predict, readback, sweep, verify
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
 
@@ -20,6 +22,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"qtaml {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """What stands before the name of a command."""
+
 
 app.add_typer(device.app, name="device")
 app.command("sweep")(sweep.sweep_command)

@@ -8,10 +8,10 @@ import torch
 
 from qtaml import _files
 from qtaml.errors import ModelError
-from qtaml.export.reading import network_as_read, traced
+from qtaml.export.reading import check_seed, check_used, network_as_read, traced
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
-from qtaml.model import Batch
+from qtaml.model import Batch, uncompiled_name
 
 
 def write_state_dict(
@@ -42,13 +42,14 @@ def write_state_dict(
         ...     model.load_state_dict(safetensors.torch.load_file(f"{folder}/model.safetensors"))
         <All keys matched successfully>
     """
+    check_seed(seed, fault)
     with _files.new_file(path) as temporary:
         tensors = {}
-        for name, tensor in network_as_read(memory, seed, fault).state_dict().items():
+        for name, tensor in memory.state_dict(seed=seed, fault=fault).items():
             if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
                 raise ModelError(f"the state dict must hold dense tensors only, got other content under {name!r}")
             # Copies, since safetensors refuses tensors that share memory.
-            tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            tensors[uncompiled_name(name)] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         # transformers refuses files without this entry.
         safetensors.torch.save_file(tensors, temporary, metadata={"format": "pt"})
 
@@ -72,11 +73,14 @@ def write_program(
 
     Raises:
         ArgumentError: if the inputs are no batch, or there is a fault model but no seed.
-        ModelError: if the model fails on the inputs, or cannot be traced for batches of any size.
+        ModelError: if the model fails on the inputs, does not compute with what is read, or cannot be traced for
+            batches of any size.
         StoredFileError: if the file cannot be written.
     """
     with _files.new_file(path) as temporary:
-        program = traced(network_as_read(memory, seed, fault), inputs)
+        model = network_as_read(memory, seed, fault)
+        check_used(memory, model, inputs)
+        program = traced(model, inputs)
         # To memory first: on a full disk torch's own writer ends the process instead of raising.
         buffer = io.BytesIO()
         torch.export.save(program, buffer)

@@ -7,7 +7,7 @@ import torch
 
 from qtaml import _files
 from qtaml.errors import ModelError, QtamlError
-from qtaml.export.reading import network_as_read, quiet, traced
+from qtaml.export.reading import check_used, network_as_read, quiet, traced
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, named_tensors
@@ -40,8 +40,8 @@ def write_onnx(
 
     Raises:
         ArgumentError: if the inputs are no batch, or there is a fault model but no seed.
-        ModelError: if the model fails on the inputs, cannot be traced for batches of any size, has an operation that
-            ONNX lacks, or is larger than what one file holds.
+        ModelError: if the model fails on the inputs, does not compute with what is read, cannot be traced for batches
+            of any size, has an operation that ONNX lacks, or is larger than what one file holds.
         StoredFileError: if the file cannot be written.
         QtamlError: if the packages that it needs are not installed.
     """
@@ -57,10 +57,13 @@ def write_onnx(
             raise ModelError(
                 f"the weights must have at most {MOST_BYTES} bytes for one ONNX file, got {size}; write a .pt2 instead"
             )
+        check_used(memory, model, inputs)
         program = traced(model, inputs)
         try:
             with quiet():
                 converted = torch.onnx.export(program, dynamo=True, verbose=False, output_names=["output"])
+        except TimeoutError:
+            raise
         except Exception as error:
             cause: BaseException = error
             # Torch wraps the reason, such as an operation without ONNX counterpart, in requests to report it.

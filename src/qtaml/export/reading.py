@@ -32,9 +32,33 @@ def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) 
         ArgumentError: if there is a fault model but no seed.
         ModelError: if the model cannot be copied.
     """
+    check_seed(seed, fault)
+    return uncompiled(memory.model(seed=seed, fault=fault)).cpu()
+
+
+def check_seed(seed: int | None, fault: FaultModel | None) -> None:
+    """Raise `ArgumentError` if there is a fault model but no seed."""
     if seed is None and fault is not None:
         raise ArgumentError(f"seed must be given with a fault model, got seed None and {fault}")
-    return uncompiled(memory.model(seed=seed, fault=fault)).cpu()
+
+
+def check_used(memory: Memory, model: nn.Module, inputs: Batch) -> None:
+    """Check that what is exported computes with the weights that were read, as `evaluate` checks it.
+
+    Args:
+        memory: the stored network.
+        model: what `network_as_read` returned.
+        inputs: a batch of one or more samples.
+
+    Raises:
+        ArgumentError: if the inputs are no batch, or hold no sample.
+        ModelError: if the model fails on the inputs, or computes with numbers kept elsewhere.
+    """
+    batch = _two_samples(inputs)
+    with evaluation_mode(own(model)), torch.no_grad():
+        # Its errors say what is wrong with the inputs.
+        output_tensor(model, batch)
+    memory.unread_on(model, *arguments(batch, model))
 
 
 def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
@@ -68,6 +92,8 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
         model.forward = only_what_counts
         try:
             program = torch.export.export(model, args, kwargs, dynamic_shapes=shapes)
+        except TimeoutError:
+            raise
         except Exception as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), "")
             raise ModelError(

@@ -110,7 +110,7 @@ def _check(memory: Memory, batch: Batch) -> None:
         model = own(memory.model(seed=None))
         try:
             memory.check_reads(model, *arguments(batch, model))
-        except ModelError:
+        except (ModelError, TimeoutError):
             raise
         except Exception:
             # What is wrong with the inputs, the metric will say.
@@ -208,6 +208,8 @@ def _outputs_of_reads(
             warnings.simplefilter("ignore", UserWarning)
             run = replacing(network)
             return torch.cat([torch.vmap(partial(run, batch))(together) for batch in batches], 1)
+    except TimeoutError:
+        raise
     except Exception:
         # Whatever a network does that cannot be batched; what is wrong with it otherwise, a read alone will tell.
         return None
@@ -241,7 +243,13 @@ def checked_scores(metric: Metric, value: Any, trial: int) -> tuple[NDArray[np.f
         values, proportion = scores.detach().cpu().double().numpy(), scores.dtype == torch.bool
     else:
         try:
+            # float() takes texts too, and a number in quotes is more likely a mistake than meant.
+            if isinstance(value, str | bytes):
+                raise TypeError
             values, proportion = np.array([float(value)]), False
+        except OverflowError:
+            # A whole number too long for a float is as far out of range as infinity.
+            values, proportion = np.array([math.inf]), False
         except (TypeError, ValueError) as error:
             raise ArgumentError(f"metric must return one number, got {value!r} on read {trial}") from error
     if values.ndim != 1 or not values.size or not all(map(math.isfinite, values)):

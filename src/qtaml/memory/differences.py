@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from qtaml.memory.memory import Memory, check_same_tensors, store
+from qtaml.memory.memory import Memory, store
+from qtaml.memory.same_tensors import check_same_tensors
 
 
 @dataclass(frozen=True)

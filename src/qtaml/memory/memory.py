@@ -13,6 +13,7 @@ from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorReader
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
+from qtaml.memory.same_tensors import check_fits, check_same_tensors, rest_names
 from qtaml.model import (
     Run,
     check_repeats,
@@ -21,7 +22,6 @@ from qtaml.model import (
     evaluation_mode,
     first_samples,
     is_wrapper_tensor,
-    made_buffers,
     named_tensors,
     own_names,
     state_kept,
@@ -97,16 +97,32 @@ class Memory:
             reads |= dict.fromkeys((entry.name, *entry.aliases), together)
         return reads
 
-    def state_dict(self, *, seed: int | None, fault: FaultModel | None = None) -> dict[str, torch.Tensor]:
-        """State dict of the network as read once, as the model itself names its tensors; arguments as for `read`."""
-        state = {name: tensor.clone() for name, tensor in self.rest.items()}
-        for entry, (name, tensor) in zip(self.plan.tensors, self.read(seed=seed, fault=fault), strict=True):
-            state.update(dict.fromkeys((name, *entry.aliases), tensor))
+    def state_dict(self, *, seed: int | None, fault: FaultModel | None = None) -> dict[str, Any]:
+        """State dict of the network as read once, such as the model itself makes: for `load_state_dict` of a new one.
+
+        Args:
+            seed: as for `read`.
+            fault: as for `read`.
+
+        Returns:
+            Names and tensors as the model saves them, its extra state too; no buffers that it makes anew.
+
+        Raises:
+            ModelError: as `copy_of_model`.
+        """
+        state = self.model(seed=seed, fault=fault).state_dict()
+        own = own_names(self._pattern)
         # A forward pass may have made buffers since, which are none of the network's.
-        return {own: state[name] for name, own in own_names(self._pattern).items() if name in state}
+        for name in set(rest_names(self.plan, self._pattern)) - self.rest.keys():
+            state.pop(own[name], None)
+        return state
 
     def model(self, *, seed: int | None, fault: FaultModel | None = None) -> nn.Module:
-        """The network as read once, in evaluation mode; arguments as for `read`."""
+        """The network as read once, in evaluation mode; arguments as for `read`.
+
+        Without inputs it cannot be checked that the network computes with what is read. One that has run before and
+        keeps weights elsewhere (a cache) computes with those: `evaluate` and the writers of programs refuse it.
+        """
         model = self.copy_of_model()
         self.read_into(model, seed=seed, fault=fault)
         return model
@@ -160,21 +176,27 @@ class Memory:
         return read
 
     def check_reads(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Check, once for each memory, that the network computes with what is read, and with nothing else.
+        """`unread_on`, once for each memory; what it returns is `unread`."""
+        if self._unread is None:
+            self._unread = self.unread_on(model, args, kwargs)
+
+    def unread_on(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+        """Check that the network computes with what is read, and with nothing else.
 
         Other numbers are put into one stored tensor after the other, and have to move the outputs of a few samples, or
-        else of all. Tensors that do not act on them are named in `unread`.
+        else of all.
 
         Args:
             model: what `own(copy_of_model())` returned, read into.
             args: positional arguments of a call of it.
             kwargs: named ones.
 
+        Returns:
+            Names of the tensors that do not act on the outputs.
+
         Raises:
             ModelError: if equal passes give unequal outputs, or numbers kept elsewhere are computed with.
         """
-        if self._unread is not None:
-            return
         present = named_tensors(model)
         targets = {entry.name: [present[name] for name in (entry.name, *entry.aliases)] for entry in self.plan.tensors}
         weights = {name: same[0] for name, same in targets.items()}
@@ -198,7 +220,7 @@ class Memory:
         with evaluation_mode(model), torch.no_grad():
             try:
                 clean = check_repeats(model, few)
-            except ModelError:
+            except (ModelError, TimeoutError):
                 raise
             except Exception:
                 # Made for batches of one size.
@@ -208,7 +230,7 @@ class Memory:
                 left = unmoved(run, {name: weights[name] for name in left}, run({}))
             if left:
                 check_unused(few, left, weights, (args, kwargs, present))
-        self._unread = tuple(left)
+        return tuple(left)
 
     def _prepared(self, model: nn.Module, fault: FaultModel) -> Callable[[int | None], None]:
         """What reads into the tensors that a model has now."""
@@ -305,13 +327,13 @@ def store(model: nn.Module, plan: Plan) -> Memory:
         >>> bool((read.weight - model.weight).abs().max() <= model.weight.abs().max() / 255)
         True
     """
-    _check_fits(plan, model)
+    check_fits(plan, model)
     present = named_tensors(model)
     tensors = {
         entry.name: StoredTensor(*entry.storage.encode(check_storable(entry.name, present[entry.name]), plan.fault))
         for entry in plan.tensors
     }
-    rest = {name: present[name].detach().clone() for name in _rest_names(plan, model)}
+    rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}
     return Memory(Artifact(plan, tensors, rest), model)
 
 
@@ -389,53 +411,3 @@ def _places(model: nn.Module) -> list[tuple[int, int]]:
 
 def _seed_of_tensor(seed: int | None, name: str) -> int | None:
     return None if seed is None else child_seed(seed, "read", name)
-
-
-def _rest_names(plan: Plan, model: nn.Module) -> list[str]:
-    stored = {name for entry in plan.tensors for name in (entry.name, *entry.aliases)}
-    return [name for name in named_tensors(model) if name not in stored]
-
-
-def _check_fits(plan: Plan, model: nn.Module) -> None:
-    """Check that a model has the tensors of a plan.
-
-    Raises:
-        ModelError: naming the first tensor that is missing, or of another shape or dtype.
-    """
-    present = named_tensors(model)
-    for entry in plan.tensors:
-        for name in (entry.name, *entry.aliases):
-            if name not in present:
-                raise ModelError(
-                    f"the model has no tensor {name!r}, which the plan stores; was it made for another model?"
-                )
-            tensor = present[name]
-            found = (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-            if found != (entry.shape, entry.dtype):
-                raise ModelError(
-                    f"tensor {name!r} must have shape {entry.shape} and dtype {entry.dtype} for this plan, "
-                    f"got shape {found[0]} and dtype {found[1]}"
-                )
-
-
-def check_same_tensors(artifact: Artifact, model: nn.Module) -> None:
-    """Check that a model has the tensors of a stored network, in the leaking memory and outside.
-
-    Raises:
-        ModelError: naming the first tensor that is missing, or of another shape or dtype.
-    """
-    _check_fits(artifact.plan, model)
-    present = named_tensors(model)
-    ours, theirs = set(_rest_names(artifact.plan, model)), artifact.rest.keys()
-    # A buffer that a forward pass made since may stay.
-    if different := sorted((ours - theirs - made_buffers(model)) | (theirs - ours)):
-        raise ModelError(
-            f"the model is not the one stored: tensor {different[0]!r} is in only one of the two; if a forward pass "
-            "makes it, run the model once before"
-        )
-    for name, kept in artifact.rest.items():
-        if present[name].shape != kept.shape or present[name].dtype != kept.dtype:
-            raise ModelError(
-                f"the model is not the one stored: tensor {name!r} was {tuple(kept.shape)} {kept.dtype}, "
-                f"is {tuple(present[name].shape)} {present[name].dtype}"
-            )

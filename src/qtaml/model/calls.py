@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.stateless import _reparametrize_module
+from torch.utils._pytree import tree_leaves
 
 from qtaml import _checks
 from qtaml._random import torch_generator
@@ -32,15 +33,26 @@ MOST_OUTPUTS = 2**15
 def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
     """A copy in evaluation mode to run inside the block. The model and all random states are left as they were.
 
-    A copy marked by `own` is run as it is. Modes are set one by one: `eval()` is refused by exported programs and does
-    more than that in some modules.
+    A copy marked by `own` is run as it is. Autocast of the caller is off inside: what is computed depends on the model
+    and its inputs alone; a network that needs autocast switches it on in its own forward pass. Modes are set one by
+    one: `eval()` is refused by exported programs and does more than that in some modules.
     """
     network = private_copy(model)
     for module in network.modules():
         if module.training:
             module.training = False
-    with _random_states_kept():
+    with _random_states_kept(), _without_autocast(network):
         yield network
+
+
+@contextmanager
+def _without_autocast(network: nn.Module) -> Iterator[None]:
+    kinds = {"cpu", *(tensor.device.type for tensor in network.parameters())}
+    with ExitStack() as stack:
+        for kind in kinds:
+            if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 @contextmanager
@@ -63,9 +75,21 @@ def outputs(model: nn.Module, batch: Batch) -> torch.Tensor:
 
     Returns:
         Floating matrix of shape (samples, outputs).
+
+    Raises:
+        ModelError: as `output_tensor`, or if neither the batch nor the output has a dimension for samples.
     """
-    tensor = output_tensor(model, batch)
-    return tensor.reshape(len(tensor), -1)
+    return _matrix(output_tensor(model, batch), batch)
+
+
+def _matrix(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    inputs = _tensors(batch)
+    if output.ndim == 1 and inputs and max(one.ndim for one in inputs) < 2 and len(output) not in lengths(batch):
+        raise ModelError(
+            f"inputs must have a first dimension for samples, got {describe(batch)} and outputs of {describe(output)}; "
+            "a single sample is a batch of one: inputs[None]"
+        )
+    return output.reshape(len(output), -1)
 
 
 def output_tensor(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -80,7 +104,8 @@ def output_tensor(model: nn.Module, batch: Batch) -> torch.Tensor:
         a tuple or of a record such as those of transformers.
 
     Raises:
-        ModelError: if the model fails on the batch, or its output has no such tensor.
+        ModelError: if the model fails on the batch, or its output has no such tensor. The error of the model is its
+            cause. A `TimeoutError`, which the caller's alarm may raise in the midst of a forward pass, goes through.
     """
     return _called(model, batch, {})
 
@@ -95,6 +120,8 @@ def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -
     try:
         with state_kept(model):
             output = torch.func.functional_call(model, replaced, args, kwargs) if replaced else model(*args, **kwargs)
+    except TimeoutError:
+        raise
     except Exception as error:
         hint = ""
         if "Guard failed" in str(error):
@@ -169,7 +196,7 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
 
     def run(batch: Batch, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         output = _called(model, batch, {tied: tensor for name, tensor in tensors.items() for tied in names[name]})
-        return output.reshape(len(output), -1)
+        return _matrix(output, batch)
 
     return run
 
@@ -268,6 +295,20 @@ def sample_count(batch: Any) -> int | None:
         return len(batch) if batch.ndim else None
     values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple | list) else ()
     return next((length for length in map(sample_count, values) if length is not None), None)
+
+
+def lengths(batch: Any) -> set[int]:
+    """First dimensions of all tensors of a batch.
+
+    Example:
+        >>> lengths({"tokens": torch.ones(4, 7), "factor": torch.tensor(2.0)})
+        {4}
+    """
+    return {len(tensor) for tensor in _tensors(batch) if tensor.ndim}
+
+
+def _tensors(batch: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(batch) if isinstance(leaf, torch.Tensor)]
 
 
 def cut_samples(value: Any, samples: int, span: slice) -> Any:

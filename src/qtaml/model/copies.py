@@ -95,6 +95,8 @@ def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
                 # Copying a program of torch.export makes torch warn of its own internals.
                 warnings.simplefilter("ignore", FutureWarning)
                 return copy.deepcopy(model, dict(memo))
+        except TimeoutError:
+            raise
         except Exception as error:
             if not left or "changed size during iteration" not in str(error):
                 raise ModelError(f"the model cannot be copied, without which it would be changed: {error}") from error

@@ -64,6 +64,8 @@ def _export(model: nn.Module, batch: Batch) -> torch.export.ExportedProgram:
         # The tracer keeps a state for the whole process.
         with _TRACER, evaluation_mode(model) as network, torch.no_grad():
             return torch.export.export(network, args, kwargs)
+    except TimeoutError:
+        raise
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "")
         raise ModelError(

@@ -205,7 +205,8 @@ def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
     """The tensor, detached, if it can be stored.
 
     Raises:
-        ModelError: if it has no elements, no data, holds NaN or infinity, or is not floating or not dense.
+        ModelError: if it has no elements, no data, holds NaN or infinity, or is not dense and floating-point of 16 bits
+            or more.
     """
     if nn.parameter.is_lazy(tensor) or tensor.is_meta:
         raise ModelError(f"tensor {name!r} has no data yet: load the weights before storing the model")
@@ -226,6 +227,11 @@ def check_storable(name: str, tensor: torch.Tensor) -> torch.Tensor:
         raise ModelError(
             f"tensor {name!r} must be floating-point, got {tensor.dtype}: give its dequantised values, which are "
             "rescaled in floating point and quantised once (paper B.4)"
+        )
+    if tensor.dtype.itemsize < 2:
+        raise ModelError(
+            f"tensor {name!r} must have a dtype of 16 bits or more, got {tensor.dtype}: give it in one in which the "
+            "network can run, such as weight.to(torch.bfloat16) times its scales if it has some, or name it in exclude"
         )
     if tensor.numel() == 0:
         raise ModelError(f"tensor {name!r} has no elements, shape {tuple(tensor.shape)}; name it in exclude")

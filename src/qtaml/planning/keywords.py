@@ -67,7 +67,7 @@ class takes(Generic[SettingsT, P]):  # noqa: N801  # a decorator
     ) -> OfCalibratedModel[SettingsT, P, ResultT]: ...
     def __call__(self, function: Callable[..., Any]) -> Any:
         """The decorated function, which takes the record or its fields."""
-        own = inspect.signature(function)
+        own, fields = inspect.signature(function), inspect.signature(self.record)
         others = [one for name, one in own.parameters.items() if name != "settings"]
 
         @wraps(function)
@@ -78,6 +78,11 @@ class takes(Generic[SettingsT, P]):  # noqa: N801  # a decorator
                 return function(*inputs, **keywords)
             # Arguments that are no settings, such as the metric of a design, stay the function's own.
             given = {one.name: keywords.pop(one.name) for one in others if one.name in keywords}
+            try:
+                fields.bind(**keywords)
+            except TypeError as error:
+                # In the name of the function that was called, not of the record behind it.
+                raise TypeError(f"{function.__name__}() {error}") from None
             return function(*inputs, settings=self.record(**keywords), **given)
 
         told = [*others, *setting_parameters(self.record).values()]

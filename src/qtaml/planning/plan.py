@@ -145,6 +145,9 @@ class Plan:
                     f"sections of {tensor.name!r} must hold its {math.prod(tensor.shape)} weights, "
                     f"got {tensor.storage.weights}"
                 )
+            for bits in {section.format.bits for section in tensor.storage.sections} - {0}:
+                if not self.fault.holds(bits):
+                    raise ArgumentError(f"fault must hold words of {bits} bits for {tensor.name!r}, got {self.fault}")
 
     @property
     def method(self) -> str:
@@ -243,6 +246,11 @@ class Plan:
                 )
         if erased := [one.name for one in self.tensors if not one.storage.bits]:
             remarks.append(f"Of {', '.join(erased)} nothing is stored but the mean: the budget holds no more.")
+        if self.outputs and self.outputs.rows is not None:
+            remarks.append(
+                f"Outputs have {self.outputs.rows} rows, and no input has as many. Each row counts as a sample; if "
+                "rows are not samples, predicted errors are of another scale: samples come first in inputs and outputs."
+            )
         if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
             remarks.append(
                 f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "

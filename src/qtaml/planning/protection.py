@@ -61,7 +61,7 @@ def spread_protection(
 
     Raises:
         ArgumentError: if the overhead is outside [0, 1], or the allocation unknown.
-        BudgetError: if the floors need more than the overhead; the message names the least overhead.
+        BudgetError: if floors and scales need more than the overhead; the message names the least overhead.
 
     Source:
         paper, algorithm 1, step 2.
@@ -136,6 +136,13 @@ def _allocate(
         least = (floor + beside) / plain - 1
         # Rounded up: whoever asks again for the overhead that the message names must get it.
         named = math.ceil(least * 1e6) / 1e6
+        if named > 1:
+            raise BudgetError(
+                f"no overhead up to 1 suffices: floors of protected bits and scales take {named:g}, "
+                f"{beside / plain:g} of it for scales and other numbers beside the words; choose larger groups "
+                "(granularity), or lower floors or residual_floor",
+                least,
+            )
         raise BudgetError(
             f"overhead must be at least {named:g} to give every tensor its floor of protected bits and its scales, "
             f"got {overhead}; "

@@ -1,7 +1,7 @@
 """Gains that are held against forward passes, since not every backward pass is the derivative of the forward pass."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from statistics import median
@@ -38,6 +38,9 @@ _TOLERANCE = 0.05
 """Squared difference between both, over the squared gradient, up to which they agree."""
 _PROBES = 16
 """Changes of a tensor whose gain is measured by forward passes."""
+_RESOLVED = 8
+"""Norm of a change of the outputs, in units of the last place of their norm, up to which rounding may hide it: equal
+networks that sum in another order differ by about one."""
 _MOST_KEPT = 2**22
 """Weights up to which all changes are held; else each is drawn again."""
 
@@ -55,7 +58,8 @@ def checked_gains(
 
     For a random change d of one tensor, v . (f(W + d) - f(W)) has to be g . d for the signs v and the gradient g of
     each of the first passes. Where it is not (no_grad, rounding, hard routing, custom functions), or the backward pass
-    fails, the gain is the mean of ||f(W + d) - f(W)||**2 / ||d||**2 over 16 changes.
+    fails, the gain is the mean of ||f(W + d) - f(W)||**2 / ||d||**2 over 16 changes. Of a tensor so weak that the
+    rounding of the outputs hides what d does, a change as large as its weights has to do about what the gradient says.
 
     Args:
         model: as for `jacobian_gains`.
@@ -138,20 +142,53 @@ def _gains_that_hold(
     except (NoGradientError, RuntimeError):
         return {}
     gains = {}
-    run = replacing(network)
+    run = partial(replacing(network), batch)
     with evaluation_mode(network), torch.no_grad():
+        norm = float(clean.double().norm())
         signs = torch.stack([random_signs(clean, seed, number).reshape(-1) for number in range(min(_SIGNS, passes))])
         for name, weight in weights.items():
             squares, along = found[name].reshape(passes, -1).T[:, : len(signs)].expand(2, -1)
             size = float(squared_norm(change(name))) / weight.numel() / len(clean)
-            for share in _SHARES if squares.any() else ():
-                moved = finite(run(batch, {name: other_numbers(name, weight, share)}), batch) - clean
-                differences = (signs @ moved.reshape(-1)).double().cpu() / share / len(clean) - along
-                if differences.square().mean() <= _TOLERANCE * squares.mean() * size:
-                    gain = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())
-                    gains[name] = replace(gain, unreached_rows=int((~reached[name]).sum()))
-                    break
+
+            def moved(share: float, name: str = name, weight: torch.Tensor = weight) -> torch.Tensor:
+                changed = run({name: other_numbers(name, weight, share)})
+                return (signs @ (finite(changed, batch) - clean).reshape(-1)).double().cpu() / len(clean)
+
+            hidden = _RESOLVED * _last_place(clean, weight) * norm / len(clean)
+            if squares.any() and _holds(moved, along, float(_TOLERANCE * squares.mean() * size), hidden):
+                gain = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())
+                gains[name] = replace(gain, unreached_rows=int((~reached[name]).sum()))
     return gains
+
+
+def _holds(moved: Callable[[float], torch.Tensor], along: torch.Tensor, tolerance: float, hidden: float) -> bool:
+    """Whether outputs move along some signs, for changes of some shares, as gradients say, or as far as rounding lets.
+
+    Args:
+        moved: what a change of a share moves along each of the signs.
+        along: what the gradients say that a change of 1 moves.
+        tolerance: squared difference up to which both agree.
+        hidden: movement that the rounding of the outputs can hide.
+    """
+    for share in _SHARES:
+        seen = moved(share)
+        if (seen / share - along).square().mean() <= tolerance:
+            return True
+    if max(_size(seen), share * _size(along)) > hidden:
+        return False
+    # No longer to first order, so that only the size can be compared.
+    large, told = _size(moved(1.0)), _size(along)
+    return abs(large - told) <= max(hidden, max(large, told) / 2)
+
+
+def _last_place(clean: torch.Tensor, weight: torch.Tensor) -> float:
+    """Resolution of outputs: that of the coarser dtype, since a network in half precision may cast up at its end."""
+    return max(torch.finfo(clean.dtype).eps, torch.finfo(weight.dtype).eps)
+
+
+def _size(values: torch.Tensor) -> float:
+    """Root mean square. Over random signs it is the norm of what they are multiplied with."""
+    return float(values.square().mean().sqrt())
 
 
 def _measured(network: nn.Module, batch: Batch, name: str, weight: torch.Tensor) -> Gain:

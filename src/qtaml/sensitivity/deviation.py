@@ -8,7 +8,17 @@ import torch
 from torch import nn
 
 from qtaml.errors import ModelError
-from qtaml.model import Batch, evaluation_mode, finite, finite_outputs, first_samples, other_numbers, outputs, replacing
+from qtaml.model import (
+    Batch,
+    evaluation_mode,
+    finite,
+    finite_outputs,
+    first_samples,
+    lengths,
+    other_numbers,
+    outputs,
+    replacing,
+)
 
 _LARGE = (10.0, 100.0)
 """Sizes of changes of all weights, over their root mean squares: bounded outputs grow no more from one to the other."""
@@ -25,10 +35,12 @@ class OutputRange:
     Attributes:
         power: mean of ||f(x)||**2 over the samples.
         bound: the most that a squared output error can be; None if outputs grow with the weights.
+        rows: rows of the outputs, each of which counts as a sample, if no input has as many; else None.
     """
 
     power: float
     bound: float | None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,9 @@ def output_range(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Ten
             largest.append(_largest(run(few, changed)))
     bounded = math.isfinite(largest[-1]) and largest[-1] <= 1.01 * max(largest[:-1])
     return OutputRange(
-        float(powers.mean()), (float(powers.max()) ** 0.5 + max(largest) ** 0.5) ** 2 if bounded else None
+        float(powers.mean()),
+        (float(powers.max()) ** 0.5 + max(largest) ** 0.5) ** 2 if bounded else None,
+        None if len(powers) in lengths(batch) else len(powers),
     )
 
 
