@@ -33,7 +33,7 @@ from qtaml.planning import (
     uniform_msp,
     weight_scaling,
 )
-from qtaml.search import Designer, design
+from qtaml.search import AnyDesigner, design, designer_for
 
 
 # Compared by identity: it is part of the key of a memo, and the equality of tensors is a tensor.
@@ -73,8 +73,8 @@ class OwnNetwork:
 
 # Few: each holds gains and fitted candidates of a network. Tasks are sorted by network, so more are seldom used.
 @lru_cache(maxsize=4)
-def _designer(model: nn.Module, data: Data | Samples, settings: Design) -> Designer:
-    return Designer(calibrated(model, data.calibration, settings), settings)
+def _designer(model: nn.Module, data: Data | Samples, settings: Design) -> AnyDesigner:
+    return designer_for(calibrated(model, data.calibration, settings), settings)
 
 
 def _design(model: nn.Module, data: Data | Samples, settings: Design) -> Plan:

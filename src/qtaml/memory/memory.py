@@ -329,8 +329,9 @@ def store(model: nn.Module, plan: Plan) -> Memory:
     """
     check_fits(plan, model)
     present = named_tensors(model)
+    written = plan.written_for or plan.fault
     tensors = {
-        entry.name: StoredTensor(*entry.storage.encode(check_storable(entry.name, present[entry.name]), plan.fault))
+        entry.name: StoredTensor(*entry.storage.encode(check_storable(entry.name, present[entry.name]), written))
         for entry in plan.tensors
     }
     rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}

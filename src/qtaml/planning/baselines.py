@@ -15,7 +15,7 @@ from qtaml.formats import EvenLevels, Fixed, Format, Section, TensorFormat
 from qtaml.model import Batch, Batches, aliases, one_batch, private_copy, share_of_numbers, stored_weights
 from qtaml.planning.keywords import takes
 from qtaml.planning.plan import Plan, TensorPlan
-from qtaml.planning.protection import spread_protection
+from qtaml.planning.protection import mixed_sections, spread_protection
 from qtaml.planning.settings import (
     AnySettings,
     FixedPoint,
@@ -61,7 +61,7 @@ def uniform_msp(model: nn.Module, settings: UniformMsp) -> Plan:
     base = Format(word_levels(settings))
     weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
     storages = {
-        name: TensorFormat(_mixed(w.numel(), base, settings.protected_bits), granularity=settings.granularity)
+        name: TensorFormat(mixed_sections(w.numel(), base, settings.protected_bits), granularity=settings.granularity)
         for name, w in weights.items()
     }
     return _plan(model, weights, storages, settings)
@@ -271,7 +271,7 @@ def random_protection(model: nn.Module, settings: RandomProtection) -> Plan:
     bits, weights = Format().bits, stored_weights(model)
     pairs = [(name, position) for name in weights for position in range(bits)]
     random.Random(child_seed(settings.seed, "random protection")).shuffle(pairs)
-    # A share is not a binary fraction either, as in `_mixed`.
+    # A share is not a binary fraction either, as in `mixed_sections`.
     remaining = settings.overhead * bits * sum(weight.numel() for weight in weights.values()) + 1e-6
     chosen: set[tuple[str, int]] = set()
     for name, position in pairs:
@@ -308,15 +308,6 @@ def _plan(
     entries = [TensorPlan.of(name, others[name], weight, storages[name]) for name, weight in weights.items()]
     covered = share_of_numbers(model, weights)
     return Plan(settings, tuple(entries), bits=next(iter(storages.values())).bits, covered=covered)
-
-
-def _mixed(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:
-    """Up to two sections, the first with one protected bit more than the second, whose mean is `protected_bits`."""
-    fewer = math.floor(protected_bits)
-    # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of weights.
-    first = math.floor((protected_bits - fewer) * weights + 1e-6)
-    counts = ((first, fewer + 1), (weights - first, fewer))
-    return tuple(Section(count, base.protect(protected)) for count, protected in counts if count)
 
 
 def _with_ideal(positions: set[int], bits: int) -> Format:

@@ -39,6 +39,19 @@ def _readable(version: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class MemberError:
+    """Output error of a plan at one of the memories that it is made for.
+
+    Attributes:
+        fault: the memory.
+        error: of some reads on the calibration inputs.
+    """
+
+    fault: AnyFault
+    error: MeasuredError
+
+
+@dataclass(frozen=True)
 class TensorPlan:
     """How one tensor is stored, and what was measured of it.
 
@@ -107,6 +120,8 @@ class Plan:
         covered: share of the numbers of the network that the plan stores; None if not known.
         confirmation: of a design for an accuracy.
         measured_error: output error of a few reads on the calibration inputs; None where that was not measured.
+        written_for: the memory for which labels are chosen; None for that of the settings.
+        reserve: of a plan for several memories, the output error at each of them.
         allocation_gap: predicted output error over the least that any split allocation of the budget reaches, minus 1.
         versions: versions of what made the plan.
         version: version of this record on disk.
@@ -133,6 +148,8 @@ class Plan:
     covered: float | None = None
     confirmation: Confirmation | None = None
     measured_error: MeasuredError | None = None
+    written_for: AnyFault | None = None
+    reserve: tuple[MemberError, ...] = ()
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def __post_init__(self) -> None:
@@ -186,14 +203,14 @@ class Plan:
     def predicted_error(self) -> float | None:
         """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less.
 
-        Where reads on the calibration inputs differ from it by more than two standard errors, what they gave. Small
+        Where reads on the calibration inputs differ from it by more than three standard errors, what they gave. Small
         errors are not corrected downwards: reads that happened to meet none of rare, large errors tell nothing.
         """
         error, measured = self.first_order_error, self.measured_error
         if measured is not None and error is not None:
             away = measured.mean - error
             large = self.outputs is not None and error > _LARGE * self.outputs.power
-            if abs(away) > max(2 * measured.standard_error, _LARGE * error) and (away > 0 or large):
+            if abs(away) > max(3 * measured.standard_error, _LARGE * error) and (away > 0 or large):
                 return measured.mean
         error, bound = self.first_order_error, self.outputs.bound if self.outputs else None
         return error if error is None or bound is None else min(error, bound)
@@ -244,6 +261,9 @@ class Plan:
                     f"No calibration sample reaches {left} of {rows} rows of {one.name}: what is predicted says "
                     "nothing of inputs that do."
                 )
+        if self.reserve:
+            errors = ", ".join(f"{one.error.mean:.3g} at {one.fault}" for one in self.reserve)
+            remarks.append(f"Planned for all of {len(self.reserve)} memories; output error {errors}.")
         if erased := [one.name for one in self.tensors if not one.storage.bits]:
             remarks.append(f"Of {', '.join(erased)} nothing is stored but the mean: the budget holds no more.")
         if self.outputs and self.outputs.rows is not None:
@@ -323,6 +343,11 @@ def _confirmed(found: Confirmation, asked: Design) -> str:
         f"At least {asked.chips:.6g} of the chips reach {asked.accuracy:g}, {sure} of each of {found.chips} chips that "
         f"had no part in the search; {found.good} of them do."
     )
+
+
+def measured_mean(plan: Plan) -> float:
+    """What reads gave, to choose between plans; infinite where there were none."""
+    return plan.measured_error.mean if plan.measured_error else math.inf
 
 
 def is_small(plan: Plan) -> bool:

@@ -167,3 +167,12 @@ def _sections(base: Format, option: Options, choice: Choice, floor: int) -> tupl
     """Sections of a tensor whose options count protected bits from `floor` on."""
     counts = ((choice.upgraded, choice.high), (option.weights - choice.upgraded, choice.low))
     return tuple(Section(weights, base.protect(floor + index)) for weights, index in counts if weights)
+
+
+def mixed_sections(weights: int, base: Format, protected_bits: float) -> tuple[Section, ...]:
+    """Up to two sections, the first with one protected bit more than the second, whose mean is `protected_bits`."""
+    fewer = math.floor(protected_bits)
+    # A share such as 0.1 is not a binary fraction: the product may fall just below a whole number of weights.
+    first = math.floor((protected_bits - fewer) * weights + 1e-6)
+    counts = ((first, fewer + 1), (weights - first, fewer))
+    return tuple(Section(count, base.protect(protected)) for count, protected in counts if count)

@@ -9,13 +9,16 @@ from torch import nn
 
 from qtaml._progress import track
 from qtaml.errors import ArgumentError
+from qtaml.faults import Several
 from qtaml.formats import Format, Largest, Section, TensorFormat
 from qtaml.model import Batch, Batches, aliases, residual_weights
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.encode_once import Encode, EncodeOnce
 from qtaml.planning.keywords import calibrated, takes
-from qtaml.planning.plan import Plan, TensorPlan
-from qtaml.planning.protection import spread_protection
+from qtaml.planning.measured import gains_at_reads, with_measured
+from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
+from qtaml.planning.protection import mixed_sections, spread_protection
+from qtaml.planning.reserve import with_reserve
 from qtaml.planning.settings import Tac, word_levels
 from qtaml.sensitivity import Calibration, Gain, output_deviations
 
@@ -56,6 +59,29 @@ def compensate(model: nn.Module, calibration: Batches, settings: Tac) -> Plan:
 
 def tac(calibration: Calibration, settings: Tac) -> Plan:
     """`compensate` for a network of which something was measured before; arguments and errors as there."""
+    fault = settings.fault
+    if isinstance(fault, Several):
+        return with_reserve(calibration, settings, fault, lambda one: _least(calibration, replace(settings, fault=one)))
+    return _least(calibration, settings)
+
+
+def _least(calibration: Calibration, settings: Tac) -> Plan:
+    """The plan for one memory: that of algorithm 1, or one that reads show to be better where errors are large."""
+    plan = _planned(calibration, settings, calibration.gains)
+    if not settings.beyond_first_order or is_small(plan):
+        return plan
+    first = with_measured(plan, calibration)
+    squared = gains_at_reads(first, calibration)
+    gains = {name: replace(gain, squared=squared[name]) for name, gain in calibration.gains.items()}
+    others = [_planned(calibration, settings, gains)]
+    if not settings.floors and not settings.residual_floor:
+        uniform = _planned(calibration, settings, None)
+        others += [uniform] if uniform.overhead <= settings.overhead + 1e-9 else []
+    return min((first, *(with_measured(one, calibration) for one in others)), key=measured_mean)
+
+
+def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] | None) -> Plan:
+    """The plan by some gains; without gains, the same share of every tensor, as Uniform-MSP has."""
     model, batch, weights = calibration.model, calibration.batch, calibration.weights
     base, fault = Format(word_levels(settings)), settings.fault
     fault.rates(base.bits)
@@ -63,17 +89,21 @@ def tac(calibration: Calibration, settings: Tac) -> Plan:
         name: TensorFormat((Section(w.numel(), base),), Largest(settings.step), settings.granularity)
         for name, w in weights.items()
     }
-    floors, encode, gains = _floors(model, batch, weights, settings), EncodeOnce(), calibration.gains
+    floors, encode = _floors(model, batch, weights, settings), EncodeOnce()
     protected = spread_protection(
         weights,
         stored,
-        gains,
+        gains or calibration.gains,
         fault,
         overhead=settings.overhead,
         allocation=settings.allocation,
         floors=floors,
         encode=encode,
     )
+    if gains is None:
+        share, gains = settings.overhead * base.bits, calibration.gains
+        uniform = {n: replace(s, sections=mixed_sections(s.weights, base, share)) for n, s in stored.items()}
+        protected = replace(protected, storages=uniform)
     tried = {name: replace(one, correction=settings.correction) for name, one in protected.storages.items()}
     tests = _correction_tests(model, batch, weights, gains, tried, settings, encode)
     tensors = []
@@ -86,7 +116,9 @@ def tac(calibration: Calibration, settings: Tac) -> Plan:
         tensors.append(replace(entry, gain=gains[name], predicted_error=error, correction_test=test))
     outputs, covered = calibration.outputs, calibration.covered
     plan = Plan(settings, tuple(tensors), protected.gap, bits=base.bits, outputs=outputs, covered=covered)
-    return replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
+    # The paper's prediction is of the variance alone.
+    paper = not settings.beyond_first_order and settings.levels is None
+    return plan if paper else replace(plan, predicted_bias=_bias(model, batch, weights, plan, encode))
 
 
 def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan, encode: Encode) -> float:

@@ -2,7 +2,7 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.search.candidates import Candidate
-from qtaml.search.designer import Designer
+from qtaml.search.designer import AnyDesigner, Designer, ReserveDesigner, designer_for
 from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
 from qtaml.search.goals import design
@@ -10,13 +10,16 @@ from qtaml.search.histogram import Histogram
 from qtaml.search.study import Study
 
 __all__ = [
+    "AnyDesigner",
     "Candidate",
     "Designer",
     "Fitted",
     "Histogram",
+    "ReserveDesigner",
     "Study",
     "assess",
     "design",
+    "designer_for",
     "fit",
     "fit_even",
     "settle",

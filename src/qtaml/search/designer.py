@@ -8,12 +8,15 @@ from functools import cached_property
 from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import BudgetError
+from qtaml.faults import AnyFault, Several
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.plan import Plan, TensorPlan, is_small
+from qtaml.planning.measured import gains_at_reads, with_measured
+from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
+from qtaml.planning.reserve import with_reserve
 from qtaml.planning.settings import Design
 from qtaml.search.expectation import Expectations, Outlook
 from qtaml.search.menus import Menus, TensorMenu
-from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, output_deviations
+from qtaml.sensitivity import Calibration
 
 _ROUNDS = 12
 """Budgets that are tried until whole tables and blocks fit."""
@@ -27,8 +30,8 @@ _WIDEST, _FINEST = 4.0, 1.2
 """Factors on the emphasis of a tensor that are tried: the widest, then its square roots, to the finest."""
 _WORTH = 1e-3
 """Least share by which a change has to lower the predicted error."""
-_GAIN_ROUNDS, _READS = 2, 8
-"""Rounds of gains at the reads of the plan before, and reads of each."""
+_GAIN_ROUNDS = 2
+"""Rounds of gains at the reads of the plan before."""
 _TRIALS = 2**28
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
 _LEAST_TRIALS, _MOST_TRIALS = 4, 400
@@ -100,14 +103,15 @@ class Designer:
         cells = _checks.positive("cells", cells)
         self._check_affordable(cells)
         trained = Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
-        best = self._measured(self._best(cells, trained))
+        best = with_measured(self._best(cells, trained), self.calibration)
         for _ in range(_GAIN_ROUNDS if self._errs_much(best) else 0):
-            squared = self._gains_of(best)
+            squared = gains_at_reads(best, self.calibration)
             # Whether shrinkage grows with the noise as single errors do, no formula tells: both are tried.
-            tried = [self._measured(self._best(cells, Gains(squared, coherent))) for coherent in (False, True)]
-            if min(map(_measured_error, tried)) >= _measured_error(best):
+            found = [self._best(cells, Gains(squared, coherent)) for coherent in (False, True)]
+            tried = [with_measured(one, self.calibration) for one in found]
+            if min(map(measured_mean, tried)) >= measured_mean(best):
                 break
-            best = min(tried, key=_measured_error)
+            best = min(tried, key=measured_mean)
         return best
 
     def _errs_much(self, plan: Plan) -> bool:
@@ -136,23 +140,6 @@ class Designer:
             least = [option for menu in menus for option in menu.incoherent(self._ratio(menu.name, gains))]
             pairs.append((predicted, error_bound(least, most)))
         return max([0.0, *(error / bound - 1 for error, bound in pairs if bound > 0)])
-
-    def _measured(self, plan: Plan) -> Plan:
-        """The plan with the output error of some reads on the calibration inputs."""
-        storages = {entry.name: entry.storage for entry in plan.tensors}
-        reads = self._expectations.reads(storages, _READS)
-        deviations = output_deviations(self.calibration.model, self.calibration.batch, reads)
-        return replace(plan, measured_error=MeasuredError.of(deviations))
-
-    def _gains_of(self, plan: Plan) -> dict[str, float]:
-        """Squared gains averaged over reads of a plan; those of forward passes stay as they are."""
-        storages = {entry.name: entry.storage for entry in plan.tensors}
-        measured, reads = self.calibration, self._expectations.reads(storages, _READS)
-        found = averaged_gains(measured.model, measured.batch, reads, seed=measured.seed)
-        return {
-            name: found[name].squared if gain.source == "backward passes" else gain.squared
-            for name, gain in measured.gains.items()
-        }
 
     def _improved(self, menus: Sequence[TensorMenu], cells: float, gains: Gains) -> _Tried:
         """Local search over the emphasis on each tensor, until no single change lowers the predicted error."""
@@ -277,8 +264,13 @@ class Designer:
             start += len(menu.sizes)
             weight = measured.weights[menu.name]
             entries.append(TensorPlan.of(menu.name, measured.aliases[menu.name], weight, storage))
-        asked = replace(self.settings, cells=cells)
-        return Plan(asked, tuple(entries), bits=self.bits, outputs=measured.outputs, covered=measured.covered)
+        return Plan(
+            replace(self.settings, cells=cells),
+            tuple(entries),
+            bits=self.bits,
+            outputs=measured.outputs,
+            covered=measured.covered,
+        )
 
     def _finished(self, tried: _Tried, squared: Mapping[str, float]) -> Plan:
         """The plan with its readout gains and what it predicts."""
@@ -296,5 +288,29 @@ class Designer:
         return replace(tried.plan, tensors=tuple(entries), predicted_bias=outlook.bias)
 
 
-def _measured_error(plan: Plan) -> float:
-    return plan.measured_error.mean if plan.measured_error else math.inf
+class ReserveDesigner:
+    """Plans for one network and several memories, of which a chip is one; arguments and errors as for `Designer`."""
+
+    def __init__(self, calibration: Calibration, settings: Design) -> None:
+        self.calibration, self.settings = calibration, settings
+        self._designers: dict[AnyFault, Designer] = {}
+
+    def plan(self, cells: float) -> Plan:
+        """The plan of the least error at the worst of the memories, or on average if they have weights."""
+        cells, fault = _checks.positive("cells", cells), self.settings.fault
+        asked = replace(self.settings, cells=cells)
+        assert isinstance(fault, Several)
+        return with_reserve(self.calibration, asked, fault, lambda one: self._designer(one).plan(cells))
+
+    def _designer(self, fault: AnyFault) -> Designer:
+        if fault not in self._designers:
+            self._designers[fault] = Designer(self.calibration, replace(self.settings, fault=fault))
+        return self._designers[fault]
+
+
+AnyDesigner = Designer | ReserveDesigner
+
+
+def designer_for(calibration: Calibration, settings: Design) -> AnyDesigner:
+    """The designer for one memory, or for several."""
+    return (ReserveDesigner if isinstance(settings.fault, Several) else Designer)(calibration, settings)

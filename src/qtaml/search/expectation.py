@@ -1,12 +1,11 @@
 """What a plan is expected to do: the output error of its expected weights, and of the noise around them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorFormat
 from qtaml.model import evaluation_mode, finite, replacing
@@ -120,18 +119,6 @@ class Expectations:
         kept = {name: float(np.float32(gain)) for name, gain in balanced.gains.items()}
         errors = {name: squared[name] * kept[name] ** 2 * part.variance for name, part in parts.items()}
         return Outlook(kept, balanced.bias, errors)
-
-    def reads(self, storages: Storages, trials: int) -> Iterator[dict[str, torch.Tensor]]:
-        """Reads of the stored network, with the readout gains of the storages."""
-        weights, seed = self._calibration.weights, self._calibration.seed
-        words = {name: storage.encode(weights[name], self._fault) for name, storage in storages.items()}
-        for trial in range(trials):
-            yield {
-                name: storage.read(*words[name], self._fault, seed=child_seed(seed, "outlook", name, trial)).to(
-                    weights[name].dtype
-                )
-                for name, storage in storages.items()
-            }
 
     def _part(self, name: str, storage: TensorFormat) -> _Part:
         key = name, storage

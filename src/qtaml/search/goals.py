@@ -13,7 +13,7 @@ from qtaml.errors import ArgumentError, BudgetError
 from qtaml.measuring.metrics import Metric
 from qtaml.model import Batches
 from qtaml.planning import Design, Plan, calibrated, takes
-from qtaml.search.designer import Designer
+from qtaml.search.designer import AnyDesigner, designer_for
 from qtaml.search.measured_goal import Goal
 
 # In units of a plain memory. A goal that twice a plain memory does not reach counts as out of reach.
@@ -82,7 +82,7 @@ def design(model: nn.Module, calibration: Batches, settings: Design, *, metric: 
         True
     """
     check_metric(settings, metric)
-    designer = Designer(calibrated(model, calibration, settings), without_goal(settings))
+    designer = designer_for(calibrated(model, calibration, settings), without_goal(settings))
     return reached(designer, model, settings, metric)
 
 
@@ -100,7 +100,7 @@ def check_metric(settings: Design, metric: Metric | None) -> None:
         )
 
 
-def reached(designer: Designer, model: nn.Module, settings: Design, metric: Metric | None) -> Plan:
+def reached(designer: AnyDesigner, model: nn.Module, settings: Design, metric: Metric | None) -> Plan:
     """`design` by a designer that was made before; arguments and errors as there."""
     if settings.cells is not None:
         return replace(designer.plan(settings.cells), settings=settings)
@@ -139,7 +139,7 @@ class _Budgets:
         designer: makes them.
     """
 
-    def __init__(self, designer: Designer) -> None:
+    def __init__(self, designer: AnyDesigner) -> None:
         self._designer = designer
         self._plans: dict[int, Plan] = {}
 

@@ -14,7 +14,7 @@ from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring.metrics import Metric
 from qtaml.model import Batches
 from qtaml.planning import MEASURED, Design, Plan, Predict, Prediction, Settings, Tac, savings, tac
-from qtaml.search.designer import Designer
+from qtaml.search.designer import AnyDesigner, designer_for
 from qtaml.search.goals import check_metric, reached, without_goal
 from qtaml.sensitivity import Calibration, Gain
 
@@ -92,7 +92,7 @@ class Study:
         self._asked = {name: getattr(checked, name) for name in MEASURED}
         self._model, self.calibration = model, Calibration(model, calibration, **self._asked)
         self._versions = self._written()
-        self._designers: dict[Design, Designer] = {}
+        self._designers: dict[Design, AnyDesigner] = {}
 
     def compensate(self, settings: Tac | None = None, /, **asked: Any) -> Plan:
         """`qtaml.compensate` for this network; what the study was made with need not be given again."""
@@ -109,7 +109,7 @@ class Study:
         measured = self._measured()
         memory = without_goal(wanted)
         if memory not in self._designers:
-            self._designers[memory] = Designer(measured, memory)
+            self._designers[memory] = designer_for(measured, memory)
         return reached(self._designers[memory], self._model, wanted, metric)
 
     def save(self, path: str | Path) -> None:

@@ -1,0 +1,55 @@
+"""Reads of what a plan stores, on the calibration inputs: what they do to the output, and gains at what is read."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from qtaml._random import child_seed
+from qtaml.faults import AnyFault
+from qtaml.planning.plan import Plan
+from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, output_deviations
+
+READS = 8
+"""Reads of a plan on the calibration inputs: their mean is known to a tenth or so."""
+
+
+def reads_of(plan: Plan, calibration: Calibration, fault: AnyFault | None = None) -> Iterator[dict[str, torch.Tensor]]:
+    """Reads of the network as a plan stores it, name to tensor.
+
+    Args:
+        plan: a plan for the network.
+        calibration: of the network; its seed is that of the errors, so that plans meet nearly the same ones.
+        fault: how the memory fails; the plan's if not given.
+    """
+    weights, written = calibration.weights, plan.written_for or plan.fault
+    words = {entry.name: entry.storage.encode(weights[entry.name], written) for entry in plan.tensors}
+    for trial in range(READS):
+        seed = child_seed(calibration.seed, "reads of a plan", trial)
+        memory = (fault or plan.fault).of_read(seed)
+        yield {
+            entry.name: entry.storage.read(*words[entry.name], memory, seed=child_seed(seed, entry.name)).to(
+                weights[entry.name].dtype
+            )
+            for entry in plan.tensors
+        }
+
+
+def measured(plan: Plan, calibration: Calibration, fault: AnyFault | None = None) -> MeasuredError:
+    """Output error of reads of a plan on the calibration inputs; arguments as for `reads_of`."""
+    reads = reads_of(plan, calibration, fault)
+    return MeasuredError.of(output_deviations(calibration.model, calibration.batch, reads))
+
+
+def with_measured(plan: Plan, calibration: Calibration) -> Plan:
+    """A plan with its measured output error."""
+    return replace(plan, measured_error=measured(plan, calibration))
+
+
+def gains_at_reads(plan: Plan, calibration: Calibration) -> dict[str, float]:
+    """Squared gains averaged over reads of a plan (theory.md 1.10); those of forward passes stay as they are."""
+    found = averaged_gains(calibration.model, calibration.batch, reads_of(plan, calibration), seed=calibration.seed)
+    return {
+        name: found[name].squared if gain.source == "backward passes" else gain.squared
+        for name, gain in calibration.gains.items()
+    }
