@@ -5,6 +5,7 @@ import io
 import json
 import sysconfig
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -122,19 +123,22 @@ def tokenized(tokenizer: str, sentences: list[str]) -> dict[str, torch.Tensor]:
 
 
 def docstrings(count: int, seed: int) -> list[str]:
-    """First sentences of docstrings of the standard library, each once, drawn by a seed.
+    """First paragraphs of docstrings of the standard library, each once, drawn by a seed."""
+    found = _of_standard_library()
+    return [found[place] for place in np.random.default_rng(seed).permutation(len(found))[:count]]
 
-    They are read from the sources, which are parsed and not run.
-    """
+
+@lru_cache(maxsize=1)
+def _of_standard_library() -> list[str]:
+    """Those of suitable length, from sources that are parsed and not run."""
     found = set()
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+    for path in Path(sysconfig.get_path("stdlib")).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
                 text = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
                 if len(text) in _LENGTHS:
                     found.add(text)
-    order = np.random.default_rng(seed).permutation(len(found))
-    return [sorted(found)[place] for place in order[:count]]
+    return sorted(found)
 
 
 def _parts() -> tuple[slice, slice]:
