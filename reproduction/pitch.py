@@ -22,7 +22,8 @@ BINS, CENTS_PER_BIN, FIRST_CENTS = 360, 20, 1997.3794084376191
 """Pitch of bin k: FIRST_CENTS + k CENTS_PER_BIN, in cents above 10 Hz."""
 SAMPLE_RATE, FRAME = 16_000, 1024
 CALIBRATION_TONES, TEST_TONES = 32, 100
-_PITCHES = (60.0, 1000.0)
+_LOWEST, _HIGHEST = 60.0, 1000.0
+"""Pitches of the tones, in Hz."""
 _HARMONICS, _NOISE = 12, 0.1
 _NEIGHBOURS = 4
 """Bins on either side of the largest that are averaged, as by Kim et al."""
@@ -109,7 +110,7 @@ def tones(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         Frames of mean 0 and standard deviation 1, float32, shape (count, FRAME); pitches in Hz, shape (count,).
     """
     random = np.random.default_rng(seed)
-    pitches = np.exp(random.uniform(*map(math.log, _PITCHES), count))
+    pitches = np.exp(random.uniform(math.log(_LOWEST), math.log(_HIGHEST), count))
     slopes, phases = random.uniform(0.5, 2, count), random.uniform(0, 2 * np.pi, (count, _HARMONICS))
     harmonics = np.arange(1, _HARMONICS + 1)
     heard = pitches[:, None] * harmonics < SAMPLE_RATE / 2
