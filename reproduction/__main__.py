@@ -15,7 +15,7 @@ from qtaml.laboratory.laboratory import Laboratory
 from qtaml.laboratory.result_file import result_json, save_result
 from qtaml.report import save_figure
 from reproduction.catalog import CATALOG, PAPER
-from reproduction.report import write_report
+from reproduction.report import write_page
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -35,7 +35,11 @@ def reproduce(
     ray: RayOption = None,
     seed: SeedOption = 0,
     report: Annotated[
-        Path | None, typer.Option(help="Page on the paper's claims, written from all results in the folder.")
+        Path | None,
+        typer.Option(
+            help="Page to write from the results in the folder: that of the one name given, where it has a "
+            "page of its own; else on the paper's claims, from all of them."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +52,13 @@ def reproduce(
     for name in names or PAPER:
         experiment = CATALOG[_checks.one_of("name", name, CATALOG)]
         laboratory = Laboratory(
-            work, trials=trials, training_seeds=range(trainings), seed=seed, workers=workers, ray=ray
+            work,
+            trials=trials,
+            training_seeds=range(trainings),
+            seed=seed,
+            workers=workers,
+            ray=ray,
+            load=experiment.load,
         )
         rows = experiment.compute(laboratory)
         manifest = laboratory.manifest()
@@ -60,7 +70,7 @@ def reproduce(
         console.print(experiment.table(rows))
         typer.echo(f"picture: {picture}\n" * bool(picture) + f"numbers: {out / f'{name}.json'}\n")
     if report:
-        write_report(out, report)
+        write_page(out, report, names or [])
         typer.echo(f"report: {report}", err=as_json)
 
 

@@ -17,6 +17,7 @@ from reproduction import (
     other_memory,
     overhead_curve,
     real_codes,
+    real_networks,
     remarks,
     rounding,
     saturation,
@@ -53,6 +54,7 @@ BEYOND: dict[str, Experiment[Any]] = {
     "other_memory": other_memory.OTHER_MEMORY,
     "real_codes": real_codes.REAL_CODES,
     "language_model": language_model.LANGUAGE_MODEL,
+    "real_networks": real_networks.REAL_NETWORKS,
 }
 
 CATALOG = PAPER | BEYOND

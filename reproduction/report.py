@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qtaml import _files
 from reproduction import allocations, least_overhead, linear_response, mismatch, other_faults, overhead_curve, rounding
-from reproduction.catalog import PAPER
+from reproduction.catalog import CATALOG, PAPER
 from reproduction.claims import CLAIMS
 from reproduction.page import Finding, Part, reproduction_page
 from reproduction.remarks_text import remarks_texts
@@ -46,6 +46,26 @@ def findings(results: Results) -> dict[str, tuple[Finding, ...]]:
         finding = Finding(claim.where, claim.says, outcome.measured, outcome.verdict, outcome.why)
         found[claim.results[0]] = (*found.get(claim.results[0], ()), finding)
     return found
+
+
+def write_page(folder: Path, path: Path, names: Sequence[str]) -> None:
+    """Write the page of an experiment that has one, if it alone is named; else the one on the paper's claims.
+
+    Args:
+        folder: where `python -m reproduction` wrote results.
+        path: the page, markdown; pictures are linked from it.
+        names: of experiments.
+
+    Raises:
+        StoredFileError: if a result is missing, or the page cannot be written; the message names it.
+    """
+    own = CATALOG[names[0]].page if len(names) == 1 else None
+    if own is None:
+        write_report(folder, path)
+        return
+    result = load_results(folder, names)[names[0]]
+    picture = Path(os.path.relpath(folder / f"{names[0]}.png", path.parent)).as_posix()
+    _files.write_text(path, own(result.rows, result.manifest, picture))
 
 
 def write_report(folder: Path, path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.networks import RECIPES, Data, LanguageModel, python_sources
+from reproduction import real_networks
+from tests import stand_ins
 
 
 def tiny_text():
@@ -23,7 +25,8 @@ def laboratory(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         small = replace(RECIPES["LanguageModel"], build=lambda: LanguageModel(16, blocks=1), data=tiny_text)
         patch.setitem(RECIPES, "LanguageModel", small)
-        yield Laboratory(folder, trials=2, training_seeds=(0,), workers=1)
+        patch.setattr(real_networks, "NETWORKS", stand_ins.networks())
+        yield Laboratory(folder, trials=2, training_seeds=(0,), workers=1, load=real_networks.load)
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ def test_own_networks_are_known_by_their_content(described, laboratory, tmp_path
     loaded, data = load_own(second[-1].task.case.own, laboratory.folder)
     assert torch.equal(loaded.first.weight, model.first.weight)
     assert len(data.calibration) == 64
-    assert len(data.test_labels) == 20
+    assert len(data.metrics["accuracy"].scores(loaded)) == 20
 
 
 def test_one_file_of_weights_is_one_network(described, laboratory):

@@ -44,6 +44,13 @@ TINY = {
         "plain_cells": (1.125,),
         "methods": ("Uniform-MSP, ideal code", "TAC, ideal code", "design, table and majority"),
     },
+    "real_networks": {
+        "networks": ("all-MiniLM-L6-v2", "CREPE tiny"),
+        "probabilities": (0.01,),
+        "methods": ("Uniform-MSP, ideal code", "TAC, ideal code", "design, table and majority"),
+        "cells": (1.0,),
+        "plain_cells": (1.125,),
+    },
     "a7": {"epsilons": (0.001, 0.1), "probes": 2, "networks": ("SmallCNN",), "probabilities": (0.01,)},
     "remarks": {"overheads": (0.05,), "tensors": (2,), "random_networks": 3, "chips": 2},
 }

@@ -8,7 +8,7 @@ import pytest
 
 from qtaml.errors import StoredFileError
 from reproduction import report
-from reproduction.catalog import PAPER
+from reproduction.catalog import CATALOG, PAPER
 from reproduction.claims import CLAIMS
 from reproduction.results import Outcome
 
@@ -61,3 +61,18 @@ def test_the_committed_page_is_that_of_the_committed_results(tmp_path):
     made, kept = (path.read_text() for path in (tmp_path / "page.md", ROOT / "docs" / "reproduction.md"))
     drop = [line for line in made.splitlines() if not line.startswith("![")]
     assert drop == [line for line in kept.splitlines() if not line.startswith("![")]
+
+
+def test_an_experiment_may_have_a_page_of_its_own(tmp_path, monkeypatch):
+    """It is written where it alone is named; its picture is linked from where the page lies."""
+    experiment = dataclasses.replace(
+        CATALOG["real_networks"], page=lambda rows, manifest, picture: f"{len(rows)} {manifest['trials']} {picture}"
+    )
+    monkeypatch.setitem(CATALOG, "real_networks", experiment)
+    (tmp_path / "real_networks.json").write_text(json.dumps({"rows": [], "manifest": MANIFEST}))
+    page = tmp_path / "docs" / "page.md"
+    report.write_page(tmp_path, page, ["real_networks"])
+    assert page.read_text() == "0 30 ../real_networks.png"
+    for names in ([], ["table1"], ["real_networks", "table1"]):
+        with pytest.raises(StoredFileError, match=r"figure1\.json must be there for the report"):
+            report.write_page(tmp_path, page, names)

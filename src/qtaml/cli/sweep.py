@@ -15,6 +15,7 @@ from qtaml.laboratory.laboratory import Laboratory
 from qtaml.laboratory.result_file import result_json, save_result
 from qtaml.laboratory.sweep_file import read_sweep
 from qtaml.laboratory.sweep_tasks import entries, inputs_folder, measure_sweep, rows, table
+from qtaml.measuring import Accuracy
 from qtaml.networks.trained import CALIBRATION_SAMPLES
 
 
@@ -78,4 +79,4 @@ def load_own(own: OwnNetwork, folder: Path) -> tuple[nn.Module, Samples]:
     model = str(inputs / own.model) if own.model.endswith(".pt2") else own.model
     network = load_model(model, None if own.weights is None else inputs / own.weights)
     calibration = calibration_batch(inputs / own.calibration, own.model, CALIBRATION_SAMPLES, 0)
-    return network, Samples(calibration, *load_labelled(inputs / own.test))
+    return network, Samples(calibration, {"accuracy": Accuracy(*load_labelled(inputs / own.test))})

@@ -1,15 +1,15 @@
 """A case: a network, the settings of the method that stores it, and the fault model under which it is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import nn
 
 from qtaml import _checks
 from qtaml.faults import AnyFault
+from qtaml.measuring import SampleMetric
 from qtaml.model import Batch
 from qtaml.networks import RECIPES, Data
 from qtaml.planning import (
@@ -39,17 +39,15 @@ from qtaml.search import AnyDesigner, design, designer_for
 # Compared by identity: it is part of the key of a memo, and the equality of tensors is a tensor.
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of a network's task.
+    """Samples of the task of a network that is not built in.
 
     Attributes:
         calibration: unlabelled inputs, samples first.
-        test_inputs: test inputs, samples first.
-        test_labels: right class of each, shape (samples,).
+        metrics: metrics on test samples by the name that a case asks for; the first is that of the clean network.
     """
 
     calibration: Batch
-    test_inputs: Batch
-    test_labels: torch.Tensor
+    metrics: Mapping[str, SampleMetric]
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,9 @@ METHODS: dict[type[Settings], Callable[[nn.Module, Data | Samples, Any], Plan]] 
 }
 """The planning function of each method, by the class of its settings."""
 
+METRICS = ("accuracy", "output_error", "log_likelihood")
+"""What can be measured of a built-in network."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -106,15 +107,15 @@ class Case:
         settings: of the method, with the fault model that is planned for. Their seed is that of the laboratory.
         read_fault: fault model of the reads; None for the planned one, also if that one is given: equal cases are one
             measurement.
-        metric: accuracy on the test samples, squared output deviation on the calibration samples, or negative
-            log-likelihood of the test texts.
+        metric: "accuracy" on the test samples, squared output deviation on the calibration samples ("output_error"),
+            negative log-likelihood of the test texts ("log_likelihood"); or one of the network's own.
         own: the network if it is not built in.
     """
 
     network: str
     settings: AnySettings
     read_fault: AnyFault | None = None
-    metric: Literal["accuracy", "output_error", "log_likelihood"] = "accuracy"
+    metric: str = "accuracy"
     own: OwnNetwork | None = None
 
     def __post_init__(self) -> None:
@@ -130,6 +131,7 @@ class Case:
         """
         if self.own is None:
             _checks.one_of("network", self.network, RECIPES)
+            _checks.one_of("metric", self.metric, METRICS)
         _checks.one_of("method", self.settings.kind, [record.kind for record in METHODS])
 
     def plan(self, model: nn.Module, data: Data | Samples, seed: int) -> Plan:

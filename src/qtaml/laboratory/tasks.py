@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 import qtaml
-from qtaml import _files
+from qtaml import _checks, _files
 from qtaml._random import child_seed
 from qtaml.errors import QtamlError, StoredFileError
 from qtaml.laboratory import cases
@@ -58,7 +58,7 @@ class Record:
         task: the task.
         overhead: overhead that the plan takes.
         predicted_error: output error that the plan predicts; None if it does not.
-        clean: accuracy (of texts, negative log-likelihood) of the network outside the leaking memory.
+        clean: the metric of the network outside the leaking memory; of an output error, the metric of its task.
         result: the metric over the reads.
         seconds: how long the measurement took.
     """
@@ -156,17 +156,25 @@ def _measure(task: Task, place: Place) -> Record:
         # The same for every method and budget: they are compared under common random numbers.
         seed=child_seed(task.seed, "reads", task.training_seed),
     )
+    outside = float(clean.scores(model).double().mean())
     seconds = round(time.monotonic() - start, 3)
-    return Record(task, plan.overhead, plan.predicted_error, clean(model), result, seconds)
+    return Record(task, plan.overhead, plan.predicted_error, outside, result, seconds)
 
 
-def _metrics(case: Case, model: nn.Module, data: Data | Samples) -> tuple[SampleMetric, Callable[[nn.Module], float]]:
+def _metrics(case: Case, model: nn.Module, data: Data | Samples) -> tuple[SampleMetric, SampleMetric]:
     """The metric of the reads, and that of the clean network."""
-    if case.metric == "log_likelihood" and isinstance(data.test_inputs, torch.Tensor):
-        likelihood = NegativeLogLikelihood(data.test_inputs)
-        return likelihood, likelihood
-    accuracy = Accuracy(data.test_inputs, data.test_labels)
-    return (accuracy if case.metric == "accuracy" else OutputError(model, data.calibration)), accuracy
+    metrics = data.metrics if isinstance(data, Samples) else _of_built_in(data, case.metric)
+    clean = metrics.get(case.metric, next(iter(metrics.values())))
+    if case.metric == "output_error":
+        return OutputError(model, data.calibration), clean
+    _checks.one_of("metric", case.metric, (*metrics, "output_error"))
+    return clean, clean
+
+
+def _of_built_in(data: Data, metric: str) -> Mapping[str, SampleMetric]:
+    if metric == "log_likelihood":
+        return {metric: NegativeLogLikelihood(data.test_inputs)}
+    return {"accuracy": Accuracy(data.test_inputs, data.test_labels)}
 
 
 @lru_cache(maxsize=8)
