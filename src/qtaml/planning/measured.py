@@ -10,8 +10,9 @@ from qtaml.faults import AnyFault
 from qtaml.planning.plan import Plan
 from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, output_deviations
 
-READS = 8
-"""Reads of a plan on the calibration inputs: their mean is known to a tenth or so."""
+_READS, _READS_OF_LARGE = 8, 4
+"""Reads of a plan on the calibration inputs: their mean is known to a tenth or so. Of large networks fewer, whose many
+errors average out."""
 
 
 def reads_of(plan: Plan, calibration: Calibration, fault: AnyFault | None = None) -> Iterator[dict[str, torch.Tensor]]:
@@ -24,7 +25,7 @@ def reads_of(plan: Plan, calibration: Calibration, fault: AnyFault | None = None
     """
     weights, written = calibration.weights, plan.written_for or plan.fault
     words = {entry.name: entry.storage.encode(weights[entry.name], written) for entry in plan.tensors}
-    for trial in range(READS):
+    for trial in range(_READS_OF_LARGE if calibration.large else _READS):
         seed = child_seed(calibration.seed, "reads of a plan", trial)
         memory = (fault or plan.fault).of_read(seed)
         yield {

@@ -271,6 +271,8 @@ def _kept(values: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(values, dtype=np.float16).astype(np.float64)
 
 
+# Each tensor is fitted under the same laws, which keep their matrices.
+@lru_cache(maxsize=1024)
 def _law(word: Pattern, fault: FaultModel) -> WordLaw:
     return fault.behind(word).law(len(word)) if word else WordLaw(())
 

@@ -30,9 +30,11 @@ _WIDEST, _FINEST = 4.0, 1.2
 """Factors on the emphasis of a tensor that are tried: the widest, then its square roots, to the finest."""
 _WORTH = 1e-3
 """Least share by which a change has to lower the predicted error."""
+_BEYOND = 0.2
+"""Share by which reads have to differ from first order, for a large network to be planned again."""
 _GAIN_ROUNDS = 2
 """Rounds of gains at the reads of the plan before."""
-_TRIALS = 2**28
+_TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
 _LEAST_TRIALS, _MOST_TRIALS = 4, 400
 
@@ -115,8 +117,11 @@ class Designer:
         return best
 
     def _errs_much(self, plan: Plan) -> bool:
-        """Whether errors may be beyond first order."""
-        return self.settings.beyond_first_order and not is_small(plan)
+        """Whether errors may be beyond first order; of a large network, whether reads show that they are."""
+        if not self.settings.beyond_first_order or is_small(plan):
+            return False
+        error = plan.first_order_error or 0.0
+        return not self.calibration.large or abs(measured_mean(plan) - error) > _BEYOND * error
 
     def _best(self, cells: float, gains: Gains) -> Plan:
         """The best plan for given gains."""

@@ -98,10 +98,10 @@ class Expectations:
 
     def _bias(self, weights: Mapping[str, torch.Tensor]) -> float:
         """Squared output deviation of the network of other weights."""
-        model, batch = self._calibration.model, self._calibration.batch
+        model, batch = self._calibration.model, self._calibration.few
         typed = {name: weight.to(self._calibration.weights[name].dtype) for name, weight in weights.items()}
         with evaluation_mode(model) as network, torch.no_grad():
-            moved = finite(replacing(network)(batch, typed), batch) - self._calibration.clean
+            moved = finite(replacing(network)(batch, typed), batch) - self._calibration.few_clean
         return float(moved.double().square().sum() / len(moved))
 
     def balanced(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:
@@ -109,7 +109,7 @@ class Expectations:
         parts = {name: self._part(name, storage) for name, storage in storages.items()}
         balanced = balance_readout(
             self._calibration.model,
-            self._calibration.batch,
+            self._calibration.few,
             {name: part.mean for name, part in parts.items()},
             {name: squared[name] * part.variance for name, part in parts.items()},
             start=gains,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
+from qtaml.search import loops
 
 # A temporary in float64 takes 2 MiB: small enough for caches, since each chunk is gone through several times.
 _CHUNK = 2**18
@@ -93,19 +94,17 @@ class Histogram:
             return Histogram(np.array([low]), np.array([float(flat.numel())]))
         width = (last - first) / bins
         middles = scale * torch.sinh(first + (torch.arange(bins, dtype=torch.float64, device="cpu") + 0.5) * width)
-        counted, summed = (torch.zeros(bins, dtype=kind, device="cpu") for kind in (torch.int64, torch.float64))
-        squares = []
+        counted, away_sum = np.zeros(bins), np.zeros(bins)
+        squares: list[float] = []
         for chunk in chunks:
-            values = chunk.cpu().double()
-            index = _asinh(values / scale).sub_(first).div_(width).long().clamp_(0, bins - 1)
             # Distances from the middle of the bin: the variance within bins, less than a millionth of the whole, would
             # be lost in the difference of sums of squares.
-            away = values - middles.take(index)
-            counted += torch.bincount(index, minlength=bins)
-            summed += torch.bincount(index, away, minlength=bins)
-            squares.append(float(torch.dot(away, away)))
+            counts, sums, square = loops.binned(chunk.cpu().double().numpy(), scale, first, width, middles.numpy())
+            counted += counts
+            away_sum += sums
+            squares.append(square)
         held = counted > 0
-        numbers, away_sum = counted[held].double().numpy(), summed[held].numpy()
+        numbers, away_sum = counted[held], away_sum[held]
         # Rounding may leave it below 0 where every bin holds equal weights.
         within = max(math.fsum(squares) - float((away_sum**2 / numbers).sum()), 0.0) / flat.numel()
         return Histogram(middles[held].numpy() + away_sum / numbers, numbers, within)
@@ -119,9 +118,3 @@ class Histogram:
     def variance(self) -> float:
         """Variance of the weights."""
         return float(np.average((self.points - self.mean) ** 2, weights=self.counts)) + self.within
-
-
-def _asinh(values: torch.Tensor) -> torch.Tensor:
-    """sign(x) ln(|x| + sqrt(x**2 + 1)) to an absolute rounding error, in a fifth of the time of `torch.asinh`."""
-    size = values.abs()
-    return size.square().add_(1).sqrt_().add_(size).log_().copysign_(values)

@@ -243,3 +243,23 @@ def straight_error(
         error += moments[0, region] * squared[label] - 2 * moments[1, region] * (first + step * mean[label])
         read += moments[0, region] * mean[label]
     return error, read
+
+
+@compiled
+def binned(values: Floats, scale: float, first: float, width: float, middles: Floats) -> tuple[Floats, Floats, float]:
+    """Values in each bin of equal width in asinh(value / scale), and moments of their distances from its middle.
+
+    Returns:
+        (counts, sums of distances, sum of their squares).
+    """
+    bins = len(middles)
+    counts, sums, squares = np.zeros(bins), np.zeros(bins), 0.0
+    for value in values:
+        size = abs(value) / scale
+        place = np.log(size + np.sqrt(size * size + 1))
+        index = min(max(int(((place if value >= 0 else -place) - first) / width), 0), bins - 1)
+        away = value - middles[index]
+        counts[index] += 1
+        sums[index] += away
+        squares += away * away
+    return counts, sums, squares

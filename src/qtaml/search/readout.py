@@ -16,6 +16,8 @@ _STEP = 0.05
 # Rounds of Gauss-Newton, each with a forward pass for every tensor. One round is exact for a linear layer; in a chain
 # of layers the output is a product of their gains. A round that gains nothing ends it.
 _ROUNDS = 4
+# Share of the error that a round has to remove for another one to follow.
+_WORTH = 0.01
 # Backtracking: shares of the way to the solution of a round, where the outputs are far from linear in the gains.
 _SHARES = (1.0, 0.5, 0.25, 0.1)
 # Bounds that keep a solution near the gains at which the finite differences were taken.
@@ -82,30 +84,41 @@ def balance_readout(
     types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in expected}
     noise = np.array([variance[name] for name in expected])
 
-    def run(gains: np.ndarray | None) -> np.ndarray:
-        pairs = zip(gains if gains is not None else (), expected.items(), strict=gains is not None)
-        changed = {name: (float(gain) * mean).to(types[name]) for gain, (name, mean) in pairs}
-        return _sampled(finite(run_with(batch, changed), batch)).double().cpu().numpy()
+    def scaled(gains: np.ndarray) -> dict[str, torch.Tensor]:
+        pairs = zip(gains.tolist(), expected.items(), strict=True)
+        return {name: (gain * mean).to(types[name]) for gain, (name, mean) in pairs}
 
     with evaluation_mode(model) as network, torch.no_grad():
         run_with = replacing(network)
-        clean = run(None)
+
+        def run(changed: Mapping[str, torch.Tensor]) -> np.ndarray:
+            return _sampled(finite(run_with(batch, changed), batch)).double().cpu().numpy()
+
+        clean = run({})
         gains = np.array([start[name] if start else 1.0 for name in expected])
-        output = run(gains)
+        now = scaled(gains)
+        output = run(now)
         for _ in range(_ROUNDS if adjust else 0):
-            moved = [run(gains * np.where(np.arange(len(gains)) == one, 1 + _STEP, 1.0)) for one in range(len(gains))]
+            # One tensor differs at a time: the others are scaled once.
+            moved = [
+                run(now | {name: ((1 + _STEP) * gain * mean).to(types[name])})
+                for gain, (name, mean) in zip(gains.tolist(), expected.items(), strict=True)
+            ]
             # Differences were taken by a relative step: over the gains they are derivatives.
             slopes = np.stack([(one - output).reshape(-1) / _STEP for one in moved], axis=1) / gains
             solved = _least_squares(slopes, (clean - output).reshape(-1), gains, noise * len(clean))
             before = _total(output, clean, gains, noise)
             for share in _SHARES:
                 tried = gains + share * (solved - gains)
-                outcome = run(tried)
+                candidate = scaled(tried)
+                outcome = run(candidate)
                 if _total(outcome, clean, tried, noise) < before:
                     break
             else:
                 break
-            gains, output = tried, outcome
+            gains, now, output = tried, candidate, outcome
+            if _total(output, clean, gains, noise) > (1 - _WORTH) * before:
+                break
     return Balanced(dict(zip(expected, gains.tolist(), strict=True)), _bias(output, clean))
 
 

@@ -12,8 +12,10 @@ from qtaml.model import (
     aliases,
     evaluation_mode,
     finite_outputs,
+    first_samples,
     one_batch,
     private_copy,
+    sample_count,
     share_of_numbers,
     stored_weights,
 )
@@ -21,6 +23,8 @@ from qtaml.sensitivity.checked import checked_gains
 from qtaml.sensitivity.deviation import OutputRange, output_deviations, output_range
 from qtaml.sensitivity.gains import Gain, row_gains, squared_norm, with_floor
 
+_LARGE, _FEW = 2**22, 8
+"""Weights of a large network, and samples for many forward passes of one."""
 _SHRUNK = 0.1
 """Share by which a tensor is shrunk to see how its shrinkage acts: about what readout tables lose."""
 
@@ -66,6 +70,21 @@ class Calibration:
         self.model = private_copy(model)
 
     @cached_property
+    def large(self) -> bool:
+        """Whether forward passes take so long that what needs many of them is measured on fewer samples."""
+        return sum(weight.numel() for weight in self.weights.values()) > _LARGE
+
+    @cached_property
+    def few(self) -> Batch:
+        """The samples on which many forward passes are made: all, or the first ones for a large network."""
+        return first_samples(self.batch, _FEW) if self.large else self.batch
+
+    @cached_property
+    def few_clean(self) -> torch.Tensor:
+        """Outputs of the trained network for them, shape (samples, outputs)."""
+        return self.clean if self.few is self.batch else self.clean[: sample_count(self.few)]
+
+    @cached_property
     def clean(self) -> torch.Tensor:
         """Outputs of the trained network, shape (samples, outputs)."""
         with evaluation_mode(self.model) as network, torch.no_grad():
@@ -104,7 +123,7 @@ class Calibration:
             theory.md 1.7 (coherent errors).
         """
         shrunk = ({name: weight * (1 - _SHRUNK)} for name, weight in self.weights.items())
-        deviations = output_deviations(self.model, self.batch, shrunk) / _SHRUNK**2
+        deviations = output_deviations(self.model, self.few, shrunk) / _SHRUNK**2
         single = [self.gains[name].squared * float(squared_norm(weight)) for name, weight in self.weights.items()]
         pairs = zip(self.weights, deviations.tolist(), single, strict=True)
         return {name: max(together / alone, 1.0) if alone else 1.0 for name, together, alone in pairs}

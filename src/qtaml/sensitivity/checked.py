@@ -41,6 +41,8 @@ _PROBES = 16
 _RESOLVED = 8
 """Norm of a change of the outputs, in units of the last place of their norm, up to which rounding may hide it: equal
 networks that sum in another order differ by about one."""
+_ENOUGH = 0.05
+"""Relative standard error of gains at which a large network needs no more passes: its many outputs average them."""
 _MOST_KEPT = 2**22
 """Weights up to which all changes are held; else each is drawn again."""
 
@@ -138,7 +140,8 @@ def _gains_that_hold(
         return torch.stack([squared_norm(gradient), along.double()])
 
     try:
-        found = gradient_statistics(network, batch, weights, statistic, passes=passes, seed=seed)
+        enough = None if few else _known
+        found = gradient_statistics(network, batch, weights, statistic, passes=passes, seed=seed, enough=enough)
     except (NoGradientError, RuntimeError):
         return {}
     gains = {}
@@ -147,7 +150,7 @@ def _gains_that_hold(
         norm = float(clean.double().norm())
         signs = torch.stack([random_signs(clean, seed, number).reshape(-1) for number in range(min(_SIGNS, passes))])
         for name, weight in weights.items():
-            squares, along = found[name].reshape(passes, -1).T[:, : len(signs)].expand(2, -1)
+            squares, along = found[name].reshape(len(found[name]), -1).T[:, : len(signs)].expand(2, -1)
             size = float(squared_norm(change(name))) / weight.numel() / len(clean)
 
             def moved(share: float, name: str = name, weight: torch.Tensor = weight) -> torch.Tensor:
@@ -200,6 +203,12 @@ def _measured(network: nn.Module, batch: Batch, name: str, weight: torch.Tensor)
         if gain.squared:
             break
     return replace(gain, source="forward passes")
+
+
+def _known(found: Mapping[str, torch.Tensor]) -> bool:
+    """Whether all gains of a large network are known well enough for fewer passes to do."""
+    squares = torch.stack([values.reshape(len(values), -1)[:, 0] for values in found.values()])
+    return bool((squares.std(1) <= _ENOUGH * squares.shape[1] ** 0.5 * squares.mean(1)).all())
 
 
 def _change(name: str, weight: torch.Tensor) -> torch.Tensor:
