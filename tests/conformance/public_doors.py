@@ -111,7 +111,9 @@ def values(door: Door) -> dict[str, Any]:
 
 def called(door: Door, *own: Any, **arguments: Any) -> Any:
     """A call of it, by names where they are allowed."""
-    placed = [arguments.pop(name) for name, one in door.parameters.items() if one.kind is one.POSITIONAL_ONLY]
+    placed = [
+        arguments.pop(name, one.default) for name, one in door.parameters.items() if one.kind is one.POSITIONAL_ONLY
+    ]
     return door.call(*own, *placed, **arguments)
 
 
