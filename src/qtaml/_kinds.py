@@ -29,6 +29,12 @@ from qtaml.errors import ArgumentError, QtamlError
 _LONGEST = 200
 
 
+class Short(NamedTuple):
+    """In `Annotated`: what may be given for what the annotation says, of which it is a short form."""
+
+    form: Any
+
+
 class _Kind(NamedTuple):
     """What an annotation allows: a test of a value, and how a message says it."""
 
@@ -112,7 +118,7 @@ def _kinds_of(function: Any, parameters: list[inspect.Parameter], of: type | Non
     hints = {name: hint for name, hint in getattr(function, "__annotations__", {}).items() if name in names}
     for source in (function, of) if of is not None and function.__name__ == "__init__" else (function,):
         try:
-            hints |= {name: hint for name, hint in get_type_hints(source).items() if name in names}
+            hints |= {name: hint for name, hint in get_type_hints(source, include_extras=True).items() if name in names}
         except NameError:
             # Names that are imported for type checkers only.
             continue
@@ -144,7 +150,7 @@ def _kind(hint: Any) -> _Kind:
     if origin in (Union, types.UnionType):
         return _union(parts)
     if origin is Annotated:
-        return _kind(parts[0])
+        return _union((parts[0], *(one.form for one in parts[1:] if isinstance(one, Short))))
     if origin is Literal:
         return _Kind(
             lambda value: any(isinstance(value, type(one)) and value == one for one in parts),
@@ -162,7 +168,9 @@ def _union(parts: Sequence[Any]) -> _Kind:
         )
     kinds = [_kind(part) for part in parts]
     told = list(dict.fromkeys(kind.told for kind in kinds))
-    return _Kind(lambda value: any(kind.holds(value) for kind in kinds), " or ".join(told))
+    # A description with a comma would take what comes after it for its own.
+    between = ", or " if any("," in one for one in told) else " or "
+    return _Kind(lambda value: any(kind.holds(value) for kind in kinds), between.join(told))
 
 
 def _class(hint: Any) -> _Kind:

@@ -233,7 +233,7 @@ def test_the_table_on_demand_and_as_json(command, described, tmp_path):
     assert ended == 2
     assert "30 tasks, 20 measured already" in err
     assert "10 of 30 tasks were refused" in err
-    assert "tiny by uniform_msp: bits must be 1, the number of flip probabilities given, got 8" in err.replace(
+    assert "tiny by uniform_msp: fault must hold words of 8 bits for 'first.weight', got PerBit" in err.replace(
         "\n", " "
     )
 

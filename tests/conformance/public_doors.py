@@ -94,7 +94,10 @@ def values(door: Door) -> dict[str, Any]:
         own.setdefault("p", lambda: 0.1)
     found = {}
     for name, one in door.parameters.items():
-        if name in own:
+        if one.kind is one.VAR_KEYWORD:
+            # What may be given by any name is given by those that are asked for.
+            found |= {name: make() for name, make in own.items() if name not in door.parameters}
+        elif name in own:
             found[name] = own[name]()
         elif one.default is one.empty:
             try:
@@ -104,6 +107,14 @@ def values(door: Door) -> dict[str, Any]:
                     f"{__file__}: give a valid value for {name} of {door.name}, {door.hints[name]}"
                 ) from None
     return found
+
+
+def called(door: Door, *own: Any, **arguments: Any) -> Any:
+    """A call of it, by names where they are allowed."""
+    placed = [
+        arguments.pop(name, one.default) for name, one in door.parameters.items() if one.kind is one.POSITIONAL_ONLY
+    ]
+    return door.call(*own, *placed, **arguments)
 
 
 @cache

@@ -20,15 +20,15 @@ from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
 from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.laboratory import Case, Laboratory, Manifest, Measured, Samples
 from qtaml.laboratory.tasks import Record
-from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric
+from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric, Yield
 from qtaml.memory import Artifact, Memory, StoredTensor, pack
 from qtaml.networks import Data
-from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, TensorPlan, UniformMsp
+from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, Tac, TensorPlan, UniformMsp
 from qtaml.planning.prediction import Saving, TensorScore
 from qtaml.protections import Protection, Raw
 from qtaml.report import Curve, Panel, panels_figure
-from qtaml.search import Histogram
-from qtaml.sensitivity import Gain
+from qtaml.search import Histogram, Study
+from qtaml.sensitivity import Calibration, Gain
 
 
 @cache
@@ -71,6 +71,18 @@ def result() -> Result:
 def accuracy() -> Accuracy:
     """A metric."""
     return Accuracy(batch(), torch.tensor([0, 1, 0, 1, 0, 1]))
+
+
+@cache
+def calibration() -> Calibration:
+    """What is measured of it, with two passes."""
+    return Calibration(model(), batch(), passes=2)
+
+
+@cache
+def study() -> Study:
+    """Questions to it."""
+    return Study(model(), batch(), passes=2)
 
 
 def weights() -> dict[str, torch.Tensor]:
@@ -125,6 +137,11 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Histogram: lambda: Histogram(TABLE, np.ones(4)),
     Gain: lambda: Gain(1.0, 0.1),
     Result: result,
+    Yield: lambda: Yield((0.5, 0.6, 0.7), trials=1, fault=Uniform(0.1), seed=0, confidence=0.95),
+    Calibration: calibration,
+    Study: study,
+    Settings: lambda: Tac(p=0.1, overhead=0.1),
+    Tac: lambda: Tac(p=0.1, overhead=0.1),
     Estimate: lambda: Estimate(0.5, 0.4, 0.6, "reads"),
     SampleMetric: accuracy,
     Case: _case,
@@ -225,6 +242,7 @@ BY_NAME: dict[str, tuple[Callable[[], Any], ...]] = {
 
 BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "Accuracy.of_outputs": {"logits": lambda: torch.zeros(6, 2)},
+    "Memory.unread_on": {"model": lambda: memory().copy_of_model(), "args": lambda: (batch(),), "kwargs": dict},
     "Memory.check_reads": {"model": lambda: memory().copy_of_model(), "args": lambda: (batch(),), "kwargs": dict},
     "Memory.read_into": {"model": lambda: memory().copy_of_model()},
     "Memory.reader": {"model": lambda: memory().copy_of_model()},
@@ -273,6 +291,10 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "protections.BlockCoder.decode": {"read": lambda: torch.zeros(1, 24, dtype=torch.bool)},
     "protections.Repetition": {"copies": lambda: 3},
     "protections.Repetition.best": {"copies": lambda: 3},
+    "Study.compensate": {"p": lambda: 0.1, "overhead": lambda: 0.1},
+    "Study.design": {"p": lambda: 0.1, "cells": lambda: 4.0},
+    "Study.predict": {"p": lambda: 0.1},
+    "Study.load": {"path": lambda: saved("study.json", study().save), "calibration": batch},
     "search.Designer.plan": {"cells": lambda: 4.0},
     "search.Histogram": {"points": lambda: TABLE, "counts": lambda: np.ones(4)},
     "sensitivity.gradient_statistics": {"statistic": lambda: lambda name, gradients: gradients.flatten(1).sum(1)},

@@ -26,7 +26,9 @@ def test_both_or_neither_is_refused(p: float | None, fault: Uniform | None) -> N
 
 def test_what_is_no_fault_model_is_refused() -> None:
     """A bare number as `fault=` is a likely slip."""
-    with pytest.raises(ArgumentError, match=r"fault must be a fault model or None, got 0\.1"):
+    with pytest.raises(
+        ArgumentError, match=r"fault must be a fault model, or a sequence, each a fault model, or None, got 0\.1"
+    ):
         given(None, 0.1)
 
 

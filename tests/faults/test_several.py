@@ -178,8 +178,8 @@ def test_side_values_are_priced_for_the_worst_memory() -> None:
         (lambda: given((0.0, 0.05), None), r"p must be a range from a low end above 0 .*got \(0.0, 0.05\)"),
         (lambda: given((-0.1, 0.05), None), r"p\[0\] must be a flip probability in \[0, 0.5\), got -0.1"),
         (lambda: given((0.1, 0.5), None), r"p\[1\] must be a flip probability in \[0, 0.5\), got 0.5"),
-        (lambda: given((0.1,), None), r"p must be one flip probability, or the two ends of a range, got \(0.1,\)"),
-        (lambda: given((), None), r"p must be one flip probability, or the two ends of a range, got \(\)"),
+        (lambda: given((0.1,), None), r"p must be a number, or \(a number, a number\), or None, got \(0.1,\)"),
+        (lambda: given((), None), r"p must be a number, or \(a number, a number\), or None, got \(\)"),
     ],
 )
 def test_bad_lots_are_refused(build, message: str) -> None:

@@ -374,10 +374,17 @@ def test_a_wrong_number_of_protections_is_refused() -> None:
         Format(protections=(Raw(), Ideal()))
 
 
-@pytest.mark.parametrize("count", [-1, 9, 1.5])
-def test_protecting_bits_that_do_not_exist_is_refused(count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (-1, "a whole number from 0 to 8, got -1"),
+        (9, "a whole number from 0 to 8, got 9"),
+        (1.5, "a whole number, got 1.5"),
+    ],
+)
+def test_protecting_bits_that_do_not_exist_is_refused(count: int, message: str) -> None:
     """None to all bits can be protected."""
-    with pytest.raises(ArgumentError, match=f"most_significant must be a whole number from 0 to 8, got {count}"):
+    with pytest.raises(ArgumentError, match=f"most_significant must be {message}"):
         Format().protect(count)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast, get_args
 
 from pydantic import Field
 
+from qtaml._kinds import Short
 from qtaml._records import TableError, from_table
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
@@ -14,6 +15,9 @@ from qtaml.faults.several import OneFault, Several, over_range
 
 AnyFault = Annotated[OneFault | Several, Field(discriminator="kind")]
 """Union of all fault models."""
+
+GivenFault = Annotated[AnyFault, Short(Sequence[AnyFault])]
+"""What `fault=` may be: a fault model, or several of which a chip is one."""
 
 FlipProbability = float | tuple[float, float]
 """What `p=` may be: one number, or the two ends of a range in which it is known to lie."""

@@ -135,19 +135,15 @@ class Accuracy:
 
 def _classes(labels: torch.Tensor) -> torch.Tensor:
     """Labels as int64 on the CPU: outputs come from whatever device the model is on."""
-    try:
-        tensor = torch.as_tensor(labels, device=getattr(labels, "device", "cpu"))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ArgumentError(f"labels must be whole numbers of shape (samples,), got {type(labels).__name__}") from error
-    if tensor.ndim == 0 or tensor.is_floating_point() or tensor.is_complex() or len(tensor) < 2 or not tensor.numel():
+    if labels.ndim == 0 or labels.is_floating_point() or labels.is_complex() or len(labels) < 2 or not labels.numel():
         raise ArgumentError(
             "labels must be whole numbers of shape (samples,), or (samples, places), at least 2, got shape "
-            f"{tuple(tensor.shape)} {tensor.dtype}"
+            f"{tuple(labels.shape)} {labels.dtype}"
         )
     # Tensors on this device compare without an error and without a result.
-    if tensor.is_meta:
+    if labels.is_meta:
         raise ArgumentError("labels must hold data, got a tensor on device meta")
-    classes = tensor.long().cpu()
+    classes = labels.long().cpu()
     counted = classes != _IGNORED
     if (wrong := classes[counted & (classes < 0)]).numel():
         raise ArgumentError(f"labels must be at least 0, or {_IGNORED} for what does not count, got {int(wrong[0])}")

@@ -39,7 +39,8 @@ class Yield:
         versions: versions of what made the result.
 
     Example:
-        >>> chips = Yield(tuple(map(float, range(100))), trials=1, fault=None, seed=0, confidence=0.95)
+        >>> from qtaml.faults import Uniform
+        >>> chips = Yield(tuple(map(float, range(100))), trials=1, fault=Uniform(0.1), seed=0, confidence=0.95)
         >>> print(f"{chips.share_above(20):.3f}")
         0.800 [0.708, 0.873]
         >>> print(chips.quantile(0.05))

@@ -75,7 +75,7 @@ class PredictionCheck:
         low: lower end of its interval, for other reads on the same samples and other draws of the gains.
         high: upper end of the same.
         measured: mean squared output error over the reads.
-        predicted: that of the plan, from its gains and the exact variances.
+        predicted: that of the plan, from its gains, the exact variances and the expected weights.
         predicted_standard_error: upper bound of its standard error, from the random passes of the gains.
     """
 
@@ -109,8 +109,8 @@ def check_prediction(
 ) -> PredictionCheck:
     """Compare the measured output error of a memory with the one that its plan predicts.
 
-    The prediction is first order in the weight errors, and that of `compensate` knows neither their mean nor the
-    rounding to levels (that of `qtaml.design` does): a ratio above its interval says that one of these counts.
+    The prediction is first order in the weight errors, plus the output error of the expected weights. Where 1 is
+    outside the interval of the ratio, what comes beyond first order counts, or the memory fails in another way.
 
     Args:
         memory: the stored network, under a plan with gains, as `compensate` and `design` make it.

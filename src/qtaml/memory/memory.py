@@ -16,7 +16,7 @@ from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_a
 from qtaml.memory.same_tensors import check_fits, check_same_tensors, rest_names
 from qtaml.model import (
     Run,
-    check_repeats,
+    check_repeats_on_few,
     check_storable,
     check_unused,
     evaluation_mode,
@@ -195,7 +195,8 @@ class Memory:
             Names of the tensors that do not act on the outputs.
 
         Raises:
-            ModelError: if equal passes give unequal outputs, or numbers kept elsewhere are computed with.
+            ModelError: if the model fails, equal passes give unequal outputs, or numbers kept elsewhere are computed
+                with.
         """
         present = named_tensors(model)
         targets = {entry.name: [present[name] for name in (entry.name, *entry.aliases)] for entry in self.plan.tensors}
@@ -218,13 +219,7 @@ class Memory:
 
         run, few = outputs_of((args, kwargs)), outputs_of(first_samples((args, kwargs), _FEW_SAMPLES))
         with evaluation_mode(model), torch.no_grad():
-            try:
-                clean = check_repeats(model, few)
-            except (ModelError, TimeoutError):
-                raise
-            except Exception:
-                # Made for batches of one size.
-                few, clean = run, check_repeats(model, run)
+            few, clean = check_repeats_on_few(model, few, run)
             left = unmoved(few, weights, clean)
             if left and few is not run:
                 left = unmoved(run, {name: weights[name] for name in left}, run({}))

@@ -21,7 +21,7 @@ from qtaml.model.calls import (
     state_kept,
 )
 from qtaml.model.copies import own, private_copy, whole_copy
-from qtaml.model.reach import Run, check_repeats, check_unused, other_numbers, unmoved
+from qtaml.model.reach import Run, check_repeats, check_repeats_on_few, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
 from qtaml.model.torch_compile import uncompiled, uncompiled_name
 from qtaml.model.weights import (
@@ -42,6 +42,7 @@ __all__ = [
     "aliases",
     "arguments",
     "check_repeats",
+    "check_repeats_on_few",
     "check_storable",
     "check_unused",
     "cut_samples",

@@ -70,6 +70,31 @@ def check_repeats(model: nn.Module, run: Run) -> Any:
     )
 
 
+def check_repeats_on_few(model: nn.Module, few: Run, whole: Run) -> tuple[Run, Any]:
+    """`check_repeats` of a forward pass of few samples, or of all where it fails: networks may be made for one size.
+
+    Args:
+        model: the network that both run.
+        few: a forward pass of a few samples.
+        whole: one of all.
+
+    Returns:
+        The pass that was checked, and its outputs.
+
+    Raises:
+        ModelError: as `check_repeats`, or if both passes fail.
+    """
+    failed = None
+    for run in (few, whole):
+        try:
+            return run, check_repeats(model, run)
+        except (ModelError, TimeoutError):
+            raise
+        except Exception as error:
+            failed = error
+    raise ModelError(f"the model failed on the args and kwargs of a call: {failed}") from failed
+
+
 def unmoved(run: Run, weights: Mapping[str, torch.Tensor], clean: Any) -> list[str]:
     """Names of the tensors that may hold any other numbers without a change of the output.
 

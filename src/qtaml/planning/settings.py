@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, InstanceOf
 from qtaml import _checks
 from qtaml.device import Preset, larger_cells, preset_record
 from qtaml.errors import ArgumentError
-from qtaml.faults import AnyFault, FlipProbability, given
+from qtaml.faults import FlipProbability, GivenFault, given
 from qtaml.formats import (
     NAMED_TABLES,
     Correction,
@@ -88,7 +88,7 @@ class Settings:
 
     kind: str = field(default="", repr=False)
     p: InitVar[FlipProbability | None] = None
-    fault: AnyFault = None  # type: ignore[assignment]  # `p` stands for it
+    fault: GivenFault = None  # type: ignore[assignment]  # `p` stands for it
 
     def __post_init__(self, p: FlipProbability | None) -> None:
         object.__setattr__(self, "fault", given(p, self.fault))

@@ -13,7 +13,8 @@ def yield_panel(chips: Yield, metric: str = "metric") -> Panel:
         metric: its name.
 
     Example:
-        >>> chips = Yield((0.5, 0.75, 0.75), trials=1, fault=None, seed=0, confidence=0.95)
+        >>> from qtaml.faults import Uniform
+        >>> chips = Yield((0.5, 0.75, 0.75), trials=1, fault=Uniform(0.1), seed=0, confidence=0.95)
         >>> curve = yield_panel(chips).curves[0]
         >>> curve.x, [round(share) for share in curve.mean]
         ((0.5, 0.75), [100, 67])

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel, Uniform, WordLaw
 from qtaml.formats import EvenLevels, Format, Granularity, NamedLevels, Scale, Section, TableLevels, TensorFormat
 from qtaml.formats.chunks import chunks
@@ -69,6 +70,9 @@ class Candidate:
             coherence: squared output error of a relative change of all weights, over that of independent errors of
                 the same size; at least 1, and infinite where the readout gain is to undo the shrinkage.
 
+        Raises:
+            ArgumentError: if the power is below 0, or the coherence below 1.
+
         Source:
             theory.md 6.5.
 
@@ -77,6 +81,10 @@ class Candidate:
             >>> half.effect(1.0, 1.0), round(half.effect(1.0, 1e9), 6)
             (0.5, 1.0)
         """
+        if not power >= 0:
+            raise ArgumentError(f"power must be at least 0, got {power!r}")
+        if not coherence >= 1:
+            raise ArgumentError(f"coherence must be at least 1, got {coherence!r}")
         kept = 1 - self.shrinkage
         rest = max(self.error - power * self.shrinkage**2, 0.0)
         if math.isinf(coherence):

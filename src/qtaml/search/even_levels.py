@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
 from qtaml.formats.transitions import central_moments
-from qtaml.search import loops
 from qtaml.search.histogram import Histogram
 
 Floats = NDArray[np.float64]
@@ -99,5 +98,8 @@ class _Lines:
         return self._assessed(first, step)[0]
 
     def _assessed(self, first: float, step: float) -> tuple[float, float]:
+        # Here, since Numba, with which loops are compiled, takes long to import.
+        from qtaml.search import loops
+
         # Moments of a straight readout are those of the labels, moved and stretched: no sum over the law in the search.
         return loops.straight_error(self.points, self.cumulated, self.mean, self.square, first, step)

@@ -20,7 +20,6 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
 from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.transitions import central_moments, transition_matrix
-from qtaml.search import loops
 from qtaml.search.histogram import Histogram
 
 Floats = NDArray[np.float64]
@@ -232,7 +231,10 @@ class _State:
 
 @dataclass(frozen=True)
 class _Search:
-    """Weights of mean 0 and variance 1, and the law of the word read."""
+    """Weights of mean 0 and variance 1, and the law of the word read.
+
+    Loops are imported where they are called, since Numba, with which they are compiled, takes long to import.
+    """
 
     points: Floats
     shares: Floats
@@ -241,6 +243,8 @@ class _Search:
     @cached_property
     def law(self) -> tuple[Floats, Integers]:
         """The law of the word read, as the loops take it."""
+        from qtaml.search import loops
+
         return loops.arrays_of(self.word)
 
     @cached_property
@@ -273,11 +277,15 @@ class _Search:
 
     def state(self, labels: Integers, moments: Floats, before: Floats) -> _State:
         """The best table, E[w given label read], for these cells; labels never read keep their value from `before`."""
+        from qtaml.search import loops
+
         table, explained = loops.table_of(*self.law, labels, moments, before)
         return _State(labels, moments, table, self.power - explained)
 
     def settle(self, table: Floats, tolerance: float, rounds: int) -> _State:
         """Alternate regions and table until the error falls by less than `tolerance` of itself in a round."""
+        from qtaml.search import loops
+
         labels, moments, settled, explained = loops.settled(
             self.points, self.cumulated, *self.law, table, tolerance, _SMALLEST_CHANGE, rounds
         )
@@ -297,6 +305,8 @@ class _Search:
 
     def relabel(self, state: _State) -> _State:
         """Give each cell in turn the label of least error with its best table, until a whole sweep changes none."""
+        from qtaml.search import loops
+
         matrix = self.matrix
         if len(matrix) > _MOST_SEARCHED or (matrix.diagonal() == 1).all():
             return state

@@ -4,7 +4,7 @@ from qtaml._kinds import guard_doors
 from qtaml.sensitivity.calibration import Calibration
 from qtaml.sensitivity.checked import checked_gains
 from qtaml.sensitivity.deviation import MeasuredError, OutputRange, output_deviations, output_range
-from qtaml.sensitivity.gains import Gain, Source, averaged_gains, jacobian_gains, row_gains, weight_gains, with_floor
+from qtaml.sensitivity.gains import Gain, Source, averaged_gains, jacobian_gains, row_gains, weight_gains
 from qtaml.sensitivity.gradients import gradient_statistics
 from qtaml.sensitivity.probes import probe_gains
 
@@ -23,7 +23,6 @@ __all__ = [
     "probe_gains",
     "row_gains",
     "weight_gains",
-    "with_floor",
 ]
 
 guard_doors(__name__)
