@@ -75,7 +75,7 @@ class TensorVariation(AllBitsAlike):
 class _OneOf(FaultModel):
     """Mixture of equally likely fault models: the same model for all words of a place."""
 
-    models: tuple[PerBit, ...]
+    models: tuple[FaultModel, ...]
     chip: int | None
 
     def law(self, bits: int) -> WordLaw:

@@ -189,6 +189,11 @@ class Plan:
             remarks.append(
                 f"No calibration sample reaches {', '.join(self.unreached)}: they count as others do (unreached_floor)."
             )
+        sections = (section for tensor in self.tensors for section in tensor.storage.sections)
+        if any(one.kind == "block_code" for section in sections for one in section.format.protections):
+            remarks.append(
+                "Behind block codes the plan reckons with upper bounds (95%) of the error rates; reads draw estimates."
+            )
         if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
             remarks.append(
                 f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Literal, Self
 
 from qtaml.errors import ArgumentError
-from qtaml.protections.base import BitProtection, Decoder
+from qtaml.protections.base import BitProtection, Bursts, Decoder
 from qtaml.protections.block_codes import MeasuredCode, block_code_table
 
 
@@ -13,9 +13,9 @@ from qtaml.protections.block_codes import MeasuredCode, block_code_table
 class BlockCode(BitProtection):
     """A 5G LDPC code of the shipped table, decoded by belief propagation.
 
-    The residual rate is an upper confidence bound (95%) from simulation, at the smallest error rate of the table that
-    is at least (p01 + p10)/2. Beyond the largest measured rate it is max(1/2, p). Wrong bits come in bursts, a block at
-    a time; the rate is the mean over blocks.
+    Two kinds of rate, both for any (p01 + p10)/2 by interpolation between simulated points: `residual` is an upper
+    confidence bound (95%), which plans reckon with; `as_read` has the estimate, at which reads draw errors. Wrong bits
+    come in bursts, a block at a time; the rate is the mean over blocks.
 
     Attributes:
         data_bits: k, information bits of a block.
@@ -31,7 +31,7 @@ class BlockCode(BitProtection):
         >>> code = BlockCode(1000, 2480)
         >>> code.cells, code.cells_for(1001)
         (2.48, 4960)
-        >>> code.residual(0.1, 0.1)[0] < 1e-3 < code.residual(0.2, 0.2)[0]
+        >>> code.as_read.residual(0.1, 0.1) < code.residual(0.1, 0.1) < code.residual(0.11, 0.11)
         True
     """
 
@@ -40,9 +40,12 @@ class BlockCode(BitProtection):
     kind: Literal["block_code"] = field(default="block_code", repr=False)
 
     def __post_init__(self) -> None:
-        size = (self.data_bits, self.code_bits)
-        if size not in _by_size():
-            raise ArgumentError(f"a block code must be one of {list(_by_size())}, got {size}")
+        if (self.data_bits, self.code_bits) not in _by_size():
+            # The table is too long for a message: the nearest codes of the nearest number of data bits.
+            near = sorted(_by_size(), key=lambda size: _distance(size, (self.data_bits, self.code_bits)))[:4]
+            raise ArgumentError(
+                f"a block code must be one of the table, such as {near}, got {(self.data_bits, self.code_bits)}"
+            )
 
     @classmethod
     def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
@@ -73,13 +76,41 @@ class BlockCode(BitProtection):
         """Upper bounds of the error rates of a data bit, from those of a raw cell."""
         p = float(p01 + p10) / 2
         # The bound of the first measured rate would hold, but nothing is wrong without errors.
-        if p == 0:
-            return 0.0, 0.0
-        # Rounded up to a measured rate: the residual grows with p, so the bound there holds here; a value interpolated
-        # between two bounds would not be one.
-        known = self.measured
-        bound = next((b for b, point in zip(known.bounds, known.points, strict=True) if point.p >= p), max(0.5, p))
+        bound = self.measured.bound(p) if p else 0.0
         return bound, bound
+
+    @property
+    def as_read(self) -> BitProtection:
+        """The same code with the estimated rates, and its wrong bits in bursts."""
+        return _AsRead(self)
+
+
+@dataclass(frozen=True)
+class _AsRead(BitProtection):
+    """A block code as it is believed to read, not as a plan has to reckon with."""
+
+    code: BlockCode
+
+    @property
+    def block(self) -> tuple[int, float]:
+        return self.code.block
+
+    @property
+    def decoder(self) -> Decoder:
+        return self.code.decoder
+
+    def residual(self, p01: float, p10: float) -> tuple[float, float]:
+        rate = self.bursts(p01, p10).rate
+        return rate, rate
+
+    def bursts(self, p01: float, p10: float) -> Bursts:
+        p = float(p01 + p10) / 2
+        wrong, share = self.code.measured.estimate(p) if p else (0.0, 0.0)
+        return Bursts(self.code.data_bits, wrong, share)
+
+
+def _distance(size: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return abs(size[0] - other[0]), abs(size[1] - other[1])
 
 
 @lru_cache(maxsize=1)

@@ -1,20 +1,46 @@
 """The shipped table of simulated block codes; `python -m tools.simulate_block_codes` makes it."""
 
+import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
 
 import numpy as np
-import scipy
+from scipy import special
 
 from qtaml._files import from_json
 
 TABLE = "block_codes.json"
-# Shared equally by two bounds, whose product then holds with 95% (union bound).
+# Shared equally by the bounds that make one: two of wrong blocks and one of the share of wrong bits (union bound).
 _RISK = 0.05
 # Fewest wrong blocks for a Student interval of the share of wrong bits: with fewer its quantile explodes, and a block
 # alone has no standard deviation.
 _ENOUGH = 5
+
+
+def capacity_gap(p: float, data_bits: int, code_bits: int) -> float:
+    """How far the capacity of a block lies above its data, in standard deviations of what its cells tell.
+
+    (n C(p) - k) / sqrt(n V(p)), with V the variance of the information of a cell: the normal approximation of block
+    codes, in which the best code has a rate of wrong blocks of about Phi(-gap).
+
+    Args:
+        p: rate of the errors of the stored bits, above 0 and below 1/2.
+        data_bits: k.
+        code_bits: n.
+
+    Source:
+        theory.md 5.3; Polyanskiy, Poor and Verdu 2010.
+
+    Example:
+        >>> round(capacity_gap(0.1, 1000, 2480), 2)
+        6.69
+    """
+    # Written out: `binary_entropy` of the room above takes arrays, and this is asked thousands of times.
+    slope = math.log2((1 - p) / p)
+    capacity = 1 + math.log2(1 - p) - p * slope
+    return (code_bits * capacity - data_bits) / (slope * math.sqrt(code_bits * p * (1 - p)))
 
 
 @dataclass(frozen=True)
@@ -24,50 +50,108 @@ class Measured:
     Attributes:
         p: rate of the errors of the stored bits.
         words: blocks decoded.
-        shares: for each block with a wrong data bit, the share of its data bits that was wrong.
+        wrong: blocks with a wrong data bit.
+        share: mean share of the data bits that is wrong in such a block; 0 without one.
+        spread: standard deviation of that share.
     """
 
     p: float
     words: int
-    shares: tuple[float, ...]
+    wrong: int
+    share: float
+    spread: float
 
     def wrong_words(self, risk: float) -> float:
         """Upper bound of the rate of wrong blocks (Clopper-Pearson): Beta quantile 1 - risk of (wrong + 1, right).
 
         Example:
-            >>> f"{Measured(0.1, 3000, ()).wrong_words(0.05):.1e}"
+            >>> f"{Measured(0.1, 3000, 0, 0.0, 0.0).wrong_words(0.05):.1e}"
             '1.0e-03'
         """
-        wrong = len(self.shares)
-        return 1.0 if wrong == self.words else float(scipy.stats.beta.ppf(1 - risk, wrong + 1, self.words - wrong))
+        right = self.words - self.wrong
+        return float(special.betaincinv(self.wrong + 1, right, 1 - risk)) if right else 1.0
 
     def wrong_share(self, risk: float) -> float:
         """Upper bound of the mean share of wrong bits in a wrong block: mean + t x standard error, at most 1/2."""
-        error = np.std(self.shares, ddof=1) / np.sqrt(len(self.shares))
-        return min(0.5, float(np.mean(self.shares) + error * scipy.stats.t.ppf(1 - risk, len(self.shares) - 1)))
+        error = self.spread / math.sqrt(self.wrong)
+        return min(0.5, self.share + error * float(special.stdtrit(self.wrong - 1, 1 - risk)))
 
 
 @dataclass(frozen=True)
 class MeasuredCode:
-    """A block code with its simulations, by ascending error rate."""
+    """A block code with its simulations, by ascending error rate.
+
+    Between two of them the normal quantile of the rate of wrong blocks is a straight line in the capacity gap. Below
+    the first nothing is extrapolated: its rates hold there too, since fewer errors are decoded no worse.
+    """
 
     data_bits: int
     code_bits: int
     points: tuple[Measured, ...]
 
-    @cached_property
-    def bounds(self) -> tuple[float, ...]:
-        """Upper confidence bound (95%) of the rate of wrong data bits, at each of the points.
+    def bound(self, p: float) -> float:
+        """Upper confidence bound (95%, for each p by itself) of the rate of wrong data bits at error rate p, above 0.
 
-        The bound of the rate of wrong blocks times the bound of the share of wrong bits in a wrong block, each at half
-        of the risk. Where fewer than five blocks were wrong, the share is that of the next larger error rate with at
-        least five, since a block with more errors is not decoded better; without such a rate it is 1/2.
+        The bound of the rate of wrong blocks times that of the share of wrong bits in a wrong block, each at a third of
+        the risk. On the way from one point to the next the quantile of the true rate is concave in the gap (a straight
+        line, flatter where an error floor begins), so it lies above the chord between two bounds, and the rate below.
+        The share is that of the next larger measured p: a block with more errors is not decoded better. Beyond the
+        last point the bound is 1/2, or p.
         """
-        return tuple(
-            point.wrong_words(_RISK / 2)
-            * next((p.wrong_share(_RISK / 2) for p in self.points[i:] if len(p.shares) >= _ENOUGH), 0.5)
-            for i, point in enumerate(self.points)
+        if p > self.points[-1].p:
+            return max(0.5, p)
+        blocks, shares = self._upper
+        return self._at(p, blocks) * shares[bisect_left(self._rates, p)]
+
+    def estimate(self, p: float) -> tuple[float, float]:
+        """Estimated rate of wrong blocks at error rate p, above 0, and share of wrong data bits in one.
+
+        The share is interpolated between points of at least five wrong blocks, up to 1/2 at p = 1/2.
+        """
+        blocks = self._at(p, self._estimated) if p <= self.points[-1].p else self._estimated[-1]
+        return blocks, float(np.interp(p, *self._shares))
+
+    def _at(self, p: float, rates: tuple[float, ...]) -> float:
+        """Rate of wrong blocks at p, at most the last measured rate, from those at the points."""
+        above = bisect_left(self._rates, p)
+        if above == 0 or self._rates[above] == p:
+            return rates[above]
+        low, high, here = (
+            capacity_gap(at, self.data_bits, self.code_bits) for at in (*self._rates[above - 1 : above + 1], p)
         )
+        first, second = special.ndtri(rates[above - 1]), special.ndtri(rates[above])
+        if second == math.inf:
+            # Every block was wrong at the next point, so that its bound is 1.
+            return 1.0
+        return float(special.ndtr(first + (second - first) * (low - here) / (low - high)))
+
+    @cached_property
+    def _rates(self) -> tuple[float, ...]:
+        return tuple(point.p for point in self.points)
+
+    @cached_property
+    def _upper(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Bounds of the rate of wrong blocks, and of the share of wrong bits, at each point, ascending."""
+        risk = _RISK / 3
+        blocks = np.maximum.accumulate([point.wrong_words(risk) for point in self.points])
+        # Where few blocks were wrong the share is that of the next larger error rate with enough; without one, 1/2.
+        shares = [
+            next((one.wrong_share(risk) for one in self.points[i:] if one.wrong >= _ENOUGH), 0.5)
+            for i in range(len(self.points))
+        ]
+        return tuple(blocks.tolist()), tuple(np.maximum.accumulate(shares).tolist())
+
+    @cached_property
+    def _estimated(self) -> tuple[float, ...]:
+        # Half a wrong block more than were seen: a rate of 0 has no quantile.
+        rates = [(point.wrong + 0.5) / (point.words + 1) for point in self.points]
+        return tuple(np.maximum.accumulate(rates).tolist())
+
+    @cached_property
+    def _shares(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        enough = [point for point in self.points if point.wrong >= _ENOUGH]
+        shares = np.maximum.accumulate([*(point.share for point in enough), 0.5])
+        return (*(point.p for point in enough), 0.5), tuple(shares.tolist())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""Rates of the shipped block codes at any error rate: bounds, estimates, and what a guaranteed rate costs."""
+
+from functools import lru_cache
+from itertools import chain, pairwise
+from typing import get_args
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from qtaml.protections import BlockCode, HardenedCell
+from qtaml.protections.block_codes import Measured, MeasuredCode, block_code_table, capacity_gap
+from qtaml.protections.pareto_front import AnyProtection
+from tests.tolerances import FALSE_ALARM
+
+CODES = block_code_table().codes
+RISK = 0.05 / 3
+"""Of each of the three bounds that make one."""
+
+
+def test_bound_without_a_wrong_block():
+    """4.1 / words of them may be wrong: half of their bits, or the share seen at a larger error rate."""
+    none = Measured(0.1, 1000, 0, 0.0, 0.0)
+    assert none.wrong_words(RISK) == pytest.approx(1 - RISK ** (1 / 1000), rel=1e-9)
+    assert MeasuredCode(1000, 2480, (none,)).bound(0.1) == pytest.approx(0.5 * none.wrong_words(RISK))
+    beyond = Measured(0.2, 10, 10, 0.1, 0.0)
+    code = MeasuredCode(1000, 2480, (none, beyond))
+    assert (code.bound(0.1), code.bound(0.2)) == pytest.approx((0.1 * none.wrong_words(RISK), 0.1))
+    assert code.bound(0.05) == code.bound(0.1)
+    assert code.bound(0.21) == 0.5
+
+
+def test_bound_covers_at_a_point_and_between_two():
+    """A code of known rates: the bound lies below them in at most 5% of runs, false alarms 1e-6 each.
+
+    The quantile of wrong blocks is a straight line in the capacity gap, and a Beta(2, 18) share of their bits is wrong.
+    """
+    random, runs, grid = np.random.default_rng(0), 400, (0.105, 0.115, 0.125)
+    true = [special.ndtr(1.85 * 0.8 - 0.8 * capacity_gap(p, 1000, 2480)) for p in grid]
+    below = np.zeros(3, int)
+    for _ in range(runs):
+        points = []
+        for p, rate in list(zip(grid, true, strict=True))[::2]:
+            shares = random.beta(2, 18, random.binomial(2000, rate))
+            points.append(
+                Measured(p, 2000, len(shares), *((shares.mean(), shares.std(ddof=1)) if len(shares) > 1 else (0, 0)))
+            )
+        code = MeasuredCode(1000, 2480, tuple(points))
+        below += [code.bound(p) < rate * 0.1 for p, rate in zip(grid, true, strict=True)]
+    assert (below <= stats.binom.isf(FALSE_ALARM, runs, 0.05)).all()
+
+
+def test_bounds_grow_with_errors_and_lie_above_estimates():
+    """In every code, from no errors to one half of them."""
+    for code in CODES:
+        block = BlockCode(code.data_bits, code.code_bits)
+        grid = np.concatenate([[0.0, 1e-4], np.geomspace(code.points[0].p, code.points[-1].p, 40), [0.46, 0.5]])
+        bounds, estimates = ([one.residual(p, p)[0] for p in np.sort(grid)] for one in (block, block.as_read))
+        assert all(low <= high for rates in (bounds, estimates) for low, high in pairwise(rates)), code
+        assert all(estimate <= bound for estimate, bound in zip(estimates, bounds, strict=True)), code
+        assert bounds[0] == estimates[0] == 0
+        assert not block.as_read.is_bound
+
+
+def test_points_left_out_of_the_table():
+    """Each inner point against what its neighbours say of it: the estimate is near, the bound above.
+
+    The bound may be exceeded by counts in 5% of all points; the estimate of wrong blocks is off by at most 40% in half
+    of them, beyond what counting explains.
+    """
+    above, left_out, off = 0, 0, []
+    for code in CODES:
+        for place in range(1, len(code.points) - 2):
+            point = code.points[place]
+            others = MeasuredCode(code.data_bits, code.code_bits, code.points[:place] + code.points[place + 1 :])
+            above += point.wrong * point.share / point.words > others.bound(point.p)
+            left_out += 1
+            if point.wrong >= 20:
+                off.append(others.estimate(point.p)[0] * point.words / point.wrong)
+    assert above <= stats.binom.isf(FALSE_ALARM, left_out, 0.05)
+    assert 1 / 1.4 < np.quantile(off, 0.25) < np.quantile(off, 0.75) < 1.4
+
+
+@pytest.mark.parametrize(("size", "p"), [((1000, 2480), 0.105), ((1000, 1810), 0.053)])
+def test_as_many_wrong_blocks_as_were_seen_elsewhere(size, p):
+    """0 of 600 in a simulation of its own (2025): likely at the estimated rate, and possible at the bound."""
+    code = BlockCode(*size)
+    wrong, share = code.measured.estimate(p)
+    assert (1 - wrong) ** 600 > 0.2
+    assert code.residual(p, p)[0] < 1e-3
+    assert wrong * share == code.as_read.residual(p, p)[0] > 0
+
+
+def test_wrong_blocks_get_worse_with_more_errors():
+    """What the bounds rest on: in every code the mean share of wrong bits is larger far beyond its error rate."""
+    for code in CODES:
+        means = [point.share for point in code.points if point.wrong >= 5]
+        assert means[-1] > max(means[:-1], default=0)
+
+
+@lru_cache(maxsize=1)
+def by_price():
+    """Every protection that does not depend on the cell, cheapest first."""
+    families = (one for one in get_args(AnyProtection) if one is not HardenedCell)
+    everything = chain.from_iterable(family.candidates(0.1, 0.1) for family in families)
+    return sorted((one for one in everything if one.decoder != "ideal"), key=lambda one: one.cells)
+
+
+def price(p, target, bits):
+    """Cells of the cheapest protection that guarantees an error rate."""
+    return next(one.cells for one in by_price() if one.block[0] <= bits and one.residual(p, p)[0] < target)
+
+
+@pytest.mark.parametrize(("target", "bits"), [(1e-3, 10_000), (1e-4, 10_000), (1e-3, 1000), (1e-3, 3800)])
+def test_prices_do_not_jump(target, bits):
+    """Raw error rates of 0.2% to 25%, 1% apart: the least cells for a guaranteed rate grow by less than 3%."""
+    grid = 0.002 * 1.01 ** np.arange(486)
+    prices = [price(p, target, bits) for p in grid]
+    assert max(after / before for before, after in pairwise(prices)) < 1.03
