@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Bursts, Decoder
 from qtaml.protections.block_codes import MeasuredCode, block_code_table
+
+_Code = TypeVar("_Code", bound="BlockCode")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class BlockCode(BitProtection):
     @classmethod
     def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
         """All of the shipped table."""
-        return tuple(cls(*size) for size in _by_size())
+        return _all_of(cls)
 
     @property
     def measured(self) -> MeasuredCode:
@@ -111,6 +113,12 @@ class _AsRead(BitProtection):
 
 def _distance(size: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return abs(size[0] - other[0]), abs(size[1] - other[1])
+
+
+# Cached: checked once, not each time that a menu is made.
+@lru_cache(maxsize=2)
+def _all_of(family: type[_Code]) -> tuple[_Code, ...]:
+    return tuple(family(*size) for size in _by_size())
 
 
 @lru_cache(maxsize=1)

@@ -101,57 +101,63 @@ class MeasuredCode:
         if p > self.points[-1].p:
             return max(0.5, p)
         blocks, shares = self._upper
-        return self._at(p, blocks) * shares[bisect_left(self._rates, p)]
+        return self._wrong_blocks(p, blocks) * shares[bisect_left(self._rates, p)]
 
     def estimate(self, p: float) -> tuple[float, float]:
         """Estimated rate of wrong blocks at error rate p, above 0, and share of wrong data bits in one.
 
         The share is interpolated between points of at least five wrong blocks, up to 1/2 at p = 1/2.
         """
-        blocks = self._at(p, self._estimated) if p <= self.points[-1].p else self._estimated[-1]
-        return blocks, float(np.interp(p, *self._shares))
+        quantiles, shares = self._estimated
+        return self._wrong_blocks(min(p, self._rates[-1]), quantiles), float(np.interp(p, *shares))
 
-    def _at(self, p: float, rates: tuple[float, ...]) -> float:
-        """Rate of wrong blocks at p, at most the last measured rate, from those at the points."""
+    def _wrong_blocks(self, p: float, quantiles: tuple[float, ...]) -> float:
+        """Rate of wrong blocks at p, at most the last measured error rate, from normal quantiles at the points."""
         above = bisect_left(self._rates, p)
-        if above == 0 or self._rates[above] == p:
-            return rates[above]
-        low, high, here = (
-            capacity_gap(at, self.data_bits, self.code_bits) for at in (*self._rates[above - 1 : above + 1], p)
-        )
-        first, second = special.ndtri(rates[above - 1]), special.ndtri(rates[above])
-        if second == math.inf:
-            # Every block was wrong at the next point, so that its bound is 1.
-            return 1.0
-        return float(special.ndtr(first + (second - first) * (low - here) / (low - high)))
+        first, second = quantiles[max(above - 1, 0)], quantiles[above]
+        if above == 0 or second == math.inf:
+            # At infinity every block was wrong at the next point, so that its bound is 1.
+            return float(special.ndtr(second))
+        low, high = self._gaps[above - 1 : above + 1]
+        way = (low - capacity_gap(p, self.data_bits, self.code_bits)) / (low - high)
+        return float(special.ndtr(first + (second - first) * way))
 
     @cached_property
     def _rates(self) -> tuple[float, ...]:
         return tuple(point.p for point in self.points)
 
     @cached_property
+    def _gaps(self) -> tuple[float, ...]:
+        return tuple(capacity_gap(p, self.data_bits, self.code_bits) for p in self._rates)
+
+    @cached_property
     def _upper(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Bounds of the rate of wrong blocks, and of the share of wrong bits, at each point, ascending."""
+        """Bounds at each point: quantiles of the rate of wrong blocks, and shares of wrong bits; ascending."""
         risk = _RISK / 3
-        blocks = np.maximum.accumulate([point.wrong_words(risk) for point in self.points])
         # Where few blocks were wrong the share is that of the next larger error rate with enough; without one, 1/2.
         shares = [
             next((one.wrong_share(risk) for one in self.points[i:] if one.wrong >= _ENOUGH), 0.5)
             for i in range(len(self.points))
         ]
-        return tuple(blocks.tolist()), tuple(np.maximum.accumulate(shares).tolist())
+        return _quantiles([point.wrong_words(risk) for point in self.points]), _ascending(shares)
 
     @cached_property
-    def _estimated(self) -> tuple[float, ...]:
+    def _estimated(self) -> tuple[tuple[float, ...], tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Estimates: quantiles of the rate of wrong blocks at each point; error rates with the share of wrong bits."""
         # Half a wrong block more than were seen: a rate of 0 has no quantile.
         rates = [(point.wrong + 0.5) / (point.words + 1) for point in self.points]
-        return tuple(np.maximum.accumulate(rates).tolist())
-
-    @cached_property
-    def _shares(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         enough = [point for point in self.points if point.wrong >= _ENOUGH]
-        shares = np.maximum.accumulate([*(point.share for point in enough), 0.5])
-        return (*(point.p for point in enough), 0.5), tuple(shares.tolist())
+        shares = _ascending([*(point.share for point in enough), 0.5])
+        return _quantiles(rates), ((*(point.p for point in enough), 0.5), shares)
+
+
+def _ascending(values: list[float]) -> tuple[float, ...]:
+    """The largest so far: chance may put a larger rate at fewer errors, which then holds for more errors too."""
+    return tuple(np.maximum.accumulate(values).tolist())
+
+
+def _quantiles(rates: list[float]) -> tuple[float, ...]:
+    return tuple(special.ndtri(_ascending(rates)).tolist())
 
 
 @dataclass(frozen=True)
