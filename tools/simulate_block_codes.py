@@ -22,7 +22,7 @@ from qtaml._files import from_json, to_json, write_text
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.protections.block_coder import BlockCoder
-from qtaml.protections.block_codes import TABLE, BlockCodeTable, Measured, MeasuredCode, capacity_gap
+from qtaml.protections.block_codes import SMALLER_GRAPH, TABLE, BlockCodeTable, Measured, MeasuredCode, capacity_gap
 from tools.fast_decoder import Lifted, wrong_data
 
 SEED = 0
@@ -52,7 +52,7 @@ class Family(NamedTuple):
         most: largest n/k.
         gap: capacity gap at which about half of the blocks are wrong.
         levels: points of each code.
-        kept: lengths that older plans name.
+        kept: further lengths: those that older plans name, and where 5G changes from one graph to the other.
         every: 2 for every second of the lengths in between.
     """
 
@@ -71,15 +71,30 @@ FAMILIES = {
         (1190, 1220, 1260, 1290, 1330, 1370, 1670, 1740, 1810, 2270, 2360, 2480, 3090, 3230, 3400, 4350, 4550, 4800),
     ),
     # Longer codes fail within fewer lengths: fewer blocks tell neighbours apart.
+    8448: Family(
+        3.3, 4.25, (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 384, 20), Level(4.4, 3072, 20)), every=2
+    ),
     3800: Family(
         7.0,
         3.2,
-        (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 512, 20), Level(4.4, 2048, 20)),
-        (4380, 4480, 4850, 4950, 6100, 6270, 8200, 8450),
+        (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 512, 20), Level(4.4, 3072, 20)),
+        (4380, 4480, 4850, 4950, 5671, 5672, 6100, 6270, 8200, 8450),
+        every=2,
     ),
-    8448: Family(3.3, 4.25, (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 384, 20), Level(4.4, 1536, 20))),
-    2000: Family(7.0, 2.8, (Level(0.5, 128, 40), Level(1.6, 256, 30), Level(2.75, 1024, 30), Level(4.4, 3072, 30))),
-    500: Family(7.0, 1.3, (Level(0.5, 320, 100), Level(1.6, 640, 60), Level(2.75, 4096, 60), Level(4.4, 8192, 30))),
+    2000: Family(
+        7.0,
+        2.8,
+        (Level(0.5, 128, 40), Level(1.6, 256, 30), Level(2.75, 1024, 30), Level(4.4, 4096, 30)),
+        (2985, 2986),
+        every=2,
+    ),
+    500: Family(
+        7.0,
+        1.3,
+        (Level(0.5, 320, 100), Level(1.6, 640, 60), Level(2.75, 4096, 60), Level(4.4, 8192, 30)),
+        (746, 747),
+        every=2,
+    ),
 }
 # What a code does where nearly all of its blocks are wrong, and far beyond, where only the share of wrong bits counts.
 BEYOND, FAR = Level(-1.6, 64, 60), Level(0, 64, 60)
@@ -104,7 +119,7 @@ def points(data_bits: int, code_bits: int) -> list[tuple[float, Level]]:
     """Error rates at which a code is measured, from the largest on."""
     family = FAMILIES[data_bits]
     # Copies of stored bits, beyond the longest code proper, carry less than new bits.
-    copied = max(0.0, code_bits / (data_bits * (5 if data_bits <= 3840 else 3)) - 1)
+    copied = max(0.0, code_bits / (data_bits * (5 if data_bits <= SMALLER_GRAPH else 3)) - 1)
     middle = family.gap + 5.3 * math.sqrt(data_bits / 1000) * copied
     levels = (BEYOND, *family.levels)
     if code_bits > DEAR * data_bits:

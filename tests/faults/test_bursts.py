@@ -29,7 +29,7 @@ def wrong_bits(fault):
 @pytest.mark.parametrize("fault", [Uniform(P), Asymmetric(0.05, 0.2), PerBit((0.3, P, P))], ids=repr)
 def test_blocks_are_wrong_at_the_estimated_rate(fault):
     """So many of 600 blocks, and of their bits so large a share; the raw bit beside them fails by itself."""
-    rate, share = CODE.measured.estimate(P)
+    rate, share = CODE.rates.estimate(P)
     wrong = wrong_bits(fault)
     for position in wrong[1:]:
         counts = position.sum(1)

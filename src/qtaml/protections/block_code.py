@@ -6,7 +6,7 @@ from typing import Literal, Self, TypeVar
 
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Bursts, Decoder
-from qtaml.protections.block_codes import MeasuredCode, block_code_table
+from qtaml.protections.block_codes import CodeRates, all_rates, block_code_table
 
 _Code = TypeVar("_Code", bound="BlockCode")
 
@@ -21,10 +21,10 @@ class BlockCode(BitProtection):
 
     Attributes:
         data_bits: k, information bits of a block.
-        code_bits: n, stored bits of a block.
+        code_bits: n, stored bits of a block: a length of the table, or one of those between, 1% apart.
 
     Raises:
-        ArgumentError: if the table has no such code.
+        ArgumentError: if there is no such code.
 
     Source:
         theory.md 5.3; `python -m tools.simulate_block_codes` makes the table.
@@ -55,8 +55,8 @@ class BlockCode(BitProtection):
         return _all_of(cls)
 
     @property
-    def measured(self) -> MeasuredCode:
-        """Simulation results of the code, from the shipped table."""
+    def rates(self) -> CodeRates:
+        """Bounds and estimates of its rates, from the shipped table."""
         return _by_size()[self.data_bits, self.code_bits]
 
     @property
@@ -78,7 +78,7 @@ class BlockCode(BitProtection):
         """Upper bounds of the error rates of a data bit, from those of a raw cell."""
         p = float(p01 + p10) / 2
         # The bound of the first measured rate would hold, but nothing is wrong without errors.
-        bound = self.measured.bound(p) if p else 0.0
+        bound = _bound(self, p) if p else 0.0
         return bound, bound
 
     @property
@@ -107,7 +107,7 @@ class _AsRead(BitProtection):
 
     def bursts(self, p01: float, p10: float) -> Bursts:
         p = float(p01 + p10) / 2
-        wrong, share = self.code.measured.estimate(p) if p else (0.0, 0.0)
+        wrong, share = self.code.rates.estimate(p) if p else (0.0, 0.0)
         return Bursts(self.code.data_bits, wrong, share)
 
 
@@ -121,6 +121,12 @@ def _all_of(family: type[_Code]) -> tuple[_Code, ...]:
     return tuple(family(*size) for size in _by_size())
 
 
+# Cached: a menu asks every code, and cells of many classes ask for the same mean rate.
+@lru_cache(maxsize=1 << 14)
+def _bound(code: BlockCode, p: float) -> float:
+    return code.rates.bound(p)
+
+
 @lru_cache(maxsize=1)
-def _by_size() -> dict[tuple[int, int], MeasuredCode]:
-    return {(code.data_bits, code.code_bits): code for code in block_code_table().codes}
+def _by_size() -> dict[tuple[int, int], CodeRates]:
+    return {(one.data_bits, one.code_bits): one for one in all_rates(block_code_table().codes)}

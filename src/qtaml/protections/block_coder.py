@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
+from qtaml.protections.block_codes import SMALLER_GRAPH
 
 # Parity is checked after so many iterations, then after each further step: a check of all blocks is worth its time only
 # where it lets some of them stop.
@@ -22,8 +23,6 @@ MAX_ITERATIONS = 60
 _WORDS_PER_BATCH = 32
 # Sionna clips log ratios ln P(1)/P(0) to this (`llr_max`), so it stands for a bit that is known.
 CERTAIN = 20.0
-# The most data bits of the smaller graph of 5G.
-_SMALLER_GRAPH = 3840
 
 
 class BlockCoder:
@@ -124,7 +123,7 @@ class BlockCoder:
 
 def _longest(data_bits: int) -> int:
     """Bits of the longest code without copies: the smaller of the two graphs of 5G goes down to a rate of 1/5."""
-    return data_bits * (5 if data_bits <= _SMALLER_GRAPH else 3)
+    return data_bits * (5 if data_bits <= SMALLER_GRAPH else 3)
 
 
 @lru_cache(maxsize=16)
