@@ -72,19 +72,23 @@ FAMILIES = {
     ),
     # Longer codes fail within fewer lengths: fewer blocks tell neighbours apart.
     8448: Family(
-        3.3, 4.25, (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 384, 20), Level(4.4, 3072, 20)), every=2
+        3.3,
+        4.25,
+        (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 384, 20), Level(4.4, 6144, 20)),
+        (29470,),
+        every=2,
     ),
     3800: Family(
         7.0,
         3.2,
-        (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 512, 20), Level(4.4, 3072, 20)),
+        (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 512, 20), Level(4.4, 6144, 20)),
         (4380, 4480, 4850, 4950, 5671, 5672, 6100, 6270, 8200, 8450),
         every=2,
     ),
     2000: Family(
         7.0,
         2.8,
-        (Level(0.5, 128, 40), Level(1.6, 256, 30), Level(2.75, 1024, 30), Level(4.4, 4096, 30)),
+        (Level(0.5, 128, 40), Level(1.6, 256, 30), Level(2.75, 1024, 30), Level(4.4, 8192, 30)),
         (2985, 2986),
         every=2,
     ),
@@ -99,7 +103,7 @@ FAMILIES = {
 # What a code does where nearly all of its blocks are wrong, and far beyond, where only the share of wrong bits counts.
 BEYOND, FAR = Level(-1.6, 64, 60), Level(0, 64, 60)
 FAR_TIMES = 1.6
-# Beyond so many cells for a data bit, where decoding is slow, at most so many blocks.
+# Beyond so many cells for a data bit, where decoding is slow, at most so many blocks; but for the last.
 DEAR, WORDS_DEAR = 3.5, 4096
 
 
@@ -123,7 +127,8 @@ def points(data_bits: int, code_bits: int) -> list[tuple[float, Level]]:
     middle = family.gap + 5.3 * math.sqrt(data_bits / 1000) * copied
     levels = (BEYOND, *family.levels)
     if code_bits > DEAR * data_bits:
-        levels = tuple(level._replace(words=min(level.words, WORDS_DEAR)) for level in levels)
+        fewer = (level._replace(words=min(level.words, WORDS_DEAR)) for level in levels[:-1])
+        levels = (*fewer, levels[-1])
     found = [(_error_rate(data_bits, code_bits, middle + level.gap), level) for level in levels]
     return [(round(min(0.45, FAR_TIMES * found[0][0]), 6), FAR), *found]
 

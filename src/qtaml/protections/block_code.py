@@ -21,7 +21,7 @@ class BlockCode(BitProtection):
 
     Attributes:
         data_bits: k, information bits of a block.
-        code_bits: n, stored bits of a block: a length of the table, or one of those between, 1% apart.
+        code_bits: n, stored bits of a block: a length of the table, or one of those between, at most 0.6% apart.
 
     Raises:
         ArgumentError: if there is no such code.
