@@ -54,6 +54,7 @@ class Family(NamedTuple):
         levels: points of each code.
         kept: further lengths: those that older plans name, and where 5G changes from one graph to the other.
         every: 2 for every second of the lengths in between.
+        dear: beyond so many cells for a data bit decoding is slow, and fewer blocks have to do.
     """
 
     most: float
@@ -61,6 +62,7 @@ class Family(NamedTuple):
     levels: tuple[Level, ...]
     kept: tuple[int, ...] = ()
     every: int = 1
+    dear: float = math.inf
 
 
 FAMILIES = {
@@ -69,6 +71,7 @@ FAMILIES = {
         1.85,
         (Level(0.5, 320, 100), Level(1.6, 640, 60), Level(2.75, 4096, 60), Level(3.9, 8192, 30), Level(4.9, 8192, 30)),
         (1190, 1220, 1260, 1290, 1330, 1370, 1670, 1740, 1810, 2270, 2360, 2480, 3090, 3230, 3400, 4350, 4550, 4800),
+        dear=3.8,
     ),
     # Longer codes fail within fewer lengths: fewer blocks tell neighbours apart.
     8448: Family(
@@ -103,8 +106,8 @@ FAMILIES = {
 # What a code does where nearly all of its blocks are wrong, and far beyond, where only the share of wrong bits counts.
 BEYOND, FAR = Level(-1.6, 64, 60), Level(0, 64, 60)
 FAR_TIMES = 1.6
-# Beyond so many cells for a data bit, where decoding is slow, at most so many blocks; but for the last.
-DEAR, WORDS_DEAR = 3.5, 4096
+# At most so many blocks beyond `Family.dear`.
+WORDS_DEAR = 4096
 
 
 def lengths(data_bits: int) -> list[int]:
@@ -126,9 +129,8 @@ def points(data_bits: int, code_bits: int) -> list[tuple[float, Level]]:
     copied = max(0.0, code_bits / (data_bits * (5 if data_bits <= SMALLER_GRAPH else 3)) - 1)
     middle = family.gap + 5.3 * math.sqrt(data_bits / 1000) * copied
     levels = (BEYOND, *family.levels)
-    if code_bits > DEAR * data_bits:
-        fewer = (level._replace(words=min(level.words, WORDS_DEAR)) for level in levels[:-1])
-        levels = (*fewer, levels[-1])
+    if code_bits > family.dear * data_bits:
+        levels = tuple(level._replace(words=min(level.words, WORDS_DEAR)) for level in levels)
     found = [(_error_rate(data_bits, code_bits, middle + level.gap), level) for level in levels]
     return [(round(min(0.45, FAR_TIMES * found[0][0]), 6), FAR), *found]
 
