@@ -121,7 +121,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
     return panels_figure(
         [panel],
         caption="Each plan is made for errors at random; what it loses elsewhere is how far it falls below its first "
-        "neighbours. Block codes near capacity are promised nothing beyond the rates at which they were measured. "
+        "neighbours. Block codes near capacity fail within a tenth of the error rate they are chosen for. "
         "Bars: 95% over trainings and reads.",
     )
 

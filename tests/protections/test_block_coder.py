@@ -1,5 +1,6 @@
 """Block codes at work, where Sionna is installed; a clear error where it is not."""
 
+import math
 import sys
 
 import pytest
@@ -9,7 +10,8 @@ from qtaml.errors import ArgumentError
 from qtaml.protections import BlockCoder
 from qtaml.protections.block_coder import _sionna
 from qtaml.protections.block_codes import block_code_table
-from tools.simulate_block_codes import LENGTHS, SEED, Task, measure
+from tools.fast_decoder import Lifted, wrong_data
+from tools.simulate_block_codes import FAMILIES, SEED, lengths, measure, points
 
 
 def test_missing_package(monkeypatch):
@@ -32,16 +34,52 @@ def test_round_trip():
     assert torch.equal(coder.decode(stored ^ wrong, 0.05), data)
 
 
+@pytest.mark.parametrize(("data_bits", "code_bits", "p"), [(1000, 5600, 0.2), (500, 2600, 0.19)])
+def test_bits_stored_again(data_bits, code_bits, p):
+    """Codes longer than the longest of 5G store their first bits twice, and are decoded with both."""
+    pytest.importorskip("sionna")
+    coder, generator = BlockCoder(data_bits, code_bits), torch.Generator().manual_seed(0)
+    data = torch.randint(2, (4, data_bits), dtype=torch.uint8, generator=generator)
+    stored = coder.encode(data)
+    assert stored.shape == (4, code_bits)
+    copies = code_bits - 5 * data_bits
+    assert torch.equal(stored[:, :copies], stored[:, -copies:])
+    wrong = torch.rand(stored.shape, generator=generator) < p
+    assert torch.equal(coder.decode(stored ^ wrong, p), data)
+
+
+@pytest.mark.parametrize(("data_bits", "code_bits", "p"), [(500, 640, 0.016), (1000, 2360, 0.118)])
+def test_the_fast_decoder_decides_as_the_coder(data_bits, code_bits, p):
+    """Which blocks are wrong, and in all but a few bits in which places, where about a third of them is."""
+    pytest.importorskip("sionna")
+    coder, generator = BlockCoder(data_bits, code_bits), torch.Generator().manual_seed(0)
+    wrong = torch.rand((32, code_bits), generator=generator) < p
+    ratios = coder.ratios((2 * wrong.float() - 1) * math.log((1 - p) / p)).numpy()
+    fast, iterations = wrong_data(ratios, data_bits, *Lifted.of(coder))
+    slow = coder.decode(wrong.to(torch.uint8), p).sum(1).numpy()
+    assert ((fast > 0) == (slow > 0)).all()
+    assert 0 < (fast > 0).sum() < 32
+    assert ((iterations == 60) | (fast == 0)).all()
+
+
 def test_measured_again_is_the_same():
     """A point of the shipped table, from its seed."""
     pytest.importorskip("sionna")
     code = next(code for code in block_code_table().codes if code.code_bits == 1290)
-    point = code.points[-1]
-    again = measure(Task(1000, 1290, point.p, point.words), SEED)
-    assert (again.words, len(again.shares)) == (point.words, len(point.shares))
+    p, level = points(1000, 1290)[2]
+    assert measure(BlockCoder(1000, 1290), p, level, SEED) in code.points
 
 
 def test_table_holds_what_the_command_makes():
     """All lengths, no others."""
-    sizes = {(bits, length) for bits, rates in LENGTHS.items() for lengths in rates.values() for length in lengths}
+    sizes = {(bits, length) for bits in FAMILIES for length in lengths(bits)}
     assert {(code.data_bits, code.code_bits) for code in block_code_table().codes} == sizes
+    for code in block_code_table().codes:
+        rates = sorted(p for p, _ in points(code.data_bits, code.code_bits))
+        assert [point.p for point in code.points] == rates
+
+
+def test_lengths_of_older_plans_are_kept():
+    """Plans name the codes of the first table."""
+    assert {1260, 1810, 2480, 3400, 4800} < set(lengths(1000))
+    assert {4480, 6270, 8450} < set(lengths(3800))

@@ -61,7 +61,7 @@ class _Runs(FaultModel):
         return self.one.law(bits)
 
     def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
-        return _Runs(self.one.behind(protections), self.size)
+        return _Runs(self.one.behind_alone(protections), self.size)
 
     def corrupt(
         self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False

@@ -10,7 +10,8 @@ import torch
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw, check_bits
-from qtaml.protections import BitProtection
+from qtaml.faults.bursts import flip_bursts
+from qtaml.protections import BitProtection, Bursts
 from qtaml.sampling.sampler import flip_asymmetric, flipper
 
 # Flip probabilities are below 1/2, where corrections 1/(1 - 2p) end; this is the largest.
@@ -59,8 +60,15 @@ class PerBit(FaultModel):
         """Whether a word of `bits` bits has as many bits as there are probabilities."""
         return bits == len(self.p01)
 
-    def behind(self, protections: Sequence[BitProtection]) -> "PerBit":
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
+        alone = self.behind_alone(protections)
+        raw = zip(self.p01, self.p10, protections, strict=True)
+        bursts = [protection.bursts(p01, p10) for p01, p10, protection in raw]
+        return InBlocks(alone, tuple(bursts)) if any(bursts) else alone
+
+    def behind_alone(self, protections: Sequence[BitProtection]) -> "PerBit":
+        """As `behind`, with the errors of every bit independent of the others, those of block codes too."""
         check_bits(len(protections), len(self.p01))
         raw = zip(self.p01, self.p10, protections, strict=True)
         left = [protection.residual(p01, p10) for p01, p10, protection in raw]
@@ -82,6 +90,53 @@ class PerBit(FaultModel):
             return super().reader(words, bits=bits, place=place)
         check_bits(bits, len(self.p01))
         return flipper(words, self.p01, self.p10)
+
+
+@dataclass(frozen=True)
+class InBlocks(FaultModel):
+    """Bits that fail by themselves, and bits that fail a block at a time.
+
+    A block holds one bit of each of its words, neighbours in the memory, so bits of one word fail independently of
+    each other: the law of a word is that of independent bits with the mean rates.
+
+    Attributes:
+        alone: mean rates of all bits.
+        bursts: for each bit position, how its errors come together; None for bits that fail by themselves.
+    """
+
+    alone: PerBit
+    bursts: tuple[Bursts | None, ...]
+
+    def law(self, bits: int) -> WordLaw:
+        """Exact law of a word of `bits` bits."""
+        return self.alone.law(bits)
+
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
+        """As if the bits failed by themselves: there is no code behind a code."""
+        return self.alone.behind(protections)
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        """Words as read once; see `FaultModel.corrupt`."""
+        check_bits(bits, len(self.bursts))
+        words = words if in_place else words.contiguous()
+        read = flip_asymmetric(words, *self._rates, seed=seed, in_place=in_place)
+        return flip_bursts(read, self.bursts, seed=seed)
+
+    def reader(self, words: torch.Tensor, *, bits: int = 8, place: str = "") -> Callable[[int], torch.Tensor]:
+        """Return `seed -> corrupted words`; see `FaultModel.reader`."""
+        check_bits(bits, len(self.bursts))
+        read = flipper(words.contiguous(), *self._rates)
+        return lambda seed: flip_bursts(read(seed), self.bursts, seed=seed)
+
+    @property
+    def _rates(self) -> tuple[tuple[float, ...], ...]:
+        """Rates p01 and p10 of the bits that fail by themselves, 0 for the others."""
+        return tuple(
+            tuple(0.0 if burst else rate for rate, burst in zip(rates, self.bursts, strict=True))
+            for rates in (self.alone.p01, self.alone.p10)
+        )
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,9 @@ class Format:
         """Return `seed -> words as read`, with everything else precomputed. Arguments as for `corrupt`."""
         if self.bits == 0:
             return lambda _: words.clone()
-        return fault.behind(self.protections).reader(words, bits=self.bits, place=place)
+        # What a plan reckons with may be a bound; what is read is drawn at the rates that are believed.
+        seen = tuple(protection.as_read for protection in self.protections)
+        return fault.behind(seen).reader(words, bits=self.bits, place=place)
 
 
 def label_dtype(bits: int) -> torch.dtype:

@@ -271,6 +271,11 @@ class Plan:
                 f"Outputs have {self.outputs.rows} rows, and no input has as many. Each row counts as a sample; if "
                 "rows are not samples, predicted errors are of another scale: samples come first in inputs and outputs."
             )
+        sections = (section for tensor in self.tensors for section in tensor.storage.sections)
+        if any(one.kind == "block_code" for section in sections for one in section.format.protections):
+            remarks.append(
+                "Behind block codes the plan reckons with upper bounds (95%) of the error rates; reads draw estimates."
+            )
         if self.outputs and (self.first_order_error or 0.0) > self.outputs.power:
             remarks.append(
                 f"Outputs have a mean square of {self.outputs.power:.4g}; their predicted error is not smaller, where "

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from qtaml._kinds import guard_doors
-from qtaml.protections.base import DECODERS, BitProtection, Decoder
+from qtaml.protections.base import DECODERS, BitProtection, Bursts, Decoder
 from qtaml.protections.bch import Bch
 from qtaml.protections.block_code import BlockCode
 from qtaml.protections.block_coder import BlockCoder
@@ -26,6 +26,7 @@ __all__ = [
     "BitProtection",
     "BlockCode",
     "BlockCoder",
+    "Bursts",
     "Decoder",
     "Hamming",
     "HardenedCell",

@@ -1,12 +1,31 @@
 """Base of protections: cost in cells, residual error rates, and the class of decoder."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 Decoder = Literal["none", "majority", "algebraic", "iterative", "ideal"]
 """What reads a protected bit: the cell itself, a vote, a syndrome decoder, belief propagation, or nothing real."""
 
 DECODERS: tuple[Decoder, ...] = ("none", "majority", "algebraic", "iterative", "ideal")
+
+
+class Bursts(NamedTuple):
+    """Errors that come a block at a time.
+
+    Attributes:
+        data_bits: data bits of a block.
+        wrong: rate of wrong blocks.
+        share: share of the data bits of a wrong block that is wrong, each with the same probability.
+    """
+
+    data_bits: int
+    wrong: float
+    share: float
+
+    @property
+    def rate(self) -> float:
+        """Rate of wrong data bits, over all blocks."""
+        return self.wrong * self.share
 
 
 class BitProtection(ABC):
@@ -40,6 +59,15 @@ class BitProtection(ABC):
     def is_bound(self) -> bool:
         """Whether the residual rates are upper bounds, not the rates themselves."""
         return False
+
+    @property
+    def as_read(self) -> "BitProtection":
+        """What reads draw errors from: itself, but where `residual` is a bound and an estimate is known."""
+        return self
+
+    def bursts(self, p01: float, p10: float) -> Bursts | None:
+        """How errors of the data bits come together, for raw cells of these rates; None where each comes by itself."""
+        return None
 
     @property
     def one_cell(self) -> bool:

@@ -2,27 +2,29 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from qtaml.errors import ArgumentError
-from qtaml.protections.base import BitProtection, Decoder
-from qtaml.protections.block_codes import MeasuredCode, block_code_table
+from qtaml.protections.base import BitProtection, Bursts, Decoder
+from qtaml.protections.block_codes import CodeRates, all_rates, block_code_table
+
+_Code = TypeVar("_Code", bound="BlockCode")
 
 
 @dataclass(frozen=True)
 class BlockCode(BitProtection):
     """A 5G LDPC code of the shipped table, decoded by belief propagation.
 
-    The residual rate is an upper confidence bound (95%) from simulation, at the smallest error rate of the table that
-    is at least (p01 + p10)/2. Beyond the largest measured rate it is max(1/2, p). Wrong bits come in bursts, a block at
-    a time; the rate is the mean over blocks.
+    Two kinds of rate, both for any (p01 + p10)/2 by interpolation between simulated points: `residual` is an upper
+    confidence bound (95%), which plans reckon with; `as_read` has the estimate, at which reads draw errors. Wrong bits
+    come in bursts, a block at a time; the rate is the mean over blocks.
 
     Attributes:
         data_bits: k, information bits of a block.
-        code_bits: n, stored bits of a block.
+        code_bits: n, stored bits of a block: a length of the table, or one of those between, at most 0.6% apart.
 
     Raises:
-        ArgumentError: if the table has no such code.
+        ArgumentError: if there is no such code.
 
     Source:
         theory.md 5.3; `python -m tools.simulate_block_codes` makes the table.
@@ -31,7 +33,7 @@ class BlockCode(BitProtection):
         >>> code = BlockCode(1000, 2480)
         >>> code.cells, code.cells_for(1001)
         (2.48, 4960)
-        >>> code.residual(0.1, 0.1)[0] < 1e-3 < code.residual(0.2, 0.2)[0]
+        >>> code.as_read.residual(0.1, 0.1) < code.residual(0.1, 0.1) < code.residual(0.11, 0.11)
         True
     """
 
@@ -40,18 +42,21 @@ class BlockCode(BitProtection):
     kind: Literal["block_code"] = field(default="block_code", repr=False)
 
     def __post_init__(self) -> None:
-        size = (self.data_bits, self.code_bits)
-        if size not in _by_size():
-            raise ArgumentError(f"a block code must be one of {list(_by_size())}, got {size}")
+        if (self.data_bits, self.code_bits) not in _by_size():
+            # The table is too long for a message: the nearest codes of the nearest number of data bits.
+            near = sorted(_by_size(), key=lambda size: _distance(size, (self.data_bits, self.code_bits)))[:4]
+            raise ArgumentError(
+                f"a block code must be one of the table, such as {near}, got {(self.data_bits, self.code_bits)}"
+            )
 
     @classmethod
     def candidates(cls, p01: float, p10: float) -> tuple[Self, ...]:
         """All of the shipped table."""
-        return tuple(cls(*size) for size in _by_size())
+        return _all_of(cls)
 
     @property
-    def measured(self) -> MeasuredCode:
-        """Simulation results of the code, from the shipped table."""
+    def rates(self) -> CodeRates:
+        """Bounds and estimates of its rates, from the shipped table."""
         return _by_size()[self.data_bits, self.code_bits]
 
     @property
@@ -73,15 +78,55 @@ class BlockCode(BitProtection):
         """Upper bounds of the error rates of a data bit, from those of a raw cell."""
         p = float(p01 + p10) / 2
         # The bound of the first measured rate would hold, but nothing is wrong without errors.
-        if p == 0:
-            return 0.0, 0.0
-        # Rounded up to a measured rate: the residual grows with p, so the bound there holds here; a value interpolated
-        # between two bounds would not be one.
-        known = self.measured
-        bound = next((b for b, point in zip(known.bounds, known.points, strict=True) if point.p >= p), max(0.5, p))
+        bound = _bound(self, p) if p else 0.0
         return bound, bound
+
+    @property
+    def as_read(self) -> BitProtection:
+        """The same code with the estimated rates, and its wrong bits in bursts."""
+        return _AsRead(self)
+
+
+@dataclass(frozen=True)
+class _AsRead(BitProtection):
+    """A block code as it is believed to read, not as a plan has to reckon with."""
+
+    code: BlockCode
+
+    @property
+    def block(self) -> tuple[int, float]:
+        return self.code.block
+
+    @property
+    def decoder(self) -> Decoder:
+        return self.code.decoder
+
+    def residual(self, p01: float, p10: float) -> tuple[float, float]:
+        rate = self.bursts(p01, p10).rate
+        return rate, rate
+
+    def bursts(self, p01: float, p10: float) -> Bursts:
+        p = float(p01 + p10) / 2
+        wrong, share = self.code.rates.estimate(p) if p else (0.0, 0.0)
+        return Bursts(self.code.data_bits, wrong, share)
+
+
+def _distance(size: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return abs(size[0] - other[0]), abs(size[1] - other[1])
+
+
+# Cached: checked once, not each time that a menu is made.
+@lru_cache(maxsize=2)
+def _all_of(family: type[_Code]) -> tuple[_Code, ...]:
+    return tuple(family(*size) for size in _by_size())
+
+
+# Cached: a menu asks every code, and cells of many classes ask for the same mean rate.
+@lru_cache(maxsize=1 << 14)
+def _bound(code: BlockCode, p: float) -> float:
+    return code.rates.bound(p)
 
 
 @lru_cache(maxsize=1)
-def _by_size() -> dict[tuple[int, int], MeasuredCode]:
-    return {(code.data_bits, code.code_bits): code for code in block_code_table().codes}
+def _by_size() -> dict[tuple[int, int], CodeRates]:
+    return {(one.data_bits, one.code_bits): one for one in all_rates(block_code_table().codes)}

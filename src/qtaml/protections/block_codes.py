@@ -1,20 +1,53 @@
 """The shipped table of simulated block codes; `python -m tools.simulate_block_codes` makes it."""
 
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
-import scipy
+from scipy import special
 
 from qtaml._files import from_json
 
 TABLE = "block_codes.json"
-# Shared equally by two bounds, whose product then holds with 95% (union bound).
-_RISK = 0.05
+# Of each bound. At most six make one, which then holds with 95% (union bound): wrong blocks at two error rates, and the
+# share of wrong bits, of two codes.
+_RISK = 0.05 / 6
 # Fewest wrong blocks for a Student interval of the share of wrong bits: with fewer its quantile explodes, and a block
 # alone has no standard deviation.
 _ENOUGH = 5
+# The most data bits of the smaller graph of 5G.
+SMALLER_GRAPH = 3840
+# Logarithm of the ratio of neighbouring lengths.
+_STEP = 0.006
+
+
+def capacity_gap(p: float, data_bits: int, code_bits: int) -> float:
+    """How far the capacity of a block lies above its data, in standard deviations of what its cells tell.
+
+    (n C(p) - k) / sqrt(n V(p)), with V the variance of the information of a cell: the normal approximation of block
+    codes, in which the best code has a rate of wrong blocks of about Phi(-gap).
+
+    Args:
+        p: rate of the errors of the stored bits, above 0 and below 1/2.
+        data_bits: k.
+        code_bits: n.
+
+    Source:
+        theory.md 5.3; Polyanskiy, Poor and Verdu 2010.
+
+    Example:
+        >>> round(capacity_gap(0.1, 1000, 2480), 2)
+        6.69
+    """
+    # Written out: `binary_entropy` of the room above takes arrays, and this is asked thousands of times.
+    slope = math.log2((1 - p) / p)
+    capacity = 1 + math.log2(1 - p) - p * slope
+    return (code_bits * capacity - data_bits) / (slope * math.sqrt(code_bits * p * (1 - p)))
 
 
 @dataclass(frozen=True)
@@ -24,27 +57,31 @@ class Measured:
     Attributes:
         p: rate of the errors of the stored bits.
         words: blocks decoded.
-        shares: for each block with a wrong data bit, the share of its data bits that was wrong.
+        wrong: blocks with a wrong data bit.
+        share: mean share of the data bits that is wrong in such a block; 0 without one.
+        spread: standard deviation of that share.
     """
 
     p: float
     words: int
-    shares: tuple[float, ...]
+    wrong: int
+    share: float
+    spread: float
 
     def wrong_words(self, risk: float) -> float:
         """Upper bound of the rate of wrong blocks (Clopper-Pearson): Beta quantile 1 - risk of (wrong + 1, right).
 
         Example:
-            >>> f"{Measured(0.1, 3000, ()).wrong_words(0.05):.1e}"
+            >>> f"{Measured(0.1, 3000, 0, 0.0, 0.0).wrong_words(0.05):.1e}"
             '1.0e-03'
         """
-        wrong = len(self.shares)
-        return 1.0 if wrong == self.words else float(scipy.stats.beta.ppf(1 - risk, wrong + 1, self.words - wrong))
+        right = self.words - self.wrong
+        return float(special.betaincinv(self.wrong + 1, right, 1 - risk)) if right else 1.0
 
     def wrong_share(self, risk: float) -> float:
         """Upper bound of the mean share of wrong bits in a wrong block: mean + t x standard error, at most 1/2."""
-        error = np.std(self.shares, ddof=1) / np.sqrt(len(self.shares))
-        return min(0.5, float(np.mean(self.shares) + error * scipy.stats.t.ppf(1 - risk, len(self.shares) - 1)))
+        error = self.spread / math.sqrt(self.wrong)
+        return min(0.5, self.share + error * float(special.stdtrit(self.wrong - 1, 1 - risk)))
 
 
 @dataclass(frozen=True)
@@ -55,19 +92,107 @@ class MeasuredCode:
     code_bits: int
     points: tuple[Measured, ...]
 
-    @cached_property
-    def bounds(self) -> tuple[float, ...]:
-        """Upper confidence bound (95%) of the rate of wrong data bits, at each of the points.
+    def upper(self, gap: float) -> tuple[float, float]:
+        """Upper bounds at a capacity gap: normal quantile of the rate of wrong blocks, and share of wrong bits in one.
 
-        The bound of the rate of wrong blocks times the bound of the share of wrong bits in a wrong block, each at half
-        of the risk. Where fewer than five blocks were wrong, the share is that of the next larger error rate with at
-        least five, since a block with more errors is not decoded better; without such a rate it is 1/2.
+        Between two points the quantile is a straight line in the gap. Below the first error rate nothing is
+        extrapolated: its bounds hold there too, since fewer errors are decoded no worse. The share is that of the next
+        larger measured error rate: a block with more errors is not decoded better. Infinity and 1/2 beyond the last.
         """
-        return tuple(
-            point.wrong_words(_RISK / 2)
-            * next((p.wrong_share(_RISK / 2) for p in self.points[i:] if len(p.shares) >= _ENOUGH), 0.5)
-            for i, point in enumerate(self.points)
-        )
+        place = self._next_point(gap)
+        if place == len(self.points):
+            return math.inf, 0.5
+        quantiles, shares = self._upper
+        return self._line(gap, place, quantiles), shares[place]
+
+    def estimated(self, gap: float, p: float) -> tuple[float, float]:
+        """Estimates at a capacity gap: as `upper`, but the share too is interpolated, up to 1/2 at p = 1/2."""
+        place, (quantiles, shares) = self._next_point(gap), self._estimated
+        if place < len(self.points):
+            return self._line(gap, place, quantiles), self._line(gap, place, shares)
+        last = self.points[-1].p
+        return quantiles[-1], shares[-1] + (0.5 - shares[-1]) * min(1.0, max(0.0, (p - last) / (0.5 - last)))
+
+    def _next_point(self, gap: float) -> int:
+        """Index of the first point of no larger gap, so of no smaller error rate."""
+        return bisect_left(self._gaps, -gap, key=lambda at: -at)
+
+    def _line(self, gap: float, place: int, values: tuple[float, ...]) -> float:
+        first, second = values[max(place - 1, 0)], values[place]
+        # At infinity every block was wrong at the next point, so that its bound is 1.
+        if place == 0 or second == math.inf:
+            return second
+        low, high = self._gaps[place - 1 : place + 1]
+        return first + (second - first) * (low - gap) / (low - high)
+
+    @cached_property
+    def _gaps(self) -> tuple[float, ...]:
+        return tuple(capacity_gap(point.p, self.data_bits, self.code_bits) for point in self.points)
+
+    @cached_property
+    def _upper(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Bounds at each point: quantiles of the rate of wrong blocks, and shares of wrong bits; ascending."""
+        # Where few blocks were wrong the share is that of the next larger error rate with enough; without one, 1/2.
+        shares = [
+            next((one.wrong_share(_RISK) for one in self.points[i:] if one.wrong >= _ENOUGH), 0.5)
+            for i in range(len(self.points))
+        ]
+        return _quantiles([point.wrong_words(_RISK) for point in self.points]), _ascending(shares)
+
+    @cached_property
+    def _estimated(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Estimates at each point: quantiles of the rate of wrong blocks, and shares of wrong bits; ascending."""
+        # Half a wrong block more than were seen: a rate of 0 has no quantile.
+        rates = [(point.wrong + 0.5) / (point.words + 1) for point in self.points]
+        shares = [
+            next((one.share for one in self.points[i:] if one.wrong >= _ENOUGH), 0.5) for i in range(len(self.points))
+        ]
+        return _quantiles(rates), _ascending(shares)
+
+
+@dataclass(frozen=True)
+class CodeRates:
+    """Rates of a block code of any error rate: measured ones, or those between the next shorter and longer code.
+
+    Attributes:
+        data_bits: k.
+        code_bits: n.
+        parts: measured codes of the same k, and their weights, which sum to 1.
+    """
+
+    data_bits: int
+    code_bits: int
+    parts: tuple[tuple[MeasuredCode, float], ...]
+
+    def bound(self, p: float) -> float:
+        """Upper confidence bound (95%, for each p by itself) of the rate of wrong data bits at error rate p, above 0.
+
+        The bound of the rate of wrong blocks times that of the share of wrong bits in a wrong block. The quantile of
+        the true rate is concave in the gap (a straight line, flatter where an error floor begins), and in the length at
+        one gap, so it lies above the chords between bounds, and the rate below. Beyond the last points it is 1/2, or p.
+        """
+        gap = capacity_gap(p, self.data_bits, self.code_bits) if p < 0.5 else -math.inf
+        ends = [(part.upper(gap), weight) for part, weight in self.parts]
+        quantile = sum(weight * quantile for (quantile, _), weight in ends)
+        if quantile == math.inf and max(share for (_, share), _ in ends) == 0.5:
+            return max(0.5, p)
+        return float(special.ndtr(quantile)) * max(share for (_, share), _ in ends)
+
+    def estimate(self, p: float) -> tuple[float, float]:
+        """Estimated rate of wrong blocks at error rate p, above 0, and share of wrong data bits in one."""
+        gap = capacity_gap(p, self.data_bits, self.code_bits) if p < 0.5 else -math.inf
+        ends = [(part.estimated(gap, p), weight) for part, weight in self.parts]
+        quantile, share = (sum(weight * both[i] for both, weight in ends) for i in (0, 1))
+        return float(special.ndtr(quantile)), share
+
+
+def _ascending(values: list[float]) -> tuple[float, ...]:
+    """The largest so far: chance may put a larger rate at fewer errors, which then holds for more errors too."""
+    return tuple(np.maximum.accumulate(values).tolist())
+
+
+def _quantiles(rates: list[float]) -> tuple[float, ...]:
+    return tuple(special.ndtri(_ascending(rates)).tolist())
 
 
 @dataclass(frozen=True)
@@ -84,3 +209,29 @@ def block_code_table() -> BlockCodeTable:
     """The table that ships with the package."""
     text = resources.files("qtaml.protections").joinpath(TABLE).read_text(encoding="utf-8")
     return from_json(BlockCodeTable, text, TABLE)
+
+
+def all_rates(codes: Sequence[MeasuredCode]) -> Iterator[CodeRates]:
+    """Rates of codes, and of others between neighbours of the same k, in steps of at most 0.6% of the length.
+
+    None between two codes of different graphs, which are different families.
+    """
+    for code in codes:
+        yield CodeRates(code.data_bits, code.code_bits, ((code, 1.0),))
+    for low, high in pairwise(sorted(codes, key=lambda code: (code.data_bits, code.code_bits))):
+        if low.data_bits == high.data_bits and _graph(low) == _graph(high):
+            yield from _between(low, high)
+
+
+def _between(low: MeasuredCode, high: MeasuredCode) -> Iterator[CodeRates]:
+    first, last = low.code_bits, high.code_bits
+    steps = math.ceil(math.log(last / first) / _STEP)
+    lengths = {round(first * (last / first) ** (step / steps)) for step in range(1, steps)} - {first, last}
+    for length in sorted(lengths):
+        weight = (length - first) / (last - first)
+        yield CodeRates(low.data_bits, length, ((low, 1 - weight), (high, weight)))
+
+
+def _graph(code: MeasuredCode) -> int:
+    """Number of the graph of a 5G LDPC code (3GPP TS 38.212, 7.2.2, for the sizes of the table)."""
+    return 1 if code.data_bits > SMALLER_GRAPH or code.data_bits > 0.67 * code.code_bits else 2

@@ -1,11 +1,12 @@
 """Pareto front of all protections for a given cell, by cells for each bit and residual error rate."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import get_args
 
 from qtaml import _checks
-from qtaml.protections.base import DECODERS, BitProtection, Decoder
+from qtaml.protections.base import DECODERS, Decoder
 from qtaml.protections.bch import Bch
 from qtaml.protections.block_code import BlockCode
 from qtaml.protections.hamming import Hamming
@@ -53,15 +54,14 @@ def pareto_front(
     most = max(one.block[0] for one in everything) if bits is None else _checks.integer("bits", bits, 1)
     fitting = [one for one in everything if one.block[0] <= most]
     candidates = [one for one in fitting if one.decoder in allowed or one.kind == "raw"]
+    left = [(one, one.residual(*rates)) for one in candidates]
     # A vote on a very asymmetric cell may be wrong more often than right about one of the two values.
-    candidates = [one for one in candidates if one.kind == "raw" or max(one.residual(*rates)) <= 0.5]
+    useful = [(one, sum(pair) / 2) for one, pair in left if one.kind == "raw" or max(pair) <= 0.5]
     found: list[AnyProtection] = []
+    least = math.inf
     # Sorted by cost, a protection is on the front exactly if it lowers the rate of the last; of equals the first stays.
-    for one in sorted(candidates, key=lambda one: (one.cells, _mean_error(one, *rates))):
-        if not found or _mean_error(one, *rates) < _mean_error(found[-1], *rates):
+    for one, error in sorted(useful, key=lambda both: (both[0].cells, both[1])):
+        if error < least:
             found.append(one)
+            least = error
     return tuple(found)
-
-
-def _mean_error(protection: BitProtection, p01: float, p10: float) -> float:
-    return sum(protection.residual(p01, p10)) / 2

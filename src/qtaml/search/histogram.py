@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.search import loops
 
 # A temporary in float64 takes 2 MiB: small enough for caches, since each chunk is gone through several times.
 _CHUNK = 2**18
@@ -94,6 +93,9 @@ class Histogram:
             return Histogram(np.array([low]), np.array([float(flat.numel())]))
         width = (last - first) / bins
         middles = scale * torch.sinh(first + (torch.arange(bins, dtype=torch.float64, device="cpu") + 0.5) * width)
+        # Here, since Numba, with which loops are compiled, takes long to import.
+        from qtaml.search import loops
+
         counted, away_sum = np.zeros(bins), np.zeros(bins)
         squares: list[float] = []
         for chunk in chunks:
@@ -104,10 +106,10 @@ class Histogram:
             away_sum += sums
             squares.append(square)
         held = counted > 0
-        numbers, away_sum = counted[held], away_sum[held]
+        numbers, away_held = counted[held], away_sum[held]
         # Rounding may leave it below 0 where every bin holds equal weights.
-        within = max(math.fsum(squares) - float((away_sum**2 / numbers).sum()), 0.0) / flat.numel()
-        return Histogram(middles[held].numpy() + away_sum / numbers, numbers, within)
+        within = max(math.fsum(squares) - float((away_held**2 / numbers).sum()), 0.0) / flat.numel()
+        return Histogram(middles[held].numpy() + away_held / numbers, numbers, within)
 
     @property
     def mean(self) -> float:
