@@ -142,7 +142,7 @@ def _error_rate(data_bits: int, code_bits: int, gap: float) -> float:
 def measure(coder: BlockCoder, p: float, level: Level, seed: int) -> Measured:
     """Flip bits of stored zeros, decode, count. The decoder is symmetric, so that any other data would do as well."""
     checks, words = Lifted.of(coder), 0
-    counts: list[NDArray[np.int64]] = []
+    counts: list[NDArray[np.signedinteger]] = []
     while words < level.words and sum(map(np.count_nonzero, counts)) < level.wrong:
         # The codes of a family see the same errors, as far as they reach: less noise in what tells neighbours apart.
         random = np.random.default_rng(child_seed(seed, coder.data_bits, str(level.gap), words))

@@ -607,8 +607,9 @@ def test_no_more_error_is_predicted_than_outputs_can_have():
         def forward(self, x):
             return nn.functional.normalize(super().forward(x), dim=1)
 
-    plan = qtaml.compensate(Embeds(), INPUTS, p=0.3, overhead=0.0)
+    plan = qtaml.compensate(Embeds(), INPUTS, p=0.3, overhead=0.0, beyond_first_order=False)
     assert plan.outputs.bound == pytest.approx(4)
+    assert qtaml.compensate(Embeds(), INPUTS, p=0.3, overhead=0.0).predicted_error < plan.outputs.bound
     assert plan.predicted_error == min(plan.first_order_error, plan.outputs.bound)
     assert plan.first_order_error > 1
     assert any("first order has ended" in remark for remark in plan.remarks)

@@ -298,7 +298,9 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "search.Designer.plan": {"cells": lambda: 4.0},
     "search.Histogram": {"points": lambda: TABLE, "counts": lambda: np.ones(4)},
     "sensitivity.gradient_statistics": {"statistic": lambda: lambda name, gradients: gradients.flatten(1).sum(1)},
-    "laboratory.Case.plan": {"data": lambda: Samples(batch(), batch(), torch.tensor([0, 1, 0, 1, 0, 1]))},
+    "laboratory.Case.plan": {
+        "data": lambda: Samples(batch(), {"accuracy": Accuracy(batch(), torch.tensor([0, 1, 0, 1, 0, 1]))})
+    },
     "laboratory.Laboratory.network": {"name": lambda: "SmallCNN"},
     "networks.trained": {"name": lambda: "SmallCNN"},
     "sampling.error_mask": {"probabilities": lambda: [0.1] * 8},

@@ -102,7 +102,8 @@ def test_a_wrong_prediction_shows():
     """The check can fail: a plan that promises half the error is outside its interval."""
     model, inputs = linear(32, 8)
     plan = qtaml.compensate(model, inputs, p=0.05, overhead=0.0, passes=512, trials=32)
-    halved = replace(plan, tensors=tuple(replace(t, predicted_error=t.predicted_error / 2) for t in plan.tensors))
+    halves = tuple(replace(tensor, predicted_error=tensor.predicted_error / 2) for tensor in plan.tensors)
+    halved = replace(plan, tensors=halves, measured_error=None)
     check = check_prediction(qtaml.store(model, halved), model, inputs, trials=300, confidence=CONFIDENCE)
     assert check.low > 1.5
     assert str(check).startswith("measured / predicted ")

@@ -315,7 +315,7 @@ def test_a_tensor_is_encoded_once_for_each_correction(monkeypatch, decision):
     encode = TensorFormat.encode
     monkeypatch.setattr(TensorFormat, "encode", lambda *arguments: made.append(0) or encode(*arguments))
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
-    qtaml.compensate(model, torch.randn(16, 6), p=0.1, overhead=0.1, decision=decision)
+    qtaml.compensate(model, torch.randn(16, 6), p=0.1, overhead=0.1, decision=decision, beyond_first_order=False)
     assert len(made) == 2 * 2
 
 

@@ -44,7 +44,7 @@ def test_tac_is_a_design_of_plain_words_and_the_ideal_code(case, cells):
     found = qtaml.design(model, batch, cells=cells, decoders=("none", "ideal"), **asked)
     tac = qtaml.compensate(model, batch, overhead=cells - 1, decision="always", **asked)
     assert [tensor.storage for tensor in found.tensors] == [tensor.storage for tensor in tac.tensors]
-    assert found.first_order_error == pytest.approx(tac.first_order_error)
+    assert found.noise_error == pytest.approx(tac.noise_error)
 
 
 @pytest.mark.parametrize("protected", range(9))

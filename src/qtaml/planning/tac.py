@@ -67,20 +67,21 @@ def tac(calibration: Calibration, settings: Tac) -> Plan:
 
 def _least(calibration: Calibration, settings: Tac) -> Plan:
     """The plan for one memory: that of algorithm 1, or one that reads show to be better where errors are large."""
-    plan = _planned(calibration, settings, calibration.gains)
+    encode = EncodeOnce()
+    plan = _planned(calibration, settings, calibration.gains, encode)
     if not settings.beyond_first_order or is_small(plan):
         return plan
     first = with_measured(plan, calibration)
     squared = gains_at_reads(first, calibration)
     gains = {name: replace(gain, squared=squared[name]) for name, gain in calibration.gains.items()}
-    others = [_planned(calibration, settings, gains)]
+    others = [_planned(calibration, settings, gains, encode)]
     if not settings.floors and not settings.residual_floor:
-        uniform = _planned(calibration, settings, None)
+        uniform = _planned(calibration, settings, None, encode)
         others += [uniform] if uniform.overhead <= settings.overhead + 1e-9 else []
     return min((first, *(with_measured(one, calibration) for one in others)), key=measured_mean)
 
 
-def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] | None) -> Plan:
+def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] | None, encode: Encode) -> Plan:
     """The plan by some gains; without gains, the same share of every tensor, as Uniform-MSP has."""
     model, batch, weights = calibration.model, calibration.batch, calibration.weights
     base, fault = Format(word_levels(settings)), settings.fault
@@ -89,7 +90,7 @@ def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] 
         name: TensorFormat((Section(w.numel(), base),), Largest(settings.step), settings.granularity)
         for name, w in weights.items()
     }
-    floors, encode = _floors(model, batch, weights, settings), EncodeOnce()
+    floors = _floors(model, batch, weights, settings)
     protected = spread_protection(
         weights,
         stored,

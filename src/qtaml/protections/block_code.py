@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, Self, TypeVar
 
+from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Bursts, Decoder
 from qtaml.protections.block_codes import CodeRates, all_rates, block_code_table
@@ -76,7 +77,7 @@ class BlockCode(BitProtection):
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
         """Upper bounds of the error rates of a data bit, from those of a raw cell."""
-        p = float(p01 + p10) / 2
+        p = (_checks.probability("p01", p01) + _checks.probability("p10", p10)) / 2
         # The bound of the first measured rate would hold, but nothing is wrong without errors.
         bound = _bound(self, p) if p else 0.0
         return bound, bound

@@ -118,6 +118,10 @@ class BlockCoder:
             The same of each bit, 0 for data bits that 5G never stores, -20 for the known zeros that fill up the data;
             shape (blocks, columns of `checks`).
         """
+        if stored.ndim != 2 or stored.shape[1] != self.code_bits or stored.is_complex():
+            raise ArgumentError(
+                f"stored must be real, of shape (blocks, {self.code_bits}), got {tuple(stored.shape)} {stored.dtype}"
+            )
         length = min(self.code_bits, _longest(self.data_bits))
         # Copies of a bit are read independently of each other: their log ratios add up.
         copies = F.pad(stored, (0, -stored.shape[1] % length)).reshape(len(stored), -1, length).sum(1)

@@ -2,7 +2,7 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.search.candidates import Candidate
-from qtaml.search.designer import AnyDesigner, Designer, ReserveDesigner, designer_for
+from qtaml.search.designer import AnyDesigner, Designer, designer_for
 from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
 from qtaml.search.goals import design
@@ -15,7 +15,6 @@ __all__ = [
     "Designer",
     "Fitted",
     "Histogram",
-    "ReserveDesigner",
     "Study",
     "assess",
     "design",

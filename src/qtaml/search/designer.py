@@ -7,7 +7,7 @@ from functools import cached_property
 
 from qtaml import _checks
 from qtaml._progress import track
-from qtaml.errors import BudgetError
+from qtaml.errors import ArgumentError, BudgetError
 from qtaml.faults import AnyFault, Several
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
 from qtaml.planning.measured import gains_at_reads, with_measured
@@ -297,15 +297,15 @@ class ReserveDesigner:
     """Plans for one network and several memories, of which a chip is one; arguments and errors as for `Designer`."""
 
     def __init__(self, calibration: Calibration, settings: Design) -> None:
-        self.calibration, self.settings = calibration, settings
+        if not isinstance(settings.fault, Several):
+            raise ArgumentError(f"fault must be several memories, got {settings.fault}")
+        self.calibration, self.settings, self._fault = calibration, settings, settings.fault
         self._designers: dict[AnyFault, Designer] = {}
 
     def plan(self, cells: float) -> Plan:
         """The plan of the least error at the worst of the memories, or on average if they have weights."""
-        cells, fault = _checks.positive("cells", cells), self.settings.fault
-        asked = replace(self.settings, cells=cells)
-        assert isinstance(fault, Several)
-        return with_reserve(self.calibration, asked, fault, lambda one: self._designer(one).plan(cells))
+        asked = replace(self.settings, cells=_checks.positive("cells", cells))
+        return with_reserve(self.calibration, asked, self._fault, lambda one: self._designer(one).plan(cells))
 
     def _designer(self, fault: AnyFault) -> Designer:
         if fault not in self._designers:

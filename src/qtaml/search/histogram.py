@@ -96,13 +96,14 @@ class Histogram:
         # Here, since Numba, with which loops are compiled, takes long to import.
         from qtaml.search import loops
 
-        counted, away_sum = np.zeros(bins), np.zeros(bins)
+        counted: NDArray[np.float64] = np.zeros(bins)
+        away_sum: NDArray[np.float64] = np.zeros(bins)
         squares: list[float] = []
         for chunk in chunks:
             # Distances from the middle of the bin: the variance within bins, less than a millionth of the whole, would
             # be lost in the difference of sums of squares.
-            counts, sums, square = loops.binned(chunk.cpu().double().numpy(), scale, first, width, middles.numpy())
-            counted += counts
+            numbers, sums, square = loops.binned(chunk.cpu().double().numpy(), scale, first, width, middles.numpy())
+            counted += numbers
             away_sum += sums
             squares.append(square)
         held = counted > 0
