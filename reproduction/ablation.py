@@ -10,9 +10,9 @@ from qtaml.formats import Correction, Step
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
-from qtaml.planning import Tac, UniformMsp
+from qtaml.planning import UniformMsp
 from qtaml.report import percent
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 
 NETWORK = "SmallCNN"
 OVERHEAD = 0.05
@@ -95,10 +95,10 @@ TABLE3 = Experiment("What each part of TAC gains", compute, table)
 
 def _parts(p: float, way: str, overhead: float) -> tuple[tuple[str, Case], ...]:
     correction, step = WAYS[way]
-    mean_alone = Tac(p=p, overhead=0.0, correction=correction, step=step, decision="always")
+    mean_alone = paper_tac(p=p, overhead=0.0, correction=correction, step=step, decision="always")
     return (
         ("none", Case(NETWORK, UniformMsp(p=p, protected_bits=0))),
         ("mean correction only", Case(NETWORK, mean_alone)),
-        ("bits only", Case(NETWORK, Tac(p=p, overhead=overhead, correction="none"))),
-        ("both (TAC)", Case(NETWORK, Tac(p=p, overhead=overhead, correction=correction, step=step))),
+        ("bits only", Case(NETWORK, paper_tac(p=p, overhead=overhead, correction="none"))),
+        ("both (TAC)", Case(NETWORK, paper_tac(p=p, overhead=overhead, correction=correction, step=step))),
     )

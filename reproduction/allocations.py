@@ -11,9 +11,8 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.planning import Tac
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import network_scores, protected_bits, tensor_label
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def compute(laboratory: Laboratory, *, overheads: Sequence[float] = OVERHEADS) -
     rows = []
     for overhead in overheads:
         # The correction does not change what is protected.
-        case = Case(NETWORK, Tac(p=NETWORKS[NETWORK].p, overhead=overhead, correction="none"))
+        case = Case(NETWORK, paper_tac(p=NETWORKS[NETWORK].p, overhead=overhead, correction="none"))
         plans = [laboratory.plan(case, seed) for seed in laboratory.training_seeds]
         for index, name in enumerate(found[0].names):
             rows.append(

@@ -10,11 +10,10 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.planning import Tac
 from qtaml.planning.settings import Decision
 from qtaml.report import percent
 from reproduction.ablation import WAYS
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 
 NAMES = ("SmallCNN", "WideCNN", "DeepCNN", "ResCNN", "Transformer")
 OVERHEADS = (0.03, 0.125)
@@ -101,7 +100,7 @@ TABLE9 = Experiment("Mean correction: always, never, or where it helps", compute
 
 
 def _case(network: str, overhead: float, way: str, choice: str) -> Case:
-    never = Tac(p=NETWORKS[network].p, overhead=overhead, correction="none")
+    never = paper_tac(p=NETWORKS[network].p, overhead=overhead, correction="none")
     if choice == "never":
         return Case(network, never)
     correction, step = WAYS[way]

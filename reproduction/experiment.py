@@ -8,11 +8,17 @@ from rich.table import Table
 
 from qtaml.laboratory import Laboratory
 from qtaml.laboratory.tasks import Loader
+from qtaml.planning import Tac
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = TypeVar("Row")
+
+
+def paper_tac(**asked: Any) -> Tac:
+    """Settings of the paper's algorithm: first order at the trained weights, compared with no other plan."""
+    return Tac(beyond_first_order=False, **asked)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, perplexity
 from qtaml.networks import RECIPES
-from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
+from qtaml.planning import REAL_DECODERS, Decoding, Design, UniformMsp
 from qtaml.report import Curve, Panel, columns, panels_figure
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,7 +153,7 @@ def _case(method: str, cells: float) -> Case:
     if method in DESIGNS:
         return Case(NETWORK, Design(p=p, decoders=DESIGNS[method], cells=cells), metric="log_likelihood")
     if method == TAC:
-        return Case(NETWORK, Tac(p=p, overhead=cells - 1, trials=_TRIALS), metric="log_likelihood")
+        return Case(NETWORK, paper_tac(p=p, overhead=cells - 1, trials=_TRIALS), metric="log_likelihood")
     return Case(NETWORK, UniformMsp(p=p, protected_bits=_protected_bits(cells)), metric="log_likelihood")
 
 

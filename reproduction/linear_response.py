@@ -17,11 +17,11 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Record, one_thread
 from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
-from qtaml.planning import AnySettings, RandomProtection, Tac, UniformMsp
+from qtaml.planning import AnySettings, RandomProtection, UniformMsp
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import probe_gains
 from qtaml.theory.paper import closed_forms
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import network_scores, tensor_label
 
 if TYPE_CHECKING:
@@ -256,10 +256,10 @@ def _storages(network: str, p: float) -> dict[str, Case]:
         "Uniform-MSP 12.5%": UniformMsp(p=p, protected_bits=1),
         "Uniform-MSP 25%": UniformMsp(p=p, protected_bits=2),
         "random 12.5%": RandomProtection(p=p, overhead=0.125),
-        "TAC 5%, corrected": Tac(p=p, overhead=0.05),
+        "TAC 5%, corrected": paper_tac(p=p, overhead=0.05),
     }
     for overhead in (0.05, 0.125, 0.25):
-        storages[f"TAC {100 * overhead:g}%"] = Tac(p=p, overhead=overhead, correction="none")
+        storages[f"TAC {100 * overhead:g}%"] = paper_tac(p=p, overhead=overhead, correction="none")
     return {name: Case(network, settings, metric="output_error") for name, settings in storages.items()}
 
 

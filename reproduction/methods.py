@@ -17,12 +17,11 @@ from qtaml.planning import (
     Magnitude,
     RandomProtection,
     Sensitivity,
-    Tac,
     UniformMsp,
     WeightScaling,
 )
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,12 +144,12 @@ def _methods(overhead: float) -> dict[str, Case]:
         "fixed point": FixedPoint(p=p),
         "weight scaling": WeightScaling(p=p),
         "uncompensated": UniformMsp(p=p, protected_bits=0),
-        "mean correction only": Tac(p=p, overhead=0.0),
+        "mean correction only": paper_tac(p=p, overhead=0.0),
         "random": RandomProtection(p=p, overhead=overhead),
         "magnitude": Magnitude(p=p, overhead=overhead),
         "sensitivity": Sensitivity(p=p, overhead=overhead),
-        "TAC, bits only": Tac(p=p, overhead=overhead, correction="none"),
-        _REFERENCE: Tac(p=p, overhead=overhead),
+        "TAC, bits only": paper_tac(p=p, overhead=overhead, correction="none"),
+        _REFERENCE: paper_tac(p=p, overhead=overhead),
     }
     bits = 8 * overhead
     if bits >= 1 and bits.is_integer():

@@ -12,9 +12,9 @@ from qtaml.faults import Uniform
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
-from qtaml.planning import Tac, UniformMsp
+from qtaml.planning import UniformMsp
 from qtaml.report import Curve, HeatMap, Panel, cell, columns, panels_figure, percent
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,4 +166,4 @@ def _case(calibrated: float | None, deployed: float, overhead: float) -> Case:
     """What is read as planned, or at the network's own p, is a case that other experiments share."""
     if calibrated is None:
         return Case(NETWORK, UniformMsp(p=deployed, protected_bits=2))
-    return Case(NETWORK, Tac(p=calibrated, overhead=overhead), Uniform(deployed))
+    return Case(NETWORK, paper_tac(p=calibrated, overhead=overhead), Uniform(deployed))

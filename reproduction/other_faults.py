@@ -13,9 +13,9 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.planning import Tac, UniformMsp
+from qtaml.planning import UniformMsp
 from qtaml.report import Curve, Panel, columns, panels_figure, percent
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -194,7 +194,7 @@ FIGURE7 = Experiment("Other faults than planned for, of equal mean rate", comput
 
 def _methods(overhead: float) -> dict[str, Case]:
     return {
-        _TAC: Case(NETWORK, Tac(p=_P, overhead=overhead)),
+        _TAC: Case(NETWORK, paper_tac(p=_P, overhead=overhead)),
         "Uniform-MSP 12.5%": Case(NETWORK, UniformMsp(p=_P, protected_bits=1)),
         _DEAREST: Case(NETWORK, UniformMsp(p=_P, protected_bits=2)),
     }

@@ -12,9 +12,9 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.planning import Design, Tac, UniformMsp
+from qtaml.planning import Design, UniformMsp
 from qtaml.report import Curve, Panel, columns, panels_figure, percent
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 from reproduction.other_faults import FAULTS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PLANS = {
     "design, table and majority, 0.75 cells": Case(
         NETWORK, Design(p=P, cells=0.75, decoders=("none", "table", "majority"))
     ),
-    "TAC, 1.05 cells": Case(NETWORK, Tac(p=P, overhead=0.05)),
+    "TAC, 1.05 cells": Case(NETWORK, paper_tac(p=P, overhead=0.05)),
     "Uniform-MSP, 1.25 cells": Case(NETWORK, UniformMsp(p=P, protected_bits=2)),
 }
 

@@ -19,11 +19,11 @@ from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS, Tac
+from qtaml.planning import ALLOCATIONS
 from qtaml.protections import Ideal, Protection, Repetition
 from qtaml.protections import pareto_front as worthwhile
 from qtaml.theory.capacity import capacity, shannon_cells
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 from reproduction.rounding_cost import rounding_table
 from reproduction.scores import BITS, network_scores
 
@@ -150,7 +150,7 @@ def _rms_bias(weights: torch.Tensor, protected: int, correction: Correction) -> 
 
 
 def _forward_only(laboratory: Laboratory) -> _Found:
-    symmetric, forward = Tac(p=_P, overhead=_BUDGET), Tac(fault=_FORWARD_ONLY, overhead=_BUDGET)
+    symmetric, forward = paper_tac(p=_P, overhead=_BUDGET), paper_tac(fault=_FORWARD_ONLY, overhead=_BUDGET)
     cases = [Case(NETWORK, symmetric), Case(NETWORK, symmetric, _FORWARD_ONLY), Case(NETWORK, forward)]
     as_planned, surprised, replanned = laboratory.measure(cases, "reading with forward-only errors")
     yield "accuracy, planned for and read with symmetric errors", as_planned.estimate, "share"
@@ -204,7 +204,7 @@ def _greedy(laboratory: Laboratory, overheads: Sequence[float]) -> _Found:
         ratios = [one.rounding(overhead, "greedy") / one.rounding(overhead, "integer") for one in found]
         yield f"error of greedy over the exact optimum at {overhead:.1%} overhead", positive_interval(ratios), ""
         yield f"the same, worst training at {overhead:.1%} overhead", max(ratios), ""
-        case = Case(NETWORK, Tac(p=_P, overhead=overhead, allocation="integer", correction="none"))
+        case = Case(NETWORK, paper_tac(p=_P, overhead=overhead, allocation="integer", correction="none"))
         spent = [laboratory.plan(case, seed).overhead for seed in laboratory.training_seeds]
         unspent = positive_interval([1 - one / overhead for one in spent])
         yield f"budget that the exact optimum leaves at {overhead:.1%} overhead", unspent, "share"
@@ -234,7 +234,7 @@ def _knife_edge() -> _Found:
 
 
 def _persistence(laboratory: Laboratory, chips: int) -> _Found:
-    planned = Case(NETWORK, Tac(p=_P, overhead=_SHAKY_BUDGET))
+    planned = Case(NETWORK, paper_tac(p=_P, overhead=_SHAKY_BUDGET))
     for name, cells in CELLS.items():
         cases = [replace(planned, read_fault=replace(cells, chip=chip)) for chip in range(chips)]
         # Axes: trained network, chip, read.

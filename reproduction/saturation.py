@@ -12,9 +12,9 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS, Allocation, Tac, UniformMsp
+from qtaml.planning import ALLOCATIONS, Allocation, UniformMsp
 from qtaml.report import cell
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import BITS, network_scores
 
 OVERHEADS = (0.05, 0.125, 0.25)
@@ -134,7 +134,7 @@ def _measure(laboratory: Laboratory, networks: Sequence[str], overheads: Sequenc
         p = NETWORKS[network].p
         ways: tuple[tuple[float, Correction], ...] = ((p, "none"), (SMALL_P, "none"), (p, "exact"))
         for (rate, correction), allocation in product(ways, _MEASURED):
-            settings = Tac(p=rate, overhead=overhead, allocation=allocation, correction=correction)
+            settings = paper_tac(p=rate, overhead=overhead, allocation=allocation, correction=correction)
             cases[network, overhead, rate, f"{allocation}, {correction}"] = Case(network, settings)
         for rate in (p, SMALL_P):
             uniform = UniformMsp(p=rate, protected_bits=BITS * overhead)

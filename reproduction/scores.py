@@ -7,8 +7,9 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import Allocation, Tac, TensorPlan
+from qtaml.planning import Allocation, TensorPlan
 from qtaml.theory import error_ratio, interior_range, saturation_ratio, tensor_scores
+from reproduction.experiment import paper_tac
 from reproduction.rounding_cost import rounding_cost
 
 BITS = Format().bits
@@ -69,7 +70,7 @@ class NetworkScores:
 
 def network_scores(laboratory: Laboratory, network: str, training_seed: int) -> NetworkScores:
     """Scores of one trained network, from the gains by which TAC plans its storage."""
-    settings = Tac(p=NETWORKS[network].p, overhead=0.0, correction="none")
+    settings = paper_tac(p=NETWORKS[network].p, overhead=0.0, correction="none")
     plan = laboratory.plan(Case(network, settings), training_seed)
     weights = stored_weights(laboratory.network(network, training_seed)[0])
     return NetworkScores(

@@ -20,10 +20,10 @@ from qtaml.laboratory.laboratory import Laboratory, one_thread
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import Allocation, AnySettings, Magnitude, Sensitivity, Tac, sensitivity_gains
+from qtaml.planning import Allocation, AnySettings, Magnitude, Sensitivity, sensitivity_gains
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import Gain, jacobian_gains, probe_gains
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import tensor_label
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ TABLE6 = Experiment("What scoring the tensors of the transformer costs", compute
 
 def _settings(method: str, allocation: Allocation, overhead: float) -> AnySettings:
     if method == "tac":
-        return Tac(p=_P, overhead=overhead, allocation=allocation, correction="none")
+        return paper_tac(p=_P, overhead=overhead, allocation=allocation, correction="none")
     record = Magnitude if method == "magnitude" else Sensitivity
     return record(p=_P, overhead=overhead, allocation=allocation)
 

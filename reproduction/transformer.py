@@ -11,9 +11,9 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.planning import ALLOCATIONS, Tac, UniformMsp
+from qtaml.planning import ALLOCATIONS, UniformMsp
 from qtaml.report import Curve, Panel, cell, columns, panels_figure
-from reproduction.experiment import Experiment
+from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import BITS, network_scores, protected_bits, tensor_label
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ FIGURE6 = Experiment("Transformer: scores, predicted ratio, accuracy by budget",
 
 
 def _tensors(laboratory: Laboratory, overhead: float) -> list[TensorRow]:
-    case = Case(NETWORK, Tac(p=NETWORKS[NETWORK].p, overhead=overhead, correction="none"))
+    case = Case(NETWORK, paper_tac(p=NETWORKS[NETWORK].p, overhead=overhead, correction="none"))
     found = [network_scores(laboratory, NETWORK, seed) for seed in laboratory.training_seeds]
     plans = [laboratory.plan(case, seed) for seed in laboratory.training_seeds]
     return [
@@ -242,7 +242,7 @@ def _ratio(laboratory: Laboratory, overhead: float) -> RatioRow:
 def _accuracies(laboratory: Laboratory, overheads: Sequence[float], uniform_bits: Sequence[int]) -> list[AccuracyRow]:
     p = NETWORKS[NETWORK].p
     cases = [("Uniform-MSP", Case(NETWORK, UniformMsp(p=p, protected_bits=bits))) for bits in uniform_bits]
-    cases += [("TAC", Case(NETWORK, Tac(p=p, overhead=overhead))) for overhead in overheads]
+    cases += [("TAC", Case(NETWORK, paper_tac(p=p, overhead=overhead))) for overhead in overheads]
     found = laboratory.measure([case for _, case in cases], "measuring accuracies")
     return [
         AccuracyRow(method, measured.overhead, measured.estimate, clean=measured.clean, p=p)

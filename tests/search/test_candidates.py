@@ -12,7 +12,7 @@ from qtaml.formats import EvenLevels, Format, Largest, RootMeanSquare, Section, 
 from qtaml.planning import protection_options
 from qtaml.protections import HardenedCell, Ideal, Protection, Raw, Repetition
 from qtaml.search import Histogram
-from qtaml.search.candidates import efficient, fitted_menu, gaussian_menu, normalised, patterns, plain_menu
+from qtaml.search.candidates import Candidate, efficient, fitted_menu, gaussian_menu, normalised, patterns, plain_menu
 from qtaml.sensitivity import Gain
 from tests.tolerances import EXACT_MATHS, ROUNDING
 
@@ -138,3 +138,13 @@ def test_plain_menu_without_errors_is_the_plain_word() -> None:
     """Nothing is left for a protection to improve."""
     (one,) = plain_menu(laplacian(10), [Raw(), Ideal()], Uniform(0.0), 8)
     assert (one.format, one.error) == (Format(EvenLevels(8)), 0.0)
+
+
+@pytest.mark.parametrize(("error", "shrinkage", "power", "coherence"), [(0.5, 0.4, 1.0, 1.0), (0.3, 0.2, 2.0, 30.0)])
+def test_the_effect_is_the_least_over_the_readout_gain(error, shrinkage, power, coherence) -> None:
+    """theory.md 6.6, against a fine grid of gains."""
+    gains = np.linspace(0, 4, 400_001)
+    rest = error - power * shrinkage**2
+    errors = gains**2 * rest + coherence * power * (gains * (1 - shrinkage) - 1) ** 2
+    one = Candidate(Format(), error, shrinkage)
+    assert one.effect(power, coherence) == pytest.approx(errors.min(), rel=1e-6)

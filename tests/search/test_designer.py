@@ -347,3 +347,28 @@ def test_the_model_is_not_changed_and_the_plan_is_repeatable():
     ]
     assert plans[0] == plans[1]
     assert_unchanged(model, before)
+
+
+@pytest.mark.parametrize("cells", [0.3, 0.75])
+def test_more_decoders_are_never_worse(cells):
+    """A network that fills few blocks of the long codes: they are among the choices, and no trap."""
+    decoders = ("none", "table", "majority", "algebraic")
+    fewer, more = (designer(decoders=allowed).plan(cells) for allowed in (decoders, (*decoders, "iterative")))
+    assert more.measured_error.mean <= 1.05 * fewer.measured_error.mean
+
+
+def test_small_tensors_are_not_thrown_away_for_their_tables():
+    """24 weights: plain words cost nothing beside them, tables more than the weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, inputs = nn.Linear(8, 3), torch.randn(32, 8)
+    raw, anything = (
+        qtaml.design(model, inputs, p=0.001, cells=1.0, passes=8, **asked) for asked in ({"decoders": ("none",)}, {})
+    )
+    assert anything.predicted_error <= 1.01 * raw.predicted_error
+
+
+def test_what_is_not_stored_is_told():
+    """At the least budget only means are stored, and the plan says so."""
+    plan = designer().plan(0.12)
+    assert any("nothing is stored but the mean" in remark for remark in plan.remarks)

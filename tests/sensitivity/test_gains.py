@@ -1,12 +1,14 @@
 """Gains of all tensors: exact, against the paper's estimator, and their standard errors."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import stored_weights
-from qtaml.sensitivity import jacobian_gains, output_deviations, probe_gains, row_gains, weight_gains
+from qtaml.sensitivity import averaged_gains, jacobian_gains, output_deviations, probe_gains, row_gains, weight_gains
 from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, Chain, assert_unchanged, snapshot
 
 
@@ -318,3 +320,32 @@ def test_gains_on_cuda_are_those_of_the_cpu(case):
     found = jacobian_gains(moved, batch.cuda(), stored_weights(moved), passes=8, samples_at_once=4)
     for name, gain in expected.items():
         assert found[name].squared == pytest.approx(gain.squared, rel=1e-3)
+
+
+def test_a_linear_network_has_the_same_gains_everywhere():
+    """Its Jacobian does not depend on the weights: averaged over reads it is that at the trained ones."""
+    model, inputs = nn.Linear(6, 3, bias=False).double(), torch.randn(20, 6, dtype=torch.float64)
+    reads = [{"weight": model.weight.detach() + scale} for scale in (0.5, -2.0, 7.0)]
+    trained = jacobian_gains(model, inputs, {"weight": model.weight.detach()}, passes=256)["weight"]
+    found = averaged_gains(model, inputs, reads, passes=256)["weight"]
+    assert found.squared == pytest.approx(trained.squared, rel=0.05)
+
+
+def test_gains_at_reads_are_those_of_the_weights_read():
+    """Y = tanh(w x) at x = 1: the squared derivative at each weight read, averaged."""
+
+    class Scalar(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([[0.0]], dtype=torch.float64))
+
+        def forward(self, x):
+            return torch.tanh(x @ self.w)
+
+    values = (0.0, 0.5, 2.0)
+    reads = [{"w": torch.tensor([[value]], dtype=torch.float64)} for value in values]
+    found = averaged_gains(Scalar(), torch.ones(1, 1, dtype=torch.float64), reads, passes=2)["w"]
+    expected = sum((1 - math.tanh(value) ** 2) ** 2 for value in values) / 3
+    assert found.squared == pytest.approx(expected)
+    with pytest.raises(ArgumentError, match="reads must be at least 2, got 1"):
+        averaged_gains(Scalar(), torch.ones(1, 1, dtype=torch.float64), reads[:1], passes=2)

@@ -74,7 +74,7 @@ class Candidate:
             ArgumentError: if the power is below 0, or the coherence below 1.
 
         Source:
-            theory.md 6.5.
+            theory.md 6.6.
 
         Example:
             >>> half = Candidate(Format(), error=0.5, shrinkage=0.5)

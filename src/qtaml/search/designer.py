@@ -23,7 +23,7 @@ _ROUNDS = 12
 _ROUNDING, _SLACK = 1e-12, 1e-9
 """What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
 _FEW = 2**16
-"""Weights up to which each way to begin is searched; beyond, the one of the least bound."""
+"""Weights up to which each way to begin is searched; beyond, the one whose first plan is the best."""
 _UNSPENT = 2e-4
 """Share of a budget that may be left over."""
 _WIDEST, _FINEST = 4.0, 1.2
@@ -127,7 +127,8 @@ class Designer:
         """The best plan for given gains."""
         ways = self._affordable(cells, gains)
         if self.plain_cells > _FEW * self.bits:
-            ways = [min(ways, key=lambda one: error_bound(self._options(one, gains), self._most(one, cells)))]
+            alike = dict.fromkeys(self.calibration.weights, 1.0)
+            ways = [min(ways, key=lambda one: self._tried(one, cells, gains, alike, None).outlook.error)]
         searched = [(self._improved(menus, cells, gains), menus) for menus in ways]
         found, menus = min(searched, key=lambda pair: pair[0].outlook.error)
         plan = self._finished(found, gains.squared)

@@ -129,7 +129,7 @@ def averaged_gains(
         ModelError: as `jacobian_gains`.
 
     Source:
-        theory.md 1.8.
+        theory.md 1.10.
 
     Example:
         >>> model = nn.Linear(3, 2, bias=False)
