@@ -143,6 +143,7 @@ def test_a_record_and_its_fields_ask_the_same(asked):
     assert qtaml.Plan.from_json(plan.to_json()) == plan
 
 
+@pytest.mark.slow
 def test_a_design_for_a_goal_keeps_the_goal():
     """Not the budget at which it was found; asked again, it is found again."""
     model, batch = CONVOLUTION.model(), CONVOLUTION.batch()

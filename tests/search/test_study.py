@@ -17,6 +17,7 @@ def network() -> tuple[nn.Module, torch.Tensor]:
         return nn.Sequential(nn.Linear(12, 24), nn.Tanh(), nn.Linear(24, 4)), torch.randn(32, 12)
 
 
+@pytest.mark.slow
 def test_plans_are_those_of_the_functions_of_one_question() -> None:
     """Whatever was asked before."""
     model, inputs = network()
