@@ -34,7 +34,7 @@ def example(tmp_path_factory):
 @pytest.mark.slow
 def test_the_example_runs_and_says_the_truth(example):
     """With torch alone; the accuracies in its comments are those found."""
-    names, (compensated, designed), folder = example
+    names, (compensated, designed, reached), folder = example
     (said,) = re.findall(r"# (\d+)%, of (\d+)% without errors.*?# (\d+)%$", TEXT, re.MULTILINE | re.DOTALL)
     plain = qtaml.store(names["model"], qtaml.uniform_msp(names["model"], p=0.10, protected_bits=0))
     (unprotected,) = re.findall(r"and (\d+)% unprotected", TEXT)
@@ -45,6 +45,7 @@ def test_the_example_runs_and_says_the_truth(example):
         qtaml.evaluate(plain, names["accuracy"], trials=30).mean,
     )
     assert found == pytest.approx([int(percent) / 100 for percent in (*said, unprotected)], abs=0.01)
+    assert 0.8 < float(reached) < found[1]
     assert "0.weight" in designed
     assert "95% over reads; 30 reads" in designed
     assert (folder / "deployed" / "manifest.json").exists()
