@@ -7,12 +7,15 @@ import torch
 
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault
-from qtaml.planning.plan import Plan
+from qtaml.planning.plan import Plan, is_small, measured_mean
 from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, output_deviations
 
 _READS, _READS_OF_LARGE = 8, 4
 """Reads of a plan on the calibration inputs: their mean is known to a tenth or so. Of large networks fewer, whose many
 errors average out."""
+
+_BEYOND = 0.2
+"""Share by which reads have to differ from first order, for a large network to be planned again."""
 
 
 def reads_of(plan: Plan, calibration: Calibration, fault: AnyFault | None = None) -> Iterator[dict[str, torch.Tensor]]:
@@ -45,6 +48,12 @@ def measured(plan: Plan, calibration: Calibration, fault: AnyFault | None = None
 def with_measured(plan: Plan, calibration: Calibration) -> Plan:
     """A plan with its measured output error."""
     return replace(plan, measured_error=measured(plan, calibration))
+
+
+def may_be_beyond(plan: Plan, calibration: Calibration) -> bool:
+    """Whether a plan that was measured may err beyond first order; of a large network, whether reads show it."""
+    error = plan.first_order_error or 0.0
+    return not is_small(plan) and (not calibration.large or abs(measured_mean(plan) - error) > _BEYOND * error)
 
 
 def gains_at_reads(plan: Plan, calibration: Calibration) -> dict[str, float]:

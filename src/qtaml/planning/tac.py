@@ -15,7 +15,7 @@ from qtaml.model import Batch, Batches, aliases, residual_weights
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.encode_once import Encode, EncodeOnce
 from qtaml.planning.keywords import calibrated, takes
-from qtaml.planning.measured import gains_at_reads, with_measured
+from qtaml.planning.measured import gains_at_reads, may_be_beyond, with_measured
 from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
 from qtaml.planning.protection import mixed_sections, spread_protection
 from qtaml.planning.reserve import with_reserve
@@ -72,6 +72,8 @@ def _least(calibration: Calibration, settings: Tac) -> Plan:
     if not settings.beyond_first_order or is_small(plan):
         return plan
     first = with_measured(plan, calibration)
+    if not may_be_beyond(first, calibration):
+        return first
     squared = gains_at_reads(first, calibration)
     gains = {name: replace(gain, squared=squared[name]) for name, gain in calibration.gains.items()}
     others = [_planned(calibration, settings, gains, encode)]
@@ -106,7 +108,7 @@ def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] 
         uniform = {n: replace(s, sections=mixed_sections(s.weights, base, share)) for n, s in stored.items()}
         protected = replace(protected, storages=uniform)
     tried = {name: replace(one, correction=settings.correction) for name, one in protected.storages.items()}
-    tests = _correction_tests(model, batch, weights, gains, tried, settings, encode)
+    tests = _correction_tests(model, calibration.few, weights, gains, tried, settings, encode)
     tensors = []
     for name, weight in weights.items():
         test = tests.get(name)

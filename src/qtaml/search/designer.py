@@ -10,8 +10,8 @@ from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.faults import AnyFault, Several
 from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.measured import gains_at_reads, with_measured
-from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
+from qtaml.planning.measured import gains_at_reads, may_be_beyond, with_measured
+from qtaml.planning.plan import Plan, TensorPlan, measured_mean
 from qtaml.planning.reserve import with_reserve
 from qtaml.planning.settings import Design
 from qtaml.search.expectation import Expectations, Outlook
@@ -30,8 +30,6 @@ _WIDEST, _FINEST = 4.0, 1.2
 """Factors on the emphasis of a tensor that are tried: the widest, then its square roots, to the finest."""
 _WORTH = 1e-3
 """Least share by which a change has to lower the predicted error."""
-_BEYOND = 0.2
-"""Share by which reads have to differ from first order, for a large network to be planned again."""
 _GAIN_ROUNDS = 2
 """Rounds of gains at the reads of the plan before."""
 _TRIALS = 2**27
@@ -106,7 +104,8 @@ class Designer:
         self._check_affordable(cells)
         trained = Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
         best = with_measured(self._best(cells, trained), self.calibration)
-        for _ in range(_GAIN_ROUNDS if self._errs_much(best) else 0):
+        beyond = self.settings.beyond_first_order and may_be_beyond(best, self.calibration)
+        for _ in range(_GAIN_ROUNDS if beyond else 0):
             squared = gains_at_reads(best, self.calibration)
             # Whether shrinkage grows with the noise as single errors do, no formula tells: both are tried.
             found = [self._best(cells, Gains(squared, coherent)) for coherent in (False, True)]
@@ -115,13 +114,6 @@ class Designer:
                 break
             best = min(tried, key=measured_mean)
         return best
-
-    def _errs_much(self, plan: Plan) -> bool:
-        """Whether errors may be beyond first order; of a large network, whether reads show that they are."""
-        if not self.settings.beyond_first_order or is_small(plan):
-            return False
-        error = plan.first_order_error or 0.0
-        return not self.calibration.large or abs(measured_mean(plan) - error) > _BEYOND * error
 
     def _best(self, cells: float, gains: Gains) -> Plan:
         """The best plan for given gains."""
