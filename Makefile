@@ -26,7 +26,7 @@ lint: setup  ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint  ## Style, types, doctests and tests (under 6 minutes on two cores)
+test: lint  ## Style, types, doctests and tests (under 8 minutes on two cores)
 	$(PYTEST)
 
 quick: setup  ## Style, doctests and all tests but the slow ones, while you write (under 90 seconds)

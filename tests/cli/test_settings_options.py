@@ -70,6 +70,7 @@ def test_every_setting_is_an_option(name):
     assert options.keys() <= {"calibration", "out", "weights", "samples", "length", "test", "as_json", "help"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "asked"),
     [

@@ -64,6 +64,7 @@ def failures(door: Door) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", sorted({door.room for door in DOORS}))
 @pytest.mark.filterwarnings("ignore")
 def test_wrong_kinds_are_refused_by_name(room):
@@ -72,6 +73,7 @@ def test_wrong_kinds_are_refused_by_name(room):
     assert not found, "\n".join(["", *found])
 
 
+@pytest.mark.slow
 def test_the_matrix_is_large():
     """It finds the doors: far more than two thousand wrong calls, and more than five hundred wrong lines."""
     assert sum(len(door.parameters) for door in DOORS) * len(WRONG) >= 30_000
@@ -99,6 +101,7 @@ def contents(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.filterwarnings("ignore")
 def test_wrong_command_lines_are_refused(name, folder, monkeypatch):

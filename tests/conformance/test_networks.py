@@ -131,6 +131,7 @@ def network(name):
         return build(), inputs()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["compensate", "design"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_planned_stored_loaded_and_read(name, way, tmp_path):

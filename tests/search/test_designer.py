@@ -95,6 +95,7 @@ def cells_by_hand(plan):
     return cells / (8 * sum(math.prod(tensor.shape) for tensor in plan.tensors))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [0.03, 0.3, 0.75, 1.2])
 def test_the_budget_counts_whole_blocks_tables_and_scales(everything, cells):
     """Recomputed by hand; never above the budget."""
@@ -105,6 +106,7 @@ def test_the_budget_counts_whole_blocks_tables_and_scales(everything, cells):
     assert plan.settings.cells == cells
 
 
+@pytest.mark.slow
 def test_codes_are_among_what_is_counted(everything):
     """The test above would else say nothing of blocks."""
     protections = {p for t in everything.plan(1.2).tensors for s in t.storage.sections for p in s.format.protections}
@@ -161,6 +163,7 @@ def test_the_gap_is_against_the_whole_budget(votes):
     assert -1e-9 <= designer(decoders=("ideal",)).plan(1.3).allocation_gap < 0.001
 
 
+@pytest.mark.slow
 def test_a_budget_below_the_least_is_refused(everything):
     """The least one is named, and is enough."""
     message = r"cells must be at least 0\.0\d+ for the cheapest formats, got 0.001"
@@ -189,6 +192,7 @@ def test_without_errors_nothing_is_protected(decoders):
     assert plan.predicted_error == plan.predicted_bias
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoders", [(), ("table",), ("majority", "table"), ("ideal",)], ids=str)
 def test_raw_cells_need_no_decoder(decoders):
     """Whatever may be needed to read, they are among the choices."""
@@ -359,6 +363,7 @@ def test_more_decoders_are_never_worse(cells):
     assert more.measured_error.mean <= 1.05 * fewer.measured_error.mean
 
 
+@pytest.mark.slow
 def test_small_tensors_are_not_thrown_away_for_their_tables():
     """24 weights: plain words cost nothing beside them, tables more than the weights."""
     with torch.random.fork_rng(devices=[]):
