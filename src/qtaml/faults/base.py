@@ -31,7 +31,7 @@ class BitErrorRates:
         return len(self.p01)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WordLaw:
     """Exact law of the word read given the stored one: groups of neighbouring bits fail independently of each other.
 

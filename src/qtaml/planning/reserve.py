@@ -31,29 +31,22 @@ def with_reserve(
     Source:
         theory.md 6.7.
     """
-    ways: list[AnyFault] = sorted(fault.members, key=lambda one: -sum(one.mean_rates))
-    if fault.weights is not None:
-        ways.insert(0, fault)
-    best, least = None, float("inf")
-    left = list(ways)
-    while left:
-        way = left.pop(0)
+
+    def planned(way: AnyFault) -> Plan:
         plan = plan_for(way)
         errors = tuple(MemberError(member, measured(plan, calibration, member)) for member in fault.members)
-        error = _overall(errors, fault)
-        if error < least:
-            written = None if way is fault else way
-            best, least = replace(plan, settings=settings, written_for=written, reserve=errors), error
-        if fault.weights is not None:
-            # Beside the mixture the worst member alone: heavy errors count most in a mean too.
-            left = left[:1] if way is fault else []
-            continue
-        worst = max(errors, key=lambda one: one.error.mean)
-        if worst.fault == way or worst.fault not in left:
-            break
-        left = [worst.fault]
-    assert best is not None
-    return best
+        return replace(plan, settings=settings, written_for=None if way is fault else way, reserve=errors)
+
+    heaviest = max(fault.members, key=lambda one: sum(one.mean_rates))
+    if fault.weights is not None:
+        # Beside the mixture the worst member alone: heavy errors count most in a mean too.
+        tried = [planned(fault), planned(heaviest)]
+    else:
+        tried = [planned(heaviest)]
+        worst = max(tried[0].reserve, key=lambda one: one.error.mean).fault
+        if worst != heaviest:
+            tried.append(planned(worst))
+    return min(tried, key=lambda plan: _overall(plan.reserve, fault))
 
 
 def _overall(errors: tuple[MemberError, ...], fault: Several) -> float:

@@ -117,11 +117,11 @@ class Designer:
 
     def _best(self, cells: float, gains: Gains) -> Plan:
         """The best plan for given gains."""
-        ways = self._affordable(cells, gains)
+        alike = dict.fromkeys(self.calibration.weights, 1.0)
+        ways = [(self._tried(way, cells, gains, alike, None), way) for way in self._affordable(cells, gains)]
         if self.plain_cells > _FEW * self.bits:
-            alike = dict.fromkeys(self.calibration.weights, 1.0)
-            ways = [min(ways, key=lambda one: self._tried(one, cells, gains, alike, None).outlook.error)]
-        searched = [(self._improved(menus, cells, gains), menus) for menus in ways]
+            ways = [min(ways, key=lambda pair: pair[0].outlook.error)]
+        searched = [(self._improved(first, menus, cells, gains), menus) for first, menus in ways]
         found, menus = min(searched, key=lambda pair: pair[0].outlook.error)
         plan = self._finished(found, gains.squared)
         return replace(plan, allocation_gap=self._gap(menus, cells, gains, found, plan.first_order_error or 0.0))
@@ -139,13 +139,13 @@ class Designer:
             pairs.append((predicted, error_bound(least, most)))
         return max([0.0, *(error / bound - 1 for error, bound in pairs if bound > 0)])
 
-    def _improved(self, menus: Sequence[TensorMenu], cells: float, gains: Gains) -> _Tried:
-        """Local search over the emphasis on each tensor, until no single change lowers the predicted error."""
+    def _improved(self, best: _Tried, menus: Sequence[TensorMenu], cells: float, gains: Gains) -> _Tried:
+        """Local search over the emphasis on each tensor, alike at first, until no single change is for the better."""
         weights = sum(sum(menu.sizes) for menu in menus)
         # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
         left = min(max(_TRIALS // weights, _LEAST_TRIALS), _MOST_TRIALS) if self._fitted else 0
         emphasis = dict.fromkeys((menu.name for menu in menus), 1.0)
-        best, factor = self._tried(menus, cells, gains, emphasis, None), _WIDEST
+        factor = _WIDEST
         while factor > _FINEST and left > 0:
             improved = False
             for name in sorted(emphasis, key=lambda name: -best.outlook.errors[name]):

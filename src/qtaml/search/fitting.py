@@ -43,23 +43,8 @@ _SMALLEST_CHANGE, _SMALLEST_GAIN = 1e-15, 1e-9
 _KICKED_CELLS = 3
 
 
-# By identity of the law: fits and assessments of one pattern of bits share it.
-@lru_cache(maxsize=64)
-def _matrix_of(law: "_Same") -> Floats:
-    return transition_matrix(law.law)
-
-
-@dataclass(frozen=True)
-class _Same:
-    """A law as a key."""
-
-    law: WordLaw
-
-    def __hash__(self) -> int:
-        return id(self.law)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.law is self.law
+# Laws are told apart by identity: fits and assessments of one pattern of bits share theirs.
+_matrix_of = lru_cache(maxsize=64)(transition_matrix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +101,7 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
         >>> round(plain.error, 12), round(plain.bias, 12), round(plain.noise, 12)
         (0.4, 0.04, 0.36)
     """
-    matrix = _matrix_of(_Same(law))
+    matrix = _matrix_of(law)
     table = _checked_table("table", table, law)
     thresholds, labels = least_error_regions(matrix @ table, matrix @ table**2)
     # Not from the matrix: P table**2 - (P table)**2 would cancel where errors are rare.
@@ -165,7 +150,7 @@ def fit(
         ([-0.8, 0.8], 0.36)
     """
     patience = _checks.integer("patience", patience, 0)
-    matrix = _matrix_of(_Same(law))
+    matrix = _matrix_of(law)
     if law.bits and float(np.ptp(matrix, axis=0).max()) < _SMALLEST_CHANGE:
         raise ArgumentError(
             "law must be one whose word read depends on the one stored, got the same law for every stored word, such as"
@@ -241,7 +226,7 @@ class _Search:
     word: WordLaw
 
     @cached_property
-    def law(self) -> tuple[Floats, Integers]:
+    def law(self) -> tuple[Floats, Floats, Integers]:
         """The law of the word read, as the loops take it."""
         from qtaml.search import loops
 
@@ -250,7 +235,7 @@ class _Search:
     @cached_property
     def matrix(self) -> Floats:
         """The same as a matrix, P[stored, read]."""
-        return _matrix_of(_Same(self.word))
+        return _matrix_of(self.word)
 
     @cached_property
     def cumulated(self) -> Floats:
@@ -279,7 +264,7 @@ class _Search:
         """The best table, E[w given label read], for these cells; labels never read keep their value from `before`."""
         from qtaml.search import loops
 
-        table, explained = loops.table_of(*self.law, labels, moments, before)
+        table, explained = loops.table_of(*self.law[1:], labels, moments, before)
         return _State(labels, moments, table, self.power - explained)
 
     def settle(self, table: Floats, tolerance: float, rounds: int) -> _State:

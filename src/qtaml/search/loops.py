@@ -1,7 +1,8 @@
 """The loops of fitting, compiled: regions, tables and exchange of labels for one law of the word read.
 
-Arrays of a law: `groups` has the matrices of its groups one after the other, row by row, and `sizes` their numbers of
-rows. The law of a word is their Kronecker product, applied group by group: bits x 2**bits products in place of 4**bits.
+Arrays of a law: `groups` has the matrices of its groups one after the other, row by row, `transposed` their transposes,
+and `sizes` their numbers of rows. The law of a word is their Kronecker product, applied group by group: bits x 2**bits
+products in place of 4**bits.
 """
 
 from collections.abc import Callable
@@ -30,15 +31,18 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def arrays_of(law: WordLaw) -> tuple[Floats, Integers]:
-    """The groups of a law in one array, and their sizes."""
-    groups = [np.asarray(group, dtype=np.float64).reshape(-1) for group in law.groups]
-    return np.concatenate([*groups, np.empty(0)]), np.array([len(group) for group in law.groups], dtype=np.int64)
+def arrays_of(law: WordLaw) -> tuple[Floats, Floats, Integers]:
+    """(groups, transposed, sizes) of a law."""
+    groups, transposed = (
+        np.concatenate([*(np.asarray(one, dtype=np.float64).reshape(-1) for one in matrices), np.empty(0)])
+        for matrices in (law.groups, [group.T for group in law.groups])
+    )
+    return groups, transposed, np.array([len(group) for group in law.groups], dtype=np.int64)
 
 
 @compiled
 def expected(groups: Floats, sizes: Integers, values: Floats) -> Floats:
-    """sum_v P[u, v] values[v] for each stored word u."""
+    """sum_v P[u, v] values[v] for each stored word u; of transposed groups, sum_u P[u, v] values[u] for each read v."""
     now, start, below = values.copy(), 0, 1
     for size in sizes:
         after = np.zeros_like(now)
@@ -49,23 +53,6 @@ def expected(groups: Floats, sizes: Integers, values: Floats) -> Floats:
                     weight = groups[start + stored * size + read]
                     for low in range(below):
                         after[base + stored * below + low] += weight * now[base + read * below + low]
-        now, start, below = after, start + size * size, step
-    return now
-
-
-@compiled
-def received(groups: Floats, sizes: Integers, stored_amounts: Floats) -> Floats:
-    """sum_u amounts[u] P[u, v] for each read word v."""
-    now, start, below = stored_amounts.copy(), 0, 1
-    for size in sizes:
-        after = np.zeros_like(now)
-        step = size * below
-        for base in range(0, len(now), step):
-            for stored in range(size):
-                for read in range(size):
-                    weight = groups[start + stored * size + read]
-                    for low in range(below):
-                        after[base + read * below + low] += weight * now[base + stored * below + low]
         now, start, below = after, start + size * size, step
     return now
 
@@ -110,7 +97,7 @@ def cut(points: Floats, cumulated: Floats, thresholds: Floats) -> Floats:
 
 @compiled
 def table_of(
-    groups: Floats, sizes: Integers, labels: Integers, moments: Floats, before: Floats
+    transposed: Floats, sizes: Integers, labels: Integers, moments: Floats, before: Floats
 ) -> tuple[Floats, float]:
     """Mean of the weights read as each label, and the mean square of what is read.
 
@@ -120,7 +107,7 @@ def table_of(
     for cell in range(len(labels)):
         amounts[0, labels[cell]] += moments[0, cell]
         amounts[1, labels[cell]] += moments[1, cell]
-    share, total = received(groups, sizes, amounts[0]), received(groups, sizes, amounts[1])
+    share, total = expected(transposed, sizes, amounts[0]), expected(transposed, sizes, amounts[1])
     table, explained = before.copy(), 0.0
     for label in range(len(before)):
         if share[label] > 0:
@@ -134,6 +121,7 @@ def settled(
     points: Floats,
     cumulated: Floats,
     groups: Floats,
+    transposed: Floats,
     sizes: Integers,
     table: Floats,
     tolerance: float,
@@ -154,7 +142,7 @@ def settled(
         all_moments = cut(points, cumulated, thresholds)
         filled = np.nonzero(all_moments[0] > 0)[0]
         labels, moments = all_labels[filled], all_moments[:, filled]
-        table, explained = table_of(groups, sizes, labels, moments, table)
+        table, explained = table_of(transposed, sizes, labels, moments, table)
         now = power - explained
         if error - now <= tolerance * now + smallest:
             break

@@ -25,7 +25,7 @@ from qtaml.model import (
     unmoved,
 )
 from qtaml.sensitivity.deviation import output_deviations
-from qtaml.sensitivity.gains import Gain, mean_gain, rows_of, squared_norm
+from qtaml.sensitivity.gains import Gain, known_within, mean_gain, rows_of, squared_norm
 from qtaml.sensitivity.gradients import NoGradientError, gradient_statistics, random_signs
 
 _SHARES = (1e-3, 1e-2, 1e-1)
@@ -208,7 +208,7 @@ def _measured(network: nn.Module, batch: Batch, name: str, weight: torch.Tensor)
 def _known(found: Mapping[str, torch.Tensor]) -> bool:
     """Whether all gains of a large network are known well enough for fewer passes to do."""
     squares = torch.stack([values.reshape(len(values), -1)[:, 0] for values in found.values()])
-    return bool((squares.std(1) <= _ENOUGH * squares.shape[1] ** 0.5 * squares.mean(1)).all())
+    return known_within(squares, _ENOUGH)
 
 
 def _change(name: str, weight: torch.Tensor) -> torch.Tensor:

@@ -305,9 +305,14 @@ def _within(relative_error: float | None) -> Callable[[Mapping[str, torch.Tensor
 
     def within(found: Mapping[str, torch.Tensor]) -> bool:
         totals = torch.stack([values.flatten(1).sum(1) if values.ndim > 1 else values for values in found.values()])
-        return bool((totals.std(1) / totals.shape[1] ** 0.5 <= share * totals.mean(1)).all())
+        return known_within(totals, share)
 
     return within
+
+
+def known_within(values: torch.Tensor, share: float) -> bool:
+    """Whether the standard error of the mean over passes is at most a share of it, for each row of (rows, passes)."""
+    return bool((values.std(1) / values.shape[1] ** 0.5 <= share * values.mean(1)).all())
 
 
 def mean_gain(name: str, values: torch.Tensor) -> Gain:
