@@ -13,9 +13,11 @@ from qtaml.formats.levels import (
     Levels,
     NamedLevels,
     TableLevels,
+    TrellisLevels,
     even_or_named,
     evenly_spaced,
     quantisation_step,
+    walsh,
 )
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.nearest_label import least_error_regions
@@ -50,6 +52,7 @@ __all__ = [
     "TableLevels",
     "TensorFormat",
     "TensorReader",
+    "TrellisLevels",
     "central_moments",
     "error_moments",
     "even_or_named",
@@ -60,6 +63,7 @@ __all__ = [
     "read_moments",
     "scale_shape",
     "transition_matrix",
+    "walsh",
     "words_at",
 ]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import BitErrorRates, FaultModel, WordLaw
+from qtaml.formats import trellis
 from qtaml.formats.bucketize import intervals
 from qtaml.formats.levels import EvenLevels, Levels
 from qtaml.formats.nearest_label import least_error_regions
@@ -81,15 +82,26 @@ class Format:
     @property
     def cells(self) -> float:
         """Memory cells that one weight takes."""
-        return sum(protection.cells for protection in self.protections)
+        return sum(protection.cells for protection in self.protections) / self.levels.weights_per_word
+
+    def words(self, weights: int) -> int:
+        """Words that so many weights take."""
+        return -(-weights // self.levels.weights_per_word)
 
     def readout(self) -> NDArray[np.float64]:
-        """The value of each label when read: the readout table, shape (2**bits,)."""
+        """The value of each label when read: the readout table, shape (2**bits,); in a trellis that of each window."""
         return self.levels.readout()
 
     def law(self, fault: FaultModel) -> WordLaw:
         """Exact law of the label read given the stored one, after the protections."""
         return WordLaw(()) if self.bits == 0 else fault.behind(self.protections).law(self.bits)
+
+    def window_law(self, fault: FaultModel) -> WordLaw:
+        """Exact law of what a weight is read from: its label, or in a trellis the window of independent words."""
+        levels = self.levels
+        # Which of the weights that share a word is read is known: a bit without errors on top.
+        of_weight = (np.eye(levels.weights_per_word),) if levels.weights_per_word > 1 else ()
+        return WordLaw(self.law(fault).groups * levels.window + of_weight)
 
     def rates(self, fault: FaultModel) -> BitErrorRates:
         """Error rates of each bit position after its protection."""
@@ -100,11 +112,11 @@ class Format:
         return transition_matrix(self.law(fault))
 
     def read_mean(self, fault: FaultModel) -> NDArray[np.float64]:
-        """Exact expected value read, for each stored label, shape (2**bits,)."""
+        """Exact expected value read, for each stored label or window, of the shape of `readout`."""
         return read_moments(self, fault)[0]
 
     def read_variance(self, fault: FaultModel) -> NDArray[np.float64]:
-        """Exact variance of the value read, for each stored label, shape (2**bits,)."""
+        """Exact variance of the value read, for each stored label or window, of the shape of `readout`."""
         return read_moments(self, fault)[1]
 
     def encode(
@@ -123,8 +135,11 @@ class Format:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
 
         Raises:
-            ArgumentError: if the rule needs a fault model and there is none.
+            ArgumentError: if the rule needs a fault model and there is none, or a trellis gets fewer words than its
+                window has.
         """
+        if self.levels.window > 1:
+            return trellis.encode(weights, *self._lines(rule, expecting), self.levels)
         # Without a fault model where none counts, so that all of them share one cached decision.
         boundaries, labels = _decision(self, rule, None if rule == "nearest" else expecting)
         # Float64 for weights of any dtype: float16 cannot tell the boundaries of 16-bit words apart.
@@ -138,12 +153,29 @@ class Format:
         return torch.index_select(labels.to(weights.device), 0, index).to(label_dtype(self.bits)).reshape(weights.shape)
 
     def decode(self, words: torch.Tensor) -> torch.Tensor:
-        """Values of words as read, float64, in units of the full scale."""
+        """Values of words as read, float64, in units of the full scale; the words of a trellis are one whole stream."""
         if words.is_floating_point() or words.is_complex():
             raise ArgumentError(f"words must be whole numbers, got {words.dtype}")
         table = torch.from_numpy(self.readout()).to(words.device)
         # As uint8, torch would take the words for a mask.
-        return table[words.long()]
+        return table[self.windows(words).long()]
+
+    def windows(self, words: torch.Tensor) -> torch.Tensor:
+        """What each weight is read from, as an index of `readout`: its word, or in a trellis its window of the stream.
+
+        Args:
+            words: all words of the stream; one for each weight, of which only the first `words(weights)` count.
+        """
+        return words if self.levels.window == 1 else trellis.windows(words, self.levels)
+
+    def _lines(self, rule: Rule, expecting: FaultModel | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(m, q): storing window u for a weight w costs w**2 - 2 w m[u] + q[u]."""
+        if rule == "nearest":
+            return self.readout(), self.readout() ** 2
+        if expecting is None:
+            raise ArgumentError(f"expecting must be a fault model for rule={rule!r}, got None")
+        mean, variance = read_moments(self, expecting)[:2]
+        return mean, mean**2 + (variance if rule == "least_error" else 0.0)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `FaultModel.corrupt`."""
@@ -165,8 +197,8 @@ def label_dtype(bits: int) -> torch.dtype:
 
 @lru_cache(maxsize=256)
 def read_moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], ...]:
-    """Mean, variance, third and fourth central moment of the value read, for each stored label; read-only arrays."""
-    moments = central_moments(fmt.readout(), fmt.law(fault))
+    """Mean, variance, third and fourth central moment of the value read, for each stored label or window; read-only."""
+    moments = central_moments(fmt.readout(), fmt.window_law(fault))
     # The cache gives the same arrays to every caller: a write into one would change all later results.
     for moment in moments:
         moment.flags.writeable = False

@@ -25,6 +25,8 @@ GRIDS: tuple[Grid, ...] = get_args(Grid)
 # Relative to the largest value. In float64 the steps of first + step x u differ by rounding alone, near 1e-16 of it;
 # free tables hold float16 numbers, whose grid is far coarser than this.
 _EVEN = 1e-9
+LARGEST_WINDOW_BITS = 12
+"""Bits of the widest window of a trellis: tables and time of the writer double with each."""
 
 
 class BitLevels(ABC):
@@ -35,9 +37,19 @@ class BitLevels(ABC):
     def bits(self) -> int:
         """Bits of a word."""
 
+    @property
+    def window(self) -> int:
+        """Words that a weight is read from: its own, and in a trellis the ones before it in the stream."""
+        return 1
+
+    @property
+    def weights_per_word(self) -> int:
+        """Weights that share a word."""
+        return 1
+
     @abstractmethod
     def readout(self) -> NDArray[np.float64]:
-        """The value of each label when read, shape (2**bits,)."""
+        """The value of each label when read, shape (2**bits,); in a trellis that of each window."""
 
     def storable(self) -> NDArray[np.int64]:
         """Labels that a writer may store, by ascending value; the others can only be read, after errors."""
@@ -195,7 +207,100 @@ class NamedLevels(BitLevels):
         return ascending[~np.isin(ascending, NAMED_TABLES[self.name].reserved)]
 
 
-Levels = Annotated[EvenLevels | TableLevels | NamedLevels, Field(discriminator="kind")]
+@dataclass(frozen=True)
+class TrellisLevels(BitLevels):
+    """Values of a window that slides over a stream of words: each weight is read from several, each word by several.
+
+    The window of a weight is its own word and those before it in the stream: bits 0 to bits - 1 are its own. The value
+    of window u is a sum of signed parities, sum_j c_j (-1)**(number of ones in u & m_j) (its Walsh series), so that a
+    dozen numbers stand for a table of thousands. If two weights share a word, one more bit on top of the window tells
+    the second.
+
+    Attributes:
+        bits: new bits of each word, 1 to 4.
+        window: words of the window, at least 2; a window has up to 12 bits.
+        terms: (mask m_j, coefficient c_j) of each parity, masks ascending and below the number of values.
+        weights_per_word: weights that share a word, 1, 2 or 4.
+
+    Raises:
+        ArgumentError: if a field has a value that is not allowed.
+
+    Source:
+        theory.md 6.8.
+
+    Example:
+        >>> levels = TrellisLevels(1, 2, ((1, -0.5), (2, -0.25)))
+        >>> levels.readout().tolist(), levels.side_values
+        ([-0.75, 0.25, -0.25, 0.75], 4)
+    """
+
+    bits: int = 1
+    window: int = 8
+    terms: tuple[tuple[int, float], ...] = ()
+    weights_per_word: int = 1
+    kind: Literal["trellis"] = field(default="trellis", repr=False)
+
+    def __post_init__(self) -> None:
+        bits, window = _checks.integer("bits", self.bits, 1, 4), _checks.integer("window", self.window, 2)
+        object.__setattr__(self, "bits", bits)
+        object.__setattr__(self, "window", window)
+        if bits * window > LARGEST_WINDOW_BITS:
+            raise ArgumentError(f"window must be of up to {LARGEST_WINDOW_BITS} bits, got {window} words of {bits}")
+        if self.weights_per_word not in (1, 2, 4):
+            raise ArgumentError(f"weights_per_word must be 1, 2 or 4, got {self.weights_per_word!r}")
+        terms = tuple((_checks.integer("terms", mask, 0), _checks.real("terms", value)) for mask, value in self.terms)
+        masks = [mask for mask, _ in terms]
+        if masks != sorted(set(masks)) or (masks and masks[-1] >= self._values):
+            raise ArgumentError(f"terms must have ascending masks below {self._values}, got {masks}")
+        object.__setattr__(self, "terms", terms)
+
+    # Formats are keys of caches and dictionaries, and terms may be many: hashed once.
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.bits, self.window, self.weights_per_word, self.terms))
+
+    @property
+    def _values(self) -> int:
+        return self.weights_per_word << self.bits * self.window
+
+    def readout(self) -> NDArray[np.float64]:
+        """The value of each window when read, shape (weights_per_word x 2**(bits x window),)."""
+        series = np.zeros(self._values)
+        for mask, value in self.terms:
+            series[mask] = value
+        return walsh(series)
+
+    @property
+    def side_values(self) -> int:
+        """Two for each term, its mask and its coefficient, or all values where that is less."""
+        return min(2 * len(self.terms), self._values)
+
+
+def walsh(series: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of a Walsh series, sum_m series[m] (-1)**(number of ones in u & m) for each u; its own inverse but for 2**n.
+
+    Args:
+        series: shape (2**n,).
+
+    Source:
+        theory.md 6.8.
+
+    Example:
+        >>> walsh(np.array([1.0, 0.5])).tolist()
+        [1.5, 0.5]
+    """
+    values, below = np.asarray(series, dtype=np.float64), 1
+    while below < len(series):
+        zero, one = values.reshape(-1, 2, below).swapaxes(0, 1)
+        values = np.stack((zero + one, zero - one), axis=1).reshape(-1)
+        below *= 2
+    return values
+
+
+Levels = Annotated[EvenLevels | TableLevels | NamedLevels | TrellisLevels, Field(discriminator="kind")]
 """Any levels. A new kind is one more class here, a new standard format one more entry of `NAMED_TABLES`."""
 
 

@@ -234,7 +234,7 @@ class TensorFormat:
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
         for fmt, spans in self.spans_of_formats:
-            for where in chunks(spans, flat.device):
+            for where in chunks(spans, flat.device) if fmt.levels.window == 1 else [_joined(spans, flat.device)]:
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
@@ -243,7 +243,22 @@ class TensorFormat:
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
-        return self._by_label(words, scale * self.readout_gain, self._readouts, out)
+        return self._by_label(self.windows(words), scale * self.readout_gain, self._readouts, out)
+
+    def windows(self, words: torch.Tensor) -> torch.Tensor:
+        """What each weight is read from, of the shape of `words`: its word, or in a trellis its window."""
+        if words.numel() != self.weights or not self.has_trellis:
+            return words
+        flat = words.reshape(-1)
+        found = torch.empty(flat.shape, dtype=torch.int16, device=words.device)
+        for fmt, spans in self.spans_of_formats:
+            put(found, where := _joined(spans, flat.device), fmt.windows(take(flat, where)))
+        return found.reshape(words.shape)
+
+    @cached_property
+    def has_trellis(self) -> bool:
+        """Whether weights of a section are read from several words."""
+        return any(fmt.levels.window > 1 for fmt, _ in self.spans_of_formats)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `read`."""
@@ -253,6 +268,10 @@ class TensorFormat:
             # A section is cut out of a read of the whole tensor, so that errors do not depend on where a plan splits:
             # plans compare under common random numbers, and the weak cells of a chip stay where they are.
             whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
+            if fmt.levels.weights_per_word > 1:
+                # Places without a word hold nothing that can be read.
+                places = _joined(spans, flat.device)
+                whole[places[fmt.words(len(places)) :]] = 0
             if read is flat:
                 read = whole
                 break
@@ -288,7 +307,7 @@ class TensorFormat:
     def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
         """Exact expected weights when read, float64, of the shape of `words`."""
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, scale * self.readout_gain, means)
+        return self._by_label(self.windows(words), scale * self.readout_gain, means)
 
     def read_bias(
         self,
@@ -302,14 +321,14 @@ class TensorFormat:
         """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; `out` as for `read`."""
         check_fit(self.weights, self.granularity, words, scale, weights=weights)
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, scale * self.readout_gain, means, out, less=weights.reshape(-1))
+        return self._by_label(self.windows(words), scale * self.readout_gain, means, out, less=weights.reshape(-1))
 
     def read_variance(
         self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, out: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Exact variance of each weight as read, given the stored words, of their shape; `out` as for `read`."""
         variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, (scale * self.readout_gain).square(), variances, out)
+        return self._by_label(self.windows(words), (scale * self.readout_gain).square(), variances, out)
 
     def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
         """Exact variance of the weights as read, summed over them, given the stored words."""
@@ -317,12 +336,12 @@ class TensorFormat:
         return sum(float(amount @ section.format.read_variance(fault)) for amount, section in amounts)
 
     def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
-        """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,)."""
+        """For each section, the sum of (scale x readout gain)**2 over the weights of each label (or window)."""
         check_fit(self.weights, self.granularity, words, scale)
-        squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
+        squared_scale, flat = (scale * self.readout_gain).square(), self.windows(words).reshape(-1)
         amounts = []
         for span, section in self._spans():
-            amount = np.zeros(2**section.format.bits)
+            amount = np.zeros(len(section.format.readout()))
             for where in chunks([span], words.device):
                 # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
                 labels = flat[where].cpu().int()
@@ -334,11 +353,13 @@ class TensorFormat:
     def holds(self, words: torch.Tensor) -> bool:
         """Whether every word of a tensor is a label of its format."""
         flat = words.reshape(-1)
+        alone = [(fmt, spans) for fmt, spans in self.spans_of_formats if fmt.levels.weights_per_word > 1]
+        places = [(fmt, _joined(spans, words.device)) for fmt, spans in alone]
         return all(
             int(flat[where].int().max()) < 2**section.format.bits
             for span, section in self._spans()
             for where in chunks([span], words.device)
-        )
+        ) and not any(bool(flat[where[fmt.words(len(where)) :]].any()) for fmt, where in places)
 
     def _by_label(
         self,
@@ -351,7 +372,7 @@ class TensorFormat:
         """`table[label] * factor - less` for each word, with the table of its format.
 
         Args:
-            words: stored words.
+            words: of each weight, its index in its table.
             factor: of `scale_shape`.
             tables: one for each of `spans_of_formats`.
             out: as for `read`.
@@ -385,6 +406,11 @@ class TensorFormat:
         for section in self.sections:
             yield slice(start, start + section.weights), section
             start += section.weights
+
+
+def _joined(spans: Sequence[slice], device: torch.device) -> torch.Tensor:
+    """All places of some runs: a trellis is one stream over them."""
+    return torch.cat([torch.arange(span.start, span.stop, device=device) for span in spans])
 
 
 def _paper_factor(fault: FaultModel, bits: int) -> float:

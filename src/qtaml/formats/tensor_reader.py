@@ -1,6 +1,6 @@
 """Repeated reads of one stored tensor, with everything that reads share computed once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
-from qtaml.formats.format import label_dtype
+from qtaml.formats.chunks import words_at
+from qtaml.formats.format import Format, label_dtype
 from qtaml.formats.look_up import look_up
 from qtaml.formats.tensor_format import TensorFormat
 
@@ -22,9 +23,9 @@ class _Part(NamedTuple):
     """What all reads of the weights of one format share.
 
     Attributes:
-        bits: bits of a word of the format.
-        read: `seed -> words as read` for the whole tensor, other formats included: errors then do not depend on where
-            the tensor is split.
+        bits: bits of a word of the format, or of a window.
+        read: `seed -> words as read`, or windows, for the whole tensor, other formats included: errors then do not depend
+            on where the tensor is split.
         table: the value of each word, as integers with the same bits; 0 for words that are no labels.
         starts: first index of each run of its weights.
         stops: index after the last of each run.
@@ -112,6 +113,10 @@ class TensorReader:
         for fmt, spans in self._storage.spans_of_formats:
             labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
             read = fmt.reader(labels, self._fault, place=self._place)
+            bits = fmt.bits
+            if fmt.levels.window > 1:
+                read, bits = _of_windows(read, fmt, spans), len(fmt.readout()).bit_length() - 1
+                labels = labels.to(torch.uint16)
             # In float64, rounded once to the dtype, in the order of `TensorFormat.decode`: that gives the same bits.
             values = torch.from_numpy(fmt.readout()) * (self._scale * self._storage.readout_gain)
             # An entry for every word of the dtype: a word that is no label cannot reach beyond the table, and is
@@ -119,5 +124,23 @@ class TensorReader:
             table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype, device="cpu")
             table[: len(values)] = values
             starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
-            parts.append(_Part(fmt.bits, read, table.view(self._integers).numpy(), starts, stops))
+            parts.append(_Part(bits, read, table.view(self._integers).numpy(), starts, stops))
         return parts
+
+
+def _of_windows(
+    read: Callable[[int], torch.Tensor], fmt: Format, spans: Sequence[slice]
+) -> Callable[[int], torch.Tensor]:
+    """`seed -> windows` of the weights of a trellis in the whole tensor, from `seed -> words`."""
+
+    def windows(seed: int) -> torch.Tensor:
+        words = read(seed)
+        found = torch.zeros(words.shape, dtype=torch.int16)
+        seen = fmt.windows(words_at(words, spans))
+        start = 0
+        for span in spans:
+            found[span] = seen[start : start + span.stop - span.start]
+            start += span.stop - span.start
+        return found.view(torch.uint16)
+
+    return windows

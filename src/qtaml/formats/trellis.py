@@ -1,0 +1,107 @@
+"""Trellises: the stream of words of the weights that share a format, and the words of least error for them.
+
+The word of weight j lies at place j, like any other word. The stream visits the places in steps of `stride`, the golden
+section of their number, around and around: the word before place j in the stream is at place j - stride. So weights
+that share bits lie far apart in the tensor, and their errors do not add up in one output; words of one window lie far
+apart in the memory, and are not hit by one cluster of errors.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qtaml.errors import ArgumentError
+from qtaml.formats.levels import BitLevels
+
+Floats = NDArray[np.float64]
+
+_GOLDEN = (5**0.5 - 1) / 2
+_JOINT = 256
+"""Words on either side of the joint of a closed stream, from which the state there is chosen."""
+
+
+def stride(words: int) -> int:
+    """Steps of the stream: the number nearest to the golden section of the places, and coprime to their number.
+
+    Example:
+        >>> [stride(words) for words in (2, 3, 10, 1000)]
+        [1, 2, 7, 619]
+    """
+    step = max(round(words * _GOLDEN), 1)
+    while math.gcd(step, words) > 1:
+        step += 1
+    return step
+
+
+def windows(words: torch.Tensor, levels: BitLevels) -> torch.Tensor:
+    """The window of each weight, int16, of the shape of `words`.
+
+    Args:
+        words: of the stream, a place for each weight; the first `places / weights_per_word`, rounded up, count.
+        levels: of the trellis.
+
+    Raises:
+        ArgumentError: if there are fewer words than a window has, or one has more bits.
+    """
+    weights, shared = words.numel(), levels.weights_per_word
+    own = words.reshape(-1)[: -(-weights // shared)].to(torch.int16)
+    _check_length(own.numel(), levels)
+    if int(own.max()) >> levels.bits:
+        raise ArgumentError(f"words of a trellis must be below {1 << levels.bits}, got {int(own.max())}")
+    found, step = own.clone(), stride(own.numel())
+    for back in range(1, levels.window):
+        found |= torch.roll(own, back * step) << levels.bits * back
+    top = levels.bits * levels.window
+    return torch.cat([found | (place << top) for place in range(shared)])[:weights].reshape(words.shape)
+
+
+def encode(weights: torch.Tensor, mean: Floats, square: Floats, levels: BitLevels) -> torch.Tensor:
+    """The closed stream of words of least expected squared error: Viterbi's algorithm.
+
+    Args:
+        weights: in units of the full scale, any shape.
+        mean: expected value read for each stored window.
+        square: expected square of it.
+        levels: of the trellis.
+
+    Returns:
+        Words, uint8, of the shape of `weights`; 0 at places that hold none.
+
+    Raises:
+        ArgumentError: if there are fewer words than a window has.
+
+    Source:
+        theory.md 6.8.
+    """
+    # Compiled with Numba, which takes long to import.
+    from qtaml.formats.viterbi import best_stream
+
+    shared = levels.weights_per_word
+    count = -(-weights.numel() // shared)
+    _check_length(count, levels)
+    values = np.zeros((shared, count))
+    values.reshape(-1)[: weights.numel()] = weights.detach().reshape(-1).double().cpu().numpy()
+    # The last word may have a weight less: it gets one whose errors cost nothing.
+    counted = np.arange(shared * count).reshape(shared, count) < weights.numel()
+    order = np.arange(count, dtype=np.int64) * stride(count) % count
+    lines = mean.reshape(shared, -1), square.reshape(shared, -1)
+    in_order = np.ascontiguousarray(values[:, order].T), np.ascontiguousarray(counted[:, order].T)
+
+    def best(some: NDArray[np.int64], state: int) -> NDArray[np.uint8]:
+        return best_stream(in_order[0][some], in_order[1][some], *lines, levels.bits, state)
+
+    side = min(_JOINT, count)
+    joint = best(np.arange(-side, side) % count, -1)
+    state = 0
+    for back in range(levels.window - 1, 0, -1):
+        state = state << levels.bits | int(joint[side - back])
+    words = np.zeros(weights.numel(), np.uint8)
+    words[order] = best(np.arange(count), state)
+    return torch.from_numpy(words).to(weights.device).reshape(weights.shape)
+
+
+def _check_length(words: int, levels: BitLevels) -> None:
+    if words < levels.window:
+        raise ArgumentError(f"a trellis must have at least the {levels.window} words of its window, got {words}")
