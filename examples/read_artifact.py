@@ -5,12 +5,13 @@ python read_artifact.py STORED_NETWORK [WEIGHTS.npz]
 
 import hashlib
 import json
+import math
 import sys
 from pathlib import Path
 
 import numpy as np
 
-VERSION = 3
+VERSION = 4
 DTYPES = {"U8": "u1", "I8": "i1", "I32": "i4", "I64": "i8", "BOOL": "?", "F16": "f2", "F32": "f4", "F64": "f8"}
 
 
@@ -41,16 +42,22 @@ def check(folder: Path) -> None:
             raise ValueError(f"{folder / name} is damaged")
 
 
-def labels_of(region: dict, planes: list[dict], packed: np.ndarray) -> np.ndarray:
-    """The label of each weight of a region, put together from its bit planes."""
-    count = region["weights"]
+def labels_of(region: dict, stored: dict, packed: np.ndarray) -> np.ndarray:
+    """What each weight of a region is read from: its word, put together from the bit planes, or a window of words."""
+    count = -(-region["weights"] // stored["weights_per_word"])
     size = (count + 7) // 8
     labels = np.zeros(count, np.uint16)
-    for place, plane in enumerate(planes):
+    for place, plane in enumerate(stored["planes"]):
         start = region["offset"] + place * size
         bits = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
         labels |= bits.astype(np.uint16) << plane["bit"]
-    return labels
+    step = max(round(count * (5**0.5 - 1) / 2), 1)
+    while math.gcd(step, count) > 1:
+        step += 1
+    windows = sum(np.roll(labels, step * back) << stored["bits"] * back for back in range(stored["window"]))
+    top = stored["bits"] * stored["window"]
+    shared = [windows | place << top for place in range(stored["weights_per_word"])]
+    return np.concatenate(shared)[: region["weights"]]
 
 
 def rounded(weights: np.ndarray, dtype: str) -> np.ndarray:
@@ -75,7 +82,7 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
         values = np.empty(int(np.prod(tensor["shape"])))
         for region in tensor["regions"]:
             stored = layout["formats"][region["format"]]
-            labels = labels_of(region, stored["planes"], planes[tensor["name"]])
+            labels = labels_of(region, stored, planes[tensor["name"]])
             where = np.concatenate([np.arange(*run) for run in region["runs"]])
             values[where] = readouts[str(region["format"])][labels]
         scale = scales[tensor["name"]] * tensor["readout_gain"]

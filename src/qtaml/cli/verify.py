@@ -8,7 +8,7 @@ import typer
 from qtaml.cli.options import JsonOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
 from qtaml.errors import StoredFileError
-from qtaml.memory import differences, read_artifact
+from qtaml.memory import differences, read_artifact, regions
 
 
 def verify_command(
@@ -25,7 +25,7 @@ def verify_command(
     memory, network, spec = load_stored(artifact, model, weights)
     found = differences(memory, network)
     storages = [entry.storage for entry in memory.plan.tensors]
-    bits = sum(section.weights * section.format.bits for storage in storages for section in storage.sections)
+    bits = sum(region.words * region.format.bits for storage in storages for region in regions(storage))
     if as_json:
         record = {
             "source": spec,

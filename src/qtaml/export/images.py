@@ -73,10 +73,10 @@ def image_planes(plan: Plan, word_bits: int = 32) -> list[ImagePlane]:
     found, address = [], 0
     for entry in plan.tensors:
         for number, region in enumerate(regions(entry.storage)):
-            words = -(-region.weights // word_bits)
+            words = -(-region.words // word_bits)
             for bit in region.bits:
                 protection = region.format.protections[bit]
-                found.append(ImagePlane(entry.name, number, bit, protection, address, words, region.weights))
+                found.append(ImagePlane(entry.name, number, bit, protection, address, words, region.words))
                 address += words
     return found
 
@@ -216,7 +216,7 @@ def _words_of(plan: Plan, content: Bytes, word_bits: int) -> dict[str, torch.Ten
         for region in regions(entry.storage):
             for _ in region.bits:
                 start = next(places).address * word_bits // 8
-                parts.append(content[start : start + -(-region.weights // 8)])
+                parts.append(content[start : start + -(-region.words // 8)])
         packed = np.concatenate([*parts, np.zeros(0, np.uint8)])
         words[entry.name] = unpack(entry.storage, packed).reshape(entry.shape)
     return words

@@ -98,10 +98,14 @@ class Format:
 
     def window_law(self, fault: FaultModel) -> WordLaw:
         """Exact law of what a weight is read from: its label, or in a trellis the window of independent words."""
+        return self.window_law_of(self.law(fault))
+
+    def window_law_of(self, law: WordLaw) -> WordLaw:
+        """The law of a window of independent words of a given law."""
         levels = self.levels
         # Which of the weights that share a word is read is known: a bit without errors on top.
         of_weight = (np.eye(levels.weights_per_word),) if levels.weights_per_word > 1 else ()
-        return WordLaw(self.law(fault).groups * levels.window + of_weight)
+        return WordLaw(law.groups * levels.window + of_weight)
 
     def rates(self, fault: FaultModel) -> BitErrorRates:
         """Error rates of each bit position after its protection."""

@@ -47,6 +47,11 @@ class BitLevels(ABC):
         """Weights that share a word."""
         return 1
 
+    @property
+    def readout_size(self) -> int:
+        """Number of values of the readout table."""
+        return self.weights_per_word << self.bits * self.window
+
     @abstractmethod
     def readout(self) -> NDArray[np.float64]:
         """The value of each label when read, shape (2**bits,); in a trellis that of each window."""
@@ -250,8 +255,8 @@ class TrellisLevels(BitLevels):
             raise ArgumentError(f"weights_per_word must be 1, 2 or 4, got {self.weights_per_word!r}")
         terms = tuple((_checks.integer("terms", mask, 0), _checks.real("terms", value)) for mask, value in self.terms)
         masks = [mask for mask, _ in terms]
-        if masks != sorted(set(masks)) or (masks and masks[-1] >= self._values):
-            raise ArgumentError(f"terms must have ascending masks below {self._values}, got {masks}")
+        if masks != sorted(set(masks)) or (masks and masks[-1] >= self.readout_size):
+            raise ArgumentError(f"terms must have ascending masks below {self.readout_size}, got {masks}")
         object.__setattr__(self, "terms", terms)
 
     # Formats are keys of caches and dictionaries, and terms may be many: hashed once.
@@ -262,13 +267,9 @@ class TrellisLevels(BitLevels):
     def _hash(self) -> int:
         return hash((self.bits, self.window, self.weights_per_word, self.terms))
 
-    @property
-    def _values(self) -> int:
-        return self.weights_per_word << self.bits * self.window
-
     def readout(self) -> NDArray[np.float64]:
         """The value of each window when read, shape (weights_per_word x 2**(bits x window),)."""
-        series = np.zeros(self._values)
+        series = np.zeros(self.readout_size)
         for mask, value in self.terms:
             series[mask] = value
         return walsh(series)
@@ -276,11 +277,11 @@ class TrellisLevels(BitLevels):
     @property
     def side_values(self) -> int:
         """Two for each term, its mask and its coefficient, or all values where that is less."""
-        return min(2 * len(self.terms), self._values)
+        return min(2 * len(self.terms), self.readout_size)
 
 
 def walsh(series: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of a Walsh series, sum_m series[m] (-1)**(number of ones in u & m) for each u; its own inverse but for 2**n.
+    """Values of a Walsh series, sum_m series[m] (-1)**(number of ones in u & m) for each u; its own inverse over 2**n.
 
     Args:
         series: shape (2**n,).

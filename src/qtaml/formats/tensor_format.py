@@ -18,6 +18,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import chunks, put, take
 from qtaml.formats.format import Format, Rule, label_dtype
+from qtaml.formats.levels import Levels
 from qtaml.formats.scales import (
     Granularity,
     Largest,
@@ -148,6 +149,11 @@ class TensorFormat:
         return list(spans.items())
 
     @property
+    def levels(self) -> set[Levels]:
+        """The levels of its sections, each once."""
+        return {section.format.levels for section in self.sections}
+
+    @property
     def cells(self) -> float:
         """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
@@ -158,7 +164,7 @@ class TensorFormat:
         Scales, two for the readout gain, length and format of each section, and `side_values` of the levels of each
         format. The map of the paper counts as free, as there: evenly spaced levels scaled for the tensor or its rows.
         """
-        levels = {section.format.levels for section in self.sections}
+        levels = self.levels
         rms = self.scale.kind == "root_mean_square"
         if isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels):
             return 0

@@ -24,7 +24,7 @@ class _Part(NamedTuple):
 
     Attributes:
         bits: bits of a word of the format, or of a window.
-        read: `seed -> words as read`, or windows, for the whole tensor, other formats included: errors then do not depend
+        read: `seed -> words as read`, or windows, for the whole tensor, other formats included: errors do not depend
             on where the tensor is split.
         table: the value of each word, as integers with the same bits; 0 for words that are no labels.
         starts: first index of each run of its weights.

@@ -15,7 +15,6 @@ from qtaml import _checks, _tables
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault, WordLaw
-from qtaml.formats import words_at
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.share_intervals import binomial_interval
 from qtaml.memory import Artifact, check_words, regions, words_as_read
@@ -216,7 +215,7 @@ def _positions(stored: Artifact) -> tuple[list[_Position], _Counts, NDArray[np.f
     for entry in stored.plan.tensors:
         words = stored.tensors[entry.name].words.reshape(-1)
         for region in regions(entry.storage):
-            amounts = _amounts(words_at(words, region.spans), region.format.bits)
+            amounts = _amounts(region.words_of(words), region.format.bits)
             wrong = _probabilities_wrong(region.format.law(stored.plan.fault))
             for bit in region.bits:
                 ones = np.arange(2**region.format.bits) >> bit & 1
@@ -255,7 +254,7 @@ def _wrong(stored: Artifact, words: Mapping[str, torch.Tensor], positions: list[
         for region in regions(entry.storage):
             bits = region.format.bits
             for value, some in ((0, flipped ^ falling), (1, falling)):
-                amounts = _amounts(words_at(some, region.spans), bits)
+                amounts = _amounts(region.words_of(some), bits)
                 for bit in region.bits:
                     of_bit = amounts[np.arange(2**bits) >> bit & 1 == 1].sum()
                     wrong[bits, bit, region.format.protections[bit]][value] += of_bit

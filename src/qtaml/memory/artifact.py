@@ -23,7 +23,7 @@ MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
 _PLAN, _MAP = "plan.json", "map.json"
 _PLANES, _SCALES, _READOUTS, _REST = (f"{name}.safetensors" for name in ("planes", "scales", "readouts", "rest"))
 _FILES = (_PLAN, _MAP, _PLANES, _SCALES, _READOUTS, _REST)
-_FORMAT, _VERSION, _KEPT = "qtaml-memory", 3, "__metadata__"
+_FORMAT, _VERSION, _KEPT = "qtaml-memory", 4, "__metadata__"
 # The most weights of a stored network: 16 million, and a thousand for each byte of planes. Weights of 0 bits take no
 # bytes, and words are made for them all the same, so a forged plan of a few bytes could ask for any amount of memory. A
 # network that leaves 99.9% of its weights out is dead, so nobody stores one.
@@ -109,7 +109,7 @@ class Manifest:
     weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     format: Literal["qtaml-memory"] = "qtaml-memory"
-    version: Literal[3] = 3
+    version: Literal[4] = 4
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _check_content(path: Path, plan: Plan, packed: Tensors, scales: Tensors, rea
     # Names and shapes are compared first, and tables made one by one: a plan whose file lacks them could ask for more
     # than the memory holds.
     if formats.keys() != readouts.keys() or not all(
-        readouts[name].shape == (2**fmt.bits,) and torch.equal(readouts[name], _readout(fmt))
+        readouts[name].shape == (fmt.levels.readout_size,) and torch.equal(readouts[name], _readout(fmt))
         for name, fmt in formats.items()
     ):
         raise StoredFileError(f"{path} does not fit its plan: {_READOUTS} holds other readout tables")

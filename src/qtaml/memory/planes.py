@@ -20,8 +20,7 @@ class Region:
     Attributes:
         format: the format.
         spans: the runs of these weights in the flattened tensor, in their order.
-        weights: number of weights, and of bits of a plane. Bit i of a plane is bit i % 8 (0 the least significant) of
-            its byte i // 8; the last byte is filled up with zeros.
+        weights: number of weights.
         offset: the first byte of the region among the bytes of the tensor.
     """
 
@@ -31,13 +30,26 @@ class Region:
     offset: int
 
     @property
+    def words(self) -> int:
+        """Number of words, and of bits of a plane; they lie at the first places of the region.
+
+        Bit i of a plane is bit i % 8 (0 the least significant) of its byte i // 8; the last byte is filled up with
+        zeros.
+        """
+        return self.format.words(self.weights)
+
+    def words_of(self, flat: torch.Tensor) -> torch.Tensor:
+        """The words of the region among those of a flattened tensor, shape (words,)."""
+        return words_at(flat, self.spans)[: self.words]
+
+    @property
     def bits(self) -> range:
         """The bit positions, in the order of their planes."""
         return range(self.format.bits - 1, -1, -1)
 
     def plane(self, bit: int) -> slice:
         """The bytes of a bit position among the bytes of the tensor."""
-        size = -(-self.weights // 8)
+        size = -(-self.words // 8)
         start = self.offset + (self.format.bits - 1 - bit) * size
         return slice(start, start + size)
 
@@ -85,10 +97,10 @@ def pack(storage: TensorFormat, words: torch.Tensor) -> Packed:
     flat, found = words.detach().cpu().reshape(-1), regions(storage)
     packed = np.zeros(found[-1].stop, np.uint8)
     for region in found:
-        labels = words_at(flat, region.spans).numpy()
+        labels = region.words_of(flat).numpy()
         for bit in region.bits:
             plane, mask = packed[region.plane(bit)], labels.dtype.type(1 << bit)
-            for some, where in _parts(region.weights):
+            for some, where in _parts(region.words):
                 plane[where] = np.packbits((labels[some] & mask) != 0, bitorder="little")
     return packed
 
@@ -104,10 +116,11 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
     words = torch.zeros(storage.weights, dtype=label_dtype(storage.bits), device="cpu")
     for region in regions(storage):
         labels = np.zeros(region.weights, words.numpy().dtype)
+        held = labels[: region.words]
         for bit in region.bits:
             plane = packed[region.plane(bit)]
-            for some, where in _parts(region.weights):
-                part = labels[some]
+            for some, where in _parts(region.words):
+                part = held[some]
                 bits = np.unpackbits(plane[where], count=len(part), bitorder="little").astype(part.dtype, copy=False)
                 # In place, in the dtype of the labels: no wider copy of them is made.
                 bits <<= bit
@@ -122,8 +135,8 @@ def unpack(storage: TensorFormat, packed: Packed) -> torch.Tensor:
 
 def filled_up_with_zeros(storage: TensorFormat, packed: Packed) -> bool:
     """Whether the padding bits in the last byte of each plane are 0."""
-    last = ((packed[region.plane(bit).stop - 1], region.weights) for region in regions(storage) for bit in region.bits)
-    return not any(int(byte) >> (weights - 1) % 8 + 1 for byte, weights in last)
+    last = ((packed[region.plane(bit).stop - 1], region.words) for region in regions(storage) for bit in region.bits)
+    return not any(int(byte) >> (words - 1) % 8 + 1 for byte, words in last)
 
 
 def _parts(weights: int) -> Iterator[tuple[slice, slice]]:

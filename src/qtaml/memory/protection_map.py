@@ -29,10 +29,19 @@ class MappedPlane:
 
 @dataclass(frozen=True)
 class MappedFormat:
-    """A format: its planes in the order in which they are packed. Its number names its readout table."""
+    """A format: its planes in the order in which they are packed. Its number names its readout table.
+
+    Attributes:
+        bits: bits of a word.
+        planes: its planes.
+        window: words that a weight is read from; above 1 in a trellis.
+        weights_per_word: weights that share a word.
+    """
 
     bits: int
     planes: tuple[MappedPlane, ...]
+    window: int
+    weights_per_word: int
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class MappedRegion:
 
     Attributes:
         format: number of the format.
-        weights: number of weights; a plane takes a bit for each, filled up to whole bytes.
+        weights: number of weights; a plane takes a bit for each word, filled up to whole bytes.
         offset: first byte of the region in the packed bytes of its tensor.
         runs: where the weights are in the flattened tensor: first and one after the last of each run, in order.
     """
@@ -122,6 +131,8 @@ def protection_map(plan: Plan) -> ProtectionMap:
             MappedFormat(
                 fmt.bits,
                 tuple(MappedPlane(bit, protections[fmt.protections[bit]]) for bit in reversed(range(fmt.bits))),
+                fmt.levels.window,
+                fmt.levels.weights_per_word,
             )
             for fmt in formats
         ),

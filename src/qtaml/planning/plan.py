@@ -186,13 +186,19 @@ class Plan:
         """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
         protected = Counter[Protection]()
         for tensor in self.tensors:
-            for section in tensor.storage.sections:
-                for protection in section.format.protections:
-                    protected[protection] += section.weights
+            for fmt, spans in tensor.storage.spans_of_formats:
+                for protection in fmt.protections:
+                    protected[protection] += fmt.words(sum(span.stop - span.start for span in spans))
         # Blocks of a code hold bits of any tensor.
         cells = sum(protection.cells_for(bits) for protection, bits in protected.items())
-        cells += side_cells(self.fault) * sum(tensor.side_values for tensor in self.tensors)
+        cells += side_cells(self.fault) * (sum(tensor.side_values for tensor in self.tensors) - self._shared_values)
         return cells / (self.bits * self.weights)
+
+    @property
+    def _shared_values(self) -> int:
+        """Values of levels that several tensors share: a reader needs them once."""
+        used = Counter(levels for tensor in self.tensors for levels in tensor.storage.levels)
+        return sum((tensors - 1) * levels.side_values for levels, tensors in used.items())
 
     @property
     def overhead(self) -> float:

@@ -23,7 +23,7 @@ class ErrorLaw:
     Errors are in units of the step for evenly spaced levels, of the full scale for all others.
 
     The error is sum_i beta_i F_i for levels that are sums over bits: F_i = 1 if bit i is read wrong, beta_i what its
-    flip adds. For all other levels the law comes from the value of every word.
+    flip adds. For all other levels the law comes from the value of every word (in a trellis of every window).
 
     Probabilities lie in [0, 1/2]; 1/2, a cell that has lost its bit, is refused by the fault models of a memory in use.
     Each is one number or one for each bit, bit 0 (least significant) first.
@@ -89,7 +89,7 @@ class ErrorLaw:
             >>> values.tolist(), probabilities.tolist()
             ([0.0, 1.0, 2.0, 3.0], [0.5625, 0.1875, 0.1875, 0.0625])
         """
-        words = np.asarray(_checks.words("word", word, self.bits))
+        words = np.asarray(_checks.words("word", word, self._word_law.bits))
         each = [distribution_of(self._values, self._word_law, int(stored)) for stored in words.ravel()]
         values = np.unique(np.concatenate([errors for errors, _ in each])) if each else np.zeros(0)
         table = np.zeros((len(each), len(values)))
@@ -211,7 +211,8 @@ class ErrorLaw:
         rates = zip(*(np.broadcast_to(np.array(given), self.bits).tolist() for given in pair), strict=True)
         raw = zip(rates, self._format.protections, strict=True)
         left = [protection.residual(*of_bit) for of_bit, protection in raw]
-        return WordLaw.of_bits([p01 for p01, _ in left], [p10 for _, p10 in left])
+        law = WordLaw.of_bits([p01 for p01, _ in left], [p10 for _, p10 in left])
+        return self._format.window_law_of(law)
 
     @cached_property
     def _moments(self) -> tuple[Floats, Floats, Floats, Floats]:
@@ -219,7 +220,7 @@ class ErrorLaw:
 
     def _at(self, word: ArrayLike, of_words: Floats) -> float | Floats:
         """Entries of a table over all words, at the given words; a float for one word."""
-        found = of_words[_checks.words("word", word, self.bits)]
+        found = of_words[_checks.words("word", word, self._word_law.bits)]
         return found if found.ndim else float(found)
 
 

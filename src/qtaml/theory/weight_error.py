@@ -39,8 +39,8 @@ def error_distribution(fmt: Format, fault: FaultModel, stored: int) -> tuple[Flo
         >>> values.tolist(), probabilities.tolist()
         ([0.0, 0.5, 1.0, 1.5], [0.5625, 0.1875, 0.1875, 0.0625])
     """
-    law = fmt.law(fault)
-    return distribution_of(fmt.readout(), law, _checks.integer("stored", stored, 0, 2**fmt.bits - 1))
+    law = fmt.window_law(fault)
+    return distribution_of(fmt.readout(), law, _checks.integer("stored", stored, 0, 2**law.bits - 1))
 
 
 def characteristic_function(

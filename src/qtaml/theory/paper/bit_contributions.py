@@ -38,7 +38,7 @@ def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
         >>> variance_shares(Format(EvenLevels(4)), Uniform(0.1))[0].round(5).tolist()
         [0.01176, 0.04706, 0.18824, 0.75294]
     """
-    law, values = fmt.law(fault), fmt.readout()
+    law, values = fmt.window_law(fault), fmt.readout()
     variance = read_moments(fmt, fault)[1][:, np.newaxis]
     explained = np.stack(_explained_variances(values, law), axis=1)
     return np.where(variance > 0, explained / np.where(variance > 0, variance, 1.0), 0.0)
