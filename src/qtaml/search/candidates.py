@@ -13,13 +13,24 @@ from scipy import special
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel, Uniform, WordLaw
-from qtaml.formats import EvenLevels, Format, Granularity, NamedLevels, Scale, Section, TableLevels, TensorFormat
+from qtaml.formats import (
+    EvenLevels,
+    Format,
+    Granularity,
+    NamedLevels,
+    Scale,
+    Section,
+    TableLevels,
+    TensorFormat,
+    TrellisLevels,
+)
 from qtaml.formats.chunks import chunks
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
 from qtaml.search.histogram import Histogram
+from qtaml.search.trellis_fitting import Shape, assess_trellis, fit_trellis, gaussian_weights
 from qtaml.theory.capacity import capacity
 
 # Points of the Gaussian and bins of a tensor's histogram, no fewer than levels (2**10 at most). Points of the Gaussian
@@ -39,6 +50,10 @@ _LONG = 8
 # Least factor between the residual error rates of two protections. One bit more lowers the quantisation error by four:
 # protections closer than that make words that hardly differ.
 _GAIN = 4.0
+
+# Weights and shapes of a first look at trellises: windows of 6 bits and 8 find what is worthwhile.
+_ROUGH_WEIGHTS = 2**12
+_ROUGH_SHAPES = (Shape(1, 6, 4), Shape(1, 6, 2), Shape(1, 6), Shape(2, 3), Shape(3, 2), Shape(4, 2))
 
 Pattern = tuple[Protection, ...]
 """One protection for each bit, bit 0 first."""
@@ -268,6 +283,55 @@ def fitted_menu(weights: Histogram, candidates: Sequence[Candidate], fault: Faul
             fmt = replace(candidate.format, levels=TableLevels(tuple(table.tolist())))
             found.append(_assessed(fmt, assess(weights, law, table)))
     return found
+
+
+@lru_cache(maxsize=16)
+def trellis_menu(protections: tuple[Protection, ...], fault: FaultModel, most_cells: float) -> tuple[Format, ...]:
+    """Trellises near the lower convex hull of error over cells for Gaussian weights, by ascending cells.
+
+    All bits of a word have one protection. Levels are those of a first look, by short windows; arguments as for
+    `gaussian_menu`.
+    """
+    gaussian = gaussian_weights(_ROUGH_WEIGHTS)
+    found: list[Candidate] = []
+    for shape in _ROUGH_SHAPES:
+        for protection in efficient(protections, fault) if fault.holds(shape.bits) else ():
+            word = (protection,) * shape.bits
+            if shape.bits * protection.cells <= most_cells * shape.weights_per_word:
+                fitted = fit_trellis(gaussian, _law(word, fault), shape, terms=shape.few_terms)
+                found.append(Candidate(Format(fitted.levels, word), fitted.error))
+    return tuple(one.format for one in worthwhile(found, _cells_of, near=_ROUGHLY_NEAR)) if found else ()
+
+
+def fitted_trellises(
+    weights: NDArray[np.float64], rough: Sequence[Format], fault: FaultModel, terms: int, window_bits: int
+) -> tuple[Format, ...]:
+    """Trellises with tables fitted to the weights of a network, which its tensors share.
+
+    Args:
+        weights: some of all tensors, of root mean square 1.
+        rough: what `trellis_menu` found.
+        fault: how the memory fails.
+        terms: most terms of a table beyond a short series.
+        window_bits: bits of the window, about.
+    """
+    found = []
+    for fmt in rough:
+        shape = Shape(fmt.bits, max(window_bits // fmt.bits, 2), fmt.levels.weights_per_word)
+        law = _law(fmt.protections, fault)
+        levels = None
+        for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
+            levels = fit_trellis(weights, law, shape, terms=count, start=levels).levels
+            found.append(Format(levels, fmt.protections))
+    return tuple(found)
+
+
+def assessed_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Candidate:
+    """A trellis for the weights of a tensor, of root mean square 1."""
+    if not isinstance(fmt.levels, TrellisLevels):
+        raise ArgumentError(f"fmt must be a trellis, got {fmt.levels}")
+    found = assess_trellis(weights, _law(fmt.protections, fault), fmt.levels)
+    return Candidate(fmt, found.error, found.shrinkage)
 
 
 def _assessed(fmt: Format, fitted: Fitted) -> Candidate:

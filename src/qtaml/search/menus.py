@@ -1,10 +1,13 @@
 """What each tensor of a network can be stored as, at which price and with which error."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
@@ -26,11 +29,14 @@ from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import (
     POINTS,
     Candidate,
+    assessed_trellis,
     fitted_menu,
+    fitted_trellises,
     gaussian_menu,
     named_menu,
     normalised,
     plain_menu,
+    trellis_menu,
     worthwhile,
 )
 from qtaml.search.histogram import Histogram
@@ -40,6 +46,14 @@ _SMALL = 2**12
 """Weights of a tensor up to which evenly spaced levels without a table are among the choices."""
 _FEW_BLOCKS = 2**14
 """Weights of a network that fills few blocks of the long codes."""
+_SAMPLE = 2**14
+"""Weights to which tables of trellises are fitted, and for which a trellis is assessed."""
+_WINDOWS = 8
+"""Least words of a tensor for a trellis, in windows."""
+_LARGE = 2**20
+"""Weights of a network for which windows are wider and free tables among the choices."""
+_SMALL_TRELLIS, _LARGE_TRELLIS = (0, 8), (2**12, 10)
+"""Most terms of a table, and bits of a window."""
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 
@@ -115,7 +129,20 @@ class TensorMenu:
             for weights, index in ((choice.upgraded, choice.high), (size - choice.upgraded, choice.low))
             if weights
         ]
-        return TensorFormat(tuple(sections), self.scale, self.granularity, self.correction)
+        return TensorFormat(_long_enough(sections), self.scale, self.granularity, self.correction)
+
+
+def _long_enough(sections: Sequence[Section]) -> tuple[Section, ...]:
+    """Sections whose trellises have the words of their windows; the format of most weights replaces the others.
+
+    Of a tensor that is split between two options, a few weights may be left to one of them.
+    """
+    weights = Counter[Format]()
+    for section in sections:
+        weights[section.format] += section.weights
+    short = {fmt for fmt, count in weights.items() if fmt.words(count) < fmt.levels.window > 1}
+    most = max(weights, key=lambda fmt: weights[fmt])
+    return tuple(replace(one, format=most) if one.format in short else one for one in sections)
 
 
 class Menus:
@@ -143,6 +170,18 @@ class Menus:
         few = self.fitted and weights <= _FEW_BLOCKS and single != self._protections
         self._single = gaussian_menu(single, self._fault, most_cells) if few else ()
         self._side_cells = side_cells(self._fault)
+        self._weights = weights
+        pooled = _pooled(calibration.weights) if self.fitted else np.zeros(0)
+        self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
+        self._single_trellises = self._fitted_trellises(single, pooled, most_cells) if few else ()
+
+    def _fitted_trellises(
+        self, protections: tuple[Protection, ...], pooled: NDArray[np.float64], most_cells: float
+    ) -> tuple[Format, ...]:
+        """Trellises with tables that all tensors share."""
+        rough = trellis_menu(protections, self._fault, most_cells) if len(pooled) else ()
+        large = self._weights >= _LARGE
+        return fitted_trellises(pooled, rough, self._fault, *(_LARGE_TRELLIS if large else _SMALL_TRELLIS))
 
     def first(self, name: str) -> TensorMenu:
         """The menu of a tensor with one scale, or of evenly spaced levels where tables are not allowed."""
@@ -152,7 +191,7 @@ class Menus:
     def without_blocks(self, name: str) -> TensorMenu | None:
         """The menu of a tensor without codes of long blocks; None where the network fills many of them."""
         gain = self._calibration.gains[name].squared
-        return self._tensor(name, [gain], candidates=self._single) if self._single else None
+        return self._tensor(name, [gain], unblocked=True) if self._single else None
 
     def others(self, name: str) -> list[TensorMenu]:
         """Other ways to scale a tensor, or other levels, each by itself the best for some tensor."""
@@ -187,7 +226,7 @@ class Menus:
         gains: Sequence[float],
         granularity: Granularity = "tensor",
         named: NamedLevels | None = None,
-        candidates: Sequence[Candidate] | None = None,
+        unblocked: bool = False,
     ) -> TensorMenu:
         """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
 
@@ -196,7 +235,7 @@ class Menus:
             gains: one for the whole tensor, or one for each of its rows.
             granularity: how many weights share a scale.
             named: the table.
-            candidates: formats to fit; those of all protections if not given.
+            unblocked: whether to leave out codes of long blocks.
         """
         scale: Scale = Largest() if named else RootMeanSquare()
         relative, scales, counts = normalised(self._calibration.weights[name], scale, granularity)
@@ -210,7 +249,8 @@ class Menus:
         if named:
             found = named_menu(weights, named, self._protections, self._fault)
         else:
-            found = fitted_menu(weights, self._candidates if candidates is None else candidates, self._fault)
+            found = fitted_menu(weights, self._single if unblocked else self._candidates, self._fault)
+            found += self._for_trellises(relative, self._single_trellises if unblocked else self._trellises)
         coherence = self._calibration.coherence[name]
         power = weights.mean**2 + weights.variance
         menu = worthwhile(found, price, error=lambda one: one.effect(power, coherence))
@@ -221,7 +261,35 @@ class Menus:
 
     def _price(self, weights: int) -> Callable[[Format], float]:
         """Cells of a weight if all of so many are stored in a format, with its share of what the levels need."""
-        return lambda fmt: fmt.cells + self._side_cells * fmt.levels.side_values / weights
+        # Tables of trellises are shared by all tensors.
+        return lambda fmt: (
+            fmt.cells
+            + self._side_cells * fmt.levels.side_values / (weights if fmt.levels.window == 1 else self._weights)
+        )
+
+    def _for_trellises(self, relative: torch.Tensor, trellises: Sequence[Format]) -> list[Candidate]:
+        """Trellises for the weights of a tensor, where it fills some windows."""
+        some = _some(relative)
+        return [
+            assessed_trellis(some, fmt, self._fault)
+            for fmt in trellises
+            if fmt.words(relative.numel()) >= _WINDOWS * fmt.levels.window
+        ]
+
+
+def _pooled(weights: Mapping[str, torch.Tensor]) -> NDArray[np.float64]:
+    """Weights of all tensors, each of root mean square 1, as many of each as there are of it, up to a number."""
+    parts = [normalised(weight, RootMeanSquare(), "tensor")[0] for weight in weights.values()]
+    return _some(torch.cat(parts))
+
+
+def _some(relative: torch.Tensor) -> NDArray[np.float64]:
+    """Weights at random places, of which no more are looked at."""
+    flat = relative.reshape(-1).double().cpu()
+    if len(flat) > _SAMPLE:
+        chosen = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0), device="cpu")[:_SAMPLE]
+        flat = flat[chosen]
+    return flat.numpy()
 
 
 def _least_side_values(scales: int) -> int:
