@@ -16,7 +16,17 @@ from torch import nn
 
 import qtaml
 from qtaml import _files
-from qtaml.formats import EvenLevels, Format, Largest, NamedLevels, RootMeanSquare, Section, TableLevels, TensorFormat
+from qtaml.formats import (
+    EvenLevels,
+    Format,
+    Largest,
+    NamedLevels,
+    RootMeanSquare,
+    Section,
+    TableLevels,
+    TensorFormat,
+    TrellisLevels,
+)
 from qtaml.memory import read_artifact
 from qtaml.memory.protection_map import protection_map
 from qtaml.planning import ByHand, Plan, TensorPlan
@@ -47,6 +57,10 @@ MIXED = (
 FITTED = tuple(
     Format(TableLevels(tuple(np.linspace(-2, 2.5, 2**bits))), (Repetition(3),) * bits) for bits in (0, 1, 2, 5, 10)
 )
+TRELLISES = tuple(
+    Format(TrellisLevels(bits, window, ((1, 0.75), (6, -0.5), (11, 0.25)), shared))
+    for bits, window, shared in [(1, 4, 1), (1, 2, 4), (2, 2, 2), (3, 2, 1), (4, 2, 1)]
+)
 STORAGES = {
     "mixed protections": (MIXED, {}),
     "rows": (MIXED[:1], {"granularity": "row"}),
@@ -55,6 +69,10 @@ STORAGES = {
     "fitted tables of 0 to 10 bits": (
         FITTED,
         {"readout_gain": 1.07, "scale": RootMeanSquare(), "correction": "least_error"},
+    ),
+    "trellises by row, of 1/4 to 4 bits a weight": (
+        TRELLISES,
+        {"granularity": "row", "readout_gain": 1.1, "scale": RootMeanSquare(), "correction": "least_error"},
     ),
     "fitted tables by row": (FITTED[::-1], {"granularity": "row", "readout_gain": 0.9, "scale": RootMeanSquare()}),
     **{
@@ -143,9 +161,9 @@ def test_the_example_reads_whole_networks(case, tmp_path, example):
 
 
 def test_the_example_runs_by_itself(saved, tmp_path):
-    """As a command, of fewer than 100 lines, without qtaml and torch."""
+    """As a command, of fewer than 120 lines, without qtaml and torch."""
     text = EXAMPLE.read_text()
-    assert len(text.splitlines()) < 100
+    assert len(text.splitlines()) < 120
     out = tmp_path / "weights.npz"
     code = "import runpy, sys; sys.modules.update(qtaml=None, torch=None); runpy.run_path(sys.argv[0], {}, '__main__')"
     run = subprocess.run(
@@ -177,7 +195,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     """And the system's own sha256sum agrees with it."""
     assert sorted(path.name for path in saved.iterdir()) == FILES
     manifest = json.loads((saved / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 3)
+    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 4)
     assert manifest["settings"]["kind"] == "tac"
     assert manifest["settings"]["seed"] == 0
     assert manifest["versions"]["torch"] == torch.__version__
@@ -230,8 +248,8 @@ def test_damage_is_found(copied, name, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 4}, "has version 4 of the layout, and this qtaml reads version 3: update qtaml"),
-        ({"version": 2}, "has version 2 of the layout, and this qtaml reads version 3: store the network again"),
+        ({"version": 5}, "has version 5 of the layout, and this qtaml reads version 4: update qtaml"),
+        ({"version": 3}, "has version 3 of the layout, and this qtaml reads version 4: store the network again"),
         ({"format": "sketch"}, "holds 'sketch', not a qtaml-memory"),
         ({"version": "new"}, r"manifest\.json is damaged, or is no manifest of a stored network"),
     ],

@@ -10,6 +10,7 @@ from qtaml.theory.error_law import ErrorLaw
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
 from qtaml.theory.saturation import boundary_slopes, error_ratio, interior_range, saturation_ratio
 from qtaml.theory.scores import tensor_scores
+from qtaml.theory.trellis_law import neighbour_covariance
 from qtaml.theory.water_filling import ROUNDING_BOUND, water_filling
 from qtaml.theory.weight_error import characteristic_function, error_distribution, excess_kurtosis, skewness
 
@@ -26,6 +27,7 @@ __all__ = [
     "interior_range",
     "least_bits",
     "least_error",
+    "neighbour_covariance",
     "saturation_ratio",
     "skewness",
     "tensor_scores",
