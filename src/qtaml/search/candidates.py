@@ -25,6 +25,7 @@ from qtaml.formats import (
     TrellisLevels,
 )
 from qtaml.formats.chunks import chunks
+from qtaml.formats.levels import LARGEST_WINDOW_BITS
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
@@ -324,6 +325,15 @@ def fitted_trellises(
             levels = fit_trellis(weights, law, shape, terms=count, start=levels).levels
             found.append(Format(levels, fmt.protections))
     return tuple(found)
+
+
+def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Format:
+    """A trellis of the widest window in place of another, with a table of no more terms, fitted to the same weights."""
+    if not isinstance(fmt.levels, TrellisLevels):
+        return fmt
+    shape = Shape(fmt.bits, LARGEST_WINDOW_BITS // fmt.bits, fmt.levels.weights_per_word)
+    terms = min(len(fmt.levels.terms), shape.few_terms)
+    return Format(fit_trellis(weights, _law(fmt.protections, fault), shape, terms=terms).levels, fmt.protections)
 
 
 def assessed_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Candidate:

@@ -74,7 +74,8 @@ class Designer:
     def __init__(self, calibration: Calibration, settings: Design) -> None:
         self.calibration, self.settings = calibration, settings
         self.fault, self.bits = settings.fault, settings.bits
-        menus, names = Menus(calibration, settings), list(calibration.weights)
+        self._menus = menus = Menus(calibration, settings)
+        names = list(calibration.weights)
         self._fitted = menus.fitted
         self._first = [menus.first(name) for name in track(names, "fitting levels")]
         self._others = [menus.others(name) for name in track(names, "fitting other levels")]
@@ -272,12 +273,12 @@ class Designer:
 
     def _finished(self, tried: _Tried, squared: Mapping[str, float]) -> Plan:
         """The plan with its readout gains and what it predicts."""
-        storages = {entry.name: entry.storage for entry in tried.plan.tensors}
+        storages = {entry.name: self._menus.widened(entry.storage) for entry in tried.plan.tensors}
         outlook = self._expectations.balanced(storages, squared, tried.outlook.gains)
         entries = [
             replace(
                 entry,
-                storage=replace(entry.storage, readout_gain=outlook.gains[entry.name]),
+                storage=replace(storages[entry.name], readout_gain=outlook.gains[entry.name]),
                 gain=replace(self.calibration.gains[entry.name], squared=squared[entry.name]),
                 predicted_error=outlook.errors[entry.name],
             )

@@ -37,6 +37,7 @@ from qtaml.search.candidates import (
     normalised,
     plain_menu,
     trellis_menu,
+    widened_trellis,
     worthwhile,
 )
 from qtaml.search.histogram import Histogram
@@ -48,6 +49,8 @@ _FEW_BLOCKS = 2**14
 """Weights of a network that fills few blocks of the long codes."""
 _SAMPLE = 2**14
 """Weights to which tables of trellises are fitted, and for which a trellis is assessed."""
+_LEAST = 2**10
+"""Weights of a network that may pay for the table of a trellis."""
 _WINDOWS = 8
 """Least words of a tensor for a trellis, in windows."""
 _LARGE = 2**20
@@ -171,7 +174,8 @@ class Menus:
         self._single = gaussian_menu(single, self._fault, most_cells) if few else ()
         self._side_cells = side_cells(self._fault)
         self._weights = weights
-        pooled = _pooled(calibration.weights) if self.fitted else np.zeros(0)
+        self._pooled = pooled = _pooled(calibration.weights) if self.fitted else np.zeros(0)
+        self._widened: dict[Format, Format] = {}
         self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
         self._single_trellises = self._fitted_trellises(single, pooled, most_cells) if few else ()
 
@@ -179,9 +183,21 @@ class Menus:
         self, protections: tuple[Protection, ...], pooled: NDArray[np.float64], most_cells: float
     ) -> tuple[Format, ...]:
         """Trellises with tables that all tensors share."""
-        rough = trellis_menu(protections, self._fault, most_cells) if len(pooled) else ()
+        rough = trellis_menu(protections, self._fault, most_cells) if len(pooled) >= _LEAST else ()
         large = self._weights >= _LARGE
         return fitted_trellises(pooled, rough, self._fault, *(_LARGE_TRELLIS if large else _SMALL_TRELLIS))
+
+    def widened(self, storage: TensorFormat) -> TensorFormat:
+        """A tensor with wider windows, which no search needs and no menu pays for: less error in the same cells."""
+        wider = {}
+        for fmt, spans in storage.spans_of_formats:
+            if fmt.levels.window > 1 and fmt not in self._widened:
+                self._widened[fmt] = widened_trellis(self._pooled, fmt, self._fault)
+            after = self._widened.get(fmt, fmt)
+            if after.words(sum(span.stop - span.start for span in spans)) >= after.levels.window:
+                wider[fmt] = after
+        sections = (replace(one, format=wider.get(one.format, one.format)) for one in storage.sections)
+        return replace(storage, sections=tuple(sections))
 
     def first(self, name: str) -> TensorMenu:
         """The menu of a tensor with one scale, or of evenly spaced levels where tables are not allowed."""

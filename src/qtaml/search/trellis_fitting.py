@@ -97,7 +97,11 @@ def fit_trellis(
         theory.md 6.8.
     """
     last, found = _Alternation(weights, law, shape), []
-    for begin in _starts(weights, law, shape, seed) if start is None else [walsh(start.readout()) / shape.values]:
+    for begin in (
+        _starts(weights, law, shape, min(terms, shape.few_terms), seed)
+        if start is None
+        else [walsh(start.readout()) / shape.values]
+    ):
         series = begin
         for _ in range(_LAST_ROUNDS):
             after, error = last.next(series, terms, anew=terms > shape.few_terms)
@@ -124,7 +128,7 @@ def levels_of(series: Floats, shape: Shape) -> TrellisLevels:
     return TrellisLevels(shape.bits, shape.window, terms, shape.weights_per_word)
 
 
-def _starts(weights: Floats, law: WordLaw, shape: Shape, seed: int) -> Iterator[Floats]:
+def _starts(weights: Floats, law: WordLaw, shape: Shape, terms: int, seed: int) -> Iterator[Floats]:
     """Series to begin from: one from noisier memories, best in noise, and some of random parities, best without.
 
     Random parities make tables that look like noise, as in Shannon's proof; a wrong bit changes half of them.
@@ -135,10 +139,10 @@ def _starts(weights: Floats, law: WordLaw, shape: Shape, seed: int) -> Iterator[
         step = _Alternation(weights, _noisier(law, noise), shape)
         for number in range(_ROUNDS_OF_A_STEP):
             more = _MORE_TERMS if number < _ROUNDS_OF_A_STEP // 2 else 0
-            series = step.next(series, shape.few_terms + more, anew=number in (0, 2))[0]
+            series = step.next(series, terms + more, anew=number in (0, 2))[0]
     yield series
     for _ in range(_RANDOM_STARTS):
-        masks = 1 + random.choice(shape.values - 1, min(shape.few_terms, shape.values - 1), replace=False)
+        masks = 1 + random.choice(shape.values - 1, min(terms, shape.values - 1), replace=False)
         yield _series(masks, shape, random)
 
 
