@@ -52,8 +52,8 @@ _LONG = 8
 # protections closer than that make words that hardly differ.
 _GAIN = 4.0
 
-# Weights and shapes of a first look at trellises: windows of 6 bits and 8 find what is worthwhile.
-_ROUGH_WEIGHTS = 2**12
+# Weights of a first look at trellises, and those from which a dozen terms are fitted; shapes of a first look.
+_ROUGH_WEIGHTS, _FEW_WEIGHTS = 2**11, 2**12
 _ROUGH_SHAPES = (Shape(1, 6, 4), Shape(1, 6, 2), Shape(1, 6), Shape(2, 3), Shape(3, 2), Shape(4, 2))
 
 Pattern = tuple[Protection, ...]
@@ -322,7 +322,8 @@ def fitted_trellises(
         law = _law(fmt.protections, fault)
         levels = None
         for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
-            levels = fit_trellis(weights, law, shape, terms=count, start=levels).levels
+            some = weights if count > shape.few_terms else weights[:_FEW_WEIGHTS]
+            levels = fit_trellis(some, law, shape, terms=count, start=levels).levels
             found.append(Format(levels, fmt.protections))
     return tuple(found)
 
@@ -333,7 +334,9 @@ def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel
         return fmt
     shape = Shape(fmt.bits, LARGEST_WINDOW_BITS // fmt.bits, fmt.levels.weights_per_word)
     terms = min(len(fmt.levels.terms), shape.few_terms)
-    return Format(fit_trellis(weights, _law(fmt.protections, fault), shape, terms=terms).levels, fmt.protections)
+    return Format(
+        fit_trellis(weights[:_FEW_WEIGHTS], _law(fmt.protections, fault), shape, terms=terms).levels, fmt.protections
+    )
 
 
 def assessed_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Candidate:

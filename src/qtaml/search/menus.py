@@ -49,7 +49,7 @@ _FEW_BLOCKS = 2**14
 """Weights of a network that fills few blocks of the long codes."""
 _SAMPLE = 2**14
 """Weights to which tables of trellises are fitted, and for which a trellis is assessed."""
-_LEAST = 2**10
+_LEAST = 2**13
 """Weights of a network that may pay for the table of a trellis."""
 _WINDOWS = 8
 """Least words of a tensor for a trellis, in windows."""
@@ -302,10 +302,8 @@ def _pooled(weights: Mapping[str, torch.Tensor]) -> NDArray[np.float64]:
 def _some(relative: torch.Tensor) -> NDArray[np.float64]:
     """Weights at random places, of which no more are looked at."""
     flat = relative.reshape(-1).double().cpu()
-    if len(flat) > _SAMPLE:
-        chosen = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0), device="cpu")[:_SAMPLE]
-        flat = flat[chosen]
-    return flat.numpy()
+    chosen = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0), device="cpu")[:_SAMPLE]
+    return flat[chosen].numpy()
 
 
 def _least_side_values(scales: int) -> int:
