@@ -25,7 +25,6 @@ from qtaml.formats import (
     TrellisLevels,
 )
 from qtaml.formats.chunks import chunks
-from qtaml.formats.levels import LARGEST_WINDOW_BITS
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
@@ -55,6 +54,9 @@ _GAIN = 4.0
 # Weights of a first look at trellises, and those from which a dozen terms are fitted; shapes of a first look.
 _ROUGH_WEIGHTS, _FEW_WEIGHTS = 2**11, 2**12
 _ROUGH_SHAPES = (Shape(1, 6, 4), Shape(1, 6, 2), Shape(1, 6), Shape(2, 3), Shape(3, 2), Shape(4, 2))
+
+# Bits of the windows of a menu.
+_NARROW = 8
 
 Pattern = tuple[Protection, ...]
 """One protection for each bit, bit 0 first."""
@@ -305,7 +307,7 @@ def trellis_menu(protections: tuple[Protection, ...], fault: FaultModel, most_ce
 
 
 def fitted_trellises(
-    weights: NDArray[np.float64], rough: Sequence[Format], fault: FaultModel, terms: int, window_bits: int
+    weights: NDArray[np.float64], rough: Sequence[Format], fault: FaultModel, terms: int
 ) -> tuple[Format, ...]:
     """Trellises with tables fitted to the weights of a network, which its tensors share.
 
@@ -314,11 +316,10 @@ def fitted_trellises(
         rough: what `trellis_menu` found.
         fault: how the memory fails.
         terms: most terms of a table beyond a short series.
-        window_bits: bits of the window, about.
     """
     found = []
     for fmt in rough:
-        shape = Shape(fmt.bits, max(window_bits // fmt.bits, 2), fmt.levels.weights_per_word)
+        shape = Shape(fmt.bits, max(_NARROW // fmt.bits, 2), fmt.levels.weights_per_word)
         law = _law(fmt.protections, fault)
         levels = None
         for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
@@ -328,15 +329,14 @@ def fitted_trellises(
     return tuple(found)
 
 
-def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Format:
-    """A trellis of the widest window in place of another, with a table of no more terms, fitted to the same weights."""
+def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel, window_bits: int) -> Format:
+    """A trellis of a wider window in place of another, with a table of no more terms, fitted to the same weights."""
     if not isinstance(fmt.levels, TrellisLevels):
         return fmt
-    shape = Shape(fmt.bits, LARGEST_WINDOW_BITS // fmt.bits, fmt.levels.weights_per_word)
-    terms = min(len(fmt.levels.terms), shape.few_terms)
-    return Format(
-        fit_trellis(weights[:_FEW_WEIGHTS], _law(fmt.protections, fault), shape, terms=terms).levels, fmt.protections
-    )
+    shape = Shape(fmt.bits, window_bits // fmt.bits, fmt.levels.weights_per_word)
+    terms = len(fmt.levels.terms)
+    some = weights if terms > shape.few_terms else weights[:_FEW_WEIGHTS]
+    return Format(fit_trellis(some, _law(fmt.protections, fault), shape, terms=terms).levels, fmt.protections)
 
 
 def assessed_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Candidate:

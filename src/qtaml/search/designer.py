@@ -79,8 +79,8 @@ class Designer:
         self._fitted = menus.fitted
         self._first = [menus.first(name) for name in track(names, "fitting levels")]
         self._others = [menus.others(name) for name in track(names, "fitting other levels")]
-        unblocked = [menus.without_blocks(name) for name in names]
-        self._unblocked = [menu for menu in unblocked if menu]
+        shorter = [menus.with_shorter_blocks(name) for name in names]
+        self._shorter = [menu for menu in shorter if menu]
         self._expectations = Expectations(calibration, self.fault, adjust=menus.fitted)
 
     @cached_property
@@ -207,8 +207,8 @@ class Designer:
         """Ways to scale all tensors, and levels for them, of which the cheapest formats fit a budget."""
         budget = cells * self.plain_cells
         ways = [self._first, self._mixed(budget, gains), self._cheapest]
-        if self._unblocked:
-            ways.append(self._unblocked)
+        if self._shorter:
+            ways.append(self._shorter)
         within = [way for way in ways if sum(menu.least_cells for menu in way) <= budget * (1 + _ROUNDING)]
         different = [way for place, way in enumerate(within) if way not in within[:place]]
         return different or [self._cheapest]

@@ -22,6 +22,7 @@ from qtaml.formats import (
     Section,
     TensorFormat,
 )
+from qtaml.formats.levels import LARGEST_WINDOW_BITS
 from qtaml.planning.allocation import Choice, Options
 from qtaml.planning.plan import side_cells
 from qtaml.planning.settings import Decoding, Design
@@ -45,18 +46,20 @@ from qtaml.sensitivity import Calibration
 
 _SMALL = 2**12
 """Weights of a tensor up to which evenly spaced levels without a table are among the choices."""
-_FEW_BLOCKS = 2**14
-"""Weights of a network that fills few blocks of the long codes."""
+_FEW_BLOCKS, _MANY_BLOCKS = 2**14, 2**18
+"""Weights of a network up to which blocks of codes are tried without, and up to which shorter ones are tried."""
+_SHORT = 32
+"""Weights of a network for each data bit of a shorter block."""
 _SAMPLE = 2**14
 """Weights to which tables of trellises are fitted, and for which a trellis is assessed."""
 _LEAST = 2**13
 """Weights of a network that may pay for the table of a trellis."""
 _WINDOWS = 8
 """Least words of a tensor for a trellis, in windows."""
-_LARGE = 2**20
-"""Weights of a network for which windows are wider and free tables among the choices."""
-_SMALL_TRELLIS, _LARGE_TRELLIS = (0, 8), (2**12, 10)
-"""Most terms of a table, and bits of a window."""
+_LARGE, _MANY_TERMS = 2**17, 2**8
+"""Weights of a network for which tables of more terms are among the choices, and so many."""
+_WIDEST = 2**22
+"""Weights of a network up to which windows are as wide as they may be; the time to write doubles with each bit."""
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 
@@ -168,31 +171,31 @@ class Menus:
         most_cells = _MOST_CELLS * settings.bits
         self._candidates = gaussian_menu(self._protections, self._fault, most_cells) if self.fitted else ()
         # A small network pays for what its blocks leave empty, which the prices of bits do not show.
-        decoders = [one for one in settings.decoders if one != "iterative"]
-        single = _protections(self._fault, decoders, settings.hardened, weights)
-        few = self.fitted and weights <= _FEW_BLOCKS and single != self._protections
-        self._single = gaussian_menu(single, self._fault, most_cells) if few else ()
+        decoders = [one for one in settings.decoders if one != "iterative" or weights > _FEW_BLOCKS]
+        shorter = _protections(self._fault, decoders, settings.hardened, max(weights // _SHORT, 1))
+        few = self.fitted and weights <= _MANY_BLOCKS and shorter != self._protections
+        self._shorter = gaussian_menu(shorter, self._fault, most_cells) if few else ()
         self._side_cells = side_cells(self._fault)
         self._weights = weights
         self._pooled = pooled = _pooled(calibration.weights) if self.fitted else np.zeros(0)
         self._widened: dict[Format, Format] = {}
         self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
-        self._single_trellises = self._fitted_trellises(single, pooled, most_cells) if few else ()
+        self._shorter_trellises = self._fitted_trellises(shorter, pooled, most_cells) if few else ()
 
     def _fitted_trellises(
         self, protections: tuple[Protection, ...], pooled: NDArray[np.float64], most_cells: float
     ) -> tuple[Format, ...]:
         """Trellises with tables that all tensors share."""
         rough = trellis_menu(protections, self._fault, most_cells) if len(pooled) >= _LEAST else ()
-        large = self._weights >= _LARGE
-        return fitted_trellises(pooled, rough, self._fault, *(_LARGE_TRELLIS if large else _SMALL_TRELLIS))
+        return fitted_trellises(pooled, rough, self._fault, _MANY_TERMS if self._weights >= _LARGE else 0)
 
     def widened(self, storage: TensorFormat) -> TensorFormat:
         """A tensor with wider windows, which no search needs and no menu pays for: less error in the same cells."""
         wider = {}
         for fmt, spans in storage.spans_of_formats:
             if fmt.levels.window > 1 and fmt not in self._widened:
-                self._widened[fmt] = widened_trellis(self._pooled, fmt, self._fault)
+                bits = LARGEST_WINDOW_BITS if self._weights <= _WIDEST else LARGEST_WINDOW_BITS - 2
+                self._widened[fmt] = widened_trellis(self._pooled, fmt, self._fault, bits)
             after = self._widened.get(fmt, fmt)
             if after.words(sum(span.stop - span.start for span in spans)) >= after.levels.window:
                 wider[fmt] = after
@@ -204,10 +207,10 @@ class Menus:
         gain = self._calibration.gains[name].squared
         return self._tensor(name, [gain]) if self.fitted else self._plain(name, gain)
 
-    def without_blocks(self, name: str) -> TensorMenu | None:
-        """The menu of a tensor without codes of long blocks; None where the network fills many of them."""
+    def with_shorter_blocks(self, name: str) -> TensorMenu | None:
+        """The menu of a tensor with shorter blocks of codes, or none; None where a network fills many long ones."""
         gain = self._calibration.gains[name].squared
-        return self._tensor(name, [gain], unblocked=True) if self._single else None
+        return self._tensor(name, [gain], shorter=True) if self._shorter else None
 
     def others(self, name: str) -> list[TensorMenu]:
         """Other ways to scale a tensor, or other levels, each by itself the best for some tensor."""
@@ -242,7 +245,7 @@ class Menus:
         gains: Sequence[float],
         granularity: Granularity = "tensor",
         named: NamedLevels | None = None,
-        unblocked: bool = False,
+        shorter: bool = False,
     ) -> TensorMenu:
         """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
 
@@ -251,7 +254,7 @@ class Menus:
             gains: one for the whole tensor, or one for each of its rows.
             granularity: how many weights share a scale.
             named: the table.
-            unblocked: whether to leave out codes of long blocks.
+            shorter: whether to leave out codes of long blocks.
         """
         scale: Scale = Largest() if named else RootMeanSquare()
         relative, scales, counts = normalised(self._calibration.weights[name], scale, granularity)
@@ -265,8 +268,8 @@ class Menus:
         if named:
             found = named_menu(weights, named, self._protections, self._fault)
         else:
-            found = fitted_menu(weights, self._single if unblocked else self._candidates, self._fault)
-            found += self._for_trellises(relative, self._single_trellises if unblocked else self._trellises)
+            found = fitted_menu(weights, self._shorter if shorter else self._candidates, self._fault)
+            found += self._for_trellises(relative, self._shorter_trellises if shorter else self._trellises)
         coherence = self._calibration.coherence[name]
         power = weights.mean**2 + weights.variance
         menu = worthwhile(found, price, error=lambda one: one.effect(power, coherence))
