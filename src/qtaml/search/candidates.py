@@ -330,11 +330,12 @@ def fitted_trellises(
 
 
 def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel, window_bits: int) -> Format:
-    """A trellis of a wider window in place of another, with a table of no more terms, fitted to the same weights."""
+    """A trellis of a wider window in place of another, with no more side values, fitted to the same weights."""
     if not isinstance(fmt.levels, TrellisLevels):
         return fmt
     shape = Shape(fmt.bits, window_bits // fmt.bits, fmt.levels.weights_per_word)
-    terms = len(fmt.levels.terms)
+    # Two numbers a term: no more than the other table has, or the plan would be beyond its budget.
+    terms = fmt.levels.side_values // 2
     some = weights if terms > shape.few_terms else weights[:_FEW_WEIGHTS]
     return Format(fit_trellis(some, _law(fmt.protections, fault), shape, terms=terms).levels, fmt.protections)
 
