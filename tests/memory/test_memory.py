@@ -1,13 +1,17 @@
 """A network in the memory, read back, saved and loaded."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 import qtaml
-from qtaml.faults import Uniform
+from qtaml.faults import StaticCells, Uniform
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat, TrellisLevels
+from qtaml.memory import differences, weak_bits
+from qtaml.planning import ByHand, Plan, TensorPlan
 from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, assert_unchanged, snapshot
 
 
@@ -427,3 +431,30 @@ def test_sparse_buffers_are_read_but_not_saved(tmp_path):
     ):
         memory.save(tmp_path / "deployed")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_is_stored_for_a_chip(tmp_path):
+    """Its weak cells are known to the writer: less than half the error is left, and the reader knows of nothing."""
+    torch.manual_seed(0)
+    model = nn.Linear(40, 30)
+    trellis = Format(TrellisLevels(2, 3, ((1, -0.9), (2, -0.45), (12, 0.3), (48, 0.2))))
+    sections = (Section(600, trellis), Section(600, Format(EvenLevels(6))))
+    storage = TensorFormat(sections, correction="least_error")
+    plan = Plan(ByHand(p=0.0), (TensorPlan.of("weight", (), model.weight, storage),))
+    weak = StaticCells(p01=(0.0,) * 15 + (1.0,), p10=(0.0,) * 14 + (1.0, 0.0), chip=5)
+    known = weak_bits(plan, weak)
+    memory, unaware = qtaml.store(model, plan, weak_cells=known), qtaml.store(model, plan)
+
+    def error(stored, fault):
+        read = dict(stored.read(seed=0, fault=fault))["weight"]
+        return float((read - model.weight).detach().square().sum())
+
+    assert error(memory, weak) < error(unaware, weak) / 2
+    assert error(memory, replace(weak, chip=6)) > 2 * error(memory, weak)
+    memory.save(tmp_path / "chip")
+    back = qtaml.load(tmp_path / "chip", model)
+    assert error(back, weak) == error(memory, weak)
+    assert differences(back, model, weak_cells=known) == []
+    assert differences(back, model)
+    with pytest.raises(qtaml.ArgumentError, match="weak_cells"):
+        qtaml.store(model, plan, weak_cells={})

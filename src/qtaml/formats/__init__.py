@@ -25,6 +25,7 @@ from qtaml.formats.scales import STEPS, Fixed, Granularity, Largest, RootMeanSqu
 from qtaml.formats.tensor_format import CORRECTIONS, Correction, Section, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
+from qtaml.formats.weak_bits import WeakBits
 
 __all__ = [
     "CHUNK",
@@ -53,6 +54,7 @@ __all__ = [
     "TensorFormat",
     "TensorReader",
     "TrellisLevels",
+    "WeakBits",
     "central_moments",
     "error_moments",
     "even_or_named",

@@ -17,6 +17,7 @@ from qtaml.formats.bucketize import intervals
 from qtaml.formats.levels import EvenLevels, Levels
 from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.transitions import central_moments, transition_matrix
+from qtaml.formats.weak_bits import WeakBits, nearest_readable
 from qtaml.protections import Ideal, Protection, Raw
 from qtaml.sampling import word_dtype
 
@@ -124,7 +125,12 @@ class Format:
         return read_moments(self, fault)[1]
 
     def encode(
-        self, weights: torch.Tensor, *, rule: Rule = "nearest", expecting: FaultModel | None = None
+        self,
+        weights: torch.Tensor,
+        *,
+        rule: Rule = "nearest",
+        expecting: FaultModel | None = None,
+        weak: WeakBits | None = None,
     ) -> torch.Tensor:
         """Labels to store.
 
@@ -134,6 +140,8 @@ class Format:
                 |w - m_u|: the exact mean correction (theory.md 1.4), which keeps every protected bit in its cell since
                 no other label comes nearer. "least_error" minimises v_u + m_u**2 - 2 w m_u (theory.md 6.1, step (i)).
             expecting: the fault model of m_u and v_u; needed for all rules but "nearest".
+            weak: what weak cells do to the words, of the shape of the weights; the labels are then the best of those
+                that can be read (theory.md 6.9).
 
         Returns:
             Words, uint8 up to 8 bits and uint16 above, of the same shape.
@@ -143,7 +151,10 @@ class Format:
                 window has.
         """
         if self.levels.window > 1:
-            return trellis.encode(weights, *self._lines(rule, expecting), self.levels)
+            return self._written(trellis.encode(weights, *self._lines(rule, expecting), self.levels, weak), weak)
+        if weak is not None:
+            read = nearest_readable(weights, *self._lines(rule, expecting), self.levels.storable(), weak)
+            return self._written(read.to(label_dtype(self.bits)), weak)
         # Without a fault model where none counts, so that all of them share one cached decision.
         boundaries, labels = _decision(self, rule, None if rule == "nearest" else expecting)
         # Float64 for weights of any dtype: float16 cannot tell the boundaries of 16-bit words apart.
@@ -171,6 +182,15 @@ class Format:
             words: all words of the stream; one for each weight, of which only the first `words(weights)` count.
         """
         return words if self.levels.window == 1 else trellis.windows(words, self.levels)
+
+    def _written(self, read: torch.Tensor, weak: WeakBits | None) -> torch.Tensor:
+        """The words to write for words that are to be read."""
+        if weak is None:
+            return read
+        # Signed: not every operator takes uint16.
+        turned = weak.turned.reshape(read.shape).int() & (2**self.bits - 1)
+        written: torch.Tensor = read.int() ^ turned
+        return written.to(read.dtype)
 
     def _lines(self, rule: Rule, expecting: FaultModel | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(m, q): storing window u for a weight w costs w**2 - 2 w m[u] + q[u]."""

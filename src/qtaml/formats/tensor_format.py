@@ -31,6 +31,7 @@ from qtaml.formats.scales import (
     scale_shape,
     smallest_and_largest,
 )
+from qtaml.formats.weak_bits import WeakBits
 
 Correction = Literal["none", "paper", "exact", "least_error"]
 
@@ -217,12 +218,15 @@ class TensorFormat:
             raise ArgumentError(f"step='recompute' reaches no weights of both signs under {fault}; use step='keep'")
         return torch.maximum(low.clamp(max=0) / reach_low, high.clamp(min=0) / reach_high)
 
-    def encode(self, weights: torch.Tensor, fault: FaultModel) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode(
+        self, weights: torch.Tensor, fault: FaultModel, weak: WeakBits | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Step 4 of algorithm 1: scale, pre-scale, clip and quantise, once.
 
         Args:
             weights: finite floating tensor of `weights` elements, any dtype, contiguous or not.
             fault: the fault model that the correction expects.
+            weak: what weak cells do to the words, if the writer knows.
 
         Returns:
             (words, scale): words of the shape of `weights`, contiguous; scale as `scale_of` gives it.
@@ -233,6 +237,11 @@ class TensorFormat:
         """
         if weights.numel() != self.weights:
             raise ArgumentError(f"weights must have {self.weights} elements, got shape {tuple(weights.shape)}")
+        if weak and (weak.zeros.shape, weak.zeros.dtype) != (weights.shape, label_dtype(self.bits)):
+            raise ArgumentError(
+                f"weak must be of {label_dtype(self.bits)} and shape {tuple(weights.shape)}, got {weak.zeros.dtype} of "
+                f"shape {tuple(weak.zeros.shape)}"
+            )
         scale = self.scale_of(weights, fault)
         # An all-zero tensor or row has scale 0: any label reads back as 0.
         divisor = torch.where(scale > 0, scale, 1.0)
@@ -244,7 +253,7 @@ class TensorFormat:
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
-                put(words, where, fmt.encode(relative, rule=rule, expecting=fault))
+                put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak and weak.at(where)))
         return words.reshape(weights.shape), scale
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
@@ -355,6 +364,14 @@ class TensorFormat:
                 amount += torch.bincount(labels, weights=weights, minlength=len(amount)).numpy()
             amounts.append(amount)
         return amounts
+
+    def full(self, words: torch.Tensor) -> torch.Tensor:
+        """Words of the same shape and dtype, with a 1 for every bit that is stored."""
+        flat = torch.zeros_like(words.reshape(-1))
+        for fmt, spans in self.spans_of_formats:
+            where = _joined(spans, flat.device)[: fmt.words(sum(span.stop - span.start for span in spans))]
+            put(flat, where, torch.full((len(where),), 2**fmt.bits - 1, device=flat.device))
+        return flat.reshape(words.shape)
 
     def holds(self, words: torch.Tensor) -> bool:
         """Whether every word of a tensor is a label of its format."""

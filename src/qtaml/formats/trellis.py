@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
 from qtaml.formats.levels import BitLevels
+from qtaml.formats.weak_bits import WeakBits
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +58,9 @@ def windows(words: torch.Tensor, levels: BitLevels) -> torch.Tensor:
     return torch.cat([found | (place << top) for place in range(shared)])[:weights].reshape(words.shape)
 
 
-def encode(weights: torch.Tensor, mean: Floats, square: Floats, levels: BitLevels) -> torch.Tensor:
+def encode(
+    weights: torch.Tensor, mean: Floats, square: Floats, levels: BitLevels, weak: WeakBits | None = None
+) -> torch.Tensor:
     """The closed stream of words of least expected squared error: Viterbi's algorithm.
 
     Args:
@@ -65,6 +68,7 @@ def encode(weights: torch.Tensor, mean: Floats, square: Floats, levels: BitLevel
         mean: expected value read for each stored window.
         square: expected square of it.
         levels: of the trellis.
+        weak: what weak cells do to the words; the words chosen are those that are read.
 
     Returns:
         Words, uint8, of the shape of `weights`; 0 at places that hold none.
@@ -89,8 +93,11 @@ def encode(weights: torch.Tensor, mean: Floats, square: Floats, levels: BitLevel
     lines = mean.reshape(shared, -1), square.reshape(shared, -1)
     in_order = np.ascontiguousarray(values[:, order].T), np.ascontiguousarray(counted[:, order].T)
 
+    stuck = np.zeros(count, np.uint8) if weak is None else _of_words(weak.stuck, order) & (2**levels.bits - 1)
+    held = stuck if weak is None else _of_words(weak.zeros, order) & stuck
+
     def best(some: NDArray[np.int64], state: int) -> NDArray[np.uint8]:
-        return best_stream(in_order[0][some], in_order[1][some], *lines, levels.bits, state)
+        return best_stream(in_order[0][some], in_order[1][some], *lines, levels.bits, state, stuck[some], held[some])
 
     side = min(_JOINT, count)
     joint = best(np.arange(-side, side) % count, -1)
@@ -100,6 +107,10 @@ def encode(weights: torch.Tensor, mean: Floats, square: Floats, levels: BitLevel
     words = np.zeros(weights.numel(), np.uint8)
     words[order] = best(np.arange(count), state)
     return torch.from_numpy(words).to(weights.device).reshape(weights.shape)
+
+
+def _of_words(words: torch.Tensor, order: NDArray[np.int64]) -> NDArray[np.uint8]:
+    return words.reshape(-1).cpu().numpy()[order].astype(np.uint8)
 
 
 def _check_length(words: int, levels: BitLevels) -> None:

@@ -25,7 +25,14 @@ _BLOCK, _AHEAD = 4096, 512
 
 @compiled
 def best_stream(
-    weights: Floats, counted: NDArray[np.bool_], mean: Floats, square: Floats, bits: int, state: int
+    weights: Floats,
+    counted: NDArray[np.bool_],
+    mean: Floats,
+    square: Floats,
+    bits: int,
+    state: int,
+    stuck: NDArray[np.uint8],
+    held: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
     """The words of least sum of costs, square[u] - 2 w mean[u], over the weights w and their windows u.
 
@@ -37,6 +44,8 @@ def best_stream(
         bits: new bits of a word.
         state: the words before the first one and, since the stream is closed, the last ones: the upper bits of the
             window, moved down; -1 if both are free.
+        stuck: bits of each word that are read as they are held, whatever is written, shape (words,).
+        held: what these bits are read as.
 
     Returns:
         Shape (words,).
@@ -69,6 +78,10 @@ def best_stream(
                     if other < best:
                         best, winner = other, old
                 after[now], pointers[now] = best, winner
+        if stuck[place]:
+            for now in range(states):
+                if (now ^ held[place]) & stuck[place]:
+                    after[now] = np.inf
         before, after = after, before
         if place - first + 1 == len(oldest) and place + 1 < count:
             now = int(np.argmin(before))

@@ -10,7 +10,7 @@ from qtaml.memory.artifact import (
     read_artifact,
 )
 from qtaml.memory.differences import Difference, differences
-from qtaml.memory.memory import Memory, attach, load, store, words_as_read
+from qtaml.memory.memory import Memory, attach, load, store, weak_bits, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "regions",
     "store",
     "unpack",
+    "weak_bits",
     "words_as_read",
 ]
 

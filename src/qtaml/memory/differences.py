@@ -1,11 +1,12 @@
 """Bit-for-bit comparison of a stored network with a new one from the original weights and the plan."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from qtaml.formats import WeakBits
 from qtaml.memory.memory import Memory, store
 from qtaml.memory.same_tensors import check_same_tensors
 
@@ -31,12 +32,15 @@ class Difference:
         return f"{self.tensor!r}: {self.differing:,} of {self.of:,} {self.what} differ"
 
 
-def differences(memory: Memory, model: nn.Module) -> list[Difference]:
+def differences(
+    memory: Memory, model: nn.Module, *, weak_cells: Mapping[str, WeakBits] | None = None
+) -> list[Difference]:
     """Store the original network again under the plan of a memory, and compare every bit.
 
     Args:
         memory: the stored network.
         model: the network that was stored; it is not changed.
+        weak_cells: those for which it was stored, if it was stored for a chip.
 
     Returns:
         The differences, tensor by tensor; empty if all bits are equal.
@@ -53,7 +57,7 @@ def differences(memory: Memory, model: nn.Module) -> list[Difference]:
     """
     # A tensor that only one of the two has is an error of its own, not a difference in bits.
     check_same_tensors(memory.artifact, model)
-    return list(_differences(memory, store(model, memory.plan)))
+    return list(_differences(memory, store(model, memory.plan, weak_cells=weak_cells)))
 
 
 def _differences(memory: Memory, again: Memory) -> Iterator[Difference]:

@@ -11,7 +11,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
-from qtaml.formats import TensorReader
+from qtaml.formats import TensorReader, WeakBits, label_dtype
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.memory.same_tensors import check_fits, check_same_tensors, rest_names
 from qtaml.model import (
@@ -298,21 +298,25 @@ class Memory:
         write_artifact(path, self.artifact, source=source, weights=weights)
 
 
-def store(model: nn.Module, plan: Plan) -> Memory:
+def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | None = None) -> Memory:
     """Store a network under a plan: step 4 of algorithm 1.
 
     Args:
         model: the trained network; it is not changed. It stays the pattern of what is read back.
         plan: how each tensor is stored.
+        weak_cells: what the weak cells of the chip do to the words of each tensor, if the writer knows (`weak_bits`, or
+            what the chip gave back of two patterns): then words are chosen that are read right, and only this chip
+            reads them right. The plan's fault model is for what else fails.
 
     Returns:
         The memory.
 
     Raises:
         ModelError: if the plan was made for other tensors, or one cannot be stored.
+        ArgumentError: if weak cells are given, but not those of every tensor.
 
     Source:
-        paper, algorithm 1, step 4.
+        paper, algorithm 1, step 4; theory.md 6.9.
 
     Example:
         >>> from qtaml.planning import uniform_msp
@@ -325,12 +329,45 @@ def store(model: nn.Module, plan: Plan) -> Memory:
     check_fits(plan, model)
     present = named_tensors(model)
     written = plan.written_for or plan.fault
-    tensors = {
-        entry.name: StoredTensor(*entry.storage.encode(check_storable(entry.name, present[entry.name]), written))
-        for entry in plan.tensors
-    }
+    if weak_cells is not None:
+        _checks.covers("weak_cells", weak_cells, [entry.name for entry in plan.tensors])
+    tensors = {}
+    for entry in plan.tensors:
+        weight = check_storable(entry.name, present[entry.name])
+        weak = weak_cells[entry.name] if weak_cells is not None else None
+        tensors[entry.name] = StoredTensor(*entry.storage.encode(weight, written, weak))
     rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}
     return Memory(Artifact(plan, tensors, rest), model)
+
+
+def weak_bits(plan: Plan, fault: FaultModel) -> dict[str, WeakBits]:
+    """What the weak cells of a chip do to the words of each tensor, by writing two patterns and reading them once.
+
+    Args:
+        plan: how each tensor is stored.
+        fault: the chip, such as `StaticCells` of one chip. What it gets wrong in some reads only is as it was in these.
+
+    Example:
+        >>> from qtaml.faults import StaticCells
+        >>> from qtaml.planning import uniform_msp
+        >>> model = nn.Linear(4, 2)
+        >>> plan = uniform_msp(model, p=0.01, protected_bits=0)
+        >>> chip = StaticCells(p01=(0.0,) * 15 + (1.0,), p10=(0.0,) * 16, chip=3)  # some cells are always read as 1
+        >>> memory = store(model, plan, weak_cells=weak_bits(plan, chip))
+        >>> errors = dict(memory.read(seed=0, fault=chip))["weight"] - model.weight.detach()
+        >>> bool(errors.abs().max() < dict(store(model, plan).read(seed=0, fault=chip))["weight"].abs().max())
+        True
+    """
+    found = {}
+    for entry in plan.tensors:
+        zeros = torch.zeros(entry.shape, dtype=label_dtype(entry.storage.bits), device="cpu")
+        ones = entry.storage.full(zeros)
+        patterns = [
+            entry.storage.corrupt(words, fault, seed=child_seed(seed, "pattern", entry.name), place=entry.name)
+            for seed, words in enumerate((zeros, ones))
+        ]
+        found[entry.name] = WeakBits(*patterns)
+    return found
 
 
 def load(path: str | Path, model: nn.Module) -> Memory:
