@@ -17,7 +17,7 @@ from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
 from qtaml.device._arrays import Quantity
 from qtaml.export import write_binary, write_verilog
 from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
-from qtaml.formats import EvenLevels, Format, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Section, TensorFormat, TrellisLevels, WeakBits
 from qtaml.laboratory import Case, Laboratory, Manifest, Measured, Samples
 from qtaml.laboratory.tasks import Record
 from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric, Yield
@@ -173,6 +173,7 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     StoredTensor: lambda: next(iter(memory().tensors.values())),
     Layer: lambda: Layer(3.0, 1.0, 0.5),
     Section: lambda: TENSOR_FORMAT.sections[0],
+    WeakBits: lambda: WeakBits(WORDS, ~WORDS),
     Record: _record,
     Data: lambda: Data(batch(), torch.zeros(6).long(), batch(), torch.zeros(6).long(), 4),
     Curve: lambda: Curve("text", [1.0, 2.0], [1.0, 2.0]),
@@ -270,6 +271,10 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "device.preset_record": {"name": lambda: "fg_dt_3p0"},
     "device.MultiLevelCell": {"level_electrons": lambda: (0, 100), "references": lambda: (50,)},
     "formats.NamedLevels": {"name": lambda: "int4"},
+    "formats.TrellisLevels": {"bits": lambda: 2, "window": lambda: 3},
+    "formats.WeakBits": {"zeros": lambda: WORDS, "ones": lambda: ~WORDS},
+    "formats.walsh": {"series": lambda: np.array([1.0, 0.5])},
+    "theory.neighbour_covariance": {"fmt": lambda: Format(TrellisLevels(1, 3, ((1, 1.0),))), "lag": lambda: 1},
     "formats.TableLevels": {"values": lambda: (0.0, 1.0)},
     "formats.Format.protect": {"most_significant": lambda: 2},
     "formats.central_moments": {"values": lambda: TABLE},

@@ -67,7 +67,7 @@ def test_a_stream_is_the_best_that_can_be_read(shared):
     rest = [0] * (count * shared - count)
 
     def error_of(written):
-        read = read_back(written, weak) & storage.full(words)
+        read = read_back(written, weak) & storage.full()
         return float((storage.decode(read, scale) - weights).square().sum())
 
     streams = itertools.product((0, 1), repeat=count)
@@ -87,7 +87,7 @@ def test_weak_cells_cost_a_trellis_little(bits, share, least):
     weak = chip(20000, bits, share)
     storage = TensorFormat((Section(20000, Format(levels)),), RootMeanSquare())
     words, scale = storage.encode(weights, Uniform(0.0), weak)
-    read = storage.decode(read_back(words, weak) & storage.full(words), scale)
+    read = storage.decode(read_back(words, weak) & storage.full(), scale)
     assert -10 * np.log10(float((read - weights).square().mean())) > least
 
 

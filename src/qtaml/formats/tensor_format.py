@@ -31,7 +31,7 @@ from qtaml.formats.scales import (
     scale_shape,
     smallest_and_largest,
 )
-from qtaml.formats.weak_bits import WeakBits
+from qtaml.formats.weak_bits import WeakBits, weak_at
 
 Correction = Literal["none", "paper", "exact", "least_error"]
 
@@ -253,7 +253,7 @@ class TensorFormat:
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
-                put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak and weak.at(where)))
+                put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak_at(weak, where)))
         return words.reshape(weights.shape), scale
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
@@ -365,13 +365,13 @@ class TensorFormat:
             amounts.append(amount)
         return amounts
 
-    def full(self, words: torch.Tensor) -> torch.Tensor:
-        """Words of the same shape and dtype, with a 1 for every bit that is stored."""
-        flat = torch.zeros_like(words.reshape(-1))
+    def full(self) -> torch.Tensor:
+        """Words of the flattened tensor with a 1 for every bit that is stored, on the CPU."""
+        flat = torch.zeros(self.weights, dtype=label_dtype(self.bits), device="cpu")
         for fmt, spans in self.spans_of_formats:
             where = _joined(spans, flat.device)[: fmt.words(sum(span.stop - span.start for span in spans))]
             put(flat, where, torch.full((len(where),), 2**fmt.bits - 1, device=flat.device))
-        return flat.reshape(words.shape)
+        return flat
 
     def holds(self, words: torch.Tensor) -> bool:
         """Whether every word of a tensor is a label of its format."""

@@ -53,9 +53,10 @@ class WeakBits:
         """Words with a 1 for each bit that is read as what was not written."""
         return self.zeros & ~self.ones
 
-    def at(self, where: Places) -> "WeakBits":
-        """Those of the given places of the flattened tensor."""
-        return WeakBits(take(self.zeros.reshape(-1), where), take(self.ones.reshape(-1), where))
+
+def weak_at(weak: WeakBits | None, where: Places) -> WeakBits | None:
+    """The weak bits at the given places of a flattened tensor."""
+    return weak and WeakBits(take(weak.zeros.reshape(-1), where), take(weak.ones.reshape(-1), where))
 
 
 def nearest_readable(

@@ -11,7 +11,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
-from qtaml.formats import TensorReader, WeakBits, label_dtype
+from qtaml.formats import TensorReader, WeakBits
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.memory.same_tensors import check_fits, check_same_tensors, rest_names
 from qtaml.model import (
@@ -360,11 +360,10 @@ def weak_bits(plan: Plan, fault: FaultModel) -> dict[str, WeakBits]:
     """
     found = {}
     for entry in plan.tensors:
-        zeros = torch.zeros(entry.shape, dtype=label_dtype(entry.storage.bits), device="cpu")
-        ones = entry.storage.full(zeros)
+        ones = entry.storage.full().reshape(entry.shape)
         patterns = [
             entry.storage.corrupt(words, fault, seed=child_seed(seed, "pattern", entry.name), place=entry.name)
-            for seed, words in enumerate((zeros, ones))
+            for seed, words in enumerate((torch.zeros_like(ones), ones))
         ]
         found[entry.name] = WeakBits(*patterns)
     return found
