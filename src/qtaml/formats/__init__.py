@@ -22,7 +22,8 @@ from qtaml.formats.levels import (
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.scales import STEPS, Fixed, Granularity, Largest, RootMeanSquare, Scale, Step, scale_shape
-from qtaml.formats.tensor_format import CORRECTIONS, Correction, Section, TensorFormat
+from qtaml.formats.sections import Section
+from qtaml.formats.tensor_format import CORRECTIONS, Correction, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 from qtaml.formats.weak_bits import WeakBits

@@ -10,8 +10,9 @@ from qtaml.memory.artifact import (
     read_artifact,
 )
 from qtaml.memory.differences import Difference, differences
-from qtaml.memory.memory import Memory, attach, load, store, weak_bits, words_as_read
+from qtaml.memory.memory import Memory, attach, load, store, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
+from qtaml.memory.weak_cells import weak_bits
 
 __all__ = [
     "MANIFEST",

@@ -340,35 +340,6 @@ def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | 
     return Memory(Artifact(plan, tensors, rest), model)
 
 
-def weak_bits(plan: Plan, fault: FaultModel) -> dict[str, WeakBits]:
-    """What the weak cells of a chip do to the words of each tensor, by writing two patterns and reading them once.
-
-    Args:
-        plan: how each tensor is stored.
-        fault: the chip, such as `StaticCells` of one chip. What it gets wrong in some reads only is as it was in these.
-
-    Example:
-        >>> from qtaml.faults import StaticCells
-        >>> from qtaml.planning import uniform_msp
-        >>> model = nn.Linear(4, 2)
-        >>> plan = uniform_msp(model, p=0.01, protected_bits=0)
-        >>> chip = StaticCells(p01=(0.0,) * 15 + (1.0,), p10=(0.0,) * 16, chip=3)  # some cells are always read as 1
-        >>> memory = store(model, plan, weak_cells=weak_bits(plan, chip))
-        >>> errors = dict(memory.read(seed=0, fault=chip))["weight"] - model.weight.detach()
-        >>> bool(errors.abs().max() < dict(store(model, plan).read(seed=0, fault=chip))["weight"].abs().max())
-        True
-    """
-    found = {}
-    for entry in plan.tensors:
-        ones = entry.storage.full().reshape(entry.shape)
-        patterns = [
-            entry.storage.corrupt(words, fault, seed=child_seed(seed, "pattern", entry.name), place=entry.name)
-            for seed, words in enumerate((torch.zeros_like(ones), ones))
-        ]
-        found[entry.name] = WeakBits(*patterns)
-    return found
-
-
 def load(path: str | Path, model: nn.Module) -> Memory:
     """Read a memory from a directory.
 

@@ -22,7 +22,6 @@ from qtaml.formats import (
     Section,
     TableLevels,
     TensorFormat,
-    TrellisLevels,
 )
 from qtaml.formats.chunks import chunks
 from qtaml.formats.scales import of_each
@@ -30,7 +29,6 @@ from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
 from qtaml.search.fitting import Fitted, assess, fit, settle
 from qtaml.search.histogram import Histogram
-from qtaml.search.trellis_fitting import Shape, assess_trellis, fit_trellis, gaussian_weights
 from qtaml.theory.capacity import capacity
 
 # Points of the Gaussian and bins of a tensor's histogram, no fewer than levels (2**10 at most). Points of the Gaussian
@@ -43,20 +41,13 @@ _MOST_KINDS = 2
 _MIXED_BITS, _MOST_BITS = 6, 10
 # Largest distance above the lower convex hull, as a share of the error: after the full fit, and after `settle`, whose
 # errors are not final. A tensor's own law and the price of its tables move the hull, so near misses are fitted again.
-_NEAR, _ROUGHLY_NEAR = 0.15, 0.5
+_NEAR, ROUGHLY_NEAR = 0.15, 0.5
 # Words above this many bits are listed only where their least significant bit fails more rarely than 4**-8, the squared
 # step of the finest level that 8 bits resolve: with more errors than that a longer word resolves nothing more.
 _LONG = 8
 # Least factor between the residual error rates of two protections. One bit more lowers the quantisation error by four:
 # protections closer than that make words that hardly differ.
 _GAIN = 4.0
-
-# Weights of a first look at trellises, and those from which a dozen terms are fitted; shapes of a first look.
-_ROUGH_WEIGHTS, _FEW_WEIGHTS = 2**11, 2**12
-_ROUGH_SHAPES = (Shape(1, 6, 4), Shape(1, 6, 2), Shape(1, 6), Shape(2, 3), Shape(3, 2), Shape(4, 2))
-
-# Bits of the windows of a menu.
-_NARROW = 8
 
 Pattern = tuple[Protection, ...]
 """One protection for each bit, bit 0 first."""
@@ -206,10 +197,10 @@ def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_c
         if _useful(word, fault)
     ]
     # A first look without exchange of labels, which takes most of the time of a fit.
-    rough = [_candidate(word, settle(gaussian, _law(word, fault))) for word in words]
-    promising = [one.format.protections for one in worthwhile(rough, _cells_of, near=_ROUGHLY_NEAR)]
-    found = [_candidate(word, fit(gaussian, _law(word, fault), patience=0)) for word in promising]
-    return worthwhile(found, _cells_of)
+    rough = [_candidate(word, settle(gaussian, law_behind(word, fault))) for word in words]
+    promising = [one.format.protections for one in worthwhile(rough, cells_of, near=ROUGHLY_NEAR)]
+    found = [_candidate(word, fit(gaussian, law_behind(word, fault), patience=0)) for word in promising]
+    return worthwhile(found, cells_of)
 
 
 def normalised(
@@ -274,7 +265,7 @@ def fitted_menu(weights: Histogram, candidates: Sequence[Candidate], fault: Faul
     """
     found = []
     for candidate in candidates:
-        law = _law(candidate.format.protections, fault)
+        law = law_behind(candidate.format.protections, fault)
         # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
         tables = [_kept(fit(weights, law, patience=0, starts=[candidate.format.readout()]).table)]
         # Two side values in place of 2**bits: small tensors live on even levels.
@@ -288,66 +279,6 @@ def fitted_menu(weights: Histogram, candidates: Sequence[Candidate], fault: Faul
     return found
 
 
-@lru_cache(maxsize=16)
-def trellis_menu(protections: tuple[Protection, ...], fault: FaultModel, most_cells: float) -> tuple[Format, ...]:
-    """Trellises near the lower convex hull of error over cells for Gaussian weights, by ascending cells.
-
-    All bits of a word have one protection. Levels are those of a first look, by short windows; arguments as for
-    `gaussian_menu`.
-    """
-    gaussian = gaussian_weights(_ROUGH_WEIGHTS)
-    found: list[Candidate] = []
-    for shape in _ROUGH_SHAPES:
-        for protection in efficient(protections, fault) if fault.holds(shape.bits) else ():
-            word = (protection,) * shape.bits
-            if shape.bits * protection.cells <= most_cells * shape.weights_per_word:
-                fitted = fit_trellis(gaussian, _law(word, fault), shape, terms=shape.few_terms)
-                found.append(Candidate(Format(fitted.levels, word), fitted.error))
-    return tuple(one.format for one in worthwhile(found, _cells_of, near=_ROUGHLY_NEAR)) if found else ()
-
-
-def fitted_trellises(
-    weights: NDArray[np.float64], rough: Sequence[Format], fault: FaultModel, terms: int
-) -> tuple[Format, ...]:
-    """Trellises with tables fitted to the weights of a network, which its tensors share.
-
-    Args:
-        weights: some of all tensors, of root mean square 1.
-        rough: what `trellis_menu` found.
-        fault: how the memory fails.
-        terms: most terms of a table beyond a short series.
-    """
-    found = []
-    for fmt in rough:
-        shape = Shape(fmt.bits, max(_NARROW // fmt.bits, 2), fmt.levels.weights_per_word)
-        law = _law(fmt.protections, fault)
-        levels = None
-        for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
-            some = weights if count > shape.few_terms else weights[:_FEW_WEIGHTS]
-            levels = fit_trellis(some, law, shape, terms=count, start=levels).levels
-            found.append(Format(levels, fmt.protections))
-    return tuple(found)
-
-
-def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel, window_bits: int) -> Format:
-    """A trellis of a wider window in place of another, with no more side values, fitted to the same weights."""
-    if not isinstance(fmt.levels, TrellisLevels):
-        return fmt
-    shape = Shape(fmt.bits, window_bits // fmt.bits, fmt.levels.weights_per_word)
-    # Two numbers a term: no more than the other table has, or the plan would be beyond its budget.
-    terms = fmt.levels.side_values // 2
-    some = weights if terms > shape.few_terms else weights[:_FEW_WEIGHTS]
-    return Format(fit_trellis(some, _law(fmt.protections, fault), shape, terms=terms).levels, fmt.protections)
-
-
-def assessed_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Candidate:
-    """A trellis for the weights of a tensor, of root mean square 1."""
-    if not isinstance(fmt.levels, TrellisLevels):
-        raise ArgumentError(f"fmt must be a trellis, got {fmt.levels}")
-    found = assess_trellis(weights, _law(fmt.protections, fault), fmt.levels)
-    return Candidate(fmt, found.error, found.shrinkage)
-
-
 def _assessed(fmt: Format, fitted: Fitted) -> Candidate:
     return Candidate(fmt, fitted.error, fitted.shrinkage)
 
@@ -359,7 +290,8 @@ def _kept(values: ArrayLike) -> NDArray[np.float64]:
 
 # Each tensor is fitted under the same laws, which keep their matrices.
 @lru_cache(maxsize=1024)
-def _law(word: Pattern, fault: FaultModel) -> WordLaw:
+def law_behind(word: Pattern, fault: FaultModel) -> WordLaw:
+    """Law of a word behind its protections."""
     return fault.behind(word).law(len(word)) if word else WordLaw(())
 
 
@@ -441,5 +373,6 @@ def _candidate(word: Pattern, fitted: Fitted) -> Candidate:
     return Candidate(Format(TableLevels(tuple(fitted.table.tolist())), word), fitted.error)
 
 
-def _cells_of(fmt: Format) -> float:
+def cells_of(fmt: Format) -> float:
+    """Cells of a weight, without tables."""
     return fmt.cells

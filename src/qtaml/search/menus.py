@@ -30,18 +30,15 @@ from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import (
     POINTS,
     Candidate,
-    assessed_trellis,
     fitted_menu,
-    fitted_trellises,
     gaussian_menu,
     named_menu,
     normalised,
     plain_menu,
-    trellis_menu,
-    widened_trellis,
     worthwhile,
 )
 from qtaml.search.histogram import Histogram
+from qtaml.search.trellis_menu import assessed_trellis, fitted_trellises, trellis_menu, widened_trellis
 from qtaml.sensitivity import Calibration
 
 _SMALL = 2**12

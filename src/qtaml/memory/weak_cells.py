@@ -1,0 +1,39 @@
+"""What the weak cells of a chip do to the words of a network."""
+
+import torch
+
+from qtaml._random import child_seed
+from qtaml.faults import FaultModel
+from qtaml.formats import WeakBits
+from qtaml.planning import Plan
+
+
+def weak_bits(plan: Plan, fault: FaultModel) -> dict[str, WeakBits]:
+    """What the weak cells of a chip do to the words of each tensor, by writing two patterns and reading them once.
+
+    Args:
+        plan: how each tensor is stored.
+        fault: the chip, such as `StaticCells` of one chip. What it gets wrong in some reads only is as it was in these.
+
+    Example:
+        >>> import qtaml
+        >>> from torch import nn
+        >>> from qtaml.faults import StaticCells
+        >>> from qtaml.planning import uniform_msp
+        >>> model = nn.Linear(4, 2)
+        >>> plan = uniform_msp(model, p=0.01, protected_bits=0)
+        >>> chip = StaticCells(p01=(0.0,) * 15 + (1.0,), p10=(0.0,) * 16, chip=3)  # some cells are always read as 1
+        >>> memory = qtaml.store(model, plan, weak_cells=weak_bits(plan, chip))
+        >>> errors = dict(memory.read(seed=0, fault=chip))["weight"] - model.weight.detach()
+        >>> bool(errors.abs().max() < dict(qtaml.store(model, plan).read(seed=0, fault=chip))["weight"].abs().max())
+        True
+    """
+    found = {}
+    for entry in plan.tensors:
+        ones = entry.storage.full().reshape(entry.shape)
+        patterns = [
+            entry.storage.corrupt(words, fault, seed=child_seed(seed, "pattern", entry.name), place=entry.name)
+            for seed, words in enumerate((torch.zeros_like(ones), ones))
+        ]
+        found[entry.name] = WeakBits(*patterns)
+    return found

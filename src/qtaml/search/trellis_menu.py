@@ -1,0 +1,81 @@
+"""Which trellises a tensor may be stored as: a first look, tables fitted to a network, wide windows at the end."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtaml.errors import ArgumentError
+from qtaml.faults import FaultModel
+from qtaml.formats import Format, TrellisLevels
+from qtaml.protections import Protection
+from qtaml.search.candidates import ROUGHLY_NEAR, Candidate, cells_of, efficient, law_behind, worthwhile
+from qtaml.search.trellis_fitting import Shape, assess_trellis, fit_trellis, gaussian_weights
+
+# Weights of a first look at trellises, and those from which a dozen terms are fitted; shapes of a first look.
+_ROUGH_WEIGHTS, _FEW_WEIGHTS = 2**11, 2**12
+_ROUGH_SHAPES = (Shape(1, 6, 4), Shape(1, 6, 2), Shape(1, 6), Shape(2, 3), Shape(3, 2), Shape(4, 2))
+
+# Bits of the windows of a menu.
+_NARROW = 8
+
+
+@lru_cache(maxsize=16)
+def trellis_menu(protections: tuple[Protection, ...], fault: FaultModel, most_cells: float) -> tuple[Format, ...]:
+    """Trellises near the lower convex hull of error over cells for Gaussian weights, by ascending cells.
+
+    All bits of a word have one protection. Levels are those of a first look, by short windows; arguments as for
+    `gaussian_menu`.
+    """
+    gaussian = gaussian_weights(_ROUGH_WEIGHTS)
+    found: list[Candidate] = []
+    for shape in _ROUGH_SHAPES:
+        for protection in efficient(protections, fault) if fault.holds(shape.bits) else ():
+            word = (protection,) * shape.bits
+            if shape.bits * protection.cells <= most_cells * shape.weights_per_word:
+                fitted = fit_trellis(gaussian, law_behind(word, fault), shape, terms=shape.few_terms)
+                found.append(Candidate(Format(fitted.levels, word), fitted.error))
+    return tuple(one.format for one in worthwhile(found, cells_of, near=ROUGHLY_NEAR)) if found else ()
+
+
+def fitted_trellises(
+    weights: NDArray[np.float64], rough: Sequence[Format], fault: FaultModel, terms: int
+) -> tuple[Format, ...]:
+    """Trellises with tables fitted to the weights of a network, which its tensors share.
+
+    Args:
+        weights: some of all tensors, of root mean square 1.
+        rough: what `trellis_menu` found.
+        fault: how the memory fails.
+        terms: most terms of a table beyond a short series.
+    """
+    found = []
+    for fmt in rough:
+        shape = Shape(fmt.bits, max(_NARROW // fmt.bits, 2), fmt.levels.weights_per_word)
+        law = law_behind(fmt.protections, fault)
+        levels = None
+        for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
+            some = weights if count > shape.few_terms else weights[:_FEW_WEIGHTS]
+            levels = fit_trellis(some, law, shape, terms=count, start=levels).levels
+            found.append(Format(levels, fmt.protections))
+    return tuple(found)
+
+
+def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel, window_bits: int) -> Format:
+    """A trellis of a wider window in place of another, with no more side values, fitted to the same weights."""
+    if not isinstance(fmt.levels, TrellisLevels):
+        return fmt
+    shape = Shape(fmt.bits, window_bits // fmt.bits, fmt.levels.weights_per_word)
+    # Two numbers a term: no more than the other table has, or the plan would be beyond its budget.
+    terms = fmt.levels.side_values // 2
+    some = weights if terms > shape.few_terms else weights[:_FEW_WEIGHTS]
+    return Format(fit_trellis(some, law_behind(fmt.protections, fault), shape, terms=terms).levels, fmt.protections)
+
+
+def assessed_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Candidate:
+    """A trellis for the weights of a tensor, of root mean square 1."""
+    if not isinstance(fmt.levels, TrellisLevels):
+        raise ArgumentError(f"fmt must be a trellis, got {fmt.levels}")
+    found = assess_trellis(weights, law_behind(fmt.protections, fault), fmt.levels)
+    return Candidate(fmt, found.error, found.shrinkage)
