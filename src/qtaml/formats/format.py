@@ -83,7 +83,9 @@ class Format:
     @property
     def cells(self) -> float:
         """Memory cells that one weight takes."""
-        return sum(protection.cells for protection in self.protections) / self.levels.weights_per_word
+        cells, shared = sum(protection.cells for protection in self.protections), self.levels.weights_per_word
+        # Whole numbers of cells stay whole.
+        return cells / shared if shared > 1 else cells
 
     def words(self, weights: int) -> int:
         """Words that so many weights take."""
