@@ -19,8 +19,9 @@ from qtaml.formats.levels import (
 )
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.nearest_label import least_error_regions
+from qtaml.formats.outliers import Outliers
 from qtaml.formats.scales import STEPS, Fixed, Granularity, Largest, RootMeanSquare, Scale, Step, scale_shape
-from qtaml.formats.tensor_format import CORRECTIONS, Correction, Section, TensorFormat
+from qtaml.formats.tensor_format import CORRECTIONS, SECTION_VALUES, Correction, Section, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 
@@ -30,6 +31,7 @@ __all__ = [
     "ENCODINGS",
     "GRIDS",
     "NAMED_TABLES",
+    "SECTION_VALUES",
     "STEPS",
     "BitLevels",
     "Correction",
@@ -42,6 +44,7 @@ __all__ = [
     "Largest",
     "Levels",
     "NamedLevels",
+    "Outliers",
     "RootMeanSquare",
     "Rule",
     "Scale",

@@ -281,7 +281,9 @@ class Memory:
 
     def _reader(self, entry: TensorPlan, fault: FaultModel) -> TensorReader:
         stored, dtype = self.tensors[entry.name], self._kind(entry)[0]
-        return TensorReader(entry.storage, stored.words, stored.scale, fault, place=entry.name, dtype=dtype)
+        return TensorReader(
+            entry.storage, stored.words, stored.scale, fault, place=entry.name, outliers=stored.outliers, dtype=dtype
+        )
 
     def save(self, path: str | Path, *, source: str = "", weights: str = "") -> None:
         """Write the memory to a directory, all at once; `qtaml.load` reads it.
@@ -325,10 +327,10 @@ def store(model: nn.Module, plan: Plan) -> Memory:
     check_fits(plan, model)
     present = named_tensors(model)
     written = plan.written_for or plan.fault
-    tensors = {
-        entry.name: StoredTensor(*entry.storage.encode(check_storable(entry.name, present[entry.name]), written))
-        for entry in plan.tensors
-    }
+    tensors = {}
+    for entry in plan.tensors:
+        weights = check_storable(entry.name, present[entry.name])
+        tensors[entry.name] = StoredTensor(*entry.storage.encode(weights, written), entry.storage.outliers_of(weights))
     rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}
     return Memory(Artifact(plan, tensors, rest), model)
 
@@ -365,10 +367,7 @@ def attach(artifact: Artifact, model: nn.Module) -> Memory:
             raise ModelError(f"tensor {name!r} of the model is on device meta, where nothing can be read into it")
     check_same_tensors(artifact, model)
     device = {name: tensor.device for name, tensor in named_tensors(model).items()}
-    tensors = {
-        name: StoredTensor(tensor.words.to(device[name]), tensor.scale.to(device[name]))
-        for name, tensor in artifact.tensors.items()
-    }
+    tensors = {name: tensor.to(device[name]) for name, tensor in artifact.tensors.items()}
     rest = {name: tensor.to(device[name]) for name, tensor in artifact.rest.items()}
     return Memory(Artifact(artifact.plan, tensors, rest), model)
 

@@ -28,13 +28,14 @@ def reads_of(plan: Plan, calibration: Calibration, fault: AnyFault | None = None
     """
     weights, written = calibration.weights, plan.written_for or plan.fault
     words = {entry.name: entry.storage.encode(weights[entry.name], written) for entry in plan.tensors}
+    outliers = {entry.name: entry.storage.outliers_of(weights[entry.name]) for entry in plan.tensors}
     for trial in range(_READS_OF_LARGE if calibration.large else _READS):
         seed = child_seed(calibration.seed, "reads of a plan", trial)
         memory = (fault or plan.fault).of_read(seed)
         yield {
-            entry.name: entry.storage.read(*words[entry.name], memory, seed=child_seed(seed, entry.name)).to(
-                weights[entry.name].dtype
-            )
+            entry.name: entry.storage.read(
+                *words[entry.name], memory, seed=child_seed(seed, entry.name), outliers=outliers[entry.name]
+            ).to(weights[entry.name].dtype)
             for entry in plan.tensors
         }
 

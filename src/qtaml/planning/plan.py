@@ -13,15 +13,15 @@ from rich.table import Table
 
 from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault, FaultModel, Several
+from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
 from qtaml.planning.settings import AnySettings, Design
+from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
-from qtaml.theory.capacity import capacity
 
-_SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
+_VERSION = 3
 _LARGE = 0.05
 """Share of the output power from which errors may saturate, and first order predict too much; and share by which
 reads have to differ from what is predicted."""
@@ -191,8 +191,22 @@ class Plan:
                     protected[protection] += section.weights
         # Blocks of a code hold bits of any tensor.
         cells = sum(protection.cells_for(bits) for protection, bits in protected.items())
-        cells += side_cells(self.fault) * sum(tensor.side_values for tensor in self.tensors)
+        cells += self.side_cells(sum(tensor.side_values for tensor in self.tensors))
         return cells / (self.bits * self.weights)
+
+    @property
+    def cells_with_map(self) -> float:
+        """`cells`, with the scales and the map of protected bits that the paper counts as free."""
+        values = [(one.side_values, one.storage.side_values(one.shape, map_is_free=False)) for one in self.tensors]
+        free, all_values = (sum(column) for column in zip(*values, strict=True))
+        more = self.side_cells(all_values) - self.side_cells(free)
+        return self.cells + more / (self.bits * self.weights)
+
+    def side_cells(self, values: int) -> float:
+        """Memory cells of so many side values, by what the settings allow to read; of the paper, by an ideal code."""
+        if isinstance(self.settings, Design):
+            return side_cells(self.fault, values, tuple(self.settings.decoders), tuple(self.settings.hardened))
+        return side_cells(self.fault, values, ("ideal",))
 
     @property
     def overhead(self) -> float:
@@ -319,8 +333,11 @@ class Plan:
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
-        total = self.first_order_error
+        total, side_values = self.first_order_error, sum(tensor.side_values for tensor in self.tensors)
+        side_price = self.side_cells(side_values) / max(side_values, 1)
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
+        if self.cells_with_map > self.cells:
+            caption += f"; {self.cells_with_map:.4f} with the map of protected bits, which the paper counts as free"
         caption = escape("\n".join((caption, *self.remarks)))
         table = _tables.captioned_table(f"plan: {self.method}", caption)
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
@@ -335,7 +352,7 @@ class Plan:
                 tensor.storage.correction,
                 str(tensor.gain or "-"),
                 f"{share:.1%}" if share is not None else "-",
-                f"{tensor.storage.cells + side_cells(self.fault) * tensor.side_values:,.0f}",
+                f"{tensor.storage.cells + side_price * tensor.side_values:,.0f}",
             )
         return table
 
@@ -359,22 +376,6 @@ def is_small(plan: Plan) -> bool:
     """Whether the predicted output error is so small that gains at the trained weights hold."""
     power = plan.outputs.power if plan.outputs else 0.0
     return (plan.first_order_error or 0.0) <= _SMALL * power
-
-
-def side_cells(fault: FaultModel) -> float:
-    """Memory cells of one scale or table value: 16 bits behind a block code at 80% of the capacity of the cells.
-
-    Such codes exist (theory.md 5.3). They are decoded once, when the memory is switched on, so what may decode weights
-    does not matter.
-
-    Example:
-        >>> from qtaml.faults import Uniform
-        >>> round(side_cells(Uniform(0.1)), 2), side_cells(Uniform(0.0))
-        (37.66, 20.0)
-    """
-    # They have to be right on every chip, so of several memories the worst counts.
-    members = fault.members if isinstance(fault, Several) else (fault,)
-    return _SIDE_BITS / (_CODE_EFFICIENCY * min(capacity(*member.mean_rates) for member in members))
 
 
 def _protected(storage: TensorFormat) -> str:

@@ -14,14 +14,16 @@ from qtaml.formats import (
     Granularity,
     Largest,
     NamedLevels,
+    Outliers,
     RootMeanSquare,
     Scale,
     Section,
     TensorFormat,
 )
+from qtaml.formats.outliers import outlier_values
 from qtaml.planning.allocation import Choice, Options
-from qtaml.planning.plan import side_cells
 from qtaml.planning.settings import Decoding, Design
+from qtaml.planning.side_values import SIDE_BITS, side_cells
 from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import (
     POINTS,
@@ -35,11 +37,16 @@ from qtaml.search.candidates import (
 )
 from qtaml.search.histogram import Histogram
 from qtaml.sensitivity import Calibration
+from qtaml.theory.capacity import capacity
 
 _SMALL = 2**12
 """Weights of a tensor up to which evenly spaced levels without a table are among the choices."""
 _FEW_BLOCKS = 2**14
 """Weights of a network that fills few blocks of the long codes."""
+_USUAL_VALUES = 20
+"""Side values of a tensor, about: for their price."""
+_MOST_OUTLIERS, _LEAST_SAVED = 1 / 64, 0.01
+"""Largest share of the weights that are kept beside the words, and least share of the bits that this has to save."""
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 
@@ -60,6 +67,7 @@ class TensorMenu:
         fixed: cells that the tensor takes besides, for scales and the like.
         power: mean square of the weights, in units of the squared scale.
         coherence: `Calibration.coherence` of the tensor.
+        outliers: weights that are kept beside the words.
     """
 
     name: str
@@ -73,6 +81,7 @@ class TensorMenu:
     fixed: float
     power: float = 1.0
     coherence: float = 1.0
+    outliers: int = 0
 
     def options(self, ratio: float, coherent_ratio: float, emphasis: float = 1.0) -> list[Options]:
         """What each group of weights costs and leaves of output error.
@@ -115,7 +124,7 @@ class TensorMenu:
             for weights, index in ((choice.upgraded, choice.high), (size - choice.upgraded, choice.low))
             if weights
         ]
-        return TensorFormat(tuple(sections), self.scale, self.granularity, self.correction)
+        return TensorFormat(tuple(sections), self.scale, self.granularity, self.correction, outliers=self.outliers)
 
 
 class Menus:
@@ -142,7 +151,9 @@ class Menus:
         single = _protections(self._fault, decoders, settings.hardened, weights)
         few = self.fitted and weights <= _FEW_BLOCKS and single != self._protections
         self._single = gaussian_menu(single, self._fault, most_cells) if few else ()
-        self._side_cells = side_cells(self._fault)
+        # The price of a value hardly depends on their number, which is known only when there is a plan.
+        values = _USUAL_VALUES * len(calibration.weights)
+        self._side_cells = side_cells(self._fault, values, tuple(settings.decoders), tuple(settings.hardened)) / values
 
     def first(self, name: str) -> TensorMenu:
         """The menu of a tensor with one scale, or of evenly spaced levels where tables are not allowed."""
@@ -161,6 +172,8 @@ class Menus:
         # Tables cost a small tensor more than they save; a large one never goes without.
         if self.fitted and self._calibration.weights[name].numel() <= _SMALL:
             found.append(self._plain(name, gain[0]))
+        if self.fitted and (outliers := self._worthwhile_outliers(name)):
+            found.append(self._tensor(name, gain, outliers=outliers))
         if settings.rows and name in self._calibration.row_gains:
             found.append(self._tensor(name, self._calibration.row_gains[name].tolist(), "row"))
         if settings.group is not None and self.fitted:
@@ -188,6 +201,7 @@ class Menus:
         granularity: Granularity = "tensor",
         named: NamedLevels | None = None,
         candidates: Sequence[Candidate] | None = None,
+        outliers: int = 0,
     ) -> TensorMenu:
         """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
 
@@ -197,9 +211,12 @@ class Menus:
             granularity: how many weights share a scale.
             named: the table.
             candidates: formats to fit; those of all protections if not given.
+            outliers: weights that are kept beside the words.
         """
         scale: Scale = Largest() if named else RootMeanSquare()
-        relative, scales, counts = normalised(self._calibration.weights[name], scale, granularity)
+        weight = self._calibration.weights[name]
+        left = Outliers.of(weight, outliers).left_of(weight) if outliers else weight
+        relative, scales, counts = normalised(left, scale, granularity)
         size, sharing = relative.numel() // len(gains), scales.numel() // len(gains)
         each = zip(
             np.repeat(gains, sharing).tolist(), counts.reshape(-1).tolist(), scales.reshape(-1).tolist(), strict=True
@@ -215,9 +232,43 @@ class Menus:
         power = weights.mean**2 + weights.variance
         menu = worthwhile(found, price, error=lambda one: one.effect(power, coherence))
         cells, sizes = tuple(price(one.format) for one in menu), (size,) * len(gains)
-        fixed = self._side_cells * _least_side_values(scales.numel())
-        correction: Correction = "least_error"
-        return TensorMenu(name, scale, granularity, correction, sizes, importance, menu, cells, fixed, power, coherence)
+        beside = _least_side_values(scales.numel()) + outlier_values(weight.numel(), outliers)
+        return TensorMenu(
+            name,
+            scale,
+            granularity,
+            "least_error",
+            sizes,
+            importance,
+            menu,
+            cells,
+            self._side_cells * beside,
+            power,
+            coherence,
+            outliers,
+        )
+
+    def _worthwhile_outliers(self, name: str) -> int:
+        """How many of the largest weights are better kept beside the words, by the formula of Panter and Dite.
+
+        The error of fine levels is as the cube of the integral of the cube root of the density: without the tails so
+        many bits fewer do as well. Half of that is reckoned with, since words are of few levels; fits decide.
+        """
+        weight = self._calibration.weights[name]
+        histogram = Histogram.of(weight, bins=POINTS)
+        if weight.numel() <= _SMALL or len(histogram.points) < 2:
+            return 0
+        order = np.argsort(np.abs(histogram.points))
+        counts = histogram.counts[order]
+        levels = np.cumsum((counts * np.gradient(histogram.points)[order] ** 2) ** (1 / 3))
+        left_out = weight.numel() - np.cumsum(counts)
+        saved = 0.5 * weight.numel() * 1.5 * np.log2(levels[-1] / levels)
+        # A bit of a word costs about what its information does.
+        price = self._side_cells / SIDE_BITS * capacity(*self._fault.mean_rates)
+        net = saved - price * SIDE_BITS * 2 * left_out
+        net[left_out > _MOST_OUTLIERS * weight.numel()] = -np.inf
+        best = int(np.argmax(net))
+        return int(left_out[best]) if net[best] > _LEAST_SAVED * self._settings.bits * weight.numel() else 0
 
     def _price(self, weights: int) -> Callable[[Format], float]:
         """Cells of a weight if all of so many are stored in a format, with its share of what the levels need."""
@@ -225,7 +276,7 @@ class Menus:
 
 
 def _least_side_values(scales: int) -> int:
-    """Scales, two for a readout gain, and length and format of one section."""
+    """Scales, and what `TensorFormat.side_values` counts of one section and its tensor."""
     return scales + 4
 
 

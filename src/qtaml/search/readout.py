@@ -8,6 +8,7 @@ import scipy
 import torch
 from torch import nn
 
+from qtaml.formats import Outliers
 from qtaml.model import Batch, evaluation_mode, finite, named_tensors, replacing
 
 # Relative change of a gain for the finite differences: far above the rounding of float32 outputs, and small beside the
@@ -49,6 +50,7 @@ def balance_readout(
     *,
     start: Mapping[str, float] | None = None,
     adjust: bool = True,
+    outliers: Mapping[str, Outliers | None] | None = None,
 ) -> Balanced:
     """Readout gains c_l of the least predicted output error ||f(c E[weights read]) - f(W)||**2 + sum c_l**2 variance_l.
 
@@ -64,6 +66,7 @@ def balance_readout(
         variance: output error of the random part of the weight errors of each tensor at a gain of 1, by name.
         start: gains to begin with; 1 if not given.
         adjust: False to leave all gains at what they begin with, and only measure the bias.
+        outliers: weights beside the words, which no gain scales, by name.
 
     Returns:
         The gains, from 1/4 to 4, and the remaining bias.
@@ -84,9 +87,11 @@ def balance_readout(
     types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in expected}
     noise = np.array([variance[name] for name in expected])
 
+    def at(name: str, gain: float) -> torch.Tensor:
+        return read_at(expected[name], gain, (outliers or {}).get(name)).to(types[name])
+
     def scaled(gains: np.ndarray) -> dict[str, torch.Tensor]:
-        pairs = zip(gains.tolist(), expected.items(), strict=True)
-        return {name: (gain * mean).to(types[name]) for gain, (name, mean) in pairs}
+        return {name: at(name, gain) for gain, name in zip(gains.tolist(), expected, strict=True)}
 
     with evaluation_mode(model) as network, torch.no_grad():
         run_with = replacing(network)
@@ -101,8 +106,8 @@ def balance_readout(
         for _ in range(_ROUNDS if adjust else 0):
             # One tensor differs at a time: the others are scaled once.
             moved = [
-                run(now | {name: ((1 + _STEP) * gain * mean).to(types[name])})
-                for gain, (name, mean) in zip(gains.tolist(), expected.items(), strict=True)
+                run(now | {name: at(name, (1 + _STEP) * gain)})
+                for gain, name in zip(gains.tolist(), expected, strict=True)
             ]
             # Differences were taken by a relative step: over the gains they are derivatives.
             slopes = np.stack([(one - output).reshape(-1) / _STEP for one in moved], axis=1) / gains
@@ -120,6 +125,14 @@ def balance_readout(
             if _total(output, clean, gains, noise) > (1 - _WORTH) * before:
                 break
     return Balanced(dict(zip(expected, gains.tolist(), strict=True)), _bias(output, clean))
+
+
+def read_at(mean: torch.Tensor, gain: float, outliers: Outliers | None) -> torch.Tensor:
+    """Expected weights, given at a readout gain of 1, at another one; it does not scale outliers."""
+    scaled = gain * mean
+    if outliers:
+        outliers.put(scaled)
+    return scaled
 
 
 def _sampled(outputs: torch.Tensor) -> torch.Tensor:
