@@ -66,6 +66,11 @@ class _Part:
         return min(max(kept / (rest + kept * self.slope), LIMITS[0]), LIMITS[1]) if kept > 0 else 1.0
 
 
+def as_kept(gains: Mapping[str, float]) -> dict[str, float]:
+    """Readout gains in 32 bits, as they are kept."""
+    return {name: float(np.float32(gain)) for name, gain in gains.items()}
+
+
 class Expectations:
     """Outlooks for plans of one network.
 
@@ -115,13 +120,14 @@ class Expectations:
             {name: part.mean for name, part in parts.items()},
             {name: squared[name] * part.variance for name, part in parts.items()},
             start=gains,
-            adjust=self._adjust,
+            **({} if self._adjust else {"rounds": 0}),
             outliers={name: part.outliers for name, part in parts.items()},
         )
-        # As they are kept: in 32 bits.
-        kept = {name: float(np.float32(gain)) for name, gain in balanced.gains.items()}
-        errors = {name: squared[name] * kept[name] ** 2 * part.variance for name, part in parts.items()}
-        return Outlook(kept, balanced.bias, errors)
+        return self._at(parts, squared, as_kept(balanced.gains))
+
+    def at(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:
+        """The outlook at given readout gains."""
+        return self._at({name: self._part(name, storage) for name, storage in storages.items()}, squared, dict(gains))
 
     def _part(self, name: str, storage: TensorFormat) -> _Part:
         key = name, storage

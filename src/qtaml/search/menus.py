@@ -1,18 +1,23 @@
 """What each tensor of a network can be stored as, at which price and with which error."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats import (
+    SECTION_VALUES,
     Correction,
     Format,
     Granularity,
     Largest,
+    Levels,
     NamedLevels,
     Outliers,
     RootMeanSquare,
@@ -65,6 +70,7 @@ class TensorMenu:
         menu: formats by ascending price.
         cells: cells of a weight in each format, with its share of the table.
         fixed: cells that the tensor takes besides, for scales and the like.
+        fixed_values: side values of these; 0 if the map counts as free.
         power: mean square of the weights, in units of the squared scale.
         coherence: `Calibration.coherence` of the tensor.
         outliers: weights that are kept beside the words.
@@ -79,6 +85,7 @@ class TensorMenu:
     menu: tuple[Candidate, ...]
     cells: tuple[float, ...]
     fixed: float
+    fixed_values: int
     power: float = 1.0
     coherence: float = 1.0
     outliers: int = 0
@@ -116,15 +123,55 @@ class TensorMenu:
             best += min(costs)
         return best
 
-    def storage(self, choices: Sequence[Choice]) -> TensorFormat:
-        """How the tensor is stored when its groups get these options."""
-        sections = [
-            Section(weights, self.menu[index].format)
+    def parts(self, choices: Sequence[Choice]) -> list[tuple[int, int]]:
+        """Runs of weights, in their order, and the place of the format of each in the menu.
+
+        Args:
+            choices: one for each of `sizes`.
+        """
+        return [
+            (weights, index)
             for size, choice in zip(self.sizes, choices, strict=True)
             for weights, index in ((choice.upgraded, choice.high), (size - choice.upgraded, choice.low))
             if weights
         ]
-        return TensorFormat(tuple(sections), self.scale, self.granularity, self.correction, outliers=self.outliers)
+
+    def storage(self, choices: Sequence[Choice]) -> TensorFormat:
+        """How the tensor is stored when its groups get these options."""
+        sections = tuple(Section(weights, self.menu[index].format) for weights, index in self.parts(choices))
+        return TensorFormat(sections, self.scale, self.granularity, self.correction, outliers=self.outliers)
+
+    def side_values(self, choices: Sequence[Choice]) -> int:
+        """What `storage(choices).side_values` is, without making it."""
+        if not self.fixed_values:
+            return 0
+        formats = [index for _, index in self.parts(choices)]
+        # Neighbours of one format are one section.
+        more = sum(one != other for one, other in pairwise(formats))
+        tables = {self._level_numbers[index] for index in formats}
+        return self.fixed_values + SECTION_VALUES * more + sum(self._table_values[number] for number in tables)
+
+    @cached_property
+    def _level_numbers(self) -> list[int]:
+        """For each format the number of its levels: formats may share them."""
+        numbers: dict[Levels, int] = {}
+        return [numbers.setdefault(one.format.levels, len(numbers)) for one in self.menu]
+
+    @cached_property
+    def _table_values(self) -> list[int]:
+        """Side values of the levels of each number."""
+        return [levels.side_values for levels in dict.fromkeys(one.format.levels for one in self.menu)]
+
+    @cached_property
+    def _bits(self) -> list[list[tuple[Protection, int]]]:
+        """Bits of a weight under each protection, for each format."""
+        return [list(Counter(one.format.protections).items()) for one in self.menu]
+
+    def count_bits(self, choices: Sequence[Choice], protected: Counter[Protection]) -> None:
+        """Add the bits of all weights under each protection."""
+        for weights, index in self.parts(choices):
+            for protection, bits in self._bits[index]:
+                protected[protection] += bits * weights
 
 
 class Menus:
@@ -191,7 +238,7 @@ class Menus:
         importance = gain * size * float(scale) ** 2
         # Corrected: nothing shrinks, and no readout gain below 1 is to make up for noise.
         return TensorMenu(
-            name, Largest(), "tensor", "exact", (size,), (importance,), menu, cells, 0.0, coherence=math.inf
+            name, Largest(), "tensor", "exact", (size,), (importance,), menu, cells, 0.0, 0, coherence=math.inf
         )
 
     def _tensor(
@@ -243,6 +290,7 @@ class Menus:
             menu,
             cells,
             self._side_cells * beside,
+            beside,
             power,
             coherence,
             outliers,
