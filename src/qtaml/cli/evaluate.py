@@ -13,6 +13,7 @@ from qtaml.cli.stored import load_stored
 from qtaml.errors import ArgumentError
 from qtaml.measuring import Yield, as_perplexity, evaluate
 from qtaml.memory import read_artifact
+from qtaml.model import returning
 from qtaml.report import panels_figure, save_figure, yield_panel
 
 
@@ -50,6 +51,9 @@ def evaluate_command(
     if chips is None and (above is not None or picture is not None):
         raise ArgumentError(f"--above and --picture need --chips, got {above} and {picture}")
     memory, network, spec = load_stored(read_artifact(stored), model, weights)
+    if (output := getattr(memory.plan.settings, "output", None)) is not None:
+        # What counted for the plan counts for its metric: the memory copies the network with it.
+        returning(network, output)
     measured = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
     if chips is not None:
         if stop_width is not None:

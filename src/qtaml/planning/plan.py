@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,8 +15,9 @@ from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
+from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
-from qtaml.planning.settings import AnySettings, Design
+from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
@@ -153,6 +154,10 @@ class Plan:
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def __post_init__(self) -> None:
+        if isinstance(self.settings, Tac | Design) and callable(self.settings.output):
+            # A record keeps the name of a function, not the function.
+            named = replace(self.settings, output=output_name(self.settings.output))
+            object.__setattr__(self, "settings", named)
         names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]
         if not names or len(set(names)) < len(names):
             raise ArgumentError(f"tensors must be at least one, each name once, got {names}")
