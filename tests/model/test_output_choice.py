@@ -1,10 +1,6 @@
 """The output that counts: named, pooled or computed; and what plans, studies and commands make of it."""
 
-import json
-
-import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -87,44 +83,3 @@ def test_outputs_that_are_not_there_are_refused(encoder: Encoder) -> None:
         qtaml.predict(nn.Linear(3, 2), torch.eye(3), p=0.1, output="embedding")
     with pytest.raises(ArgumentError, match=r"output must be .*, got 3"):
         qtaml.predict(encoder, INPUTS, p=0.1, output=3)
-
-
-def test_commands_store_and_measure_the_output_that_counts(command, tmp_path, monkeypatch) -> None:
-    """`evaluate` finds it in the plan: cosines of embeddings are near 1, where codes are nearly free of errors."""
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    network = ("tests.model.test_output_choice:Encoder", "--weights", "weights.safetensors")
-    safetensors.torch.save_file(Encoder().state_dict(), "weights.safetensors")
-    np.savez("inputs.npz", **{name: value.numpy() for name, value in INPUTS.items()})
-    ended, _, err = command(
-        "compensate",
-        *network,
-        "--calibration",
-        "inputs.npz",
-        "--p",
-        0.02,
-        "--overhead",
-        0.5,
-        "--out",
-        "stored",
-        "--output",
-        "embedding",
-        "--passes",
-        4,
-    )
-    assert ended == 0, err
-    ended, out, err = command(
-        "evaluate",
-        "stored",
-        "--model",
-        network[0],
-        "--test",
-        "inputs.npz",
-        "--metric",
-        "cosine",
-        "--trials",
-        4,
-        "--json",
-    )
-    assert ended == 0, err
-    assert 0.9 < json.loads(out)["mean"] <= 1
