@@ -51,9 +51,9 @@ _FEW_BLOCKS = 2**14
 _USUAL_VALUES = 20
 """Side values of a tensor, about: for their price."""
 _EACH_OUTLIER, _LEAST_OUTLIERS, _MOST_OUTLIER_BITS = 2**10, 8, 0.3
-"""One weight of so many may be kept beside the words, if these are so many at least, for so many bits a weight at most. In
-six tensors of all-MiniLM-L6-v2, at 3 and 4 bits, that saves 0.02 to 0.57 bits a weight, its cost counted; the best number,
-between 1 in 1000 and 1 in 250, 0.03 more at most."""
+"""One weight of so many may be kept beside the words, if these are so many at least, for so many bits a weight at most.
+In six tensors of all-MiniLM-L6-v2, at 3 and 4 bits, that saves 0.02 to 0.57 bits a weight, its cost counted; the best
+number, between 1 in 1000 and 1 in 250, 0.03 more at most."""
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
 
