@@ -1,4 +1,4 @@
-"""Networks that torchao has quantised, where it is installed: refused by name, and both ways on that the message says."""
+"""Networks that torchao has quantised, where it is installed: refused by name, and both ways on from there."""
 
 import copy
 import warnings
@@ -26,9 +26,7 @@ def plain():
 def quantised(configuration, layers=("0", "2")):
     """The same, some of its layers quantised by torchao."""
     model = plain()
-    quantization.quantize_(
-        model, getattr(quantization, configuration)(), filter_fn=lambda module, name: name in layers
-    )
+    quantization.quantize_(model, getattr(quantization, configuration)(), filter_fn=lambda module, name: name in layers)
     return model
 
 
@@ -43,7 +41,7 @@ def test_quantised_tensors_are_refused_before_anything_is_computed(configuration
         lambda: qtaml.uniform_msp(model, p=0.1, protected_bits=2),
         lambda: qtaml.store(model, qtaml.uniform_msp(plain(), p=0.1, protected_bits=2)),
     ):
-        with pytest.raises(qtaml.ModelError, match=r"tensor '0.weight' must be an ordinary one, got a \w+Tensor: .*deq"):
+        with pytest.raises(qtaml.ModelError, match=r"tensor '0.weight' must be an ordinary one, got a \w+Tensor: "):
             call()
     assert torch.equal(model(INPUTS), before)
 
