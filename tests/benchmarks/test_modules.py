@@ -14,6 +14,7 @@ from tests.cases import assert_unchanged, snapshot
 from tests.tolerances import FALSE_ALARM
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [sensitivity, corrections, planning, checks], ids=lambda module: module.__name__)
 def test_quick_sizes_run(module):
     """Every row has times of both sides; curves need three sizes or more, which not all quick ones have."""

@@ -69,6 +69,7 @@ def here(folder, monkeypatch, command):
 COMPENSATE = ("--calibration", "calibration.npz", "--p", "0.1", "--overhead", "0.1")
 
 
+@pytest.mark.slow
 def test_a_program_is_compensated_and_evaluated(folder, here):
     """The way of the README: a .pt2 goes in, a stored network comes out, its accuracy has an interval."""
     ended, out, err = here("compensate", "network.pt2", *COMPENSATE, "--out", "stored")
