@@ -103,4 +103,3 @@ print(chips.tolerance_bound(share=0.95))  # 95% of such chips reach it, said wit
 #   [networks, data and metrics](../networks.md).
 # - Where p comes from: [the second tutorial](memory_engineer.md).
 # - Hundreds of networks, budgets and memories at once: [sweeps](../sweeps.md).
-# - A page to show around: `qtaml report deployed --out report.html`.
