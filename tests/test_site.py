@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,14 @@ def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "Which method do I want?" in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_the_version_is_the_same_everywhere():
+    """In the package, in the citation, and as the first release of the changes, with its date."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    citation = (ROOT / "CITATION.cff").read_text()
+    dates = re.findall(r"^date-released: (\S+)$", citation, re.MULTILINE)
+    releases = re.findall(r"^## (\d\S*) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert re.findall(r"^version: (\S+)$", citation, re.MULTILINE) == [version]
+    assert releases[0] == (version, *dates)
+    assert sorted(releases, key=lambda release: release[1], reverse=True) == releases
