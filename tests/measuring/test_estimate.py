@@ -67,6 +67,7 @@ def test_a_result_offers_its_estimates(network, memory):
     assert str(result).startswith(f"{result.estimate} (95% over reads and test samples; 3 reads")
 
 
+@pytest.mark.slow
 def test_every_result_prints_as_a_line_or_a_table(network, memory):
     """No raw records: `print` is for people."""
     model, inputs, labels = network

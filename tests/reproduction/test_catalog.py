@@ -12,6 +12,8 @@ from reproduction.catalog import CATALOG
 from reproduction.results import load_results
 from tests.tables import shown
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 METHODS = ("TAC, ideal code", cells_needed.EVERYTHING)
 TINY = {
     "figure1": {"draws": 1000},

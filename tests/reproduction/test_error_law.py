@@ -12,6 +12,8 @@ from qtaml.theory import ErrorLaw
 from reproduction import error_law
 from tests.tolerances import FALSE_ALARM
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 def panel(rows, name):
     """The rows of one panel."""

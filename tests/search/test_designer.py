@@ -249,6 +249,7 @@ def test_rows_of_one_weight_are_stored():
     assert torch.allclose(read[0].weight, model[0].weight, rtol=0.02, atol=0.02 * largest)
 
 
+@pytest.mark.slow
 def test_one_weight_is_a_plain_word():
     """Six numbers of 16 bits beside fitted levels cost 28 plain words; a plain word has none beside it."""
     model, inputs = nn.Linear(1, 1), torch.randn(8, 1)
@@ -376,6 +377,7 @@ def test_small_tensors_are_not_thrown_away_for_their_tables():
     assert anything.predicted_error <= 1.01 * raw.predicted_error
 
 
+@pytest.mark.slow
 def test_what_is_not_stored_is_told():
     """At the least budget only means are stored, and the plan says so."""
     plan = designer().plan(0.4)

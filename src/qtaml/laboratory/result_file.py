@@ -66,7 +66,7 @@ def nested_row(flat: Mapping[str, Any], covers: str) -> dict[str, Any]:
 
     Example:
         >>> nested_row({"p": 0.1, "x": 2.0, "x_low": 1.0, "x_high": 3.0}, "reads")
-        {'p': 0.1, 'x': Estimate(value=2.0, low=1.0, high=3.0, covers='reads')}
+        {'p': 0.1, 'x': Estimate(value=2.0, low=1.0, high=3.0, covers='reads', caution='')}
     """
     estimates = {name for name in flat if f"{name}_low" in flat}
     ends = {f"{name}{end}" for name in estimates for end in ("_low", "_high")}
