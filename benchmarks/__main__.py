@@ -17,7 +17,7 @@ from benchmarks import harness
 from benchmarks.harness import Record, Results
 from qtaml import _files
 from qtaml._progress import track
-from qtaml.report import panels_figure, save_figure
+from qtaml.showing import panels_figure, save_figure
 
 MODULES = ("start", "error_masks", "peers", "sensitivity", "corrections", "planning", "reads", "large_networks")
 """In the order in which they run."""

@@ -13,7 +13,7 @@ ROOT = Path(qtaml.__file__).parent
 LAYERS = (
     ["errors"],
     ["_checks", "_kinds", "_replacing"],
-    ["_random", "_files", "_progress", "_tables", "_records"],
+    ["_random", "_files", "_progress", "_tables", "_figures", "_records"],
     ["device"],
     ["sampling", "protections", "model", "networks"],
     ["faults", "sensitivity"],
@@ -23,7 +23,8 @@ LAYERS = (
     ["memory"],
     ["export", "measuring"],
     ["search"],
-    ["report"],
+    ["overview"],
+    ["showing"],
     ["laboratory"],
     ["cli"],
     ["__main__"],

@@ -7,7 +7,7 @@
 
 Each room answers one question; a room imports only from those before it:
 `device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `report`, `laboratory`, `cli`.
+`memory`, `export`, `measuring`, `search`, `overview`, `showing`, `laboratory`, `cli`.
 """
 
 import random

@@ -26,9 +26,9 @@ from qtaml.networks import Data
 from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, Tac, TensorPlan, UniformMsp
 from qtaml.planning.prediction import Saving, TensorScore
 from qtaml.protections import Protection, Raw
-from qtaml.report import Curve, Panel, panels_figure
 from qtaml.search import Histogram, Study
 from qtaml.sensitivity import Calibration, Gain
+from qtaml.showing import Curve, Panel, panels_figure
 
 
 @cache

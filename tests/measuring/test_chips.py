@@ -15,7 +15,7 @@ from torch import nn
 import qtaml
 from qtaml.faults import Several, StaticCells, TensorVariation, Uniform
 from qtaml.measuring import Accuracy, Agreement, NegativeLogLikelihood, Yield, as_perplexity, chips_needed
-from qtaml.report import panels_figure, yield_panel
+from qtaml.showing import panels_figure, yield_panel
 
 
 def chips_of(values, confidence: float = 0.95) -> Yield:

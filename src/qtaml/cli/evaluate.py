@@ -13,7 +13,7 @@ from qtaml.cli.stored import load_stored
 from qtaml.errors import ArgumentError
 from qtaml.measuring import Yield, as_perplexity, evaluate
 from qtaml.memory import read_artifact
-from qtaml.report import panels_figure, save_figure, yield_panel
+from qtaml.showing import panels_figure, save_figure, yield_panel
 
 
 def evaluate_command(

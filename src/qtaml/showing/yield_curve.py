@@ -1,8 +1,8 @@
 """The yield of a stored network: which share of the chips reaches which value of the metric."""
 
+from qtaml._figures import Curve, Panel
 from qtaml.measuring import Yield
-from qtaml.report.estimate_text import columns
-from qtaml.report.figures import Curve, Panel
+from qtaml.showing.estimate_text import columns
 
 
 def yield_panel(chips: Yield, metric: str = "metric") -> Panel:
