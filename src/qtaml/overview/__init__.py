@@ -14,6 +14,7 @@ from qtaml.overview.records import (
     WeightsOverview,
 )
 from qtaml.overview.summarise import Stored, summarise
+from qtaml.overview.verdict import good_chips, metric_text, verdict
 
 __all__ = [
     "Better",
@@ -27,7 +28,10 @@ __all__ = [
     "Stored",
     "TensorOverview",
     "WeightsOverview",
+    "good_chips",
+    "metric_text",
     "summarise",
+    "verdict",
 ]
 
 guard_doors(__name__)

@@ -35,7 +35,8 @@ class TensorOverview:
     """How one tensor is stored, and what that costs.
 
     Attributes:
-        name: its name, and further ones under which the model holds it.
+        name: its name.
+        aliases: further names under which the model holds it.
         shape: its shape.
         weights: number of weights.
         bits: bits of a word.
@@ -49,6 +50,7 @@ class TensorOverview:
     """
 
     name: str
+    aliases: tuple[str, ...]
     shape: tuple[int, ...]
     weights: int
     bits: int
@@ -215,6 +217,7 @@ class Overview:
     Attributes:
         networks: the stored networks.
         metric: what was measured; empty if nothing was.
+        is_share: it is a share, and shown in per cent.
         better: which values of it are the good ones.
         bar: the value that a good chip reaches; None if nothing was measured.
         trained: the metric of the trained network outside of the leaking memory; None if that is not known.
@@ -231,6 +234,7 @@ class Overview:
 
     networks: tuple[NetworkOverview, ...]
     metric: str = ""
+    is_share: bool = False
     better: Better = "higher"
     bar: float | None = None
     trained: Estimate | None = None

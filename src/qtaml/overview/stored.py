@@ -95,7 +95,8 @@ def _tensor(entry: TensorPlan, total: float | None, side: float) -> TensorOvervi
             cells[key] = cells.get(key, 0.0) + section.weights * protection.cells
     by_bit = sorted(cells.items(), key=lambda one: (-one[0][0], -one[1]))
     return TensorOverview(
-        name=" = ".join((entry.name, *entry.aliases)),
+        name=entry.name,
+        aliases=entry.aliases,
         shape=entry.shape,
         weights=storage.weights,
         bits=storage.bits,

@@ -20,7 +20,7 @@ from qtaml.planning import Plan
 Stored = Memory | Artifact | Plan
 """A stored network: with its model, without it, or only how it is stored."""
 
-_FACTORS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+_FACTORS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
 _LARGEST_P = 0.45
 _GOOD = 0.05
 """Share of the metric without errors that a good chip may lose, unless a bar is given."""
@@ -52,7 +52,7 @@ def summarise(
         metric_name: what the metric is called; by its class if not given.
         better: which values of the metric are the good ones.
         bar: value of the metric that a good chip reaches; 5% off the metric without errors if not given.
-        along: other memories to read from, by their place on an axis, such as {window: fault}. Eight flip
+        along: other memories to read from, by their place on an axis, such as {window: fault}. Ten flip
             probabilities around the planned one if not given, for fault models that have a `p`.
         axis: name of that axis, with its unit; has to be given with `along`.
         trials: reads of each measurement, at least 2.
@@ -98,6 +98,7 @@ def summarise(
     return Overview(
         networks=tuple(shown),
         metric=(metric_name or _name(metric)) if bar is not None else "",
+        is_share=getattr(metric, "bounds", None) == (0.0, 1.0),
         better=better,
         bar=bar,
         trained=trained,

@@ -1,0 +1,22 @@
+// What is looked at, and numbers of the metric as text.
+"use strict";
+
+qtaml.reportView = (data) => {
+  const { number, percent } = qtaml;
+  const state = { network: 0, place: 0, tensor: "" };
+  const network = () => data.networks[state.network];
+  const scale = data.share ? 100 : 1;
+  const unit = data.share ? "%" : "";
+  const metricLabel = data.share ? `${data.metric} (%)` : data.metric;
+  const value = (one) => (one === null || one === undefined ? "–" : data.share ? percent(one) : number(one, 4));
+  const ends = (one) => {
+    if (!one) return "–";
+    const end = (at) => (at === null ? "∞" : data.share ? (100 * at).toFixed(1) : number(at, 4));
+    return `${end(one[0])}${unit} [${end(one[1])}, ${end(one[2])}]`;
+  };
+  const above = data.better === "higher";
+  const curves = data.networks[0].curve;
+  // The planned memory, as the slider begins.
+  state.place = Math.max(curves.findIndex((point) => point.at === data.planned), 0);
+  return { data, state, network, scale, unit, metricLabel, value, ends, above, curves };
+};
