@@ -13,7 +13,8 @@ ROOT = Path(qtaml.__file__).parent
 LAYERS = (
     ["errors"],
     ["_checks", "_kinds", "_replacing"],
-    ["_random", "_files", "_progress", "_tables", "_figures", "_records"],
+    ["_random", "_files", "_progress", "_tables", "_records"],
+    ["_figures"],
     ["device"],
     ["sampling", "protections", "model", "networks"],
     ["faults", "sensitivity"],

@@ -12,9 +12,9 @@ from qtaml.faults import AnyFault
 from qtaml.measuring import Estimate, Metric, Result, SampleMetric, Yield, evaluate, measure, paired_difference
 from qtaml.memory import Artifact, Memory, differences, store
 from qtaml.model import named_tensors
+from qtaml.overview.plan_overview import plan_overview, point_at, weights_overviews, words_sha256
 from qtaml.overview.records import Better, Comparison, CurvePoint, NetworkOverview, Overview, Reference
 from qtaml.overview.references import baseline_plans, limits
-from qtaml.overview.stored import plan_overview, point_at, weights_overviews, words_sha256
 from qtaml.planning import Plan
 
 Stored = Memory | Artifact | Plan

@@ -7,7 +7,7 @@ from typing import Any
 
 from qtaml import _files
 from qtaml.errors import ArgumentError
-from qtaml.showing.page import page, short
+from qtaml.showing.page import page, page_path, short
 
 # What is looked for first on each axis, by name: the cost across, what it buys upwards.
 _ACROSS = ("cells", "spent", "area", "power", "overhead", "p")
@@ -61,10 +61,11 @@ def save_explorer(rows: Sequence[Mapping[str, Any]], title: str, path: str | Pat
     """Write an explorer, by an atomic rename; arguments and errors as for `explorer_page`.
 
     Raises:
-        StoredFileError: if it cannot be written.
+        StoredFileError: if it cannot be written, or does not end in .html.
     """
+    path = page_path(path)
     _files.write_text(path, explorer_page(rows, title, source=source))
-    return Path(path)
+    return path
 
 
 def _column(name: str, values: Sequence[Any]) -> dict[str, Any]:

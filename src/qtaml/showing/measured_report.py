@@ -10,6 +10,7 @@ from qtaml.measuring import Metric
 from qtaml.memory import Artifact, Memory
 from qtaml.overview import Better, Overview, Stored, summarise
 from qtaml.planning import Plan
+from qtaml.showing.page import page_path
 from qtaml.showing.report_page import save_report
 
 
@@ -39,7 +40,7 @@ def report(
         stored: a stored network, or several by name, which are compared with the first. A `Memory` is measured; of an
             `Artifact` or a `Plan` the page shows what they say by themselves.
         metric: as for `qtaml.evaluate`; nothing is measured without it.
-        out: the HTML file; none is written if not given (`qtaml.showing.save_report` writes it later).
+        out: the file, which ends in .html; none is written if not given (`qtaml.showing.save_report` writes it later).
         model: the trained network. With it trained weights, baselines and limits are shown; it has to be the one that
             is stored, to the bit.
         metric_name: what the metric is called; by its class if not given.
@@ -73,6 +74,8 @@ def report(
         >>> found.metric, len(found.references), found.missing
         ('accuracy', 6, ())
     """
+    if out is not None:
+        page_path(out)
     if isinstance(stored, Memory | Artifact | Plan):
         stored = {f"{_plan(stored).method}, {_plan(stored).cells:.3g} cells": stored}
     found = summarise(

@@ -9,7 +9,10 @@ import math
 import re
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
+
+from qtaml.errors import StoredFileError
 
 Kind = Literal["report", "explorer"]
 _CODE = ("vendor/d3-7.9.0.min.js", "vendor/plot-0.6.17.umd.min.js", "common.js", "virtual_table.js")
@@ -50,6 +53,20 @@ def page(kind: Kind, title: str, lead: str, data: Any) -> str:
     # What is put in is never looked through again.
     template = _PLACE.split(_source("page.html"))
     return "".join(parts[part] if number % 2 else part for number, part in enumerate(template))
+
+
+def page_path(path: str | Path) -> Path:
+    """The path of a page, checked before minutes of measuring.
+
+    Raises:
+        StoredFileError: if its name does not end in .html, or something else than a regular file is there.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise StoredFileError(f"cannot write {path}: a page must end in .html")
+    if path.exists() and not path.is_file():
+        raise StoredFileError(f"cannot write {path}: it is not a regular file")
+    return path
 
 
 def packed(data: Any) -> str:

@@ -14,7 +14,7 @@ from qtaml.overview import (
     good_chips,
     verdict,
 )
-from qtaml.showing.page import page, short
+from qtaml.showing.page import page, page_path, short
 
 
 def report_page(overview: Overview) -> str:
@@ -41,13 +41,14 @@ def save_report(overview: Overview, path: str | Path) -> Path:
 
     Args:
         overview: what `qtaml.overview.summarise` measured.
-        path: the HTML file.
+        path: the file, which ends in .html.
 
     Raises:
-        StoredFileError: if it cannot be written.
+        StoredFileError: if it cannot be written, or has another ending.
     """
+    path = page_path(path)
     _files.write_text(path, report_page(overview))
-    return Path(path)
+    return path
 
 
 def _data(overview: Overview) -> dict[str, Any]:

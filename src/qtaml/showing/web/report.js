@@ -87,7 +87,7 @@
 
   // ---- other memories -----------------------------------------------------------------------------------------------
   function showPlace() {
-    if (!curves.length) return;
+    if (byId("curve-section").hidden) return;
     const one = network();
     const point = one.curve[state.place];
     const told = [`${data.axis} = ${number(point.at, 4)}${point.at === data.planned ? " (planned)" : ""}`];
@@ -98,7 +98,7 @@
     byId("readout").replaceChildren(name(one.name), `: ${told.join("; ")}.`);
   }
 
-  if (curves.length) {
+  if (curves.some((point) => point.metric || point.noise)) {
     const slider = byId("place");
     slider.max = curves.length - 1;
     byId("place-label").textContent = data.axis;

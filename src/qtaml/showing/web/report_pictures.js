@@ -15,15 +15,17 @@ qtaml.networkPictures = (view, choose) => {
     ];
     if (!data.metric) {
       return plot(width, {
-        height: 76 + 34 * stored.length + (limits.length ? 110 : 0),
-        marginLeft: 170,
+        height: 110 + 36 * stored.length,
+        marginLeft: Math.min(170, width * 0.3),
+        marginTop: 44,
         x: { label: "cells, as a share of a plain memory", domain: [0, 1.08 * Math.max(1, ...stored.map((one) => one.cells), ...limits.map((one) => one.cells))] },
-        y: { label: null, tickFormat: (one) => brief(one, 22) },
+        y: { label: null, tickFormat: (one) => brief(one, Math.floor(Math.min(170, width * 0.3) / 8)), tickSize: 0 },
         marks: [
           Plot.barX(stored, { y: "name", x: "cells", fill: "var(--c0)", title: (one) => `${brief(one.name, 80)}\n${number(one.cells, 4)} cells\n${one.note}`, tip: true }),
           Plot.text(stored, { y: "name", x: "cells", text: (one) => number(one.cells), dx: 6, textAnchor: "start" }),
           Plot.ruleX([1], { stroke: "var(--ink)" }),
-          ...rules,
+          rules[0],
+          Plot.text(limits, { x: "cells", text: (one) => brief(one.name, 40), frameAnchor: "top", textAnchor: "end", dy: -12, ...soft }),
         ],
       });
     }

@@ -10,7 +10,7 @@ from qtaml.faults import AnyFault
 from qtaml.formats import Levels
 from qtaml.memory import Artifact
 from qtaml.overview.records import BitCells, CurvePoint, NetworkOverview, TensorOverview, WeightsOverview
-from qtaml.overview.weights import weights_overview
+from qtaml.overview.weights_overview import weights_overview
 from qtaml.planning import Plan, TensorPlan, side_cells
 from qtaml.protections import Protection
 
