@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import BeforeValidator
@@ -16,10 +16,14 @@ from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, FaultModel, Several
 from qtaml.formats import Format, TensorFormat
 from qtaml.planning.correction import CorrectionTest
+from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
 from qtaml.theory.capacity import capacity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
 _LARGE = 0.05
@@ -316,6 +320,42 @@ class Plan:
     def __str__(self) -> str:
         """The plan as a table, one row for each tensor."""
         return _tables.as_text(self.table())
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
+    def plot(self) -> "Figure":
+        """Cells of a weight, and share of the predicted output error, tensor by tensor (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        return plan_figure([(row["tensor"], row["cells"] / row["weights"], row["error_share"]) for row in self._rows()])
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each tensor: sizes, protection, gain, share of the predicted error, cells.
+
+        Raises:
+            QtamlError: if pandas is not installed.
+        """
+        return _tables.as_frame(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        total = self.noise_error
+        return [
+            {
+                "tensor": one.name,
+                "weights": one.storage.weights,
+                "bits": one.storage.bits,
+                "protected": _protected(one.storage),
+                "correction": one.storage.correction,
+                "gain": one.gain.squared if one.gain else None,
+                "gain_error": one.gain.standard_error if one.gain else None,
+                "error_share": one.predicted_error / total if one.predicted_error is not None and total else None,
+                "cells": one.storage.cells + side_cells(self.fault) * one.side_values,
+            }
+            for one in self.tensors
+        ]
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""

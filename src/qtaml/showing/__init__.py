@@ -6,7 +6,6 @@ from qtaml.showing.estimate_text import cell, columns, percent
 from qtaml.showing.explorer_page import explorer_page, save_explorer
 from qtaml.showing.measured_report import report
 from qtaml.showing.report_page import report_page, save_report
-from qtaml.showing.yield_curve import yield_panel
 
 __all__ = [
     "Curve",
@@ -22,7 +21,6 @@ __all__ = [
     "save_explorer",
     "save_figure",
     "save_report",
-    "yield_panel",
 ]
 
 guard_doors(__name__)
