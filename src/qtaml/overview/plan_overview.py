@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 
 from qtaml import _files
 from qtaml.faults import AnyFault
-from qtaml.formats import Levels
+from qtaml.formats import Levels, TensorFormat
 from qtaml.memory import Artifact
 from qtaml.overview.records import BitCells, CurvePoint, NetworkOverview, TensorOverview, WeightsOverview
 from qtaml.overview.weights_overview import weights_overview
@@ -20,7 +21,7 @@ MOST_DETAILS = 12
 
 def plan_overview(name: str, plan: Plan) -> NetworkOverview:
     """What a plan says of how a network is stored."""
-    total = plan.noise_error
+    total, side = plan.noise_error, side_cells(plan.fault)
     return NetworkOverview(
         name,
         settings=plan.settings,
@@ -28,7 +29,7 @@ def plan_overview(name: str, plan: Plan) -> NetworkOverview:
         weights=plan.weights,
         cells=plan.cells,
         plain_bits=plan.bits,
-        tensors=tuple(_tensor(entry, total, side_cells(plan.fault)) for entry in plan.tensors),
+        tensors=tuple(_tensor(entry, total, side) for entry in plan.tensors),
         predicted_error=plan.predicted_error,
         output_power=plan.outputs.power if plan.outputs else None,
         remarks=plan.remarks,
@@ -88,12 +89,6 @@ def point_at(artifact: Artifact, at: float, fault: AnyFault) -> CurvePoint:
 
 def _tensor(entry: TensorPlan, total: float | None, side: float) -> TensorOverview:
     storage = entry.storage
-    cells: dict[tuple[int, Protection], float] = {}
-    for section in storage.sections:
-        for bit, protection in enumerate(section.format.protections):
-            key = bit, protection
-            cells[key] = cells.get(key, 0.0) + section.weights * protection.cells
-    by_bit = sorted(cells.items(), key=lambda one: (-one[0][0], -one[1]))
     return TensorOverview(
         name=entry.name,
         aliases=entry.aliases,
@@ -104,16 +99,30 @@ def _tensor(entry: TensorPlan, total: float | None, side: float) -> TensorOvervi
         correction=storage.correction,
         cells=float(storage.cells),
         side_cells=side * entry.side_values,
-        by_bit=tuple(BitCells(bit, _protection(one), float(count)) for (bit, one), count in by_bit),
+        by_bit=_by_bit(storage),
         error_share=entry.predicted_error / total if entry.predicted_error is not None and total else None,
         gain=entry.gain,
     )
 
 
+# Of 100,000 tensors most are stored like others.
+@lru_cache(maxsize=4096)
+def _by_bit(storage: TensorFormat) -> tuple[BitCells, ...]:
+    cells: dict[tuple[int, Protection], float] = {}
+    for section in storage.sections:
+        for bit, protection in enumerate(section.format.protections):
+            key = bit, protection
+            cells[key] = cells.get(key, 0.0) + section.weights * protection.cells
+    by_bit = sorted(cells.items(), key=lambda one: (-one[0][0], -one[1]))
+    return tuple(BitCells(bit, _protection(one), float(count)) for (bit, one), count in by_bit)
+
+
 def _levels(levels: Levels) -> str:
     if levels.kind == "even":
         return f"even, {levels.encoding.replace('_', ' ')}"
-    return levels.name if levels.kind == "named" else f"table of {len(levels.values)}"
+    if levels.kind == "named":
+        return levels.name
+    return f"table of {len(levels.values)}" if levels.kind == "table" else f"{levels.kind}, {levels.bits} bits"
 
 
 def _protection(protection: Protection) -> str:

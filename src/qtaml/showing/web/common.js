@@ -36,7 +36,7 @@ qtaml.brief = (text, most = 26) => {
 qtaml.number = (value, digits = 3) => {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(digits - 1).replace("e+", "e");
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return Number(value.toPrecision(digits)).toExponential().replace("e+", "e");
   return Number(value.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 10, maximumSignificantDigits: Math.max(digits, Math.trunc(size).toString().length) });
 };
 qtaml.count = (value) => Math.round(value).toLocaleString("en");
@@ -55,6 +55,8 @@ qtaml.picture = (place, label, caption, draw) => {
     const drawn = draw(width);
     const svg = drawn.tagName === "svg" ? drawn : drawn.querySelector("svg");
     svg.setAttribute("role", "img");
+    // Plot labels its groups; a label needs a role.
+    for (const group of svg.querySelectorAll("g[aria-label]")) group.setAttribute("role", "group");
     svg.setAttribute("aria-label", typeof label === "function" ? label() : label);
     inside.replaceChildren(drawn);
   };

@@ -158,7 +158,8 @@
     svg.classList.add("clickable");
     svg.addEventListener("pointerdown", (event) => {
       if (event.pointerType === "mouse") start = place(event);
-    });
+      // Before the tip, which keeps the event to itself where it points at something.
+    }, { capture: true });
     svg.addEventListener("pointermove", (event) => {
       if (!start) return;
       const end = place(event);

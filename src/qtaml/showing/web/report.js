@@ -94,7 +94,7 @@
     if (point.metric) told.push(`${data.metric} ${ends(point.metric)}`);
     if (point.noise !== null) told.push(`predicted output error from read to read ${number(point.noise)}`);
     byId("place").value = state.place;
-    byId("place").setAttribute("aria-valuetext", told.join(", "));
+    byId("place").setAttribute("aria-valuetext", told.join("; "));
     byId("readout").replaceChildren(name(one.name), `: ${told.join("; ")}.`);
   }
 
