@@ -104,3 +104,6 @@ qtaml.tens = (low, high) => {
   const ticks = powers.length < 4 ? powers.flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power)) : powers.filter((_, index) => index % Math.ceil(powers.length / 8) === 0).map((power) => 10 ** power);
   return ticks.filter((tick) => tick >= low / 1.2 && tick <= high * 1.2);
 };
+
+// What is said of the point that is pointed at.
+qtaml.tip = (rows, options) => Plot.tip(rows, { ...options, lineHeight: 1.25 });

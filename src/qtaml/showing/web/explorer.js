@@ -135,7 +135,7 @@
           : groups.map(([code, own]) => Plot.dot(own, { x: px, y: py, symbol: symbolOf(code), fill: qtaml.color(code), fillOpacity: 0.85, r: own.length > 500 ? 2.5 : 4.5 }))),
         Plot.dot(front, { x: px, y: py, stroke: "var(--ink)", r: 7, strokeWidth: 1.4 }),
         state.row === null || px(state.row) === null ? null : Plot.dot([state.row], { x: px, y: py, stroke: "var(--accent)", r: 11, strokeWidth: 3 }),
-        Plot.tip(many ? front : points, Plot.pointer({ x: px, y: py, title: told })),
+        qtaml.tip(many ? front : points, Plot.pointer({ x: px, y: py, title: told })),
       ],
     });
     brush(drawn, drawn.tagName === "svg" ? drawn : drawn.querySelector("svg"));

@@ -68,7 +68,7 @@ qtaml.networkPictures = (view, choose) => {
           Plot.dot([one], { x: "cells", y: place, fill: color(one.index), symbol: symbols[one.index % symbols.length], r: 7 }),
           Plot.text([one], { x: "cells", y: (at) => end(at, 2, high), text: (at) => brief(at.name, 30), textAnchor: one.cells < 0.2 * most ? "start" : "middle", dx: one.cells < 0.2 * most ? -8 : 0, dy: -10, fill: color(one.index), fontWeight: 700, stroke: "var(--surface)", strokeWidth: 4 }),
         ]),
-        Plot.tip([...measured, ...baselines], Plot.pointer({ x: "cells", y: place, title: text, maxRadius: 40 })),
+        qtaml.tip([...baselines, ...measured], Plot.pointer({ x: "cells", y: place, title: text, maxRadius: 40 })),
       ],
     });
     const svg = drawn.tagName === "svg" ? drawn : drawn.querySelector("svg");
@@ -110,7 +110,7 @@ qtaml.networkPictures = (view, choose) => {
         ...each((own, index) => Plot.areaY(own, { x: "at", y1: low, y2: high, fill: color(index), fillOpacity: 0.16 })),
         ...each((own, index) => Plot.line(own, { x: "at", y: (point) => factor * y(point)[0], stroke: color(index), strokeWidth: 2, strokeDasharray: dashes[index % dashes.length] })),
         ...each((own, index) => Plot.dot(own, { x: "at", y: (point) => factor * y(point)[0], fill: color(index), symbol: symbols[index % symbols.length], r: 4.5 })),
-        Plot.tip(points, Plot.pointer({ x: "at", y: (point) => factor * y(point)[0], title: (point) => `${brief(point.name, 60)}\n${data.axis} = ${number(point.at, 4)}\n${log ? number(y(point)[0]) : ends(y(point))}` })),
+        qtaml.tip(points, Plot.pointer({ x: "at", y: (point) => factor * y(point)[0], title: (point) => `${brief(point.name, 60)}\n${data.axis} = ${number(point.at, 4)}\n${log ? number(y(point)[0]) : ends(y(point))}` })),
       ],
     });
   }
@@ -149,7 +149,7 @@ qtaml.networkPictures = (view, choose) => {
         Plot.areaY(points, { x: "at", y1: "low", y2: "high", curve: "step-before", fill: "var(--c0)", fillOpacity: 0.18 }),
         Plot.line(points, { x: "at", y: "share", curve: "step-before", stroke: "var(--c0)", strokeWidth: 2 }),
         points.length < 2 ? Plot.dot(points, { x: "at", y: "share", fill: "var(--c0)" }) : null,
-        Plot.tip(points, Plot.pointerX({ x: "at", y: "share", title: (point) => `${number(point.share)}% [${number(point.low)}, ${number(point.high)}] of the chips reach ${number(point.at, 4)}${unit}` })),
+        qtaml.tip(points, Plot.pointerX({ x: "at", y: "share", title: (point) => `${number(point.share)}% [${number(point.low)}, ${number(point.high)}] of the chips reach ${number(point.at, 4)}${unit}` })),
       ],
     });
   }

@@ -78,7 +78,7 @@ qtaml.tensorPictures = (view) => {
         Plot.barX(words, { y: "label", x1: "start", x2: (part) => part.start + part.cells, fill: (part) => shade(part.protection), insetLeft: 0.5, insetRight: 0.5, insetTop: 3, insetBottom: 3, rx: 2 }),
         Plot.barX(found.parts.filter((part) => part.bit === null), { y: "label", x1: "start", x2: (part) => part.start + part.cells, fill: "var(--surface)", stroke: "var(--soft)", strokeDasharray: "2 2", insetTop: 3, insetBottom: 3 }),
         Plot.text(words.filter(wide), { y: "label", x: (part) => part.start + part.cells / 2, text: (part) => `${part.bit}${protections.length > 1 ? letter(part.protection) : ""}`, fill: (part) => inkOn(part.protection), fontSize: 11.5 }),
-        Plot.tip(found.parts, Plot.pointer({ y: "label", x: (part) => part.start + part.cells / 2, title: told })),
+        qtaml.tip(found.parts, Plot.pointer({ y: "label", x: (part) => part.start + part.cells / 2, title: told })),
       ],
     });
   }
@@ -105,7 +105,7 @@ qtaml.tensorPictures = (view) => {
       marks: [
         Plot.ruleY(known, { y: "label", x1: (line) => Math.max(line.gain - 2 * line.error, line.gain / 100), x2: (line) => line.gain + 2 * line.error, stroke: "var(--c0)", strokeWidth: 2 }),
         Plot.dot(known, { y: "label", x: "gain", fill: "var(--c0)", r: 4 }),
-        Plot.tip(known, Plot.pointerY({ y: "label", x: "gain", title: (line) => `${brief(found.names.get(line.label), 60)}\ngain ${number(line.gain)} ± ${number(line.error, 1)}` })),
+        qtaml.tip(known, Plot.pointerY({ y: "label", x: "gain", title: (line) => `${brief(found.names.get(line.label), 60)}\ngain ${number(line.gain)} ± ${number(line.error, 1)}` })),
       ],
     });
   }
@@ -166,7 +166,7 @@ qtaml.tensorPictures = (view) => {
     const levels = one.levels.map((level, index) => ({ level, share: 100 * one.shares[index] }));
     picture(left, `Share of the weights of ${brief(one.name, 60)} at each level`, `The stored weights at their ${one.levels.length} levels`, (width) => plot(width, {
       height: 210, x, y: { label: "weights (%)", grid: true },
-      marks: [Plot.ruleX(levels, { x: "level", y: "share", stroke: "var(--c1)", strokeWidth: levels.length > 64 ? 1.4 : 3 }), Plot.ruleY([0]), levels.length > 64 ? null : Plot.dot(levels, { x: "level", y: "share", fill: "var(--c1)", r: 3.5 }), Plot.tip(levels, Plot.pointerX({ x: "level", y: "share", title: (at) => `level ${number(at.level, 4)}\n${number(at.share, 3)}% of the weights` }))],
+      marks: [Plot.ruleX(levels, { x: "level", y: "share", stroke: "var(--c1)", strokeWidth: levels.length > 64 ? 1.4 : 3 }), Plot.ruleY([0]), levels.length > 64 ? null : Plot.dot(levels, { x: "level", y: "share", fill: "var(--c1)", r: 3.5 }), qtaml.tip(levels, Plot.pointerX({ x: "level", y: "share", title: (at) => `level ${number(at.level, 4)}\n${number(at.share, 3)}% of the weights` }))],
     }));
     const { errors } = one;
     if (!errors) {
@@ -186,7 +186,7 @@ qtaml.tensorPictures = (view) => {
         Plot.rect(bins.filter((bin) => bin.expected > 0), { x1: "from", x2: "to", y1: () => floor, y2: "expected", fill: "var(--c0)", fillOpacity: 0.35, stroke: "var(--c0)", inset: 0.5 }),
         Plot.ruleX(bins.filter((bin) => bin.seen > 0), { x: "at", y1: (bin) => Math.max(bin.low, floor), y2: "high", stroke: "var(--c1)", strokeWidth: 1.6 }),
         Plot.dot(bins.filter((bin) => bin.seen > 0), { x: "at", y: "seen", fill: "var(--c1)", r: 3.4 }),
-        Plot.tip(bins, Plot.pointerX({ x: "at", y: (bin) => Math.max(bin.expected, floor), title: told })),
+        qtaml.tip(bins, Plot.pointerX({ x: "at", y: (bin) => Math.max(bin.expected, floor), title: told })),
       ],
     }));
   }
