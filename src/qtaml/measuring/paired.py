@@ -27,7 +27,8 @@ def paired_difference(
     """Metric of the first network minus that of the second, on the same reads and the same test samples.
 
     Under one seed, read t of both shares nearly all errors of the bits that both leave unprotected, and both see every
-    sample: what they have in common cancels, so the interval is mostly far narrower than those of the two side by side.
+    sample: what they have in common cancels, so the interval is narrower than those of the two side by side, the more
+    so the more they share.
 
     Args:
         first: a stored network.
@@ -61,9 +62,8 @@ def paired_difference(
     confidence = _checks.confidence(confidence)
     tables = [_scores(memory, metric, trials, fault or memory.plan.fault, seed) for memory in (first, second)]
     if tables[0].shape != tables[1].shape:
-        raise ArgumentError(
-            f"metric must score as many samples of both networks, got {[len(one[0]) for one in tables]}"
-        )
+        counts = " and ".join(str(table.shape[1]) for table in tables)
+        raise ArgumentError(f"metric must score as many samples of both networks, got {counts}")
     difference, bounds = tables[0] - tables[1], _bounds(metric)
     crossed = isinstance(metric, SampleMetric) and difference.shape[1] >= 2
     if crossed:

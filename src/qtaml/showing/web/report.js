@@ -66,7 +66,7 @@
       const other = difference.get(one.name);
       const cells = [[name(one.name)], [one.method], [number(one.cells, 4), true]];
       if (data.metric) {
-        cells.push([ends(one.metric), true], [other ? ends(other.difference).replace("%", " points") : "–", true]);
+        cells.push([ends(one.metric), true], [other ? ends(other.difference, 2).replace("%", " points") : "–", true]);
         cells.push([one.chips ? `${percent(one.chips.good[0], 0)} [${(100 * one.chips.good[1]).toFixed(0)}, ${(100 * one.chips.good[2]).toFixed(0)}]` : "–", true]);
         cells.push([one.holds === null ? "–" : number(one.holds), true]);
       }

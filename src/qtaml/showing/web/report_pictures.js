@@ -46,10 +46,20 @@ qtaml.networkPictures = (view, choose) => {
     const stops = [0, ...limits.map((one) => one.cells).sort(d3.ascending), most];
     const gap = d3.greatest(d3.pairs(stops), (pair) => pair[1] - pair[0]);
     const free = (gap[0] + gap[1]) / 2;
+    // Names of neighbours stand above each other.
+    const lines = [];
+    const lineOf = new Map();
+    for (const one of [...measured].sort((a, b) => a.cells - b.cells)) {
+      const half = (3.9 * Math.min(one.name.length, 30) * most) / (width - 60);
+      const line = lines.findIndex((end) => end < one.cells - half);
+      lineOf.set(one, line < 0 ? lines.length : line);
+      lines[lineOf.get(one)] = one.cells + half;
+    }
     const outside = baselines.filter((one) => !inside(one));
     const brand = (one) => brief(one.name.replace("Uniform-MSP, ", ""), 12);
     const drawn = plot(width, {
-      height: Math.min(470, Math.max(320, width * 0.5)),
+      height: Math.min(470, Math.max(320, width * 0.5)) + 16 * lines.length,
+      marginTop: 12 + 16 * lines.length,
       x: { label: "cells, as a share of a plain memory", domain: [0, most], grid: true },
       y: { label: metricLabel, domain: [scale * low, scale * high], grid: true },
       marks: [
@@ -66,7 +76,7 @@ qtaml.networkPictures = (view, choose) => {
         ...measured.flatMap((one) => [
           Plot.ruleX([one], { ...interval(color(one.index)), strokeWidth: 2.4 }),
           Plot.dot([one], { x: "cells", y: place, fill: color(one.index), symbol: symbols[one.index % symbols.length], r: 7 }),
-          Plot.text([one], { x: "cells", y: (at) => end(at, 2, high), text: (at) => brief(at.name, 30), textAnchor: one.cells < 0.2 * most ? "start" : "middle", dx: one.cells < 0.2 * most ? -8 : 0, dy: -10, fill: color(one.index), fontWeight: 700, stroke: "var(--surface)", strokeWidth: 4 }),
+          Plot.text([one], { x: "cells", y: (at) => end(at, 2, high), text: (at) => brief(at.name, 30), textAnchor: one.cells < 0.2 * most ? "start" : "middle", dx: one.cells < 0.2 * most ? -8 : 0, dy: -10 - 16 * lineOf.get(one), fill: color(one.index), fontWeight: 700, stroke: "var(--surface)", strokeWidth: 4 }),
         ]),
         qtaml.tip([...baselines, ...measured], Plot.pointer({ x: "cells", y: place, title: text, maxRadius: 40 })),
       ],

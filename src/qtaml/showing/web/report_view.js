@@ -9,9 +9,9 @@ qtaml.reportView = (data) => {
   const unit = data.share ? "%" : "";
   const metricLabel = data.share ? `${data.metric} (%)` : data.metric;
   const value = (one) => (one === null || one === undefined ? "–" : data.share ? percent(one) : number(one, 4));
-  const ends = (one) => {
+  const ends = (one, digits = 1) => {
     if (!one) return "–";
-    const end = (at) => (at === null ? "∞" : data.share ? (100 * at).toFixed(1) : number(at, 4));
+    const end = (at) => (at === null ? "∞" : data.share ? (100 * at).toFixed(digits).replace(/^-(0\.?0*)$/, "$1") : number(at, 4));
     return `${end(one[0])}${unit} [${end(one[1])}, ${end(one[2])}]`;
   };
   const above = data.better === "higher";
