@@ -19,7 +19,9 @@ from qtaml import _files
 from qtaml._progress import track
 from qtaml.showing import panels_figure, save_figure
 
-MODULES = ("start", "error_masks", "peers", "sensitivity", "corrections", "planning", "reads", "large_networks")
+MODULES = (
+    *("start", "error_masks", "peers", "sensitivity", "corrections", "planning", "reads", "large_networks", "pages"),
+)
 """In the order in which they run."""
 
 ROOT = Path(__file__).parent.parent

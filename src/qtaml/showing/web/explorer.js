@@ -281,5 +281,5 @@
   });
 
   update();
-  document.documentElement.dataset.ready = "true";
+  document.documentElement.dataset.ready = Math.round(performance.now());
 })();
