@@ -168,8 +168,9 @@ def test_a_hundred_thousand_rows_stay_quick(large_file, opened):
 
 def test_it_prints(report_file, opened, tmp_path):
     """Black on white, every section, more than a page."""
-    page = opened(report_file[0], scheme="dark").page
+    page = opened(report_file[0], width=700, scheme="dark").page
     page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.is_visible("#search")
     page.pdf(path=tmp_path / "report.pdf", format="A4")

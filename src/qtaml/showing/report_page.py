@@ -1,6 +1,7 @@
 """The report of stored networks as one HTML page."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,12 @@ def _network(overview: Overview, one: NetworkOverview) -> dict[str, Any]:
 def _chips(overview: Overview, one: NetworkOverview) -> dict[str, Any] | None:
     if one.chips is None:
         return None
-    at, shares = one.chips.curve()
+    lower = overview.better == "lower"
+    # The share of chips on the good side of a value: for a metric of which less is better, those at most as large.
+    chips = replace(one.chips, values=tuple(-value for value in one.chips.values)) if lower else one.chips
+    at, shares = chips.curve()
+    if lower:
+        at, shares = tuple(-value for value in reversed(at)), tuple(reversed(shares))
     return {
         "values": [short(value) for value in one.chips.values],
         "reads": one.chips.trials,

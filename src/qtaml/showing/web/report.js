@@ -61,18 +61,20 @@
   function showCompared() {
     const difference = new Map(data.comparisons.map((one) => [one.first, one]));
     const columns = ["stored network", "method", "cells"];
-    if (data.metric) columns.push(metricLabel, "difference from the first, paired", "good chips", `holds to (${data.axis || "axis"})`);
+    const several = data.networks.length > 1;
+    if (data.metric) columns.push(metricLabel, ...(several ? ["difference from the first, paired"] : []), "good chips", data.axis ? `holds to (${data.axis})` : "holds to");
     const rows = data.networks.map((one) => {
       const other = difference.get(one.name);
       const cells = [[name(one.name)], [one.method], [number(one.cells, 4), true]];
       if (data.metric) {
-        cells.push([ends(one.metric), true], [other ? ends(other.difference, 2).replace("%", " points") : "–", true]);
+        cells.push([ends(one.metric), true]);
+        if (several) cells.push([other ? ends(other.difference, 2).replace("%", " points") : "–", true]);
         cells.push([one.chips ? `${percent(one.chips.good[0], 0)} [${(100 * one.chips.good[1]).toFixed(0)}, ${(100 * one.chips.good[2]).toFixed(0)}]` : "–", true]);
         cells.push([one.holds === null ? "–" : number(one.holds), true]);
       }
       return cells;
     });
-    const note = data.metric ? "[95% intervals]; differences are paired read by read, so they are sharper than two columns beside each other." : "Nothing was measured.";
+    const note = data.metric ? `[95% intervals]${several ? "; differences are paired read by read, so they are sharper than two columns beside each other" : ""}` : "Nothing was measured.";
     byId("compared").append(plainTable(columns, rows, note));
     const others = data.references.map((one) => [[name(one.name)], [one.note], [number(one.cells, 4), true], ...(data.metric ? [[ends(one.metric), true]] : [])]);
     byId("references").append(element("summary", {}, "Baselines and limits"), element("div", { class: "scroll" }, plainTable(["name", "what it is", ...columns.slice(2, 4)], others)));
@@ -110,7 +112,7 @@
       redraw();
     });
     if (curves.some((point) => point.metric)) {
-      pictures.push(picture(byId("curves"), `${data.metric} over ${data.axis}`, `${data.metric}, 95% intervals as bands; dotted: what a good chip reaches`, (width) => drawCurve(width, (point) => point.metric, metricLabel, false)));
+      pictures.push(picture(byId("curves"), `${data.metric} over ${data.axis}`, `${data.metric}, 95% intervals as bands; dotted: what a good chip ${above ? "reaches" : "stays within"}`, (width) => drawCurve(width, (point) => point.metric, metricLabel, false)));
     }
     if (curves.some((point) => point.noise)) {
       pictures.push(picture(byId("curves"), `Predicted output error over ${data.axis}`, "The part of the predicted output error that differs from read to read, to first order", (width) => drawCurve(width, (point) => (point.noise ? [point.noise, point.noise, point.noise] : null), "predicted output error", true)));
@@ -120,9 +122,9 @@
   // ---- reads and chips ----------------------------------------------------------------------------------------------
   if (data.networks.some((one) => one.reads.length)) {
     const { chips } = data.networks[0];
-    byId("spread-hint").textContent = `Each dot is one read${chips ? `, or one chip (mean of ${chips.reads} reads)` : ""}; dotted: what a good chip reaches.`;
+    byId("spread-hint").textContent = `Each dot is one read${chips ? `, or one chip (mean of ${chips.reads} reads)` : ""}. A good chip ${above ? "reaches" : "stays within"} ${value(data.bar)}: the dotted line, where it is near.`;
     pictures.push(picture(byId("spread"), "Distribution over reads and chips", "Every read, and every chip", drawSpread));
-    if (chips) pictures.push(picture(byId("spread"), "Share of the chips over the metric", "Yield: the share of chips that reach a value, with 95% intervals", drawYield));
+    if (chips) pictures.push(picture(byId("spread"), "Share of the chips over the metric", "Yield: the share of chips on the good side of a value, with 95% intervals", drawYield));
   } else byId("spread-section").hidden = true;
 
   // ---- plan table and the rest --------------------------------------------------------------------------------------
@@ -191,8 +193,9 @@
   }
 
   byId("front-hint").textContent = data.metric
-    ? `Up and to the left is better${above ? "" : ", or rather down"}. Filled: the stored networks, with 95% intervals. Hollow: Uniform-MSP with the paper's ideal code. Dashed: limits that no code passes. Hover for the plan, click for its tensors.`
+    ? `${above ? "Up" : "Down"} and to the left is better. Filled: the stored networks, with 95% intervals. Hollow: Uniform-MSP with the paper's ideal code. Dashed: limits that no code passes. Hover for the plan, click for its tensors.`
     : "Nothing was measured: what each network costs, beside a plain memory (1) and limits.";
+  addEventListener("beforeprint", () => byId("references").setAttribute("open", ""));
   showVerdict();
   picture(byId("front"), () => `Cells and ${data.metric || "limits"}: ${data.networks.map((one) => `${one.name} ${number(one.cells)} cells ${ends(one.metric)}`).join("; ")}`, null, drawFront);
   showCompared();

@@ -3,7 +3,7 @@
 
 qtaml.networkPictures = (view, choose) => {
   const { brief, number, percent, plot, color, symbols, dashes } = qtaml;
-  const { data, state, network, scale, unit, metricLabel, value, ends, above } = view;
+  const { data, state, network, scale, unit, metricLabel, value, ends, above, nearBar } = view;
 
   function drawFront(width) {
     const stored = data.networks.map((one, index) => ({ kind: "stored", name: one.name, cells: one.cells, metric: one.metric, index, note: `${one.asked}\nmemory ${one.fault}` }));
@@ -31,7 +31,9 @@ qtaml.networkPictures = (view, choose) => {
     }
     const measured = stored.filter((one) => one.metric);
     const baselines = data.references.filter((one) => one.metric).map((one) => ({ ...one }));
-    const shown = measured.flatMap((one) => one.metric).concat(data.trained ?? [], data.bar).filter((one) => one !== null);
+    const known = measured.flatMap((one) => one.metric).concat(data.trained ?? []).filter((one) => one !== null);
+    const bar = nearBar(known);
+    const shown = bar === null ? known : [...known, bar];
     const span = Math.max(...shown) - Math.min(...shown) || 1;
     const low = Math.min(...shown) - (above ? 0.8 : 0.15) * span;
     const high = Math.max(...shown) + (above ? 0.15 : 0.8) * span;
@@ -63,8 +65,8 @@ qtaml.networkPictures = (view, choose) => {
       x: { label: "cells, as a share of a plain memory", domain: [0, most], grid: true },
       y: { label: metricLabel, domain: [scale * low, scale * high], grid: true },
       marks: [
-        Plot.ruleY([scale * data.bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
-        Plot.text([0], { x: () => free, y: () => scale * data.bar, text: () => `good chip: ${value(data.bar)}`, dy: above ? 9 : -9, ...soft }),
+        bar === null ? null : Plot.ruleY([scale * bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
+        bar === null ? null : Plot.text([0], { x: () => free, y: () => scale * bar, text: () => `good chip: ${value(data.bar)}`, dy: above ? 9 : -9, ...soft }),
         data.trained ? Plot.ruleY([scale * data.trained[0]], { stroke: "var(--soft)" }) : null,
         data.trained ? Plot.text([0], { x: () => free, y: () => scale * data.trained[0], text: () => `trained: ${value(data.trained[0])}`, dy: -8, ...soft }) : null,
         ...rules,
@@ -113,7 +115,7 @@ qtaml.networkPictures = (view, choose) => {
       x: { label: data.axis, type: "log", tickFormat: (one) => number(one, 3), ticks: ticksOf(data.networks[0].curve.map((point) => point.at), width) },
       y: log ? { label, grid: true, type: "log", ticks: qtaml.tens(...d3.extent(points, (point) => y(point)[0])), tickFormat: (one) => number(one, 1) } : { label, grid: true },
       marks: [
-        log || data.bar === null ? null : Plot.ruleY([factor * data.bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
+        log || nearBar(points.map((point) => y(point)[0])) === null ? null : Plot.ruleY([factor * data.bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
         data.planned === null ? null : Plot.ruleX([data.planned], { stroke: "var(--soft)", strokeDasharray: "4 4" }),
         data.planned === null ? null : Plot.text([data.planned], { x: (one) => one, text: () => "planned", frameAnchor: "bottom", textAnchor: "start", dx: 4, dy: -4, fill: "var(--soft)" }),
         Plot.ruleX([at], { stroke: "var(--accent)", strokeWidth: 2.5 }),
@@ -129,7 +131,9 @@ qtaml.networkPictures = (view, choose) => {
     const one = network();
     const rows = [["each read", one.reads], ["each chip", one.chips?.values ?? []]].filter((row) => row[1].length);
     const points = rows.flatMap(([kind, values]) => values.map((at) => ({ kind, at: scale * at })));
-    const reach = Math.max(...points.map((point) => point.at), scale * data.bar) - Math.min(...points.map((point) => point.at), scale * data.bar) || 1;
+    const bar = nearBar(rows.flatMap((row) => row[1]));
+    const ends = d3.extent([...points.map((point) => point.at), ...(bar === null ? [] : [scale * bar])]);
+    const reach = ends[1] - ends[0] || 1;
     // As large as the highest pile allows.
     const pile = (r) => Math.max(...rows.flatMap((row) => [...d3.rollup(row[1], (own) => own.length, (at) => Math.round((scale * at * (width - 120)) / reach / (2 * r))).values()]));
     const radius = [4.5, 3.5, 2.5].find((r) => 2 * r * pile(r) < 80) ?? 1.6;
@@ -139,7 +143,7 @@ qtaml.networkPictures = (view, choose) => {
       x: { label: metricLabel, grid: true, nice: true, inset: 8 },
       fy: { label: null, domain: rows.map((row) => row[0]) },
       marks: [
-        Plot.ruleX([scale * data.bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
+        bar === null ? null : Plot.ruleX([scale * bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
         points.length <= 400
           ? Plot.dot(points, Plot.dodgeY("bottom", { x: "at", fy: "kind", fill: "var(--c0)", fillOpacity: 0.8, r: radius, title: (point) => `${point.kind}: ${number(point.at, 4)}${unit}`, tip: true }))
           : Plot.rectY(points, Plot.binX({ y: "count" }, { x: "at", fy: "kind", fill: "var(--c0)" })),
@@ -153,13 +157,13 @@ qtaml.networkPictures = (view, choose) => {
     return plot(width, {
       height: 300,
       x: { label: metricLabel, nice: true, inset: 8 },
-      y: { label: "chips that reach it (%)", domain: [0, 104], grid: true },
+      y: { label: above ? "chips that reach it (%)" : "chips that stay within it (%)", domain: [0, 104], grid: true },
       marks: [
-        Plot.ruleX([scale * data.bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
-        Plot.areaY(points, { x: "at", y1: "low", y2: "high", curve: "step-before", fill: "var(--c0)", fillOpacity: 0.18 }),
-        Plot.line(points, { x: "at", y: "share", curve: "step-before", stroke: "var(--c0)", strokeWidth: 2 }),
+        nearBar(chips.at) === null ? null : Plot.ruleX([scale * data.bar], { stroke: "var(--ink)", strokeDasharray: "2 4" }),
+        Plot.areaY(points, { x: "at", y1: "low", y2: "high", curve: above ? "step-before" : "step-after", fill: "var(--c0)", fillOpacity: 0.18 }),
+        Plot.line(points, { x: "at", y: "share", curve: above ? "step-before" : "step-after", stroke: "var(--c0)", strokeWidth: 2 }),
         points.length < 2 ? Plot.dot(points, { x: "at", y: "share", fill: "var(--c0)" }) : null,
-        qtaml.tip(points, Plot.pointerX({ x: "at", y: "share", title: (point) => `${number(point.share)}% [${number(point.low)}, ${number(point.high)}] of the chips reach ${number(point.at, 4)}${unit}` })),
+        qtaml.tip(points, Plot.pointerX({ x: "at", y: "share", title: (point) => `${number(point.share)}% [${number(point.low)}, ${number(point.high)}] of the chips ${above ? "reach" : "stay within"} ${number(point.at, 4)}${unit}` })),
       ],
     });
   }

@@ -18,5 +18,12 @@ qtaml.reportView = (data) => {
   const curves = data.networks[0].curve;
   // The planned memory, as the slider begins.
   state.place = Math.max(curves.findIndex((point) => point.at === data.planned), 0);
-  return { data, state, network, scale, unit, metricLabel, value, ends, above, curves };
+  // The bar, if it is so near to what is shown that both fit into one picture.
+  const nearBar = (values) => {
+    const [low, high] = d3.extent(values);
+    const room = 2 * (high - low || Math.abs(high) / 20);
+    return data.bar !== null && data.bar > low - room && data.bar < high + room ? data.bar : null;
+  };
+
+  return { data, state, network, scale, unit, metricLabel, value, ends, above, curves, nearBar };
 };
