@@ -9,7 +9,7 @@ from torch import nn
 
 import qtaml
 from qtaml.faults import Asymmetric, Uniform
-from qtaml.measuring import paired_difference
+from qtaml.measuring import OutputDivergence, paired_difference
 from qtaml.memory import read_artifact
 from qtaml.overview import Overview, good_chips, summarise, verdict
 from qtaml.theory import error_distribution
@@ -155,6 +155,29 @@ def test_another_network_is_not_taken_for_the_trained_one(trained):
     other = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 4))
     with pytest.raises(qtaml.ArgumentError, match="model must be the trained network that 'MSP' stores, to the bit"):
         summarise({"MSP": memory}, metric, model=other)
+
+
+def test_with_the_trained_network_plans_and_artifacts_are_measured_too(trained, tmp_path):
+    """They are what the network and the plan make, and give what the memory gives."""
+    model, metric, plans = trained
+    memory = qtaml.store(model, plans["MSP"])
+    memory.save(tmp_path / "stored")
+    stored = {"plan": plans["MSP"], "artifact": read_artifact(tmp_path / "stored"), "memory": memory}
+    shown = summarise(stored, metric, model=model, trials=2, chips=0)
+    assert len({network.result.values for network in shown.networks}) == 1
+    assert len({network.words_sha256 for network in shown.networks}) == 1
+    assert shown.missing == ("No chips were measured.",)
+
+
+def test_a_bar_that_is_nothing_has_to_be_said(trained):
+    """5% off a divergence of 0."""
+    model, _, plans = trained
+    divergence = OutputDivergence(model, torch.randn(40, 16))
+    with pytest.raises(qtaml.ArgumentError, match="bar must be given where the metric without errors is 0"):
+        summarise({"a": plans["MSP"]}, divergence, model=model, better="lower", trials=2, chips=0)
+    shown = summarise({"a": plans["MSP"]}, divergence, model=model, better="lower", bar=0.1, trials=2, chips=2)
+    assert shown.metric == "output divergence"
+    assert good_chips(shown, shown.networks[0]).value in (0.0, 0.5, 1.0)
 
 
 def test_limits_follow_from_the_memory_and_the_weights(trained):

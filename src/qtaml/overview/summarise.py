@@ -10,7 +10,7 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
 from qtaml.measuring import Estimate, Metric, Result, SampleMetric, Yield, evaluate, measure, paired_difference
-from qtaml.memory import Artifact, Memory, differences, store
+from qtaml.memory import Artifact, Memory, attach, differences, store
 from qtaml.model import named_tensors
 from qtaml.overview.plan_overview import plan_overview, point_at, weights_overviews, words_sha256
 from qtaml.overview.records import Better, Comparison, CurvePoint, NetworkOverview, Overview, Reference
@@ -44,11 +44,11 @@ def summarise(
     """Measure what a report shows of stored networks.
 
     Args:
-        stored: names and stored networks: a `Memory`, which can be measured; an `Artifact` or a `Plan`, of which only
-            is shown what they say.
+        stored: names and stored networks: a `Memory`, which can be measured; an `Artifact` or a `Plan`, of which
+            without `model` only is shown what they say.
         metric: as for `evaluate`; nothing is measured without it.
-        model: the trained network. With it trained weights, baselines and limits are shown; it has to be the one that
-            is stored, to the bit.
+        model: the trained network. With it everything can be measured, and trained weights, baselines and limits are
+            shown; it has to be the one that is stored, to the bit.
         metric_name: what the metric is called; by its class if not given.
         better: which values of the metric are the good ones.
         bar: value of the metric that a good chip reaches; 5% off the metric without errors if not given.
@@ -82,18 +82,16 @@ def summarise(
         raise ArgumentError("stored must hold at least one stored network, got none")
     if (along is None) != (not axis):
         raise ArgumentError(f"along and axis must be given together, got {along} and {axis!r}")
+    if model is not None:
+        stored = {name: _of_trained(name, one, model) for name, one in stored.items()}
     memories = {name: one for name, one in stored.items() if isinstance(one, Memory)}
-    for name, memory in memories.items() if model is not None else ():
-        _check_trained(name, memory, cast(nn.Module, model))
     ask = _Measuring(metric, trials, chips, seed)
     places, planned = _places(stored, along)
     trained = None if model is None or not isinstance(metric, SampleMetric) else measure(model, metric)
     shown = [_network(name, one, model, ask, places) for name, one in stored.items()]
     references = _references(stored, model, ask)
     clean = trained or next((one.without_errors for one in shown if one.without_errors), None)
-    if bar is None and clean is not None:
-        bar = clean.value - (_GOOD if better == "higher" else -_GOOD) * abs(clean.value)
-    bar = bar if memories and metric is not None else None
+    bar = None if clean is None else _bar(clean, better) if bar is None else _checks.real("bar", bar)
     shown = [replace(one, holds_to=_holds_to(one, bar, better, planned)) for one in shown]
     return Overview(
         networks=tuple(shown),
@@ -148,9 +146,20 @@ class _Measuring:
         )
 
 
-def _check_trained(name: str, memory: Memory, model: nn.Module) -> None:
+def _of_trained(name: str, one: Stored, model: nn.Module) -> Memory:
+    """A stored network as a memory of the trained network that it was made of."""
+    if isinstance(one, Plan):
+        return store(model, one)
+    memory = attach(one, model) if isinstance(one, Artifact) else one
     if found := differences(memory, model):
         raise ArgumentError(f"model must be the trained network that {name!r} stores, to the bit; {found[0]}")
+    return memory
+
+
+def _bar(clean: Estimate, better: Better) -> float:
+    if clean.value == 0:
+        raise ArgumentError("bar must be given where the metric without errors is 0, of which 5% are nothing")
+    return clean.value - (_GOOD if better == "higher" else -_GOOD) * abs(clean.value)
 
 
 def _name(metric: Metric | None) -> str:

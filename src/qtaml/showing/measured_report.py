@@ -38,11 +38,11 @@ def report(
 
     Args:
         stored: a stored network, or several by name, which are compared with the first. A `Memory` is measured; of an
-            `Artifact` or a `Plan` the page shows what they say by themselves.
+            `Artifact` or a `Plan` without `model` the page shows what they say by themselves.
         metric: as for `qtaml.evaluate`; nothing is measured without it.
         out: the file, which ends in .html; none is written if not given (`qtaml.showing.save_report` writes it later).
-        model: the trained network. With it trained weights, baselines and limits are shown; it has to be the one that
-            is stored, to the bit.
+        model: the trained network. With it everything can be measured, and trained weights, baselines and limits are
+            shown; it has to be the one that is stored, to the bit.
         metric_name: what the metric is called; by its class if not given.
         better: which values of the metric are the good ones.
         bar: value of the metric that a good chip reaches; 5% off the metric without errors if not given.
