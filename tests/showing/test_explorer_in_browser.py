@@ -64,6 +64,11 @@ def test_filters_and_axes_make_the_front(explorer_file, opened):
     assert page.inner_text("#count") == "4 of 12 rows are kept"
     page.click("#reset")
     assert page.inner_text("#count") == "12 of 12 rows are kept"
+    # Numbers of a few values are ticked too; what is told apart by a number is named by it.
+    page.uncheck('#filters fieldset:has(legend:has-text("cells")) label:has-text("0.5") input')
+    assert page.inner_text("#count") == "8 of 12 rows are kept"
+    page.select_option("#by", "cells")
+    assert page.locator("#legend").inner_text().split() == ["\u20681\u2069", "\u20682\u2069"]
 
 
 def test_a_rectangle_is_dragged(explorer_file, opened):

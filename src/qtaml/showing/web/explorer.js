@@ -6,15 +6,23 @@
   const byId = (id) => document.getElementById(id);
   const data = await qtaml.data();
   const MOST_CHOICES = 40;
+  const MOST_LEVELS = 12;
   const MOST_POINTS = 4000;
   const columns = new Map(data.columns.map((one) => [one.name, one]));
   const rows = d3.range(data.rows);
   const numbers = data.columns.filter((one) => one.number && !one.end);
-  const texts = data.columns.filter((one) => !one.number && one.known.length > 1 && one.known.length <= MOST_CHOICES);
+  // What rows can be told apart by: texts that several rows share, and numbers of a few values, such as budgets.
+  const sorts = data.columns.filter((one) => !one.end).map((one) => {
+    if (!one.number) return { name: one.name, known: one.known, codes: one.values, most: MOST_CHOICES };
+    const known = [...new Set(one.values.filter((value) => value !== null))].sort(d3.ascending);
+    const place = new Map(known.map((value, code) => [value, code]));
+    return { name: one.name, known: known.map((value) => number(value, 5)), codes: one.values.map((value) => place.get(value) ?? -1), most: MOST_LEVELS };
+  }).filter((one) => one.known.length > 1 && one.known.length <= Math.min(one.most, Math.max(data.rows / 2, 3)));
+  const sortOf = new Map(sorts.map((one) => [one.name, one]));
   const at = (column, row) => (column.number ? column.values[row] : column.known[column.values[row]] ?? null);
   const low = (column) => columns.get(`${column.name}_low`);
   const high = (column) => columns.get(`${column.name}_high`);
-  const state = { x: data.x, y: data.y, by: texts.some((one) => one.name === "method") ? "method" : texts[0]?.name ?? "", lowX: data.low_x, lowY: data.low_y, kept: new Map(), ranges: {}, row: null };
+  const state = { x: data.x, y: data.y, by: sortOf.has("method") ? "method" : sorts[0]?.name ?? "", lowX: data.low_x, lowY: data.low_y, kept: new Map(), ranges: {}, row: null };
 
   byId("title").textContent = data.title;
   byId("lead").textContent = `${count(data.rows)} rows of ${data.source}.`;
@@ -52,7 +60,7 @@
     byId("axes").append(box);
   }
   const look = element("fieldset", {}, element("legend", {}, "Told apart"));
-  look.append(chooser("by", "By symbol and colour", ["", ...texts.map((one) => one.name)], state.by, (value) => {
+  look.append(chooser("by", "By symbol and colour", ["", ...sorts.map((one) => one.name)], state.by, (value) => {
     state.by = value;
     update();
   }));
@@ -66,8 +74,9 @@
   }
 
   // ---- which rows ---------------------------------------------------------------------------------------------------
-  for (const column of texts) {
-    const kept = new Set(column.known.keys());
+  for (const column of sorts) {
+    // -1: rows of which it is not known, which no tick is for, are kept.
+    const kept = new Set([-1, ...column.known.keys()]);
     state.kept.set(column.name, kept);
     const box = element("fieldset", {}, element("legend", {}, column.name));
     column.known.forEach((text, code) => {
@@ -82,7 +91,7 @@
     byId("filters").append(box);
   }
   byId("reset").addEventListener("click", () => {
-    for (const column of texts) column.known.forEach((_, code) => state.kept.get(column.name).add(code));
+    for (const column of sorts) column.known.forEach((_, code) => state.kept.get(column.name).add(code));
     for (const input of byId("filters").querySelectorAll("input")) input.checked = true;
     for (const input of byId("axes").querySelectorAll("input")) input.value = "";
     state.ranges = {};
@@ -90,13 +99,13 @@
   });
 
   function chosenRows() {
-    const tests = texts.map((column) => [column.values, state.kept.get(column.name), column.known.length]).filter(([, kept, all]) => kept.size < all);
+    const tests = sorts.map((column) => [column.codes, state.kept.get(column.name), column.known.length]).filter(([, kept, all]) => kept.size <= all);
     const ranges = Object.entries(state.ranges).filter(([, range]) => range).map(([axis, range]) => [columns.get(state[axis]).values, range]);
-    return rows.filter((row) => tests.every(([values, kept]) => kept.has(values[row])) && ranges.every(([values, [from, to]]) => values[row] !== null && values[row] >= from && values[row] <= to));
+    return rows.filter((row) => tests.every(([codes, kept]) => kept.has(codes[row])) && ranges.every(([values, [from, to]]) => values[row] !== null && values[row] >= from && values[row] <= to));
   }
 
   // ---- picture ------------------------------------------------------------------------------------------------------
-  const codeOf = (row) => (state.by ? Math.max(columns.get(state.by).values[row], 0) : 0);
+  const codeOf = (row) => (state.by ? Math.max(sortOf.get(state.by).codes[row], 0) : 0);
   const symbolOf = (code) => qtaml.symbols[(code + Math.floor(code / qtaml.colors.length)) % qtaml.symbols.length];
   const shapes = { circle: d3.symbolCircle, square: d3.symbolSquare, triangle: d3.symbolTriangle, diamond: d3.symbolDiamond, cross: d3.symbolCross, star: d3.symbolStar };
   let shown = [];
@@ -197,7 +206,7 @@
     byId("legend").replaceChildren(...codes.map((code) => {
       const svg = d3.create("svg").attr("width", 16).attr("height", 16).attr("viewBox", "-8 -8 16 16").attr("aria-hidden", "true");
       svg.append("path").attr("d", d3.symbol(shapes[symbolOf(code)], 80)()).attr("fill", qtaml.color(code));
-      return element("span", {}, svg.node(), name(brief(columns.get(state.by).known[code] ?? "–", 60)));
+      return element("span", {}, svg.node(), name(brief(sortOf.get(state.by).known[code] ?? "–", 60)));
     }));
   }
 
