@@ -13,12 +13,9 @@ from tests.cases import CONVOLUTION
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two stored networks of one program, test data, and a result of a sweep."""
+    """Two stored networks, and a result of a sweep."""
     path = tmp_path_factory.mktemp("user")
     model = CONVOLUTION.model().eval()
-    batch = CONVOLUTION.batch(80)
-    torch.export.save(torch.export.export(model, (batch,), dynamic_shapes=({0: Dim("samples")},)), path / "network.pt2")
-    np.savez(path / "test.npz", images=batch.numpy(), labels=model(batch).argmax(1).numpy())
     for bits in (1, 2):
         qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=bits)).save(path / f"stored{bits}")
     (path / "sweep").mkdir()
@@ -34,8 +31,12 @@ def here(folder, monkeypatch, command):
     return command
 
 
+@pytest.mark.slow
 def test_networks_are_measured_and_compared(here, folder):
     """The folders' names are those of the networks, and --json has every number."""
+    model, batch = CONVOLUTION.model().eval(), CONVOLUTION.batch(80)
+    torch.export.save(torch.export.export(model, (batch,), dynamic_shapes=({0: Dim("samples")},)), "network.pt2")
+    np.savez("test.npz", images=batch.numpy(), labels=model(batch).argmax(1).numpy())
     words = ("--model", "network.pt2", "--test", "test.npz", "--trials", "3", "--chips", "3", "--out", "two.html")
     code, out, _ = here("report", "stored1", "stored2", *words, "--json")
     assert code == 0

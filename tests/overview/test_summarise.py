@@ -20,7 +20,8 @@ def trained():
     """A small network, its accuracy and two ways to store it."""
     model = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 4))
     inputs = torch.randn(150, 16)
-    tac = qtaml.compensate(model, inputs[:32], p=0.05, overhead=0.15, trials=2, passes=4)
+    quick = {"decision": "predicted", "passes": 4, "beyond_first_order": False}
+    tac = qtaml.compensate(model, inputs[:32], p=0.05, overhead=0.15, **quick)
     msp = qtaml.uniform_msp(model, p=0.05, protected_bits=1)
     return model, qtaml.Accuracy(inputs, model(inputs).argmax(1)), {"TAC": tac, "MSP": msp}
 
@@ -122,7 +123,7 @@ def test_the_verdict_is_one_paragraph(found):
     """Cells, metric with its interval, chips, reserve."""
     said = verdict(found, found.networks[0])
     network = found.networks[0]
-    assert said.startswith(f"480 weights in {network.cells:.3g} of the cells of a plain 8-bit memory: accuracy ")
+    assert said.startswith(f"480 weights in {network.cells:.4g} of the cells of a plain 8-bit memory: accuracy ")
     assert f"{100 * network.result.low:.1f}, {100 * network.result.high:.1f}], " in said
     assert "of 5 chips reach " in said
     assert "flip probability p = " in said

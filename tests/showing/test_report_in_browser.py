@@ -61,7 +61,7 @@ def test_the_first_screen_says_it_all(report_file, opened):
     path, found = report_file
     page = opened(path).page
     network = found.networks[0]
-    assert page.inner_text("#verdict").startswith(f"{network.weights} weights in {network.cells:.3g} of the cells")
+    assert page.inner_text("#verdict").startswith(f"{network.weights} weights in {network.cells:.4g} of the cells")
     assert f"{100 * network.result.mean:.1f}%" in page.inner_text("#verdict")
     tiles = page.inner_text("#tiles").lower()
     assert all(word in tiles for word in ("cells", "accuracy", "good chips", "holds to", "predicted output error"))

@@ -14,7 +14,7 @@ def verdict(overview: Overview, network: NetworkOverview) -> str:
         network: one of its networks.
     """
     stored = (
-        f"{network.weights:,} weights in {network.cells:.3g} of the cells of a plain {network.plain_bits}-bit memory"
+        f"{network.weights:,} weights in {network.cells:.4g} of the cells of a plain {network.plain_bits}-bit memory"
     )
     if network.result is None or overview.bar is None:
         return f"{stored}. {_predicted(network)} Nothing was measured."

@@ -17,7 +17,7 @@ from qtaml.overview.records import ErrorsOfWeights, WeightsOverview
 from qtaml.planning import TensorPlan
 
 _BINS, _MOST_LEVELS = 40, 256
-_READ, _MOST_READS = 2**16, 500
+_READ, _MOST_READS = 2**16, 200
 """Weights that are read of a tensor, and reads of a small one, to be seen beside the law."""
 
 Floats = NDArray[np.float64]

@@ -18,7 +18,7 @@
     const one = network();
     byId("title").replaceChildren(name(one.name));
     byId("verdict").textContent = one.verdict;
-    const tiles = [["Cells", number(one.cells), "of a plain memory"]];
+    const tiles = [["Cells", number(one.cells, 4), "of a plain memory"]];
     if (one.metric) {
       tiles.push([data.metric, value(one.metric[0]), `${ends(one.metric).split(" ").slice(1).join(" ")} for 95% over ${one.covers}`]);
     }

@@ -66,6 +66,10 @@ qtaml.tensorPictures = (view) => {
 
   function drawCells(width) {
     const found = bars();
+    const single = Math.max(...found.parts.filter((part) => part.label !== "rest").map((part) => part.of));
+    // All others together may dwarf every single one: then only their number is written.
+    const rest = found.parts.filter((part) => part.label === "rest" && part.of > 3 * single);
+    if (rest.length) found.parts = found.parts.filter((part) => part.label !== "rest");
     const most = Math.max(...found.parts.map((part) => part.of));
     const wide = (part) => (part.cells / most) * width * 0.6 > 20;
     const protections = network().tensors.protections;
@@ -77,6 +81,7 @@ qtaml.tensorPictures = (view) => {
       marks: [
         Plot.barX(words, { y: "label", x1: "start", x2: (part) => part.start + part.cells, fill: (part) => shade(part.protection), insetLeft: 0.5, insetRight: 0.5, insetTop: 3, insetBottom: 3, rx: 2 }),
         Plot.barX(found.parts.filter((part) => part.bit === null), { y: "label", x1: "start", x2: (part) => part.start + part.cells, fill: "var(--surface)", stroke: "var(--soft)", strokeDasharray: "2 2", insetTop: 3, insetBottom: 3 }),
+        Plot.text(rest.slice(0, 1), { y: "label", x: () => 0, text: (part) => `${count(part.of)} cells`, textAnchor: "start", dx: 4, fill: "var(--soft)" }),
         Plot.text(words.filter(wide), { y: "label", x: (part) => part.start + part.cells / 2, text: (part) => `${part.bit}${protections.length > 1 ? letter(part.protection) : ""}`, fill: (part) => inkOn(part.protection), fontSize: 11.5 }),
         qtaml.tip(found.parts, Plot.pointer({ y: "label", x: (part) => part.start + part.cells / 2, title: told })),
       ],
