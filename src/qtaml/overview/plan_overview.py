@@ -15,6 +15,7 @@ from qtaml.overview.weights_overview import weights_overview
 from qtaml.planning import Plan, TensorPlan, side_cells
 from qtaml.protections import Protection
 
+_BY_WORD = ("even", "table", "named")
 MOST_DETAILS = 12
 """Tensors of which weights and errors are shown: those with most of the predicted error, or most cells."""
 
@@ -44,8 +45,13 @@ def details_of(plan: Plan) -> tuple[TensorPlan, ...]:
     by_weight = sorted(
         plan.tensors, key=lambda one: (one.predicted_error if known else one.storage.cells) or 0.0, reverse=True
     )
-    chosen = {one.name for one in by_weight[:MOST_DETAILS]}
+    chosen = {one.name for one in by_weight[:MOST_DETAILS] if _by_word(one)}
     return tuple(one for one in plan.tensors if one.name in chosen)
+
+
+def _by_word(entry: TensorPlan) -> bool:
+    """Whether each weight is read from a word of its own, as the law of its errors takes it."""
+    return all(section.format.levels.kind in _BY_WORD for section in entry.storage.sections)
 
 
 def words_sha256(artifact: Artifact) -> str:
