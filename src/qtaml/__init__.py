@@ -7,7 +7,7 @@
 
 Each room answers one question; a room imports only from those before it:
 `device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `report`, `laboratory`, `cli`.
+`memory`, `export`, `measuring`, `search`, `overview`, `showing`, `laboratory`, `cli`.
 """
 
 import random
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
     from qtaml.search import Study, design
+    from qtaml.showing import report
 
 __version__ = version("qtaml")
 
@@ -49,6 +50,7 @@ __all__ = [
     "planning",
     "predict",
     "protections",
+    "report",
     "search",
     "sensitivity",
     "store",
@@ -62,6 +64,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
+    "report": "showing",
 }
 
 # Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.

@@ -14,7 +14,7 @@ from qtaml.errors import ArgumentError
 from qtaml.measuring import Yield, as_perplexity, evaluate
 from qtaml.memory import read_artifact
 from qtaml.model import returning
-from qtaml.report import panels_figure, save_figure, yield_panel
+from qtaml.showing import panels_figure, save_figure
 
 
 def evaluate_command(
@@ -70,7 +70,7 @@ def evaluate_command(
 
 def _show_chips(result: Yield, metric: str, above: float | None, picture: Path | None, *, as_json: bool) -> None:
     if picture is not None:
-        picture = save_figure(panels_figure([yield_panel(result, metric)]), picture)
+        picture = save_figure(panels_figure([result.panel(metric)]), picture)
         typer.echo(f"picture: {picture}", err=as_json)
     if not as_json:
         Console().print(result.table(above))

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from qtaml import __version__
-from qtaml.cli import compensate, demo, design, device, evaluate, export, predict, readback, sweep, verify
+from qtaml.cli import (
+    compensate,
+    demo,
+    design,
+    device,
+    evaluate,
+    explore,
+    export,
+    predict,
+    readback,
+    report,
+    sweep,
+    verify,
+)
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
 
 EXIT_CODES = (
@@ -49,6 +62,8 @@ app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)
 app.command("verify")(verify.verify_command)
 app.command("readback")(readback.readback_command)
+app.command("report")(report.report_command)
+app.command("explore")(explore.explore_command)
 
 
 def main() -> None:

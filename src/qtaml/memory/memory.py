@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from qtaml import _checks
+from qtaml import _checks, _tables
 from qtaml._random import child_seed
 from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
@@ -29,6 +29,9 @@ from qtaml.model import (
     whole_copy,
 )
 from qtaml.planning import Plan, TensorPlan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FEW_SAMPLES = 2
 """Samples of the first look at whether tensors act on the outputs."""
@@ -67,6 +70,13 @@ class Memory:
         plan = self.plan
         what = f"{plan.weights:,} weights in {len(plan.tensors)} tensors stored by {plan.method}"
         return f"{what}; {plan.fault}; cells {plan.cells:.4f} of a plain memory"
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.plan.table())
+
+    def plot(self) -> "Figure":
+        """The plan as a figure; see `Plan.plot`."""
+        return self.plan.plot()
 
     def read(self, *, seed: int | None, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
         """Read every stored tensor once.

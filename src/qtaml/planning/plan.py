@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import BeforeValidator
@@ -17,10 +17,14 @@ from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
+from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _VERSION = 3
 _LARGE = 0.05
@@ -207,6 +211,12 @@ class Plan:
         more = self.side_cells(all_values) - self.side_cells(free)
         return self.cells + more / (self.bits * self.weights)
 
+    @property
+    def side_price(self) -> float:
+        """Cells of one of its side values; 0 if there are none."""
+        values = sum(tensor.side_values for tensor in self.tensors)
+        return self.side_cells(values) / max(values, 1)
+
     def side_cells(self, values: int) -> float:
         """Memory cells of so many side values, by what the settings allow to read; of the paper, by an ideal code."""
         if isinstance(self.settings, Design):
@@ -336,10 +346,45 @@ class Plan:
         """The plan as a table, one row for each tensor."""
         return _tables.as_text(self.table())
 
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
+    def plot(self) -> "Figure":
+        """Cells of a weight, and share of the predicted output error, tensor by tensor (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        return plan_figure([(row["tensor"], row["cells"] / row["weights"], row["error_share"]) for row in self._rows()])
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each tensor: sizes, protection, gain, share of the predicted error, cells.
+
+        Raises:
+            QtamlError: if pandas is not installed.
+        """
+        return _tables.as_frame(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        total, side_price = self.noise_error, self.side_price
+        return [
+            {
+                "tensor": one.name,
+                "weights": one.storage.weights,
+                "bits": one.storage.bits,
+                "protected": _protected(one.storage),
+                "correction": one.storage.correction,
+                "gain": one.gain.squared if one.gain else None,
+                "gain_error": one.gain.standard_error if one.gain else None,
+                "error_share": one.predicted_error / total if one.predicted_error is not None and total else None,
+                "cells": one.storage.cells + side_price * one.side_values,
+            }
+            for one in self.tensors
+        ]
+
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
-        total, side_values = self.first_order_error, sum(tensor.side_values for tensor in self.tensors)
-        side_price = self.side_cells(side_values) / max(side_values, 1)
+        total, side_price = self.first_order_error, self.side_price
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
         if self.cells_with_map > self.cells:
             caption += f"; {self.cells_with_map:.4f} with the map of protected bits, which the paper counts as free"

@@ -25,7 +25,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-@lru_cache(maxsize=4096)
 def side_cells(
     fault: FaultModel, values: int, decoders: tuple[str, ...], hardened: tuple[HardenedCell, ...] = ()
 ) -> float:
@@ -50,6 +49,12 @@ def side_cells(
         >>> [round(side_cells(Uniform(0.1), 100, (kind,)) / 100, 1) for kind in ("ideal", "algebraic", "majority")]
         [32.0, 104.8, 592.0]
     """
+    return _of_network(fault, values, decoders, hardened)
+
+
+# Of budgets and choices by the hundred many need as many values.
+@lru_cache(maxsize=4096)
+def _of_network(fault: FaultModel, values: int, decoders: tuple[str, ...], hardened: tuple[HardenedCell, ...]) -> float:
     if not values:
         return 0.0
     if "ideal" in decoders:
