@@ -17,6 +17,7 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import chunks, put, take
+from qtaml.formats.encoding import Encode, kernel
 from qtaml.formats.format import Format, Rule, label_dtype
 from qtaml.formats.scales import (
     Granularity,
@@ -27,6 +28,7 @@ from qtaml.formats.scales import (
     check_granularity,
     mean_square,
     of_each,
+    row_length,
     scale_shape,
     smallest_and_largest,
 )
@@ -233,6 +235,9 @@ class TensorFormat:
         rule = _RULES.get(self.correction, "nearest")
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
+        if (encode := kernel()) is not None and flat.device.type == "cpu":
+            self._encode_compiled(encode, flat, divisor, weights.shape, fault, words)
+            return words.reshape(weights.shape), scale
         for fmt, spans in self.spans_of_formats:
             for where in chunks(spans, flat.device):
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
@@ -240,6 +245,28 @@ class TensorFormat:
                     relative *= _paper_factor(fault, self.bits)
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault))
         return words.reshape(weights.shape), scale
+
+    def _encode_compiled(
+        self,
+        encode: Encode,
+        flat: torch.Tensor,
+        divisor: torch.Tensor,
+        shape: Sequence[int],
+        fault: FaultModel,
+        words: torch.Tensor,
+    ) -> None:
+        """The labels that `Format.encode` gives, in one pass over the weights."""
+        # Read only: other dtypes are few, and float64 holds all of them.
+        values = (flat if flat.dtype in (torch.float32, torch.float64) else flat.double()).detach().contiguous().numpy()
+        divisors = divisor.reshape(-1).numpy()
+        row = row_length(shape)
+        group = self.granularity if isinstance(self.granularity, int) else 0
+        factor = _paper_factor(fault, self.bits) if self.correction == "paper" else 1.0
+        rule = _RULES.get(self.correction, "nearest")
+        for fmt, spans in self.spans_of_formats:
+            decision = fmt.decision(rule, fault)
+            starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
+            encode(values, divisors, row, group, factor, *decision, starts, stops, words.numpy())
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
