@@ -23,6 +23,7 @@ LAYERS = (
     ["memory"],
     ["export", "measuring"],
     ["search"],
+    ["training"],
     ["report"],
     ["laboratory"],
     ["cli"],

@@ -7,7 +7,7 @@
 
 Each room answers one question; a room imports only from those before it:
 `device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `report`, `laboratory`, `cli`.
+`memory`, `export`, `measuring`, `search`, `training`, `report`, `laboratory`, `cli`.
 """
 
 import random
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
 
 if TYPE_CHECKING:
-    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory
+    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory, training
     from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
     from qtaml.search import Study, design
+    from qtaml.training import noisy, tune
 
 __version__ = version("qtaml")
 
@@ -46,6 +47,7 @@ __all__ = [
     "formats",
     "load",
     "measuring",
+    "noisy",
     "planning",
     "predict",
     "protections",
@@ -53,6 +55,8 @@ __all__ = [
     "sensitivity",
     "store",
     "theory",
+    "training",
+    "tune",
     "uniform_msp",
 ]
 
@@ -62,6 +66,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
+    **dict.fromkeys(("noisy", "tune"), "training"),
 }
 
 # Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.

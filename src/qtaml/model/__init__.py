@@ -15,12 +15,14 @@ from qtaml.model.calls import (
     one_batch,
     output_tensor,
     outputs,
+    random_states_kept,
     replaced,
     replacing,
     sample_count,
     state_kept,
 )
 from qtaml.model.copies import own, private_copy, whole_copy
+from qtaml.model.digests import digest
 from qtaml.model.reach import Run, check_repeats, check_repeats_on_few, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
 from qtaml.model.torch_compile import uncompiled, uncompiled_name
@@ -47,6 +49,7 @@ __all__ = [
     "check_unused",
     "cut_samples",
     "describe",
+    "digest",
     "evaluation_mode",
     "finite",
     "finite_outputs",
@@ -63,6 +66,7 @@ __all__ = [
     "own",
     "own_names",
     "private_copy",
+    "random_states_kept",
     "replaced",
     "replacing",
     "residual_weights",

@@ -1,18 +1,16 @@
 """`Study`: one calibration of a network, many questions."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from qtaml import _files
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring.metrics import Metric
-from qtaml.model import Batches
+from qtaml.model import Batches, digest
 from qtaml.planning import MEASURED, Design, Plan, Predict, Prediction, Settings, Tac, savings, tac
 from qtaml.search.designer import AnyDesigner, designer_for
 from qtaml.search.goals import check_metric, reached, without_goal
@@ -116,8 +114,8 @@ class Study:
         """Write what was measured as a JSON file, atomically."""
         measured = self._measured()
         kept = _Kept(
-            _digest(measured.weights),
-            _digest(measured.batch),
+            digest(measured.weights),
+            digest(measured.batch),
             self._asked,
             measured.gains,
             measured.coherence,
@@ -137,9 +135,9 @@ class Study:
         kept = _files.from_json(_Kept, _files.read_bytes(Path(path)), str(path))
         study = Study(model, calibration, **kept.asked)
         measured = study.calibration
-        if _digest(measured.weights) != kept.weights:
+        if digest(measured.weights) != kept.weights:
             raise ModelError(f"{path} is a study of a network with other weights: make a new one")
-        if _digest(measured.batch) != kept.inputs:
+        if digest(measured.batch) != kept.inputs:
             raise ArgumentError(f"calibration must be the inputs of the study in {path}, got others")
         measured.gains, measured.coherence = kept.gains, kept.coherence
         return study
@@ -177,21 +175,3 @@ class Study:
                     f"{name} must be that of the study, {value!r}, got {getattr(settings, name)!r}: make another study"
                 )
         return settings
-
-
-def _digest(value: Any) -> str:
-    """SHA-256 of tensors, and of what holds them."""
-    digest = hashlib.sha256()
-    left = [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, torch.Tensor):
-            digest.update(f"{one.dtype} {tuple(one.shape)}".encode())
-            digest.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        elif isinstance(one, Mapping):
-            left += [part for pair in one.items() for part in pair]
-        elif isinstance(one, tuple | list):
-            left += one
-        else:
-            digest.update(repr(one).encode())
-    return digest.hexdigest()

@@ -1,0 +1,25 @@
+"""Training of networks for the memory that they will be stored in."""
+
+from qtaml._kinds import guard_doors
+from qtaml.training.checkpoint import Epoch
+from qtaml.training.losses import Loss, loss_of
+from qtaml.training.noisy_network import NoisyNetwork, noisy
+from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
+from qtaml.training.tuning import Tuned, tune
+from qtaml.training.tuning_settings import Tune
+
+__all__ = [
+    "Epoch",
+    "Loss",
+    "NoisyNetwork",
+    "Tune",
+    "Tuned",
+    "clip_weights",
+    "clipping_limits",
+    "loss_of",
+    "noisy",
+    "tune",
+    "unevenness",
+]
+
+guard_doors(__name__)
