@@ -44,7 +44,7 @@ class Samples:
             if not isinstance(batches, Iterable):
                 raise self._refused(type(batches).__name__)
             # What is its own iterator is used up after the first epoch.
-            if iter(batches) is batches:
+            if isinstance(batches, Iterator):
                 raise ArgumentError(
                     f"{name} must be such that it can be gone through again in each epoch, as a list or a DataLoader, "
                     f"got {type(batches).__name__}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qtaml import _checks
-from qtaml.faults import AnyFault, FlipProbability
+from qtaml.faults import FlipProbability, GivenFault
 from qtaml.planning import Settings
 from qtaml.training.weights_as_read import Errors
 
@@ -36,6 +36,7 @@ class Tune(Settings):
         Tune(epochs=5, clip=1.0)
     """
 
+    fault: GivenFault | None = None  # type: ignore[assignment]  # wider: a plan has one already
     chip: int | None = None
     errors: Errors = "law"
     epochs: int = 15
@@ -49,8 +50,7 @@ class Tune(Settings):
 
     def __post_init__(self, p: FlipProbability | None) -> None:
         # Unlike a method that plans, it may leave the memory to the plan.
-        fault: AnyFault | None = self.fault
-        if p is None and fault is None:
+        if p is None and self.fault is None:
             self._check_fields()
         else:
             super().__post_init__(p)
