@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
     from qtaml.search import Study, design
-    from qtaml.training import noisy, tune
+    from qtaml.training import codesign, noisy, tune
 
 __version__ = version("qtaml")
 
@@ -39,6 +39,7 @@ __all__ = [
     "StoredFileError",
     "Study",
     "Yield",
+    "codesign",
     "compensate",
     "design",
     "device",
@@ -66,7 +67,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
-    **dict.fromkeys(("noisy", "tune"), "training"),
+    **dict.fromkeys(("codesign", "noisy", "tune"), "training"),
 }
 
 # Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.

@@ -2,6 +2,7 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.training.checkpoint import Epoch
+from qtaml.training.codesigning import Codesigned, CodesignStep, codesign, expected_network
 from qtaml.training.losses import Loss, loss_of
 from qtaml.training.noisy_network import NoisyNetwork, noisy
 from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
@@ -9,6 +10,8 @@ from qtaml.training.tuning import Tuned, tune
 from qtaml.training.tuning_settings import Tune
 
 __all__ = [
+    "CodesignStep",
+    "Codesigned",
     "Epoch",
     "Loss",
     "NoisyNetwork",
@@ -16,6 +19,8 @@ __all__ = [
     "Tuned",
     "clip_weights",
     "clipping_limits",
+    "codesign",
+    "expected_network",
     "loss_of",
     "noisy",
     "tune",

@@ -91,6 +91,7 @@ class _OfTuning(Protocol[P]):
         loss: Loss = "output_error",
         held_out: Batches | None = None,
         checkpoint: str | Path | None = None,
+        teacher: nn.Module | None = None,
     ) -> Tuned: ...
     @overload
     def __call__(
@@ -101,6 +102,7 @@ class _OfTuning(Protocol[P]):
         loss: Loss = "output_error",
         held_out: Batches | None = None,
         checkpoint: str | Path | None = None,
+        teacher: nn.Module | None = None,
         *args: P.args,
         **settings: P.kwargs,
     ) -> Tuned: ...
@@ -120,6 +122,7 @@ def tune(
     loss: Loss = "output_error",
     held_out: Batches | None = None,
     checkpoint: str | Path | None = None,
+    teacher: nn.Module | None = None,
 ) -> Tuned:
     """Train a network for its memory: in each step it computes with its weights as the memory gives them back.
 
@@ -137,6 +140,7 @@ def tune(
             kept, and with `patience` when to stop.
         checkpoint: a folder that is written after each epoch. If it is there, the training goes on from it, to the same
             weights bit for bit.
+        teacher: the network whose outputs are wanted, where there are no labels; the model as it is if not given.
         settings: a record `qtaml.training.Tune`; or its fields as keyword arguments:
 
     Returns:
@@ -158,7 +162,7 @@ def tune(
         >>> tuned = tune(model, plan, torch.randn(64, 8), epochs=2, clip=1.0)
         >>> memory = qtaml.store(tuned.model, tuned.plan)
     """
-    training = _Training(model, plan, batches, settings, loss, held_out)
+    training = _Training(model, plan, batches, settings, loss, held_out, teacher)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
         check_checkpoint_folder(path)
@@ -176,7 +180,14 @@ class _Training:
     """A training between two epochs; arguments as for `tune`."""
 
     def __init__(
-        self, model: nn.Module, plan: Plan, batches: Batches, settings: Tune, loss: Loss, held_out: Batches | None
+        self,
+        model: nn.Module,
+        plan: Plan,
+        batches: Batches,
+        settings: Tune,
+        loss: Loss,
+        held_out: Batches | None,
+        teacher: nn.Module | None,
     ) -> None:
         self._model, self._settings, self._loss = model, settings, loss_of(loss)
         labelled = needs_labels(loss)
@@ -190,12 +201,15 @@ class _Training:
         self._tuned = NoisyNetwork(
             model, plan, fault=settings.fault, chip=settings.chip, errors=settings.errors, seed=settings.seed
         )
-        self._teacher = None if labelled else private_copy(model)
+        if labelled and teacher is not None:
+            raise ArgumentError(f"teacher must not be given with labels, got loss={loss!r}")
+        self._teacher = None if labelled else private_copy(teacher or model)
         self._gains = _gains(plan) if settings.evenness else {}
         self._limits = None if settings.clip is None else clipping_limits(self._tuned, settings.clip)
         name = loss if isinstance(loss, str) else getattr(loss, "__qualname__", type(loss).__qualname__)
         kept = [one.whole for one in (self._samples, self._held_out) if one is not None]
-        asked = (_files.to_json(settings), plan.to_json(), name, digest(named_tensors(model)), digest(kept))
+        asked = [_files.to_json(settings), plan.to_json(), name, digest(named_tensors(model)), digest(kept)]
+        asked += [] if teacher is None else [digest(named_tensors(teacher))]
         self._asked = _files.sha256("\n".join(asked).encode())
         if self._limits is not None:
             clip_weights(self._tuned, self._limits)
