@@ -196,5 +196,10 @@ def _rows(shape: Sequence[int]) -> int:
 
 
 def row_length(shape: Sequence[int]) -> int:
-    """Weights of a row of a tensor; a vector is one row."""
+    """Weights of a row of a tensor of a shape; a vector is one row.
+
+    Example:
+        >>> row_length((4, 3, 3)), row_length((7,))
+        (9, 7)
+    """
     return math.prod(shape[1:]) if len(shape) > 1 else math.prod(shape)

@@ -60,6 +60,7 @@ class Study:
         ModelError: if the model has no tensor to store, one that cannot be stored, or fails on the calibration batch.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
         >>> study = Study(model, torch.randn(64, 16))
         >>> plans = [study.compensate(p=p, overhead=0.05) for p in (0.05, 0.1)]

@@ -2,8 +2,8 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.training.checkpoint import Epoch
-from qtaml.training.codesigning import Codesigned, CodesignStep, codesign, expected_network
-from qtaml.training.losses import Loss, loss_of
+from qtaml.training.codesigning import Codesigned, CodesignStep, codesign, expected_network, narrowed
+from qtaml.training.losses import Loss, LossName, loss_of, needs_labels
 from qtaml.training.noisy_network import NoisyNetwork, noisy
 from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
 from qtaml.training.tuning import Tuned, tune
@@ -14,6 +14,7 @@ __all__ = [
     "Codesigned",
     "Epoch",
     "Loss",
+    "LossName",
     "NoisyNetwork",
     "Tune",
     "Tuned",
@@ -22,6 +23,8 @@ __all__ = [
     "codesign",
     "expected_network",
     "loss_of",
+    "narrowed",
+    "needs_labels",
     "noisy",
     "tune",
     "unevenness",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import safetensors.torch
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from qtaml import _checks, _files
 from qtaml.errors import ArgumentError, BudgetError, StoredFileError
+from qtaml.formats import Format, Section, TableLevels, row_length
 from qtaml.measuring import Metric, Result, evaluate
 from qtaml.memory import store
 from qtaml.model import Batch, Batches, digest, named_tensors, one_batch, whole_copy
@@ -21,8 +23,11 @@ from qtaml.training.samples import Samples
 from qtaml.training.tuning import Tuned, tune
 from qtaml.training.tuning_settings import Tune
 
-_TRIES = 2
-"""Designs at one budget: the second one for the network that was tuned for the first."""
+_Attempt = Literal["design", "narrower", "again"]
+_ATTEMPTS: tuple[_Attempt, ...] = get_args(_Attempt)
+"""What is tried at one budget, until something is enough: a design for the expected weights of the best network; the
+best plan with less of its largest tensor, where designs of so few cells leave out too much; a design for the best
+network of those that failed."""
 _FINEST = 0.98
 """Share of the cells from which a step is no step any more."""
 _TENSORS, _STEP = "tensors.safetensors", "step.json"
@@ -110,8 +115,8 @@ def codesign(
     """The fewest cells for a wanted metric: design, tune, and design again for the tuned network, with fewer cells.
 
     What the tuned network computes is what is read of it, so the next design is made for the network of its expected
-    weights. At a budget that is missed, the design is made once more for the network tuned for it; then steps become
-    smaller, until one of 2% fails.
+    weights. Where that misses what is wanted, the best plan with less of its largest tensor is tuned, and then a design
+    for what failed; after that steps become smaller, until one of 2% fails.
 
     Args:
         model: the trained network; it is not changed.
@@ -192,34 +197,55 @@ class _Path:
         cells, number = self._settings.cells or 0.0, 0
         best: _Tried | None = None
         while shrink <= _FINEST:
-            last = best
-            for _ in range(_TRIES):
-                network = self._model if last is None else expected_network(last.network, last.step.plan)
-                last = self._step(number, network, cells, folder)
+            failed: list[_Tried] = []
+            for attempt in _ATTEMPTS:
+                one = self._step(number, attempt, best, failed, cells, folder)
                 number += 1
-                if last is None:
+                if one is None:
+                    continue
+                yield one
+                if one.step.reached:
+                    best = one
                     break
-                yield last
-                if last.step.reached:
-                    break
-            if last is not None and last.step.reached:
-                best = last
-            elif best is None:
-                return
+                failed.append(one)
             else:
                 shrink = shrink**0.5
+                if best is None:
+                    return
             cells = best.step.plan.cells * shrink
 
-    def _step(self, number: int, network: nn.Module, cells: float, folder: Path | None) -> _Tried | None:
+    def _begun(
+        self, attempt: _Attempt, best: _Tried | None, failed: list[_Tried], cells: float
+    ) -> tuple[nn.Module, Plan] | None:
+        """A network and a plan to begin with; None if there is none."""
+        if attempt == "narrower":
+            plan = None if best is None else narrowed(best.step.plan, cells)
+            return None if best is None or plan is None else (best.network, plan)
+        last = max(failed, key=lambda one: one.step.tuned.mean, default=best) if attempt == "again" else best
+        network = self._model if last is None else expected_network(last.network, last.step.plan)
+        try:
+            return network, design(network, self._calibration, replace(self._settings, cells=cells))
+        except BudgetError:
+            return None
+
+    def _step(
+        self,
+        number: int,
+        attempt: _Attempt,
+        best: _Tried | None,
+        failed: list[_Tried],
+        cells: float,
+        folder: Path | None,
+    ) -> _Tried | None:
         """One step, from the folder if it is there; None if no plan is so small."""
         place = None if folder is None else folder / f"step-{number:03}"
         asked = _files.sha256(f"{self._asked} {number} {cells!r}".encode())
         if place is not None and (kept := _load(place, asked, self._model)) is not None:
             return kept
-        try:
-            plan = design(network, self._calibration, replace(self._settings, cells=cells))
-        except BudgetError:
+        begun = self._begun(attempt, best, failed, cells)
+        if begun is None:
             return None
+        network, plan = begun
         tuned = tune(
             network,
             plan,
@@ -263,6 +289,39 @@ def expected_network(model: nn.Module, plan: Plan) -> nn.Module:
     for own, other in zip(expected.parameters(), model.parameters(), strict=True):
         own.requires_grad_(other.requires_grad)
     return expected
+
+
+def narrowed(plan: Plan, cells: float) -> Plan | None:
+    """A plan with fewer cells: of the tensor that takes the most, the last rows are no longer stored, and read as 0.
+
+    Args:
+        plan: the plan.
+        cells: the most that it may take.
+
+    Returns:
+        The plan; None if that tensor had to be left out as a whole.
+    """
+    largest = max(range(len(plan.tensors)), key=lambda place: plan.tensors[place].storage.cells)
+    entry = plan.tensors[largest]
+    row, rows = row_length(entry.shape), entry.shape[0] if len(entry.shape) > 1 else 1
+    for kept in range(rows - 1, 0, -1):
+        storage = replace(entry.storage, sections=_first(entry.storage.sections, kept * row))
+        tensors = (*plan.tensors[:largest], replace(entry, storage=storage), *plan.tensors[largest + 1 :])
+        if storage != entry.storage and (fewer := replace(plan, tensors=tensors)).cells <= cells:
+            return fewer
+    return None
+
+
+def _first(sections: tuple[Section, ...], kept: int) -> tuple[Section, ...]:
+    """The sections of so many weights, and nothing of the others."""
+    erased = next((one.format for one in sections if not one.format.bits), Format(TableLevels((0.0,))))
+    first, left = list[Section](), kept
+    for section in sections:
+        size = min(section.weights, left)
+        left -= size
+        first += [Section(size, section.format)] if size else []
+        first += [Section(section.weights - size, erased)] if size < section.weights else []
+    return tuple(first)
 
 
 def _save(place: Path, asked: str, tried: _Tried) -> None:

@@ -65,6 +65,15 @@ class NoisyNetwork(nn.Module):
         self._reads = WeightsAsRead(self.plan, errors)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
+    def train(self, mode: bool = True) -> "NoisyNetwork":
+        """Set training mode, as any module; programs of `torch.export` as well."""
+        try:
+            super().train(mode)
+        except NotImplementedError:
+            for module in self.modules():
+                module.training = mode
+        return self
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the network gives, in training mode as read once; arguments as its own.
 
