@@ -19,7 +19,17 @@ from qtaml import _files
 from qtaml._progress import track
 from qtaml.report import panels_figure, save_figure
 
-MODULES = ("start", "error_masks", "peers", "sensitivity", "corrections", "planning", "reads", "large_networks")
+MODULES = (
+    "start",
+    "error_masks",
+    "peers",
+    "sensitivity",
+    "corrections",
+    "planning",
+    "reads",
+    "large_networks",
+    "training",
+)
 """In the order in which they run."""
 
 ROOT = Path(__file__).parent.parent

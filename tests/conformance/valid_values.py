@@ -29,7 +29,7 @@ from qtaml.protections import Protection, Raw
 from qtaml.report import Curve, Panel, panels_figure
 from qtaml.search import Histogram, Study
 from qtaml.sensitivity import Calibration, Gain
-from qtaml.training import Codesigned, CodesignStep, NoisyNetwork, Tune, noisy
+from qtaml.training import Codesigned, CodesignStep, Epoch, NoisyNetwork, Tune, noisy
 
 
 @cache
@@ -310,6 +310,8 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "laboratory.Laboratory.network": {"name": lambda: "SmallCNN"},
     "tune": {"epochs": lambda: 1},
     "codesign": {"settings": lambda: Design(p=0.1, cells=4.0, passes=2), "tuning": lambda: Tune(epochs=1)},
+    "training.Tuned": {"history": lambda: (Epoch(0.5),)},
+    "training.Codesigned": {"steps": lambda: (BY_KIND[CodesignStep](),)},
     "training.clip_weights": {"limits": lambda: {"0.weight": 1.0}},
     "networks.trained": {"name": lambda: "SmallCNN"},
     "sampling.error_mask": {"probabilities": lambda: [0.1] * 8},

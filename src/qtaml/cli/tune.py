@@ -1,5 +1,6 @@
 """`qtaml tune`: train a network for the memory that it will be stored in."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,8 @@ def tune_command(
 
 
 def _plan(path: Path) -> Plan:
-    return read_artifact(path).plan if path.is_dir() else Plan.load(path)
+    # A name that cannot be one is no folder, and what reads it as a file says what is wrong with it.
+    return read_artifact(path).plan if os.path.isdir(path) else Plan.load(path)
 
 
 def _designed(

@@ -149,6 +149,12 @@ class TensorFormat:
             spans.setdefault(section.format, []).append(span)
         return list(spans.items())
 
+    @cached_property
+    def runs_of_formats(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """First index and the one after the last of each run, for each of `spans_of_formats`."""
+        runs = (np.array([(span.start, span.stop) for span in spans], np.int64) for _, spans in self.spans_of_formats)
+        return [(run[:, 0].copy(), run[:, 1].copy()) for run in runs]
+
     @property
     def cells(self) -> float:
         """Memory cells that the weights of the tensor take."""
@@ -263,14 +269,13 @@ class TensorFormat:
         group = self.granularity if isinstance(self.granularity, int) else 0
         factor = _paper_factor(fault, self.bits) if self.correction == "paper" else 1.0
         rule = _RULES.get(self.correction, "nearest")
-        for fmt, spans in self.spans_of_formats:
+        for (fmt, _), (starts, stops) in zip(self.spans_of_formats, self.runs_of_formats, strict=True):
             decision = fmt.decision(rule, fault)
-            starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
             encode(values, divisors, row, group, factor, *decision, starts, stops, words.numpy())
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
-        return self._by_label(words, scale * self.readout_gain, self._readouts, out)
+        return self._by_label(words, scale * self.readout_gain, self.readouts, out)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `read`."""
@@ -404,7 +409,8 @@ class TensorFormat:
         return out
 
     @cached_property
-    def _readouts(self) -> list[NDArray[np.float64]]:
+    def readouts(self) -> list[NDArray[np.float64]]:
+        """The readout table of each of `spans_of_formats`."""
         return [fmt.readout() for fmt, _ in self.spans_of_formats]
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:

@@ -118,11 +118,12 @@ class TensorReader:
     @cached_property
     def _parts(self) -> list[_Part]:
         parts = []
-        for fmt, spans in self._storage.spans_of_formats:
+        formats = (fmt for fmt, _ in self._storage.spans_of_formats)
+        for fmt, runs, readout in zip(formats, self._storage.runs_of_formats, self._storage.readouts, strict=True):
             labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
             read = fmt.reader(labels, self._fault, place=self._place)
             # In float64, rounded once to the dtype, in the order of `TensorFormat.decode`: that gives the same bits.
-            values = torch.from_numpy(fmt.readout())
+            values = torch.from_numpy(readout)
             if not self._scale.ndim:
                 values = values * (self._scale * self._storage.readout_gain)
             # An entry for every word of the dtype: a word that is no label cannot reach beyond the table, and is
@@ -131,8 +132,7 @@ class TensorReader:
             table = torch.zeros(1 << 8 * labels.itemsize, dtype=kept, device="cpu")
             table[: len(values)] = values
             entries = table.numpy() if self._scale.ndim else table.view(self._integers).numpy()
-            starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
-            parts.append(_Part(fmt.bits, read, entries, starts, stops))
+            parts.append(_Part(fmt.bits, read, entries, *runs))
         return parts
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -26,8 +27,10 @@ from qtaml.training.tuning_settings import Tune
 _Attempt = Literal["design", "narrower", "again"]
 _ATTEMPTS: tuple[_Attempt, ...] = get_args(_Attempt)
 """What is tried at one budget, until something is enough: a design for the expected weights of the best network; the
-best plan with less of its largest tensor, where designs of so few cells leave out too much; a design for the best
-network of those that failed."""
+best plan with fewer rows of its largest tensors, where a design leaves out too much; a design for the best network of
+those that failed. SmallCNN at p = 0.1, 95% of its accuracy: designs alone end at 0.11 cells, all three below 0.09."""
+_ROWS_AT_ONCE = 64
+"""A tensor loses at most so small a part of its rows at once."""
 _FINEST = 0.98
 """Share of the cells from which a step is no step any more."""
 _TENSORS, _STEP = "tensors.safetensors", "step.json"
@@ -115,8 +118,8 @@ def codesign(
     """The fewest cells for a wanted metric: design, tune, and design again for the tuned network, with fewer cells.
 
     What the tuned network computes is what is read of it, so the next design is made for the network of its expected
-    weights. Where that misses what is wanted, the best plan with less of its largest tensor is tuned, and then a design
-    for what failed; after that steps become smaller, until one of 2% fails.
+    weights. Where that misses what is wanted, the best plan with fewer rows of its largest tensors is tuned, and then a
+    design for what failed; after that steps become smaller, until one of 2% fails.
 
     Args:
         model: the trained network; it is not changed.
@@ -139,7 +142,7 @@ def codesign(
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed, or the folder is of another question.
-        BudgetError: if the first budget does not reach what is wanted.
+        BudgetError: if the first budget does not reach what is wanted, or is below that of the cheapest formats.
         ModelError: as `design` and `tune`.
         StoredFileError: if the folder cannot be read or written.
 
@@ -226,6 +229,8 @@ class _Path:
         try:
             return network, design(network, self._calibration, replace(self._settings, cells=cells))
         except BudgetError:
+            if best is None and not failed:
+                raise
             return None
 
     def _step(
@@ -292,24 +297,35 @@ def expected_network(model: nn.Module, plan: Plan) -> nn.Module:
 
 
 def narrowed(plan: Plan, cells: float) -> Plan | None:
-    """A plan with fewer cells: of the tensor that takes the most, the last rows are no longer stored, and read as 0.
+    """A plan with fewer cells: rows of the tensor that takes the most, again and again, are no longer stored.
 
     Args:
-        plan: the plan.
+        plan: the plan of a design.
         cells: the most that it may take.
 
     Returns:
-        The plan; None if that tensor had to be left out as a whole.
+        The plan, in which the last rows of some tensors read as one value; None if a tensor had to be left out whole.
     """
-    largest = max(range(len(plan.tensors)), key=lambda place: plan.tensors[place].storage.cells)
-    entry = plan.tensors[largest]
-    row, rows = row_length(entry.shape), entry.shape[0] if len(entry.shape) > 1 else 1
-    for kept in range(rows - 1, 0, -1):
+    fewer = replace(plan, settings=replace(plan.settings, cells=cells)) if isinstance(plan.settings, Design) else plan
+    while fewer.cells > cells:
+        place = max(range(len(fewer.tensors)), key=lambda place: fewer.tensors[place].storage.cells)
+        entry = fewer.tensors[place]
+        row = row_length(entry.shape)
+        rows = _stored(entry.storage.sections) // row
+        # Of many rows several at once: a plan is counted anew each time.
+        if not (kept := rows - max(rows // _ROWS_AT_ONCE, 1)):
+            return None
         storage = replace(entry.storage, sections=_first(entry.storage.sections, kept * row))
-        tensors = (*plan.tensors[:largest], replace(entry, storage=storage), *plan.tensors[largest + 1 :])
-        if storage != entry.storage and (fewer := replace(plan, tensors=tensors)).cells <= cells:
-            return fewer
-    return None
+        fewer = replace(
+            fewer, tensors=(*fewer.tensors[:place], replace(entry, storage=storage), *fewer.tensors[place + 1 :])
+        )
+    return fewer
+
+
+def _stored(sections: tuple[Section, ...]) -> int:
+    """Weights up to the last one of which something is stored."""
+    ends = accumulate(section.weights for section in sections)
+    return max((end for end, section in zip(ends, sections, strict=True) if section.format.bits), default=0)
 
 
 def _first(sections: tuple[Section, ...], kept: int) -> tuple[Section, ...]:
