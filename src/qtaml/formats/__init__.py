@@ -30,7 +30,8 @@ from qtaml.formats.scales import (
     row_length,
     scale_shape,
 )
-from qtaml.formats.tensor_format import CORRECTIONS, Correction, Section, TensorFormat
+from qtaml.formats.sections import Section
+from qtaml.formats.tensor_format import CORRECTIONS, Correction, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 

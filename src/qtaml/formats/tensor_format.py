@@ -5,13 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import Annotated, Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import GetCoreSchemaHandler, GetPydanticSchema
-from pydantic_core import CoreSchema, core_schema
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
@@ -32,53 +30,12 @@ from qtaml.formats.scales import (
     scale_shape,
     smallest_and_largest,
 )
+from qtaml.formats.sections import Section, Sections
 
 Correction = Literal["none", "paper", "exact", "least_error"]
 
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
 _RULES: dict[Correction, Rule] = {"exact": "expected", "least_error": "least_error"}
-
-
-@dataclass(frozen=True)
-class Section:
-    """A run of consecutive weights, in the order of the flattened tensor, that share a format.
-
-    Attributes:
-        weights: number of weights.
-        format: how each of them is stored.
-    """
-
-    weights: int
-    format: Format
-
-
-@dataclass(frozen=True)
-class _Once:
-    """Sections in JSON: each format once, and for each section its weights and the index of its format."""
-
-    formats: tuple[Format, ...]
-    sections: tuple[tuple[int, int], ...]
-
-
-def _once(sections: tuple[Section, ...]) -> _Once:
-    place = {fmt: i for i, fmt in enumerate(dict.fromkeys(section.format for section in sections))}
-    return _Once(tuple(place), tuple((section.weights, place[section.format]) for section in sections))
-
-
-def _from_once(once: _Once) -> tuple[Section, ...]:
-    if not all(0 <= place < len(once.formats) for _, place in once.sections):
-        raise ValueError(f"a section must name one of {len(once.formats)} formats by its place, from 0")
-    return tuple(Section(weights, once.formats[place]) for weights, place in once.sections)
-
-
-# Rows by the thousand share a few formats: written out for each section, they would be most of a plan's JSON.
-def _as_once(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
-    to_json = core_schema.plain_serializer_function_ser_schema(_once, return_schema=schema_of(_Once))
-    return core_schema.no_info_after_validator_function(_from_once, schema_of(_Once), serialization=to_json)
-
-
-Sections = Annotated[tuple[Section, ...], GetPydanticSchema(_as_once)]
-"""The sections of a tensor, first weights first."""
 
 
 @dataclass(frozen=True)
