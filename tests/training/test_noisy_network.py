@@ -92,6 +92,24 @@ def test_gradients_go_straight_through():
     assert torch.equal(tuned.model.bias.grad, read.bias.grad)
 
 
+def test_two_steps_may_wait_for_their_backward_passes():
+    """Memory of a step is used again only when nothing refers to it: gradients are those of each step alone."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    plan, inputs = qtaml.uniform_msp(model, p=0.2, protected_bits=0), torch.randn(7, 3)
+
+    def gradients(together):
+        tuned = qtaml.noisy(model, plan)
+        losses = [tuned(inputs).square().sum() for _ in range(3)] if together else ()
+        for step in range(3):
+            torch.autograd.backward(losses[step] if together else tuned(inputs).square().sum())
+        return tuned.model[0].weight.grad
+
+    assert torch.equal(gradients(together=True), gradients(together=False))
+    tuned = qtaml.noisy(model, plan)
+    held = [tuned.tensors_as_read(seed, tuned.fault)["0.weight"] for seed in range(2)]
+    assert not torch.equal(*held)
+
+
 def test_evaluation_is_clean_and_the_model_of_the_caller_stays():
     """Without errors in evaluation mode; training changes the copy alone."""
     model = CONVOLUTION.model()

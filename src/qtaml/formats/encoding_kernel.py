@@ -56,17 +56,20 @@ def encode(
     for run in range(starts.size):
         first = starts[run]
         while first < stops[run]:
-            last, divisor = min(first + _BLOCK, stops[run]), divisors[0]
-            if divisors.size > 1:
-                place, inside = first // row, first % row
-                last = min(last, first - inside + row)
-                if group:
-                    place = place * groups + inside // group
-                    last = min(last, first - inside % group + group)
-                divisor = divisors[place]
-            size = last - first
-            for i in range(size):
-                values[i] = weights[first + i] / divisor
+            size = min(_BLOCK, stops[run] - first)
+            begin = 0
+            while begin < size:
+                end, divisor = size, divisors[0]
+                if divisors.size > 1:
+                    place, inside = (first + begin) // row, (first + begin) % row
+                    end = min(end, begin + row - inside)
+                    if group:
+                        place = place * groups + inside // group
+                        end = min(end, begin + group - inside % group)
+                    divisor = divisors[place]
+                for i in range(begin, end):
+                    values[i] = weights[first + i] / divisor
+                begin = end
             if factor != 1.0:
                 for i in range(size):
                     values[i] *= factor
@@ -81,7 +84,7 @@ def encode(
             for i in range(size):
                 words[first + i] = labels[index[i]]
             passed += size
-            first = last
+            first += size
 
 
 @compiled

@@ -115,7 +115,8 @@ class NoisyNetwork(nn.Module):
                 _check_trainable(entry.name, weight)
             with torch.no_grad():
                 new = self._reads(entry, weight.detach(), seed, fault)
-            through = new
+            # A view: what is read stays as it is as long as something refers to its storage.
+            through = new.view_as(new)
             if weight.requires_grad:
                 through = _StraightThrough.apply(weight, new)  # type: ignore[no-untyped-call]
             read |= dict.fromkeys((entry.name, *entry.aliases), through)
