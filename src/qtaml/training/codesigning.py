@@ -199,16 +199,18 @@ class _Path:
         """All steps, one after the other; what comes next depends on those before alone."""
         cells, number = self._settings.cells or 0.0, 0
         best: _Tried | None = None
+        last: _Attempt = "design"
         while shrink <= _FINEST:
             failed: list[_Tried] = []
-            for attempt in _ATTEMPTS:
+            # What was enough at the budget before comes first: it saves the others.
+            for attempt in (last, *(one for one in _ATTEMPTS if one != last)):
                 one = self._step(number, attempt, best, failed, cells, folder)
                 number += 1
                 if one is None:
                     continue
                 yield one
                 if one.step.reached:
-                    best = one
+                    best, last = one, attempt
                     break
                 failed.append(one)
             else:
