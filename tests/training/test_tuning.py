@@ -187,6 +187,7 @@ WRONG = {
     "no samples": (lambda x, y: x[:0], {}, "at least one sample"),
     "no batches": (lambda x, y: [], {}, "at least one"),
     "NaN": (lambda x, y: x * torch.nan, {}, "the loss is nan in epoch 1, step 1"),
+    "NaN held out": (lambda x, y: x, {"held_out": torch.full((4, 2), torch.nan)}, "the loss is nan on the held-out"),
     "patience": (lambda x, y: x, {"patience": 2}, "held_out must be given with patience"),
     "no gradient": (lambda x, y: (x, y), {"loss": lambda out, y: out.detach().sum()}, "the loss has no gradient"),
     "no number": (lambda x, y: (x, y), {"loss": lambda out, y: out}, "loss must give a tensor of one number"),

@@ -26,13 +26,13 @@ def encode(
     row: int,
     group: int,
     factor: float,
+    words: NDArray[Any],
     boundaries: Floats,
     labels: NDArray[Any],
     starts_of_search: Places,
     steps: float,
     starts: Places,
     stops: Places,
-    words: NDArray[Any],
 ) -> None:
     """Write the label of each weight of some runs.
 
@@ -42,13 +42,13 @@ def encode(
         row: weights of a row.
         group: weights of a group; 0 where there are none.
         factor: on what is divided.
+        words: to be written to. A weight on a boundary goes to either side in turn, by its place in the runs.
         boundaries: as in `Decision`, as the three that follow.
         labels: as there.
         starts_of_search: as there.
         steps: as there.
         starts: first index of each run.
         stops: index after the last of each run.
-        words: to be written to. A weight on a boundary goes to either side in turn, by its place in the runs.
     """
     values, index = np.empty(_BLOCK, np.float64), np.empty(_BLOCK, np.int64)
     groups = (row + group - 1) // group if group else 1

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Literal, get_args
 
@@ -198,10 +198,11 @@ class TensorFormat:
         rule = _RULES.get(self.correction, "nearest")
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
-        if (encode := kernel()) is not None and flat.device.type == "cpu":
-            self._encode_compiled(encode, flat, divisor, weights.shape, fault, words)
-            return words.reshape(weights.shape), scale
-        for fmt, spans in self.spans_of_formats:
+        compiled = self._compiled(flat, divisor, weights.shape, fault, words)
+        for (fmt, spans), runs in zip(self.spans_of_formats, self.runs_of_formats, strict=True):
+            if compiled is not None:
+                compiled(*fmt.decision(rule, fault), *runs)
+                continue
             for where in chunks(spans, flat.device):
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
@@ -209,26 +210,23 @@ class TensorFormat:
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault))
         return words.reshape(weights.shape), scale
 
-    def _encode_compiled(
+    def _compiled(
         self,
-        encode: Encode,
         flat: torch.Tensor,
         divisor: torch.Tensor,
         shape: Sequence[int],
         fault: FaultModel,
         words: torch.Tensor,
-    ) -> None:
-        """The labels that `Format.encode` gives, in one pass over the weights."""
+    ) -> Encode | None:
+        """What writes the labels that `Format.encode` gives in one pass, by the decision and the runs of a format."""
+        encode = kernel()
+        if encode is None or flat.device.type != "cpu":
+            return None
         # Read only: other dtypes are few, and float64 holds all of them.
         values = (flat if flat.dtype in (torch.float32, torch.float64) else flat.double()).detach().contiguous().numpy()
-        divisors = divisor.reshape(-1).numpy()
-        row = row_length(shape)
-        group = self.granularity if isinstance(self.granularity, int) else 0
         factor = _paper_factor(fault, self.bits) if self.correction == "paper" else 1.0
-        rule = _RULES.get(self.correction, "nearest")
-        for (fmt, _), (starts, stops) in zip(self.spans_of_formats, self.runs_of_formats, strict=True):
-            decision = fmt.decision(rule, fault)
-            encode(values, divisors, row, group, factor, *decision, starts, stops, words.numpy())
+        group = self.granularity if isinstance(self.granularity, int) else 0
+        return partial(encode, values, divisor.reshape(-1).numpy(), row_length(shape), group, factor, words.numpy())
 
     def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""

@@ -267,12 +267,7 @@ class _Training:
         loss = self._loss_of(step, self._tuned)
         if self._settings.evenness:
             loss = loss + self._settings.evenness * unevenness(self._tuned, self._gains)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise ModelError(
-                f"the loss is {value} {where}: lower learning_rate, which is {self._settings.learning_rate:g}, or look "
-                "for such values in the samples"
-            )
+        value = self._finite(float(loss.detach()), where)
         if not loss.requires_grad:
             raise ModelError(f"the loss has no gradient {where}: it must be computed from the outputs of the network")
         torch.autograd.backward(loss)
@@ -280,6 +275,14 @@ class _Training:
         if self._limits is not None:
             clip_weights(self._tuned, self._limits)
         return value
+
+    def _finite(self, loss: float, where: str) -> float:
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"the loss is {loss} {where}: lower learning_rate, which is {self._settings.learning_rate:g}, or look "
+                "for such values in the samples"
+            )
+        return loss
 
     def _loss_of(self, step: Step, network: Callable[..., Any]) -> torch.Tensor:
         output = _called(network, step, self._tuned.model)
@@ -303,11 +306,10 @@ class _Training:
             chip = own if tuned.chip is None else tuned.chip
             with torch.no_grad():
                 tensors = tuned.tensors_as_read(own, tuned.fault.of_chip(chip))
-
                 network = partial(_with_tensors, tuned.model, tensors)
                 losses = [float(self._loss_of(step, network)) for step in samples.in_order()]
             total += float(np.mean(losses)) / _HELD_OUT_READS
-        return total
+        return self._finite(total, "on the held-out samples")
 
     def _state(self) -> dict[str, torch.Tensor]:
         """What changes in the network, each tied tensor once."""
