@@ -2,8 +2,9 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.training.checkpoint import Epoch
-from qtaml.training.codesigning import Codesigned, CodesignStep, codesign, expected_network, narrowed
+from qtaml.training.codesigning import Codesigned, CodesignStep, codesign, expected_network
 from qtaml.training.losses import Loss, LossName, loss_of, needs_labels
+from qtaml.training.narrowing import narrowed
 from qtaml.training.noisy_network import NoisyNetwork, noisy
 from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
 from qtaml.training.tuning import Tuned, tune

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,13 +12,13 @@ from torch import nn
 
 from qtaml import _checks, _files
 from qtaml.errors import ArgumentError, BudgetError, StoredFileError
-from qtaml.formats import Format, Section, TableLevels, row_length
 from qtaml.measuring import Metric, Result, evaluate
 from qtaml.memory import store
 from qtaml.model import Batch, Batches, digest, named_tensors, one_batch, whole_copy
 from qtaml.planning import Design, Plan
 from qtaml.search import design
 from qtaml.training.losses import Loss, needs_labels
+from qtaml.training.narrowing import narrowed
 from qtaml.training.samples import Samples
 from qtaml.training.tuning import Tuned, tune
 from qtaml.training.tuning_settings import Tune
@@ -32,8 +31,6 @@ misses by little; a design for it. SmallCNN at p = 0.1, 95% of its accuracy: des
 rows at 0.08."""
 _LITTLE = 0.1
 """Of what is wanted: 30 more epochs took SmallCNN at p = 0.2 from 0.943 to 0.957 of its accuracy."""
-_ROWS_AT_ONCE = 64
-"""A tensor loses at most so small a part of its rows at once."""
 _FINEST = 0.98
 """Share of the cells from which a step is no step any more."""
 _TENSORS, _STEP = "tensors.safetensors", "step.json"
@@ -294,6 +291,14 @@ def expected_network(model: nn.Module, plan: Plan) -> nn.Module:
 
     Raises:
         ModelError: if the plan was made for another network.
+
+    Example:
+        >>> import qtaml
+        >>> model = nn.Linear(2, 1, bias=False)
+        >>> model.weight.data = torch.tensor([[1.0, -1.0]])
+        >>> plan = qtaml.uniform_msp(model, p=0.1, protected_bits=0, bits=2)
+        >>> expected_network(model, plan).weight.tolist()  # read as they are with probability 0.9, each bit
+        [[0.800000011920929, -0.800000011920929]]
     """
     memory = store(model, plan)
     expected = whole_copy(model)
@@ -304,50 +309,6 @@ def expected_network(model: nn.Module, plan: Plan) -> nn.Module:
     for own, other in zip(expected.parameters(), model.parameters(), strict=True):
         own.requires_grad_(other.requires_grad)
     return expected
-
-
-def narrowed(plan: Plan, cells: float) -> Plan | None:
-    """A plan with fewer cells: rows of the tensor that takes the most, again and again, are no longer stored.
-
-    Args:
-        plan: the plan of a design.
-        cells: the most that it may take.
-
-    Returns:
-        The plan, in which the last rows of some tensors read as one value; None if a tensor had to be left out whole.
-    """
-    fewer = replace(plan, settings=replace(plan.settings, cells=cells)) if isinstance(plan.settings, Design) else plan
-    while fewer.cells > cells:
-        place = max(range(len(fewer.tensors)), key=lambda place: fewer.tensors[place].storage.cells)
-        entry = fewer.tensors[place]
-        row = row_length(entry.shape)
-        rows = _stored(entry.storage.sections) // row
-        # Of many rows several at once: a plan is counted anew each time.
-        if not (kept := rows - max(rows // _ROWS_AT_ONCE, 1)):
-            return None
-        storage = replace(entry.storage, sections=_first(entry.storage.sections, kept * row))
-        fewer = replace(
-            fewer, tensors=(*fewer.tensors[:place], replace(entry, storage=storage), *fewer.tensors[place + 1 :])
-        )
-    return fewer
-
-
-def _stored(sections: tuple[Section, ...]) -> int:
-    """Weights up to the last one of which something is stored."""
-    ends = accumulate(section.weights for section in sections)
-    return max((end for end, section in zip(ends, sections, strict=True) if section.format.bits), default=0)
-
-
-def _first(sections: tuple[Section, ...], kept: int) -> tuple[Section, ...]:
-    """The sections of so many weights, and nothing of the others."""
-    erased = next((one.format for one in sections if not one.format.bits), Format(TableLevels((0.0,))))
-    first, left = list[Section](), kept
-    for section in sections:
-        size = min(section.weights, left)
-        left -= size
-        first += [Section(size, section.format)] if size else []
-        first += [Section(section.weights - size, erased)] if size < section.weights else []
-    return tuple(first)
 
 
 def _save(place: Path, asked: str, tried: _Tried) -> None:
