@@ -29,6 +29,7 @@ MODULES = (
     "checks",
     "reads",
     "large_networks",
+    "training",
     "pages",
 )
 """In the order in which they run."""

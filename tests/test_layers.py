@@ -22,6 +22,7 @@ LAYERS = (
     ["memory"],
     ["export", "measuring"],
     ["search"],
+    ["training"],
     ["overview"],
     ["showing"],
     ["laboratory"],

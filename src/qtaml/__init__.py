@@ -7,7 +7,7 @@
 
 Each room answers one question; a room imports only from those before it:
 `device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `overview`, `showing`, `laboratory`, `cli`.
+`memory`, `export`, `measuring`, `search`, `training`, `overview`, `showing`, `laboratory`, `cli`.
 """
 
 import random
@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
 
 if TYPE_CHECKING:
-    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory
+    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory, training
     from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
     from qtaml.search import Study, design
     from qtaml.showing import report
+    from qtaml.training import codesign, noisy, tune
 
 __version__ = version("qtaml")
 
@@ -39,6 +40,7 @@ __all__ = [
     "StoredFileError",
     "Study",
     "Yield",
+    "codesign",
     "compensate",
     "design",
     "device",
@@ -47,6 +49,7 @@ __all__ = [
     "formats",
     "load",
     "measuring",
+    "noisy",
     "planning",
     "predict",
     "protections",
@@ -55,6 +58,8 @@ __all__ = [
     "sensitivity",
     "store",
     "theory",
+    "training",
+    "tune",
     "uniform_msp",
 ]
 
@@ -65,6 +70,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
     "report": "showing",
+    **dict.fromkeys(("codesign", "noisy", "tune"), "training"),
 }
 
 # Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.

@@ -33,6 +33,7 @@ VALID: dict[str, list[str]] = {
     "demo": ["--out", "new", "--trials", "2"],
     "compensate": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--overhead", "0.1"],
     "design": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--cells", "4"],
+    "tune": ["network:make", "--train", "data.npz", "--out", "new", "--plan", "stored", "--epochs", "1"],
     "predict": ["network:make", "--calibration", "data.npz", "--p", "0.1"],
     "evaluate": ["stored", "--test", "test.npz", "--model", "network:make", "--trials", "2"],
     "export": ["stored", "new.pt2", "--data", "data.npz", "--model", "network:make"],
@@ -104,7 +105,7 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
     if kind is float:
         return NO_NUMBERS
     if kind is Path:
-        return TAKEN if one.name == "out" else PATHS
+        return TAKEN if one.name in ("out", "checkpoint") else PATHS
     return NAMES
 
 

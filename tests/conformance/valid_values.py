@@ -30,6 +30,7 @@ from qtaml.protections import Protection, Raw
 from qtaml.search import Histogram, Study
 from qtaml.sensitivity import Calibration, Gain
 from qtaml.showing import Curve, Panel, panels_figure
+from qtaml.training import Codesigned, CodesignStep, Epoch, NoisyNetwork, Tune, noisy
 
 
 @cache
@@ -163,6 +164,10 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Options: lambda: Options(10, (0.0, 1.0), (2.0, 1.0)),
     Design: lambda: Design(p=0.1, cells=1.0),
     Predict: lambda: Predict(p=0.1),
+    Tune: lambda: Tune(epochs=1),
+    NoisyNetwork: lambda: noisy(model(), plan()),
+    CodesignStep: lambda: CodesignStep(plan(), result(), result(), True),
+    Codesigned: lambda: Codesigned(model(), plan(), (BY_KIND[CodesignStep](),)),
     np.random.Generator: lambda: np.random.default_rng(0),
     torch.dtype: lambda: torch.float32,
     slice: lambda: slice(0, 4),
@@ -203,6 +208,7 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
 BY_NAME: dict[str, tuple[Callable[[], Any], ...]] = {
     "calibration": (batch, lambda: "text"),
     "batch": (batch,),
+    "batches": (batch,),
     "inputs": (batch,),
     "test_inputs": (batch,),
     "labels": (lambda: torch.tensor([0, 1, 0, 1, 0, 1]), lambda: np.arange(2)),
@@ -329,6 +335,11 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
         "data": lambda: Samples(batch(), {"accuracy": Accuracy(batch(), torch.tensor([0, 1, 0, 1, 0, 1]))})
     },
     "laboratory.Laboratory.network": {"name": lambda: "SmallCNN"},
+    "tune": {"epochs": lambda: 1},
+    "codesign": {"settings": lambda: Design(p=0.1, cells=4.0, passes=2), "tuning": lambda: Tune(epochs=1)},
+    "training.Tuned": {"history": lambda: (Epoch(0.5),)},
+    "training.Codesigned": {"steps": lambda: (BY_KIND[CodesignStep](),)},
+    "training.clip_weights": {"limits": lambda: {"0.weight": 1.0}},
     "networks.trained": {"name": lambda: "SmallCNN"},
     "sampling.error_mask": {"probabilities": lambda: [0.1] * 8},
 }

@@ -53,6 +53,12 @@ TINY = {
         "cells": (1.0,),
         "plain_cells": (1.125,),
     },
+    "training": {
+        "networks": ("SmallCNN",),
+        "stored": ("plain words",),
+        "trainings": ("none", "Gaussian", "law, no labels", "RandBET"),
+        "epochs": 1,
+    },
     "a7": {"epsilons": (0.001, 0.1), "probes": 2, "networks": ("SmallCNN",), "probabilities": (0.01,)},
     "remarks": {"overheads": (0.05,), "tensors": (2,), "random_networks": 3, "chips": 2},
 }

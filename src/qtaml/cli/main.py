@@ -18,6 +18,7 @@ from qtaml.cli import (
     readback,
     report,
     sweep,
+    tune,
     verify,
 )
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
@@ -57,6 +58,7 @@ app.command("sweep")(sweep.sweep_command)
 app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)
+app.command("tune")(tune.tune_command)
 app.command("predict")(predict.predict_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)

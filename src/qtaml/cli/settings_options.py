@@ -94,7 +94,7 @@ def _form(setting: inspect.Parameter) -> _Form:
     """The form of a setting, by its type."""
     kind, default = setting.annotation, setting.default
     origin, items = get_origin(kind), get_args(kind)
-    if kind == GivenFault:
+    if kind in (GivenFault, GivenFault | None):
         return _Form(list[str] | None, parse_faults, metavar=FAULT_FORMS)
     if kind == GivenOutput:
         return _Form(str | None)

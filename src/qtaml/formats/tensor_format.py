@@ -3,20 +3,19 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
-from typing import Annotated, Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import GetCoreSchemaHandler, GetPydanticSchema
-from pydantic_core import CoreSchema, core_schema
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import Places, chunks, put, take
+from qtaml.formats.encoding import Encode, kernel
 from qtaml.formats.format import Format, Rule, label_dtype
 from qtaml.formats.outliers import Outliers, outlier_values
 from qtaml.formats.scales import (
@@ -28,9 +27,11 @@ from qtaml.formats.scales import (
     check_granularity,
     mean_square,
     of_each,
+    row_length,
     scale_shape,
     smallest_and_largest,
 )
+from qtaml.formats.sections import Section, Sections
 
 Correction = Literal["none", "paper", "exact", "least_error"]
 
@@ -41,48 +42,6 @@ SECTION_VALUES = 3
 """Side values of a section: its length, of 32 bits, and the number of its format."""
 _TENSOR_VALUES = 1 + 2 - 2
 """Side values of a tensor: number of sections, readout gain of 32 bits; the last section ends with the tensor."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A run of consecutive weights, in the order of the flattened tensor, that share a format.
-
-    Attributes:
-        weights: number of weights.
-        format: how each of them is stored.
-    """
-
-    weights: int
-    format: Format
-
-
-@dataclass(frozen=True)
-class _Once:
-    """Sections in JSON: each format once, and for each section its weights and the index of its format."""
-
-    formats: tuple[Format, ...]
-    sections: tuple[tuple[int, int], ...]
-
-
-def _once(sections: tuple[Section, ...]) -> _Once:
-    place = {fmt: i for i, fmt in enumerate(dict.fromkeys(section.format for section in sections))}
-    return _Once(tuple(place), tuple((section.weights, place[section.format]) for section in sections))
-
-
-def _from_once(once: _Once) -> tuple[Section, ...]:
-    if not all(0 <= place < len(once.formats) for _, place in once.sections):
-        raise ValueError(f"a section must name one of {len(once.formats)} formats by its place, from 0")
-    return tuple(Section(weights, once.formats[place]) for weights, place in once.sections)
-
-
-# Rows by the thousand share a few formats: written out for each section, they would be most of a plan's JSON.
-def _as_once(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
-    to_json = core_schema.plain_serializer_function_ser_schema(_once, return_schema=schema_of(_Once))
-    return core_schema.no_info_after_validator_function(_from_once, schema_of(_Once), serialization=to_json)
-
-
-Sections = Annotated[tuple[Section, ...], GetPydanticSchema(_as_once)]
-"""The sections of a tensor, first weights first."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +115,12 @@ class TensorFormat:
         for span, section in self._spans():
             spans.setdefault(section.format, []).append(span)
         return list(spans.items())
+
+    @cached_property
+    def runs_of_formats(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """First index and the one after the last of each run, for each of `spans_of_formats`."""
+        runs = (np.array([(span.start, span.stop) for span in spans], np.int64) for _, spans in self.spans_of_formats)
+        return [(run[:, 0].copy(), run[:, 1].copy()) for run in runs]
 
     @property
     def cells(self) -> float:
@@ -255,13 +220,35 @@ class TensorFormat:
         rule = _RULES.get(self.correction, "nearest")
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
-        for fmt, spans in self.spans_of_formats:
+        compiled = self._compiled(flat, divisor, weights.shape, fault, words)
+        for (fmt, spans), runs in zip(self.spans_of_formats, self.runs_of_formats, strict=True):
+            if compiled is not None:
+                compiled(*fmt.decision(rule, fault), *runs)
+                continue
             for where in chunks(spans, flat.device):
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault))
         return words.reshape(weights.shape), scale
+
+    def _compiled(
+        self,
+        flat: torch.Tensor,
+        divisor: torch.Tensor,
+        shape: Sequence[int],
+        fault: FaultModel,
+        words: torch.Tensor,
+    ) -> Encode | None:
+        """What writes the labels that `Format.encode` gives in one pass, by the decision and the runs of a format."""
+        encode = kernel()
+        if encode is None or flat.device.type != "cpu":
+            return None
+        # Read only: other dtypes are few, and float64 holds all of them.
+        values = (flat if flat.dtype in (torch.float32, torch.float64) else flat.double()).detach().contiguous().numpy()
+        factor = _paper_factor(fault, self.bits) if self.correction == "paper" else 1.0
+        group = self.granularity if isinstance(self.granularity, int) else 0
+        return partial(encode, values, divisor.reshape(-1).numpy(), row_length(shape), group, factor, words.numpy())
 
     def decode(
         self,
@@ -272,7 +259,7 @@ class TensorFormat:
         outliers: Outliers | None = None,
     ) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
-        return self._by_label(words, scale * self.readout_gain, self._readouts, outliers, out)
+        return self._by_label(words, scale * self.readout_gain, self.readouts, outliers, out)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `read`."""
@@ -446,7 +433,8 @@ class TensorFormat:
         return out
 
     @cached_property
-    def _readouts(self) -> list[NDArray[np.float64]]:
+    def readouts(self) -> list[NDArray[np.float64]]:
+        """The readout table of each of `spans_of_formats`."""
         return [fmt.readout() for fmt, _ in self.spans_of_formats]
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:

@@ -316,7 +316,9 @@ class _Intervals:
     def _errors_possible(self) -> bool:
         """Whether any stored bit can be read wrong."""
         formats = {form for tensor in self.memory.plan.tensors for form, _ in tensor.storage.spans_of_formats}
-        return any(max(*rates.p01, *rates.p10, 0.0) > 0 for rates in (form.rates(self.fault) for form in formats))
+        # Of 0 bits there are no rates.
+        rates = (form.rates(self.fault) for form in formats)
+        return any(max((*one.p01, *one.p10), default=0.0) > 0 for one in rates)
 
 
 def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95) -> Estimate:

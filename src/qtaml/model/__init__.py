@@ -15,12 +15,14 @@ from qtaml.model.calls import (
     one_batch,
     output_tensor,
     outputs,
+    random_states_kept,
     replaced,
     replacing,
     sample_count,
     state_kept,
 )
 from qtaml.model.copies import own, private_copy, whole_copy
+from qtaml.model.digests import digest
 from qtaml.model.output_choice import Output, output_name, returning
 from qtaml.model.reach import Run, check_repeats, check_repeats_on_few, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
@@ -49,6 +51,7 @@ __all__ = [
     "check_unused",
     "cut_samples",
     "describe",
+    "digest",
     "evaluation_mode",
     "finite",
     "finite_outputs",
@@ -66,6 +69,7 @@ __all__ = [
     "own",
     "own_names",
     "private_copy",
+    "random_states_kept",
     "replaced",
     "replacing",
     "residual_weights",

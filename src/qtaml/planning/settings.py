@@ -103,6 +103,9 @@ class Settings:
 
     def __post_init__(self, p: FlipProbability | None) -> None:
         object.__setattr__(self, "fault", given(p, self.fault))
+        self._check_fields()
+
+    def _check_fields(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
             if get_origin(setting.type) is Literal:

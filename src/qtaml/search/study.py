@@ -1,18 +1,16 @@
 """`Study`: one calibration of a network, many questions."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from qtaml import _files
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring.metrics import Metric
-from qtaml.model import Batches, Output, output_name
+from qtaml.model import Batches, Output, digest, output_name
 from qtaml.planning import MEASURED, Design, Plan, Predict, Prediction, Settings, Tac, savings, tac
 from qtaml.search.designer import AnyDesigner, designer_for
 from qtaml.search.goals import check_metric, reached, without_goal
@@ -63,6 +61,7 @@ class Study:
         ModelError: if the model has no tensor to store, one that cannot be stored, or fails on the calibration batch.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
         >>> study = Study(model, torch.randn(64, 16))
         >>> plans = [study.compensate(p=p, overhead=0.05) for p in (0.05, 0.1)]
@@ -119,8 +118,8 @@ class Study:
         """Write what was measured as a JSON file, atomically."""
         measured = self._measured()
         kept = _Kept(
-            _digest(measured.weights),
-            _digest(measured.batch),
+            digest(measured.weights),
+            digest(measured.batch),
             {**self._asked, "output": output_name(self._asked["output"])},
             measured.gains,
             measured.coherence,
@@ -150,9 +149,9 @@ class Study:
             kept.asked["output"] = output
         study = Study(model, calibration, **kept.asked)
         measured = study.calibration
-        if _digest(measured.weights) != kept.weights:
+        if digest(measured.weights) != kept.weights:
             raise ModelError(f"{path} is a study of a network with other weights: make a new one")
-        if _digest(measured.batch) != kept.inputs:
+        if digest(measured.batch) != kept.inputs:
             raise ArgumentError(f"calibration must be the inputs of the study in {path}, got others")
         measured.gains, measured.coherence = kept.gains, kept.coherence
         return study
@@ -190,21 +189,3 @@ class Study:
                     f"{name} must be that of the study, {value!r}, got {getattr(settings, name)!r}: make another study"
                 )
         return settings
-
-
-def _digest(value: Any) -> str:
-    """SHA-256 of tensors, and of what holds them."""
-    digest = hashlib.sha256()
-    left = [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, torch.Tensor):
-            digest.update(f"{one.dtype} {tuple(one.shape)}".encode())
-            digest.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        elif isinstance(one, Mapping):
-            left += [part for pair in one.items() for part in pair]
-        elif isinstance(one, tuple | list):
-            left += one
-        else:
-            digest.update(repr(one).encode())
-    return digest.hexdigest()

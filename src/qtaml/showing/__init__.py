@@ -2,6 +2,7 @@
 
 from qtaml._figures import Curve, HeatMap, Panel, panels_figure, save_figure
 from qtaml._kinds import guard_doors
+from qtaml.showing.codesign_curve import codesign_panel
 from qtaml.showing.estimate_text import cell, columns, percent
 from qtaml.showing.explorer_page import explorer_page, save_explorer
 from qtaml.showing.measured_report import report
@@ -12,6 +13,7 @@ __all__ = [
     "HeatMap",
     "Panel",
     "cell",
+    "codesign_panel",
     "columns",
     "explorer_page",
     "panels_figure",
