@@ -356,7 +356,7 @@ class TensorFormat:
         """
         check_fit(self.weights, self.granularity, words, scale)
         squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
-        places = self._places_of(outliers)
+        places = self.places_of(outliers)
 
         def summed(where: Places, labels: int) -> NDArray[np.float64]:
             # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
@@ -374,7 +374,7 @@ class TensorFormat:
             amounts.append(amount.clip(min=0.0))
         return amounts
 
-    def _places_of(self, outliers: Outliers | None) -> torch.Tensor | None:
+    def places_of(self, outliers: Outliers | None) -> torch.Tensor | None:
         """Places of the outliers; raises `ArgumentError` if they are not as many as there have to be."""
         given = 0 if outliers is None else len(outliers.places)
         if given != self.outliers:
@@ -410,7 +410,7 @@ class TensorFormat:
             less: shape (weights,); 0 if not given.
         """
         check_fit(self.weights, self.granularity, words, factor, out=out)
-        places = self._places_of(outliers)
+        places = self.places_of(outliers)
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)

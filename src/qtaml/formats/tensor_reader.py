@@ -76,6 +76,7 @@ class TensorReader:
         dtype: torch.dtype,
     ) -> None:
         self._storage, self._words, self._scale, self._fault, self._place = storage, words, scale, fault, place
+        storage.places_of(outliers)
         self._outliers = outliers
         self._integers = _INTEGERS[dtype.itemsize]
         self._dtype = dtype
