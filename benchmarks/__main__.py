@@ -17,9 +17,21 @@ from benchmarks import harness
 from benchmarks.harness import Record, Results
 from qtaml import _files
 from qtaml._progress import track
-from qtaml.report import panels_figure, save_figure
+from qtaml.showing import panels_figure, save_figure
 
-MODULES = ("start", "error_masks", "peers", "sensitivity", "corrections", "planning", "reads", "large_networks")
+MODULES = (
+    "start",
+    "error_masks",
+    "peers",
+    "sensitivity",
+    "corrections",
+    "planning",
+    "checks",
+    "reads",
+    "large_networks",
+    "training",
+    "pages",
+)
 """In the order in which they run."""
 
 ROOT = Path(__file__).parent.parent

@@ -56,6 +56,7 @@ def test_a_design_is_stored_and_evaluated(here, tmp_path):
         assert qtaml.Result.from_json(out).mean > 0.5
 
 
+@pytest.mark.slow
 def test_a_goal_may_be_an_error_or_an_accuracy(here, tmp_path):
     """The least cells that are predicted, or measured, to reach it."""
     _, out, err = here(*PAPER, "--p", 0.1, "--error", 0.05, "--json", "--out", tmp_path / "error")

@@ -21,9 +21,20 @@ from qtaml.formats.levels import (
 )
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.nearest_label import least_error_regions
-from qtaml.formats.scales import STEPS, Fixed, Granularity, Largest, RootMeanSquare, Scale, Step, scale_shape
+from qtaml.formats.outliers import Outliers
+from qtaml.formats.scales import (
+    STEPS,
+    Fixed,
+    Granularity,
+    Largest,
+    RootMeanSquare,
+    Scale,
+    Step,
+    row_length,
+    scale_shape,
+)
 from qtaml.formats.sections import Section
-from qtaml.formats.tensor_format import CORRECTIONS, Correction, TensorFormat
+from qtaml.formats.tensor_format import CORRECTIONS, SECTION_VALUES, Correction, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 from qtaml.formats.weak_bits import WeakBits
@@ -34,6 +45,7 @@ __all__ = [
     "ENCODINGS",
     "GRIDS",
     "NAMED_TABLES",
+    "SECTION_VALUES",
     "STEPS",
     "BitLevels",
     "Correction",
@@ -46,6 +58,7 @@ __all__ = [
     "Largest",
     "Levels",
     "NamedLevels",
+    "Outliers",
     "RootMeanSquare",
     "Rule",
     "Scale",
@@ -64,6 +77,7 @@ __all__ = [
     "least_error_regions",
     "quantisation_step",
     "read_moments",
+    "row_length",
     "scale_shape",
     "transition_matrix",
     "walsh",

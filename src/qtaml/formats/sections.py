@@ -1,4 +1,4 @@
-"""Sections of a tensor: runs of weights that share a format."""
+"""Sections: runs of weights of a tensor that share a format."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any

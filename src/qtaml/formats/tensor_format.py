@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Literal, get_args
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
-from qtaml.formats.chunks import chunks, put, take
+from qtaml.formats.chunks import Places, chunks, put, take
+from qtaml.formats.encoding import Encode, kernel
 from qtaml.formats.format import Format, Rule, label_dtype
 from qtaml.formats.levels import Levels
+from qtaml.formats.outliers import Outliers, outlier_values
 from qtaml.formats.scales import (
     Granularity,
     Largest,
@@ -26,6 +28,7 @@ from qtaml.formats.scales import (
     check_granularity,
     mean_square,
     of_each,
+    row_length,
     scale_shape,
     smallest_and_largest,
 )
@@ -36,6 +39,11 @@ Correction = Literal["none", "paper", "exact", "least_error"]
 
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
 _RULES: dict[Correction, Rule] = {"exact": "expected", "least_error": "least_error"}
+
+SECTION_VALUES = 3
+"""Side values of a section: its length, of 32 bits, and the number of its format."""
+_TENSOR_VALUES = 1 + 2 - 2
+"""Side values of a tensor: number of sections, readout gain of 32 bits; the last section ends with the tensor."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class TensorFormat:
             w / (1 - 2p), whatever the protection (proposition 4.1); "exact": least |w - E[value read | u]| (theory.md
             1.4); "least_error": least E[(value read - w)**2 | u] (theory.md 6.1).
         readout_gain: factor on what is read, above 0.
+        outliers: so many weights of the largest magnitude are kept exactly beside the words, which hold a zero for
+            them.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
@@ -74,6 +84,7 @@ class TensorFormat:
     granularity: Granularity = "tensor"
     correction: Correction = "none"
     readout_gain: float = 1.0
+    outliers: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "granularity", check_granularity(self.granularity))
@@ -81,6 +92,7 @@ class TensorFormat:
         object.__setattr__(self, "readout_gain", _checks.positive("readout_gain", self.readout_gain))
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
+        object.__setattr__(self, "outliers", _checks.integer("outliers", self.outliers, 0, self.weights))
         # Neighbours of one format are joined, so that tensor formats that store alike compare equal.
         runs = [(fmt, list(run)) for fmt, run in groupby(self.sections, lambda section: section.format)]
         joined = tuple(Section(sum(section.weights for section in run), fmt) for fmt, run in runs)
@@ -106,6 +118,12 @@ class TensorFormat:
             spans.setdefault(section.format, []).append(span)
         return list(spans.items())
 
+    @cached_property
+    def runs_of_formats(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """First index and the one after the last of each run, for each of `spans_of_formats`."""
+        runs = (np.array([(span.start, span.stop) for span in spans], np.int64) for _, spans in self.spans_of_formats)
+        return [(run[:, 0].copy(), run[:, 1].copy()) for run in runs]
+
     @property
     def levels(self) -> set[Levels]:
         """The levels of its sections, each once."""
@@ -116,18 +134,24 @@ class TensorFormat:
         """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
 
-    def side_values(self, shape: Sequence[int]) -> int:
+    def side_values(self, shape: Sequence[int], *, map_is_free: bool = True) -> int:
         """Numbers of 16 bits that reading a tensor of a shape needs beside the words.
 
-        Scales, two for the readout gain, length and format of each section, and `side_values` of the levels of each
-        format. The map of the paper counts as free, as there: evenly spaced levels scaled for the tensor or its rows.
+        Scales, two for the readout gain, number of sections, length and format of each, `side_values` of the levels of
+        each format, and outliers.
+
+        Args:
+            shape: of the tensor.
+            map_is_free: whether the map of the paper counts as free, as there: evenly spaced levels scaled for the
+                tensor or its rows.
         """
         levels = self.levels
         rms = self.scale.kind == "root_mean_square"
-        if isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels):
+        of_paper = isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels)
+        if map_is_free and of_paper and not self.outliers:
             return 0
-        scales = math.prod(scale_shape(shape, self.granularity))
-        return scales + 2 + 2 * len(self.sections) + sum(one.side_values for one in levels)
+        values = math.prod(scale_shape(shape, self.granularity)) + _TENSOR_VALUES + SECTION_VALUES * len(self.sections)
+        return values + sum(one.side_values for one in levels) + outlier_values(self.weights, self.outliers)
 
     @property
     def protected_bits(self) -> int:
@@ -175,6 +199,10 @@ class TensorFormat:
             raise ArgumentError(f"step='recompute' reaches no weights of both signs under {fault}; use step='keep'")
         return torch.maximum(low.clamp(max=0) / reach_low, high.clamp(min=0) / reach_high)
 
+    def outliers_of(self, weights: torch.Tensor) -> Outliers | None:
+        """The weights that are kept exactly beside the words; None if none are."""
+        return Outliers.of(weights, self.outliers) if self.outliers else None
+
     def encode(
         self, weights: torch.Tensor, fault: FaultModel, weak: WeakBits | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -199,23 +227,55 @@ class TensorFormat:
                 f"weak must be of {label_dtype(self.bits)} and shape {tuple(weights.shape)}, got {weak.zeros.dtype} of "
                 f"shape {tuple(weak.zeros.shape)}"
             )
+        if outliers := self.outliers_of(weights):
+            weights = outliers.left_of(weights)
         scale = self.scale_of(weights, fault)
         # An all-zero tensor or row has scale 0: any label reads back as 0.
         divisor = torch.where(scale > 0, scale, 1.0)
         rule = _RULES.get(self.correction, "nearest")
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
-        for fmt, spans in self.spans_of_formats:
-            for where in chunks(spans, flat.device) if fmt.levels.window == 1 else [_joined(spans, flat.device)]:
+        compiled = self._compiled(flat, divisor, weights.shape, fault, words)
+        for (fmt, spans), runs in zip(self.spans_of_formats, self.runs_of_formats, strict=True):
+            stream = fmt.levels.window > 1
+            if compiled is not None and not stream and weak is None:
+                compiled(*fmt.decision(rule, fault), *runs)
+                continue
+            for where in [_joined(spans, flat.device)] if stream else chunks(spans, flat.device):
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak_at(weak, where)))
         return words.reshape(weights.shape), scale
 
-    def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+    def _compiled(
+        self,
+        flat: torch.Tensor,
+        divisor: torch.Tensor,
+        shape: Sequence[int],
+        fault: FaultModel,
+        words: torch.Tensor,
+    ) -> Encode | None:
+        """What writes the labels that `Format.encode` gives in one pass, by the decision and the runs of a format."""
+        encode = kernel()
+        if encode is None or flat.device.type != "cpu":
+            return None
+        # Read only: other dtypes are few, and float64 holds all of them.
+        values = (flat if flat.dtype in (torch.float32, torch.float64) else flat.double()).detach().contiguous().numpy()
+        factor = _paper_factor(fault, self.bits) if self.correction == "paper" else 1.0
+        group = self.granularity if isinstance(self.granularity, int) else 0
+        return partial(encode, values, divisor.reshape(-1).numpy(), row_length(shape), group, factor, words.numpy())
+
+    def decode(
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        *,
+        out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
+    ) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
-        return self._by_label(self.windows(words), scale * self.readout_gain, self._readouts, out)
+        return self._by_label(self.windows(words), scale * self.readout_gain, self.readouts, outliers, out)
 
     def windows(self, words: torch.Tensor) -> torch.Tensor:
         """What each weight is read from, of the shape of `words`: its word, or in a trellis its window."""
@@ -260,6 +320,7 @@ class TensorFormat:
         seed: int,
         place: str = "",
         out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
         """Weights as read once from the memory.
 
@@ -270,16 +331,20 @@ class TensorFormat:
             seed: the same seed gives the same errors.
             place: name of the tensor; see `FaultModel.corrupt`.
             out: a contiguous floating tensor of the shape of `words`, on their device, to overwrite.
+            outliers: what `outliers_of` returned, where there are any.
 
         Returns:
             `out`, or a new float64 tensor.
         """
-        return self.decode(self.corrupt(words, fault, seed=seed, place=place), scale, out=out)
+        read = self.corrupt(words, fault, seed=seed, place=place)
+        return self.decode(read, scale, out=out, outliers=outliers)
 
-    def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
-        """Exact expected weights when read, float64, of the shape of `words`."""
+    def read_mean(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, outliers: Outliers | None = None
+    ) -> torch.Tensor:
+        """Exact expected weights when read, float64, of the shape of `words`; `outliers` as for `read`."""
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(self.windows(words), scale * self.readout_gain, means)
+        return self._by_label(self.windows(words), scale * self.readout_gain, means, outliers)
 
     def read_bias(
         self,
@@ -289,38 +354,69 @@ class TensorFormat:
         fault: FaultModel,
         *,
         out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
-        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; `out` as for `read`."""
+        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; the rest as for `read`."""
         check_fit(self.weights, self.granularity, words, scale, weights=weights)
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(self.windows(words), scale * self.readout_gain, means, out, less=weights.reshape(-1))
+        return self._by_label(
+            self.windows(words), scale * self.readout_gain, means, outliers, out, less=weights.reshape(-1)
+        )
 
     def read_variance(
-        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, out: torch.Tensor | None = None
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        fault: FaultModel,
+        *,
+        out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
-        """Exact variance of each weight as read, given the stored words, of their shape; `out` as for `read`."""
+        """Exact variance of each weight as read, given the stored words, of their shape; the rest as for `read`."""
         variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(self.windows(words), (scale * self.readout_gain).square(), variances, out)
+        exact = outliers and Outliers(outliers.places, torch.zeros_like(outliers.values))
+        return self._by_label(self.windows(words), (scale * self.readout_gain).square(), variances, exact, out)
 
-    def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
-        """Exact variance of the weights as read, summed over them, given the stored words."""
-        amounts = zip(self.label_amounts(words, scale), self.sections, strict=True)
+    def summed_variance(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, outliers: Outliers | None = None
+    ) -> float:
+        """Exact variance of the weights as read, summed over them, given the stored words; the rest as for `read`."""
+        amounts = zip(self.label_amounts(words, scale, outliers=outliers), self.sections, strict=True)
         return sum(float(amount @ section.format.read_variance(fault)) for amount, section in amounts)
 
-    def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
-        """For each section, the sum of (scale x readout gain)**2 over the weights of each label (or window)."""
+    def label_amounts(
+        self, words: torch.Tensor, scale: torch.Tensor, *, outliers: Outliers | None = None
+    ) -> list[NDArray[np.float64]]:
+        """For each section, the sum of (scale x readout gain)**2 over the weights of each label (or window).
+
+        Outliers do not count; they are given as for `read`.
+        """
         check_fit(self.weights, self.granularity, words, scale)
         squared_scale, flat = (scale * self.readout_gain).square(), self.windows(words).reshape(-1)
+        places = self.places_of(outliers)
+
+        def summed(where: Places, labels: int) -> NDArray[np.float64]:
+            # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
+            found = take(flat, where).cpu().int()
+            weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(found.shape)
+            return torch.bincount(found, weights=weights, minlength=labels).numpy()
+
         amounts = []
         for span, section in self._spans():
-            amount = np.zeros(len(section.format.readout()))
-            for where in chunks([span], words.device):
-                # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
-                labels = flat[where].cpu().int()
-                weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(labels.shape)
-                amount += torch.bincount(labels, weights=weights, minlength=len(amount)).numpy()
-            amounts.append(amount)
+            labels = section.format.levels.readout_size
+            amount = sum((summed(where, labels) for where in chunks([span], words.device)), np.zeros(labels))
+            if places is not None:
+                amount = amount - summed(places[(places >= span.start) & (places < span.stop)], labels)
+            # What is left of a label of outliers alone is 0 but for rounding.
+            amounts.append(amount.clip(min=0.0))
         return amounts
+
+    def places_of(self, outliers: Outliers | None) -> torch.Tensor | None:
+        """Places of the outliers; raises `ArgumentError` if they are not as many as there have to be."""
+        given = 0 if outliers is None else len(outliers.places)
+        if given != self.outliers:
+            raise ArgumentError(f"outliers must be {self.outliers}, as outliers_of returns them, got {given}")
+        return outliers.places if outliers is not None and given else None
 
     def full(self) -> torch.Tensor:
         """Words of the flattened tensor with a 1 for every bit that is stored, on the CPU."""
@@ -346,19 +442,22 @@ class TensorFormat:
         words: torch.Tensor,
         factor: torch.Tensor,
         tables: Sequence[NDArray[np.float64]],
+        outliers: Outliers | None,
         out: torch.Tensor | None = None,
         less: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`table[label] * factor - less` for each word, with the table of its format.
+        """`table[label] * factor - less` for each word, with the table of its format, and `value - less` of outliers.
 
         Args:
             words: of each weight, its index in its table.
             factor: of `scale_shape`.
             tables: one for each of `spans_of_formats`.
+            outliers: as for `read`.
             out: as for `read`.
             less: shape (weights,); 0 if not given.
         """
         check_fit(self.weights, self.granularity, words, factor, out=out)
+        places = self.places_of(outliers)
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
@@ -375,10 +474,14 @@ class TensorFormat:
                 if less is not None:
                     value -= less[where].double()
                 values[where] = value.to(out.dtype)
+        if places is not None and outliers is not None:
+            kept = outliers.values.double()
+            values[places] = (kept if less is None else kept - less[places].double()).to(out.dtype)
         return out
 
     @cached_property
-    def _readouts(self) -> list[NDArray[np.float64]]:
+    def readouts(self) -> list[NDArray[np.float64]]:
+        """The readout table of each of `spans_of_formats`."""
         return [fmt.readout() for fmt, _ in self.spans_of_formats]
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:

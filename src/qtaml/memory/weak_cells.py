@@ -28,7 +28,8 @@ def weak_bits(plan: Plan, fault: FaultModel) -> dict[str, WeakBits]:
         >>> plan = qtaml.uniform_msp(model, p=0.01, protected_bits=0)
         >>> chip = StaticCells(p01=(0.0,) * 15 + (1.0,), p10=(0.0,) * 16, chip=3)  # some cells are always read as 1
         >>> def error(memory):
-        ...     return sum(float((read - model.weight.detach()).square().sum()) for _, read in memory.read(seed=0, fault=chip))
+        ...     read = dict(memory.read(seed=0, fault=chip))["weight"]
+        ...     return float((read - model.weight.detach()).square().sum())
         >>> error(qtaml.store(model, plan, weak_cells=weak_bits(plan, chip))) < error(qtaml.store(model, plan)) / 2
         True
     """
