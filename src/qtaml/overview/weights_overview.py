@@ -42,11 +42,11 @@ def weights_overview(
 
 
 def label_counts(entry: TensorPlan, stored: StoredTensor) -> list[tuple[Format, Floats]]:
-    """Number of weights of each label, shape (2**bits,), for each format of a tensor."""
-    flat = stored.words.reshape(-1).cpu()
+    """Number of weights of each label, or window of a trellis, for each format of a tensor."""
+    flat = entry.storage.windows(stored.words).reshape(-1).cpu()
     counted = []
     for fmt, spans in entry.storage.spans_of_formats:
-        count = np.zeros(2**fmt.bits)
+        count = np.zeros(fmt.levels.readout_size)
         for span in spans:
             count += np.bincount(flat[span].numpy(), minlength=len(count))
         counted.append((fmt, count))
@@ -80,7 +80,7 @@ def _histogram(
 
 
 def _errors(entry: TensorPlan, stored: StoredTensor, fault: FaultModel, seed: int) -> ErrorsOfWeights | None:
-    if entry.storage.bits > LARGEST_MATRIX_BITS:
+    if max(levels.readout_size for levels in entry.storage.levels) > 2**LARGEST_MATRIX_BITS:
         return None
     gain = entry.storage.readout_gain
     laws = [_law(fmt, count, fault, gain) for fmt, count in label_counts(entry, stored)]
@@ -115,7 +115,7 @@ def _law(fmt: Format, counts: Floats, fault: FaultModel, gain: float) -> tuple[F
     seen = fault.behind(tuple(protection.as_read for protection in fmt.protections)).law(fmt.bits)
     values = fmt.readout() * gain
     errors = values[None, :] - values[:, None]
-    return errors.reshape(-1), (counts[:, None] * transition_matrix(seen)).reshape(-1)
+    return errors.reshape(-1), (counts[:, None] * transition_matrix(fmt.window_law_of(seen))).reshape(-1)
 
 
 def _drawn(entry: TensorPlan, stored: StoredTensor, fault: FaultModel, seed: int) -> Floats:
@@ -131,7 +131,7 @@ def _drawn(entry: TensorPlan, stored: StoredTensor, fault: FaultModel, seed: int
 
 
 def _difference(entry: TensorPlan, words: torch.Tensor, read: torch.Tensor) -> Floats:
-    before, after = (tensor.reshape(-1).cpu() for tensor in (words, read))
+    before, after = (entry.storage.windows(tensor).reshape(-1).cpu() for tensor in (words, read))
     errors = np.empty(entry.storage.weights)
     for fmt, spans in entry.storage.spans_of_formats:
         values = fmt.readout() * entry.storage.readout_gain
