@@ -3,7 +3,6 @@
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.coverage_page import PAGE, Coverage, Row, page
 from qtaml import _files, faults
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.measuring import Accuracy, OutputCosine, OutputDivergence
+from qtaml.measuring.caution import caution_of
 from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_interval
 from qtaml.measuring.mean_intervals import UNBOUNDED, Bounds
 from qtaml.measuring.metrics import SampleMetric
@@ -34,7 +35,6 @@ Draw = Callable[[np.random.Generator, int, int, int], tuple[Numbers, float | Num
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "coverage.json"
-PAGE = ROOT / "docs" / "coverage.md"
 CONFIDENCE = 0.95
 REPETITIONS = 2000
 READS = (3, 5, 30, 100)
@@ -46,46 +46,6 @@ LEVELS = (0.005, 0.03, 0.1, 0.5, 0.9, 0.97, 0.995)
 LOSS = (0.0, np.inf)
 _AT_ONCE = 4_000_000
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
-
-
-@dataclass(frozen=True)
-class Row:
-    """How often one kind of interval held the truth.
-
-    Attributes:
-        kind: what was measured.
-        drawn: how the scores were drawn.
-        samples: number of test samples.
-        reads: number of reads; for early stopping, how many there are on average.
-        coverage: share of repetitions whose interval holds the truth.
-        below: share whose truth lies below it.
-        above: share whose truth lies above it.
-        width: median width.
-        least_width: least width.
-        repetitions: how many tables were drawn.
-    """
-
-    kind: str
-    drawn: str
-    samples: int
-    reads: int
-    coverage: float
-    below: float
-    above: float
-    width: float
-    least_width: float
-    repetitions: int
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """All rows, and how they came to be."""
-
-    command: str
-    date: str
-    seconds: float
-    versions: dict[str, str]
-    rows: tuple[Row, ...]
 
 
 def difficulty(level: float, of_samples: float, of_reads: float) -> Draw:
@@ -196,25 +156,36 @@ def sizes(name: str) -> Iterator[tuple[int, int]]:
                 yield reads, samples
 
 
-def summary(kind: str, drawn: str, samples: int, reads: int, ends: list[tuple[Numbers, Numbers, Numbers]]) -> Row:
-    """A row from (low, high, truth) of all repetitions."""
+def summary(
+    kind: str,
+    drawn: str,
+    samples: int,
+    reads: int,
+    ends: list[tuple[Numbers, Numbers, Numbers]],
+    cautions: list[str] | None = None,
+) -> Row:
+    """A row from (low, high, truth) of all repetitions, and what was said of each; nothing if not given."""
     low, high, truth = (np.concatenate([np.atleast_1d(part[place]) for part in ends]) for place in range(3))
     below, above, width = truth < low, truth > high, high - low
     held = float(1 - below.mean() - above.mean())
     rounded = (round(float(share), 4) for share in (held, below.mean(), above.mean()))
-    return Row(kind, drawn, samples, reads, *rounded, float(np.median(width)), float(width.min()), len(width))
+    free = np.array([not said for said in cautions or [""] * len(width)])
+    without = round(float((~(below | above))[free].mean()), 4) if free.any() else None
+    widths = float(np.median(width)), float(width.min())
+    return Row(kind, drawn, samples, reads, *rounded, *widths, len(width), round(float(free.mean()), 4), without)
 
 
 def crossed(kind: str, drawn: str, draw: Draw, reads: int, samples: int, repetitions: int, bounds: Bounds) -> Row:
     """Coverage of the interval over reads and test samples."""
     generator = np.random.default_rng(child_seed(1, kind, drawn, reads, samples))
-    at_once, ends = max(1, _AT_ONCE // (reads * samples)), []
+    at_once, ends, cautions = max(1, _AT_ONCE // (reads * samples)), [], []
     for done in range(0, repetitions, at_once):
         scores, truth = draw(generator, min(at_once, repetitions - done), reads, samples)
         proportion = kind.startswith("accuracy")
         low, high = crossed_interval(scores, CONFIDENCE, proportion=proportion, bounds=bounds)
         ends.append((low, high, np.broadcast_to(truth, low.shape)))
-    return summary(kind, drawn, samples, reads, ends)
+        cautions += [caution_of(table, (0.0, 1.0) if proportion else bounds) for table in scores]
+    return summary(kind, drawn, samples, reads, ends, cautions)
 
 
 def values_of_reads(kind: str, generator: np.random.Generator, repetitions: int, reads: int) -> tuple[Numbers, float]:
@@ -243,14 +214,21 @@ KINDS_OF_READS = {
 def ends_of_reads(kind: str, values: Numbers, confidence: float) -> tuple[Numbers, Numbers]:
     """The interval over reads of values of a kind."""
     answers = 100 if kind == "accuracy" else None
-    return reads_interval(values, confidence, bounds=LOSS if kind == "loss" else UNBOUNDED, answers=answers)
+    return reads_interval(values, confidence, bounds=bounds_of_reads(kind), answers=answers)
+
+
+def bounds_of_reads(kind: str) -> Bounds:
+    """The least and the greatest value of a kind."""
+    return {"accuracy": (0.0, 1.0), "loss": LOSS}.get(kind, UNBOUNDED)
 
 
 def of_reads(kind: str, reads: int, repetitions: int) -> Row:
     """Coverage of the interval over reads, on the same samples."""
     values, truth = values_of_reads(kind, np.random.default_rng(child_seed(2, kind, reads)), repetitions, reads)
     low, high = ends_of_reads(kind, values, CONFIDENCE)
-    return summary(f"{kind}, reads only", KINDS_OF_READS[kind], 100, reads, [(low, high, np.full(low.shape, truth))])
+    cautions = [caution_of(one[:, None], bounds_of_reads(kind)) for one in values]
+    ends = [(low, high, np.full(low.shape, truth))]
+    return summary(f"{kind}, reads only", KINDS_OF_READS[kind], 100, reads, ends, cautions)
 
 
 def stopped(kind: str, target: int, repetitions: int, most: int = 300) -> Row:
@@ -275,12 +253,13 @@ def of_samples(kind: str, samples: int, repetitions: int) -> Row:
     """Coverage of the interval over test samples of one network."""
     generator = np.random.default_rng(child_seed(4, kind, samples))
     level = float(kind.split()[1]) if kind.startswith("accuracy") else 0.0
-    ends, truth = [], level or float(np.exp(0.5 * 0.8**2))
+    ends, cautions, truth = [], [], level or float(np.exp(0.5 * 0.8**2))
     for _ in range(repetitions):
         scores = generator.random(samples) < level if level else np.exp(0.8 * generator.standard_normal(samples))
         found = samples_interval(scores.astype(np.float64), CONFIDENCE, proportion=bool(level), bounds=LOSS)
         ends.append((np.array([found.low]), np.array([found.high]), np.array([truth])))
-    return summary(f"{kind}, one network", "independent samples; losses lognormal (0.8)", samples, 1, ends)
+        cautions.append(caution_of(scores[None], (0.0, 1.0) if level else LOSS))
+    return summary(f"{kind}, one network", "independent samples; losses lognormal (0.8)", samples, 1, ends, cautions)
 
 
 def crossed_cases(tables: dict[str, dict[str, Numbers]]) -> Iterator[tuple[str, str, Draw, Bounds]]:
@@ -327,57 +306,6 @@ def rows(repetitions: int, reads: int, flip_probabilities: tuple[float, ...]) ->
     for kind in ("accuracy 0.5", "accuracy 0.97", "accuracy 0.995", "loss"):
         tasks += [partial(of_samples, kind, samples, repetitions) for samples in SAMPLES]
     return [task() for task in track(tasks, "simulating")]
-
-
-def table_of(found: list[Row]) -> str:
-    """Coverage in per cent, a line for each kind and way of drawing, a column for each size."""
-    columns = sorted({(row.samples, row.reads) for row in found})
-    lines = [["kind", "drawn", *(f"{samples} x {reads}" for samples, reads in columns)]]
-    lines.append(["---"] * 2 + ["---:"] * len(columns))
-    shares = {(row.kind, row.drawn, row.samples, row.reads): f"{100 * row.coverage:.1f}" for row in found}
-    for line in dict.fromkeys((row.kind, row.drawn) for row in found):
-        lines.append([*line, *(shares.get((*line, *size), "") for size in columns)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def page(coverage: Coverage) -> str:
-    """The page, with the tables between its marks filled in."""
-    endings = {"reads": ", reads only", "stopped": ", stopped early", "samples": ", one network"}
-    parts = {name: [row for row in coverage.rows if row.kind.endswith(end)] for name, end in endings.items()}
-    parts["both"] = [row for row in coverage.rows if not row.kind.endswith(tuple(endings.values()))]
-    text, repetitions = PAGE.read_text(), coverage.rows[0].repetitions
-    made = f"`{coverage.command}`, {coverage.date}; {coverage.seconds:.0f} s, {repetitions:,} repetitions a cell."
-    for name, found in parts.items():
-        before, mark, after = text.partition(f"<!-- coverage {name} -->\n")
-        _, end, rest = after.partition("<!-- end -->")
-        shown = stopped_table(found) if name == "stopped" else table_of(found)
-        outside = outliers(found)
-        text = f"{before}{mark}{made}\n\n{shown}\n\n{outside}\n{end}{rest}"
-    return text
-
-
-def stopped_table(found: list[Row]) -> str:
-    """A line for each row, with the mean number of reads."""
-    lines = [["kind", "drawn", "reads", "coverage", "truth below", "truth above"], ["---"] * 2 + ["---:"] * 4]
-    for row in found:
-        shares = (f"{100 * share:.1f}" for share in (row.coverage, row.below, row.above))
-        lines.append([row.kind, row.drawn, str(row.reads), *shares])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def outliers(found: list[Row]) -> str:
-    """How many cells lie within 93 to 97 per cent and above, and which lie below."""
-    low = [row for row in found if row.coverage < 0.93]
-    high = sum(row.coverage > 0.97 for row in found)
-    lines = []
-    for kind, drawn in dict.fromkeys((row.kind, row.drawn) for row in low):
-        shares = [100 * row.coverage for row in low if (row.kind, row.drawn) == (kind, drawn)]
-        lines.append(f"{kind} ({drawn}): {len(shares)}, from {min(shares):.1f} to {max(shares):.1f}%")
-    named = "; ".join(lines)
-    inside = len(found) - len(low) - high
-    least = min(row.least_width for row in found)
-    text = f"Of {len(found)} cells {inside} lie within 93 to 97%, {high} above, {len(low)} below"
-    return f"{text}{': ' + named if low else ''}. The narrowest of all intervals has a width of {least:.2g}."
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from qtaml.laboratory.tasks import source
 from qtaml.measuring import Accuracy, Estimate, Result, networks_interval
 from qtaml.networks import NETWORKS, Data
 from qtaml.planning import Decoding, Design, Plan, Settings, Tac, UniformMsp
-from qtaml.report import Curve, Panel, columns, panels_figure, percent
+from qtaml.showing import Curve, Panel, columns, panels_figure, percent
 from qtaml.training import LossName, Tune, tune
 from reproduction.experiment import Experiment
 

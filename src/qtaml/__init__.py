@@ -7,7 +7,7 @@
 
 Each room answers one question; a room imports only from those before it:
 `device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `training`, `report`, `laboratory`, `cli`.
+`memory`, `export`, `measuring`, `search`, `training`, `overview`, `showing`, `laboratory`, `cli`.
 """
 
 import random
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
     from qtaml.search import Study, design
+    from qtaml.showing import report
     from qtaml.training import codesign, noisy, tune
 
 __version__ = version("qtaml")
@@ -52,6 +53,7 @@ __all__ = [
     "planning",
     "predict",
     "protections",
+    "report",
     "search",
     "sensitivity",
     "store",
@@ -67,6 +69,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
+    "report": "showing",
     **dict.fromkeys(("codesign", "noisy", "tune"), "training"),
 }
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from benchmarks import coverage
-from benchmarks.coverage import Coverage, Row
+from benchmarks import coverage, coverage_page
+from benchmarks.coverage_page import Coverage, Row
 
 
 def row(share: float, kind: str = "accuracy 0.9") -> Row:
     """What a simulation found."""
-    return Row(kind, "somehow", 20, 5, share, 1 - share, 0.0, 0.1, 0.05, 2000)
+    return Row(kind, "somehow", 20, 5, share, 1 - share, 0.0, 0.1, 0.05, 2000, 1.0, share)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_all_kinds_are_simulated():
 
 def test_intervals_that_are_too_narrow_are_named():
     """With their size and what they cover; those that are too wide are counted."""
-    text = coverage.outliers([row(0.95), row(0.99), row(0.8, "loss")])
+    text = coverage_page.outliers([row(0.95), row(0.99), row(0.8, "loss")])
     assert text.startswith(
         "Of 3 cells 1 lie within 93 to 97%, 1 above, 1 below: loss (somehow): 1, from 80.0 to 80.0%."
     )
@@ -58,12 +58,26 @@ def test_the_page_is_filled(tmp_path, monkeypatch):
     target = tmp_path / "coverage.md"
     marks = [f"<!-- coverage {name} -->\nold\n<!-- end -->" for name in ("both", "reads", "stopped", "samples")]
     target.write_text("text\n" + "\n".join(marks) + "\nend\n")
-    monkeypatch.setattr(coverage, "PAGE", target)
+    monkeypatch.setattr(coverage_page, "PAGE", target)
     rows = tuple(row(0.95, kind) for kind in ("loss", "loss, reads only", "loss, stopped early", "loss, one network"))
     found = Coverage("a command", "2026-01-02", 3.0, {"numpy": "2"}, rows)
-    text = coverage.page(found)
+    text = coverage_page.page(found)
     assert text.count("`a command`, 2026-01-02; 3 s, 2,000 repetitions a cell.") == 4
     assert "| loss | somehow | 95.0 |" in text
     assert "old" not in text
     target.write_text(text)
-    assert coverage.page(found) == text
+    assert coverage_page.page(found) == text
+
+
+def test_cautions_are_told_apart():
+    """Ten samples of a loss always have one, two hundred that are alike none; what is missed in silence is named."""
+    loss = coverage.lognormal(0.1, 0.3, 0.2)
+    few, many = (coverage.crossed("loss", "x", loss, 20, samples, 100, (0.0, np.inf)) for samples in (10, 200))
+    assert (few.without_caution, few.held_without) == (0.0, None)
+    assert many.without_caution == 1.0
+    assert many.held_without == many.coverage
+    missed = Row("loss", "y", 100, 30, 0.9, 0.1, 0.0, 0.1, 0.05, 100, 0.5, 0.8)
+    text = coverage_page.without_cautions([few, missed])
+    assert "none" in text
+    assert "together: 80.0%. Missed without a caution: at most 10.0% of the repetitions" in text
+    assert text.endswith("these: 1: loss (y), 100 x 30: 80.0% of 50%.")

@@ -69,6 +69,7 @@ def here(folder, monkeypatch, command):
 COMPENSATE = ("--calibration", "calibration.npz", "--p", "0.1", "--overhead", "0.1")
 
 
+@pytest.mark.slow
 def test_a_program_is_compensated_and_evaluated(folder, here):
     """The way of the README: a .pt2 goes in, a stored network comes out, its accuracy has an interval."""
     ended, out, err = here("compensate", "network.pt2", *COMPENSATE, "--out", "stored")
@@ -85,6 +86,11 @@ def test_a_program_is_compensated_and_evaluated(folder, here):
     data = ("--model", "network.pt2", "--test", "test.safetensors", "--batch-size", "9")
     _, again, _ = here("evaluate", "stored", *data, "--trials", "5", "--json")
     assert qtaml.Result.from_json(again).values == result.values
+    assert result.caution == ""
+    # 80 samples and 5 reads of a score without bounds are few, and the command says so as the library does.
+    kl = ("evaluate", "stored", *data, "--metric", "kl", "--trials", "5")
+    assert "caution: 80 test samples of a score without bounds (take 100 or more) and 5 reads" in here(*kl)[1]
+    assert "80 test samples" in qtaml.Result.from_json(here(*kl, "--json")[1]).caution
 
 
 def test_a_factory_with_weights_is_compensated_and_evaluated(here):

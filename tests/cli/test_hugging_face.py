@@ -16,6 +16,8 @@ from tests.full_disk import full_disk
 from tests.hugging_face import TEXT, fill, save_timm
 from tests.timm_without_torchvision import import_timm
 
+pytestmark = pytest.mark.slow  # transformers alone takes seconds to import
+
 transformers = pytest.importorskip("transformers")
 SETTINGS = ("--p", 0.01, "--overhead", 0.25, "--length", 16, "--samples", 8)
 

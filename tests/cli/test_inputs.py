@@ -23,6 +23,7 @@ def test_packed_arrays_are_read(tmp_path):
     assert all(np.array_equal(inputs[name].numpy(), array) for name, array in arrays.items())
 
 
+@pytest.mark.slow
 def test_arrays_that_unpack_out_of_proportion_are_refused(tmp_path):
     """300 kB would become 300 MB."""
     np.savez_compressed(tmp_path / "bomb.npz", inputs=np.zeros(3 * 10**8, np.int8))

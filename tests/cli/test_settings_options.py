@@ -190,6 +190,7 @@ def test_fault_models_given_together_are_those_of_chips(here, command):
     assert read.fault == given((0.05, 0.2), None)
 
 
+@pytest.mark.slow
 def test_a_design_for_a_share_of_the_chips(here):
     """The plan that is printed says what confirmed it."""
     goal = ("--accuracy", 0.8, "--chips", 0.9, "--trials", 2, "--test", "data.safetensors")

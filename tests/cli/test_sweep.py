@@ -217,6 +217,7 @@ def test_two_drivers_on_one_folder(start, described, environment, tmp_path):
     assert rows == json.loads((tmp_path / "whole" / "sweep.json").read_text())["rows"]
 
 
+@pytest.mark.slow
 def test_the_table_on_demand_and_as_json(command, described, tmp_path):
     """`--collect` measures nothing; standard output is the table that is kept; refused tasks end with code 2."""
     file, out = described(SMALL.replace('["uniform_msp", "magnitude"]', '["uniform_msp"]')), tmp_path / "out"

@@ -26,6 +26,7 @@ def test_the_budget_is_kept_and_the_error_lies_between_its_bounds(
     assert error_bound(options, budget) - 1e-9 * cheapest <= total_error(options, choices) <= cheapest * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @given(problem=protections(), method=st.sampled_from(ALLOCATIONS), exponent=st.integers(-40, 40))
 @settings(max_examples=60, deadline=None)
 def test_the_unit_of_the_error_does_not_matter(

@@ -66,6 +66,7 @@ def test_a_seed_is_a_read(folder, tmp_path, suffix):
     assert len({stored, read, other}) == 3
 
 
+@pytest.mark.slow
 @every_exporter
 def test_a_full_disk_leaves_the_older_file(folder, tmp_path, suffix):
     """The error names the file that cannot be written."""

@@ -189,6 +189,7 @@ def test_a_decoder_has_a_perplexity():
     assert qtaml.evaluate(memory, Agreement(model, tokens), trials=2).mean > 0.9
 
 
+@pytest.mark.slow
 def test_calibration_from_a_data_loader_is_that_of_the_whole():
     """Batches of a loader give bit for bit the plan of all samples at once: means are over all samples."""
     model, inputs = network("ResNet")

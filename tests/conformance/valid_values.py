@@ -23,12 +23,13 @@ from qtaml.laboratory.tasks import Record
 from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric, Yield
 from qtaml.memory import Artifact, Memory, StoredTensor, pack
 from qtaml.networks import Data
+from qtaml.overview import BitCells, NetworkOverview, Overview, TensorOverview, summarise
 from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, Tac, TensorPlan, UniformMsp
 from qtaml.planning.prediction import Saving, TensorScore
 from qtaml.protections import Protection, Raw
-from qtaml.report import Curve, Panel, panels_figure
 from qtaml.search import Histogram, Study
 from qtaml.sensitivity import Calibration, Gain
+from qtaml.showing import Curve, Panel, panels_figure
 from qtaml.training import Codesigned, CodesignStep, Epoch, NoisyNetwork, Tune, noisy
 
 
@@ -86,6 +87,12 @@ def study() -> Study:
     return Study(model(), batch(), passes=2)
 
 
+@cache
+def overview() -> Overview:
+    """What a report of its plan shows."""
+    return summarise({"text": plan()})
+
+
 def weights() -> dict[str, torch.Tensor]:
     """Its matrices by name."""
     return {name: tensor.detach() for name, tensor in model().named_parameters() if tensor.ndim == 2}
@@ -105,6 +112,10 @@ def _case() -> Case:
 
 def _record() -> Record:
     return Record(Laboratory(".", trials=2).task(_case(), 0), 0.1, None, 0.9, result(), 1.0)
+
+
+def _along() -> dict[float, AnyFault]:
+    return {0.1: Uniform(0.1)}
 
 
 FOLDER = Path("doors")
@@ -182,6 +193,10 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Data: lambda: Data(batch(), torch.zeros(6).long(), batch(), torch.zeros(6).long(), 4),
     Curve: lambda: Curve("text", [1.0, 2.0], [1.0, 2.0]),
     Panel: lambda: Panel([Curve("text", [1.0, 2.0], [1.0, 2.0])], "text", "text", "text"),
+    Overview: overview,
+    NetworkOverview: lambda: overview().networks[0],
+    BitCells: lambda: BitCells(7, "raw", 12.0),
+    TensorOverview: lambda: overview().networks[0].tensors[0],
     types.NoneType: lambda: None,
     bool: lambda: True,
     str: lambda: "text",
@@ -263,6 +278,18 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "measuring.NegativeLogLikelihood.scores": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.check_causal": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.networks_interval": {"values": lambda: np.array([[0.5, 0.6], [0.4, 0.7]])},
+    "report": {"stored": plan, "along": lambda: {0.1: Uniform(0.1)}, "axis": lambda: "p"},
+    "overview.summarise": {
+        "stored": lambda: {"text": plan()},
+        "along": lambda: {0.1: Uniform(0.1)},
+        "axis": lambda: "p",
+    },
+    "overview.Overview.from_json": {"text": lambda: overview().to_json()},
+    "laboratory.read_results": {
+        "path": lambda: saved("results.json", lambda path: path.write_text('{"title": "text", "rows": []}'))
+    },
+    "showing.explorer_page": {"rows": lambda: [{"cells": 0.5, "accuracy": 0.9}]},
+    "showing.save_explorer": {"rows": lambda: [{"cells": 0.5, "accuracy": 0.9}]},
     "Plan.from_json": {"text": lambda: plan().to_json()},
     "Plan.load": {"path": lambda: saved("plan.json", plan().save)},
     "load": {"path": lambda: saved("memory", memory().save)},

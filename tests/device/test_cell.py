@@ -99,6 +99,7 @@ def test_p_is_a_probability_that_grows_with_time_and_falls_with_thickness(cell, 
     assert (thicker <= np.array([less, more]) + 1e-11).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(cells, st.floats(1e-9, 0.999))
 def test_window_for_is_the_inverse_of_p(cell, p):

@@ -74,6 +74,7 @@ def first_sample(inputs):
     return {name: value[:1] for name, value in inputs.items()} if isinstance(inputs, dict) else inputs[:1]
 
 
+@pytest.mark.slow
 def test_a_program_says_nothing_of_the_user(tmp_path):
     """Neither inputs nor paths of the machine are in it."""
     _, inputs, memory = stored("decoder with tied embeddings")

@@ -74,6 +74,7 @@ def test_tied_weights_are_in_the_file_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["network.onnx"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_older_file(tmp_path):
     """A clear error, the older file whole, nothing half-written."""
     (tmp_path / "network.onnx").write_text("older")

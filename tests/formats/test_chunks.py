@@ -41,6 +41,7 @@ def small_chunks(monkeypatch, size):
         monkeypatch.setattr(module, "CHUNK", size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [6, 64])
 @pytest.mark.parametrize("name", CASES)
 def test_parts_and_the_whole_are_the_same(monkeypatch, name, size):

@@ -1,11 +1,13 @@
 """Labels meet outputs: their shape, their range, what does not count, and NaN."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
 import qtaml
+from qtaml.errors import QtamlError
 
 CLASSES = torch.tensor([[0, 2, 1], [1, 1, 2]])
 """Of three places in each of two samples."""
@@ -144,8 +146,9 @@ def test_dimensions_of_one_are_no_places():
         (torch.tensor([0, -100]), "labels must count for at least 2 samples, got 1 "),
         (torch.tensor([0j, 1j]), "labels must be whole numbers"),
         (torch.tensor(1), "labels must be whole numbers"),
-        ([0, 1], r"labels must be a tensor, got \[0, 1\]"),
-        ("cat", "labels must be a tensor, got 'cat'"),
+        ([0, 1.5], r"labels must be a tensor, or an array of whole numbers.*, got \[0, 1.5\]"),
+        ("cat", "labels must be a tensor, .*, got 'cat'"),
+        ([[0, 1], [1]], "labels must be lists of equal lengths"),
     ],
 )
 def test_labels_that_are_no_classes_are_refused(labels, message):
@@ -193,3 +196,40 @@ def test_a_model_gives_outputs_for_each_sample():
 
     with pytest.raises(qtaml.ModelError, match="outputs for each of 4 samples, got 1"):
         qtaml.Accuracy(torch.eye(4), torch.arange(4)).scores(First())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[1, 0, 2], (1, 0, 2), np.array([1, 0, 2]), np.array([2, 0, 1], dtype=np.uint8)[::-1], np.array([1, 0, 2], ">i4")],
+    ids=["list", "tuple", "array", "bytes backwards", "big end first"],
+)
+def test_arrays_and_lists_of_whole_numbers_are_labels(labels):
+    """Of any width and order of bytes: the same as the tensor of these numbers."""
+    outputs = torch.eye(3)
+    assert qtaml.Accuracy(outputs, labels).scores(nn.Identity()).tolist() == [False, False, True]
+
+
+def test_lists_of_lists_are_labels_of_places():
+    """As many in each; the label that does not count is one of them."""
+    assert scores(PLACES, CLASSES) == qtaml.Accuracy(PLACES, CLASSES.tolist()).scores(nn.Identity()).tolist()
+
+
+def test_what_is_no_whole_numbers_is_refused():
+    """By name, whatever it is."""
+    big = np.array([1, 2**64 - 100], dtype=np.uint64)
+    halves, truths = np.array([0.5, 1]), np.array([True, False])
+    for labels in (
+        [0.0, 1.0],
+        halves,
+        [True, False],
+        truths,
+        ["0", "1"],
+        [[0, 1], [1]],
+        [],
+        1,
+        "01",
+        big,
+        iter([0, 1]),
+    ):
+        with pytest.raises(QtamlError, match="labels"):
+            qtaml.Accuracy(torch.eye(2), labels)

@@ -11,8 +11,8 @@ from qtaml.formats import Format
 from qtaml.measuring import Estimate, check_prediction, measure, observed_errors
 from qtaml.memory import words_as_read
 from qtaml.planning import CorrectionTest
-from qtaml.report import cell, columns, percent
 from qtaml.search import Histogram, fit
+from qtaml.showing import cell, columns, percent
 
 ACCURACY = Estimate(0.1234, -0.01, 0.2, "reads")
 
@@ -67,6 +67,7 @@ def test_a_result_offers_its_estimates(network, memory):
     assert str(result).startswith(f"{result.estimate} (95% over reads and test samples; 3 reads")
 
 
+@pytest.mark.slow
 def test_every_result_prints_as_a_line_or_a_table(network, memory):
     """No raw records: `print` is for people."""
     model, inputs, labels = network

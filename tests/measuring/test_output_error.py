@@ -75,6 +75,7 @@ def test_one_linear_layer_errs_as_predicted(p):
     assert check.high - check.low < 0.3
 
 
+@pytest.mark.slow
 def test_two_linear_layers_err_as_predicted_while_errors_are_small():
     """At p = 2e-4 products of errors in both layers count for less than 1 per cent: 3000 reads, ratio 1."""
     model, inputs = linear(24, 16, 8)

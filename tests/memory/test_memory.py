@@ -101,6 +101,7 @@ def test_reads_are_reproducible_and_independent():
     assert not torch.equal(first["head.weight"], other["head.weight"])
 
 
+@pytest.mark.slow
 def test_read_values_have_the_exact_mean_and_variance():
     """Over 4000 reads the mean and variance of every weight agree with the exact ones.
 

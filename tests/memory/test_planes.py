@@ -1,6 +1,7 @@
 """Bit planes: where each stored bit lies."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ def random_words(storage, seed):
     return torch.cat(parts).to(label_dtype(storage.bits))
 
 
+@pytest.mark.slow
 @given(storages(), st.integers(0, 9))
 def test_every_bit_is_where_the_map_says(storage, seed):
     """Bit b of the i-th weight of a region is bit i of plane b, counted from the least significant bit of a byte."""

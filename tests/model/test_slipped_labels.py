@@ -49,6 +49,7 @@ def loader(*tensors):
     return DataLoader(TensorDataset(*tensors), batch_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [Masked, lambda: Passes(Masked()), lambda: nn.DataParallel(Masked())])
 @pytest.mark.parametrize("labels", [LABELS, LABELS[:, None], LABELS.float()], ids=["classes", "column", "numbers"])
 def test_labels_are_refused_where_they_would_be_something_else(build, labels):

@@ -29,6 +29,7 @@ def cache(request, laboratory):
     return request.param, folder, trained(request.param, cache=folder)
 
 
+@pytest.mark.slow
 def test_they_classify_digits(cache):
     """At least 97.5 per cent of the test digits."""
     _, _, (model, data) = cache

@@ -119,6 +119,7 @@ def test_integer_equals_brute_force(seed: int) -> None:
     assert error_bound(options, budget) <= integer * (1 + SOLVED)
 
 
+@pytest.mark.slow
 @given(problem=protections())
 @settings(max_examples=60, deadline=None)
 def test_order_of_the_methods(problem: tuple[list[Options], int]) -> None:

@@ -17,6 +17,7 @@ def network() -> tuple[nn.Module, torch.Tensor]:
         return nn.Sequential(nn.Linear(16, 48), nn.Tanh(), nn.Linear(48, 4)), torch.randn(32, 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["compensate", "design"])
 def test_the_worst_member_is_planned_for(method) -> None:
     """The words are those of the plan for it alone, and the error at each member is told."""

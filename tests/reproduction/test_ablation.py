@@ -4,6 +4,8 @@ import pytest
 
 from reproduction import ablation, correction
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 def test_parts_add_up(laboratory):
     """Gains are differences of accuracies, none in the first row; bits bring most."""

@@ -7,6 +7,8 @@ import pytest
 from reproduction import architectures
 from tests.tables import shown
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 @pytest.mark.slow
 def test_table5_of_one_network(laboratory):

@@ -7,10 +7,12 @@ import pytest
 
 from qtaml.laboratory import cells_needed
 from qtaml.laboratory.result_file import flat_row, save_result
-from qtaml.report import save_figure
+from qtaml.showing import save_figure
 from reproduction.catalog import CATALOG
 from reproduction.results import load_results
 from tests.tables import shown
+
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
 
 METHODS = ("TAC, ideal code", cells_needed.EVERYTHING)
 TINY = {

@@ -10,6 +10,8 @@ from reproduction.catalog import CATALOG, PAPER
 from reproduction.claims import CLAIMS
 from reproduction.results import Result
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 def row(half=0.01, **fields):
     """A row; a tuple (estimate,) is an estimate with an interval of `half` on both sides."""

@@ -7,6 +7,8 @@ import pytest
 
 from reproduction.__main__ import main
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 @pytest.fixture
 def reproduce(monkeypatch, capsys, tmp_path, laboratory_beside):

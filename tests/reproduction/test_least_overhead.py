@@ -7,6 +7,8 @@ import pytest
 from reproduction import least_overhead
 from reproduction.least_overhead import OVERHEADS, RESOLUTION, TARGET
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 def answer(search, accuracy):
     """Run a search on a curve with clean accuracy 1; returns its answer and the budgets that it asked."""

@@ -7,6 +7,8 @@ from qtaml.laboratory.cases import Case
 from qtaml.planning import Tac, UniformMsp
 from reproduction import mismatch
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 @pytest.fixture(scope="module")
 def rows(laboratory):

@@ -6,6 +6,8 @@ from qtaml.laboratory.cases import Case
 from qtaml.planning import Tac
 from reproduction import other_faults
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 FAULTS = ("top bits more often", "low bits more often", "clusters of 4")
 
 

@@ -8,6 +8,8 @@ import torch
 from reproduction import pitch, pretrained
 from tests import stand_ins
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 def test_tones_repeat_after_their_period():
     """Up to the noise: a shift by a period correlates, one by half a period less."""

@@ -8,6 +8,8 @@ import pytest
 from qtaml.errors import QtamlError, StoredFileError
 from reproduction import pretrained
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 NAME = "tiny_weights/numbers.bin"
 CONTENT = b"1, 2, 3"
 

@@ -11,6 +11,8 @@ from qtaml.protections import BlockCode, Raw, Repetition
 from reproduction import real_codes
 from tests.tables import shown
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 pytest.importorskip("sionna", reason="extra `codes`")
 
 

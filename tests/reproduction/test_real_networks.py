@@ -10,6 +10,8 @@ from reproduction import real_networks
 from tests import stand_ins
 from tests.tables import shown
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 SMALL = {"probabilities": (0.01,), "cells": (0.75,), "plain_cells": (1.125,)}
 ENCODER = "all-MiniLM-L6-v2"
 METHODS = ("Uniform-MSP, ideal code", "TAC by row, ideal code")

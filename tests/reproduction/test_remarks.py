@@ -9,6 +9,8 @@ from reproduction import remarks
 from reproduction.remarks_text import remarks_texts
 from reproduction.results import load_results
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 @pytest.fixture(scope="module")
 def rows(laboratory):

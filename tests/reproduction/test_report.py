@@ -12,6 +12,8 @@ from reproduction.catalog import CATALOG, PAPER
 from reproduction.claims import CLAIMS
 from reproduction.results import Outcome
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 ROOT = Path(__file__).parents[2]
 MANIFEST = {"seed": 0, "trials": 30, "training_seeds": [0, 1, 2, 3, 4], "seconds": 60.0}
 

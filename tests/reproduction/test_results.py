@@ -13,6 +13,8 @@ from reproduction.architectures import NetworkRow
 from reproduction.catalog import CATALOG
 from reproduction.results import Outcome, Result, load_results, number, overlap, points, share
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -5,6 +5,8 @@ import pytest
 from qtaml.theory import ROUNDING_BOUND
 from reproduction import rounding
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 @pytest.fixture(scope="module")
 def rows(laboratory):

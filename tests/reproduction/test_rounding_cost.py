@@ -11,6 +11,8 @@ from qtaml.errors import ArgumentError
 from qtaml.theory import ROUNDING_BOUND, water_filling
 from reproduction.rounding_cost import rounding_cost, rounding_table
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 METHODS = ("split", "integer", "greedy")
 
 

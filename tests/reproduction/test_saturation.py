@@ -4,6 +4,8 @@ import pytest
 
 from reproduction import saturation
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 @pytest.fixture(scope="module")
 def rows(laboratory):

@@ -8,6 +8,8 @@ from qtaml.model import stored_weights
 from qtaml.planning import Tac, predict
 from reproduction.scores import network_scores, protected_bits
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 @pytest.fixture(scope="module")
 def found(laboratory):

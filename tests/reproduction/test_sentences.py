@@ -8,6 +8,8 @@ import torch
 from reproduction import pretrained, sentences
 from tests import stand_ins
 
+pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
+
 
 def test_an_embedding_is_the_mean_of_its_own_tokens_with_norm_one():
     """What is behind the mask changes nothing."""

@@ -114,6 +114,7 @@ def test_distributions_sum_to_one_and_have_the_moments(law, place):
         assert law.kurtosis(word) == pytest.approx(fourth / second**2 - 3, rel=1e-7, abs=1e-7)
 
 
+@pytest.mark.slow
 @given(law=laws(), more=st.integers(1, 16))
 @settings(max_examples=30, deadline=None)
 def test_protecting_more_bits_never_raises_the_variance(law, more):

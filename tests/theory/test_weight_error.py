@@ -205,6 +205,7 @@ def test_a_distribution_has_the_exact_moments(law, place):
         assert probabilities @ (values - error) ** order == pytest.approx(moment, rel=RELATIVE, abs=EXACT_MATHS)
 
 
+@pytest.mark.slow
 @given(law=laws(), place=st.floats(0, 1))
 @settings(max_examples=30, deadline=None)
 def test_a_characteristic_function_begins_at_one_with_the_slope_of_the_mean(law, place):

@@ -7,7 +7,7 @@ from torch import nn
 import qtaml
 from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat
 from qtaml.planning import ByHand, Design, Plan, TensorPlan
-from qtaml.report import codesign_panel
+from qtaml.showing import codesign_panel
 from qtaml.training import Tune, expected_network, narrowed
 
 WANTED = 0.7

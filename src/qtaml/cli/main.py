@@ -6,7 +6,21 @@ from typing import Annotated
 import typer
 
 from qtaml import __version__
-from qtaml.cli import compensate, demo, design, device, evaluate, export, predict, readback, sweep, tune, verify
+from qtaml.cli import (
+    compensate,
+    demo,
+    design,
+    device,
+    evaluate,
+    explore,
+    export,
+    predict,
+    readback,
+    report,
+    sweep,
+    tune,
+    verify,
+)
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
 
 EXIT_CODES = (
@@ -50,6 +64,8 @@ app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)
 app.command("verify")(verify.verify_command)
 app.command("readback")(readback.readback_command)
+app.command("report")(report.report_command)
+app.command("explore")(explore.explore_command)
 
 
 def main() -> None:

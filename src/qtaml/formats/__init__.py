@@ -19,6 +19,7 @@ from qtaml.formats.levels import (
 )
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.nearest_label import least_error_regions
+from qtaml.formats.outliers import Outliers
 from qtaml.formats.scales import (
     STEPS,
     Fixed,
@@ -31,7 +32,7 @@ from qtaml.formats.scales import (
     scale_shape,
 )
 from qtaml.formats.sections import Section
-from qtaml.formats.tensor_format import CORRECTIONS, Correction, TensorFormat
+from qtaml.formats.tensor_format import CORRECTIONS, SECTION_VALUES, Correction, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 
@@ -41,6 +42,7 @@ __all__ = [
     "ENCODINGS",
     "GRIDS",
     "NAMED_TABLES",
+    "SECTION_VALUES",
     "STEPS",
     "BitLevels",
     "Correction",
@@ -53,6 +55,7 @@ __all__ = [
     "Largest",
     "Levels",
     "NamedLevels",
+    "Outliers",
     "RootMeanSquare",
     "Rule",
     "Scale",

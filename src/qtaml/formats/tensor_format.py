@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
-from qtaml.formats.chunks import chunks, put, take
+from qtaml.formats.chunks import Places, chunks, put, take
 from qtaml.formats.encoding import Encode, kernel
 from qtaml.formats.format import Format, Rule, label_dtype
+from qtaml.formats.outliers import Outliers, outlier_values
 from qtaml.formats.scales import (
     Granularity,
     Largest,
@@ -37,6 +38,11 @@ Correction = Literal["none", "paper", "exact", "least_error"]
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
 _RULES: dict[Correction, Rule] = {"exact": "expected", "least_error": "least_error"}
 
+SECTION_VALUES = 3
+"""Side values of a section: its length, of 32 bits, and the number of its format."""
+_TENSOR_VALUES = 1 + 2 - 2
+"""Side values of a tensor: number of sections, readout gain of 32 bits; the last section ends with the tensor."""
+
 
 @dataclass(frozen=True)
 class TensorFormat:
@@ -51,6 +57,8 @@ class TensorFormat:
             w / (1 - 2p), whatever the protection (proposition 4.1); "exact": least |w - E[value read | u]| (theory.md
             1.4); "least_error": least E[(value read - w)**2 | u] (theory.md 6.1).
         readout_gain: factor on what is read, above 0.
+        outliers: so many weights of the largest magnitude are kept exactly beside the words, which hold a zero for
+            them.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
@@ -74,6 +82,7 @@ class TensorFormat:
     granularity: Granularity = "tensor"
     correction: Correction = "none"
     readout_gain: float = 1.0
+    outliers: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "granularity", check_granularity(self.granularity))
@@ -81,6 +90,7 @@ class TensorFormat:
         object.__setattr__(self, "readout_gain", _checks.positive("readout_gain", self.readout_gain))
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
+        object.__setattr__(self, "outliers", _checks.integer("outliers", self.outliers, 0, self.weights))
         # Neighbours of one format are joined, so that tensor formats that store alike compare equal.
         runs = [(fmt, list(run)) for fmt, run in groupby(self.sections, lambda section: section.format)]
         joined = tuple(Section(sum(section.weights for section in run), fmt) for fmt, run in runs)
@@ -117,18 +127,24 @@ class TensorFormat:
         """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
 
-    def side_values(self, shape: Sequence[int]) -> int:
+    def side_values(self, shape: Sequence[int], *, map_is_free: bool = True) -> int:
         """Numbers of 16 bits that reading a tensor of a shape needs beside the words.
 
-        Scales, two for the readout gain, length and format of each section, and `side_values` of the levels of each
-        format. The map of the paper counts as free, as there: evenly spaced levels scaled for the tensor or its rows.
+        Scales, two for the readout gain, number of sections, length and format of each, `side_values` of the levels of
+        each format, and outliers.
+
+        Args:
+            shape: of the tensor.
+            map_is_free: whether the map of the paper counts as free, as there: evenly spaced levels scaled for the
+                tensor or its rows.
         """
         levels = {section.format.levels for section in self.sections}
         rms = self.scale.kind == "root_mean_square"
-        if isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels):
+        of_paper = isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels)
+        if map_is_free and of_paper and not self.outliers:
             return 0
-        scales = math.prod(scale_shape(shape, self.granularity))
-        return scales + 2 + 2 * len(self.sections) + sum(one.side_values for one in levels)
+        values = math.prod(scale_shape(shape, self.granularity)) + _TENSOR_VALUES + SECTION_VALUES * len(self.sections)
+        return values + sum(one.side_values for one in levels) + outlier_values(self.weights, self.outliers)
 
     @property
     def protected_bits(self) -> int:
@@ -176,6 +192,10 @@ class TensorFormat:
             raise ArgumentError(f"step='recompute' reaches no weights of both signs under {fault}; use step='keep'")
         return torch.maximum(low.clamp(max=0) / reach_low, high.clamp(min=0) / reach_high)
 
+    def outliers_of(self, weights: torch.Tensor) -> Outliers | None:
+        """The weights that are kept exactly beside the words; None if none are."""
+        return Outliers.of(weights, self.outliers) if self.outliers else None
+
     def encode(self, weights: torch.Tensor, fault: FaultModel) -> tuple[torch.Tensor, torch.Tensor]:
         """Step 4 of algorithm 1: scale, pre-scale, clip and quantise, once.
 
@@ -192,6 +212,8 @@ class TensorFormat:
         """
         if weights.numel() != self.weights:
             raise ArgumentError(f"weights must have {self.weights} elements, got shape {tuple(weights.shape)}")
+        if outliers := self.outliers_of(weights):
+            weights = outliers.left_of(weights)
         scale = self.scale_of(weights, fault)
         # An all-zero tensor or row has scale 0: any label reads back as 0.
         divisor = torch.where(scale > 0, scale, 1.0)
@@ -228,9 +250,16 @@ class TensorFormat:
         group = self.granularity if isinstance(self.granularity, int) else 0
         return partial(encode, values, divisor.reshape(-1).numpy(), row_length(shape), group, factor, words.numpy())
 
-    def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+    def decode(
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        *,
+        out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
+    ) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
-        return self._by_label(words, scale * self.readout_gain, self.readouts, out)
+        return self._by_label(words, scale * self.readout_gain, self.readouts, outliers, out)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `read`."""
@@ -256,6 +285,7 @@ class TensorFormat:
         seed: int,
         place: str = "",
         out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
         """Weights as read once from the memory.
 
@@ -266,16 +296,20 @@ class TensorFormat:
             seed: the same seed gives the same errors.
             place: name of the tensor; see `FaultModel.corrupt`.
             out: a contiguous floating tensor of the shape of `words`, on their device, to overwrite.
+            outliers: what `outliers_of` returned, where there are any.
 
         Returns:
             `out`, or a new float64 tensor.
         """
-        return self.decode(self.corrupt(words, fault, seed=seed, place=place), scale, out=out)
+        read = self.corrupt(words, fault, seed=seed, place=place)
+        return self.decode(read, scale, out=out, outliers=outliers)
 
-    def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
-        """Exact expected weights when read, float64, of the shape of `words`."""
+    def read_mean(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, outliers: Outliers | None = None
+    ) -> torch.Tensor:
+        """Exact expected weights when read, float64, of the shape of `words`; `outliers` as for `read`."""
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, scale * self.readout_gain, means)
+        return self._by_label(words, scale * self.readout_gain, means, outliers)
 
     def read_bias(
         self,
@@ -285,38 +319,67 @@ class TensorFormat:
         fault: FaultModel,
         *,
         out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
-        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; `out` as for `read`."""
+        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; the rest as for `read`."""
         check_fit(self.weights, self.granularity, words, scale, weights=weights)
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, scale * self.readout_gain, means, out, less=weights.reshape(-1))
+        return self._by_label(words, scale * self.readout_gain, means, outliers, out, less=weights.reshape(-1))
 
     def read_variance(
-        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, out: torch.Tensor | None = None
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        fault: FaultModel,
+        *,
+        out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
-        """Exact variance of each weight as read, given the stored words, of their shape; `out` as for `read`."""
+        """Exact variance of each weight as read, given the stored words, of their shape; the rest as for `read`."""
         variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, (scale * self.readout_gain).square(), variances, out)
+        exact = outliers and Outliers(outliers.places, torch.zeros_like(outliers.values))
+        return self._by_label(words, (scale * self.readout_gain).square(), variances, exact, out)
 
-    def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
-        """Exact variance of the weights as read, summed over them, given the stored words."""
-        amounts = zip(self.label_amounts(words, scale), self.sections, strict=True)
+    def summed_variance(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, outliers: Outliers | None = None
+    ) -> float:
+        """Exact variance of the weights as read, summed over them, given the stored words; the rest as for `read`."""
+        amounts = zip(self.label_amounts(words, scale, outliers=outliers), self.sections, strict=True)
         return sum(float(amount @ section.format.read_variance(fault)) for amount, section in amounts)
 
-    def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
-        """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,)."""
+    def label_amounts(
+        self, words: torch.Tensor, scale: torch.Tensor, *, outliers: Outliers | None = None
+    ) -> list[NDArray[np.float64]]:
+        """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,).
+
+        Outliers do not count; they are given as for `read`.
+        """
         check_fit(self.weights, self.granularity, words, scale)
         squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
+        places = self.places_of(outliers)
+
+        def summed(where: Places, labels: int) -> NDArray[np.float64]:
+            # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
+            found = take(flat, where).cpu().int()
+            weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(found.shape)
+            return torch.bincount(found, weights=weights, minlength=labels).numpy()
+
         amounts = []
         for span, section in self._spans():
-            amount = np.zeros(2**section.format.bits)
-            for where in chunks([span], words.device):
-                # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
-                labels = flat[where].cpu().int()
-                weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(labels.shape)
-                amount += torch.bincount(labels, weights=weights, minlength=len(amount)).numpy()
-            amounts.append(amount)
+            labels = 2**section.format.bits
+            amount = sum((summed(where, labels) for where in chunks([span], words.device)), np.zeros(labels))
+            if places is not None:
+                amount = amount - summed(places[(places >= span.start) & (places < span.stop)], labels)
+            # What is left of a label of outliers alone is 0 but for rounding.
+            amounts.append(amount.clip(min=0.0))
         return amounts
+
+    def places_of(self, outliers: Outliers | None) -> torch.Tensor | None:
+        """Places of the outliers; raises `ArgumentError` if they are not as many as there have to be."""
+        given = 0 if outliers is None else len(outliers.places)
+        if given != self.outliers:
+            raise ArgumentError(f"outliers must be {self.outliers}, as outliers_of returns them, got {given}")
+        return outliers.places if outliers is not None and given else None
 
     def holds(self, words: torch.Tensor) -> bool:
         """Whether every word of a tensor is a label of its format."""
@@ -332,19 +395,22 @@ class TensorFormat:
         words: torch.Tensor,
         factor: torch.Tensor,
         tables: Sequence[NDArray[np.float64]],
+        outliers: Outliers | None,
         out: torch.Tensor | None = None,
         less: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`table[label] * factor - less` for each word, with the table of its format.
+        """`table[label] * factor - less` for each word, with the table of its format, and `value - less` of outliers.
 
         Args:
             words: stored words.
             factor: of `scale_shape`.
             tables: one for each of `spans_of_formats`.
+            outliers: as for `read`.
             out: as for `read`.
             less: shape (weights,); 0 if not given.
         """
         check_fit(self.weights, self.granularity, words, factor, out=out)
+        places = self.places_of(outliers)
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
@@ -361,6 +427,9 @@ class TensorFormat:
                 if less is not None:
                     value -= less[where].double()
                 values[where] = value.to(out.dtype)
+        if places is not None and outliers is not None:
+            kept = outliers.values.double()
+            values[places] = (kept if less is None else kept - less[places].double()).to(out.dtype)
         return out
 
     @cached_property

@@ -12,6 +12,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.format import label_dtype
 from qtaml.formats.look_up import look_up, scaled_look_up
+from qtaml.formats.outliers import Outliers
 from qtaml.formats.scales import row_length
 from qtaml.formats.tensor_format import TensorFormat
 
@@ -48,6 +49,7 @@ class TensorReader:
         scale: its scale.
         fault: how the memory fails.
         place: name of the tensor; see `FaultModel.corrupt`.
+        outliers: as for `TensorFormat.read`.
         dtype: floating dtype of what is read.
 
     Example:
@@ -70,9 +72,12 @@ class TensorReader:
         fault: FaultModel,
         *,
         place: str = "",
+        outliers: Outliers | None = None,
         dtype: torch.dtype,
     ) -> None:
         self._storage, self._words, self._scale, self._fault, self._place = storage, words, scale, fault, place
+        storage.places_of(outliers)
+        self._outliers = outliers
         self._integers = _INTEGERS[dtype.itemsize]
         self._dtype = dtype
 
@@ -106,14 +111,17 @@ class TensorReader:
                     seen = look_up(words, table, values, starts, stops)
                 if seen >> bits:
                     raise ArgumentError(f"words of {self._place!r} must be below {1 << bits}, got one that is not")
+            if self._outliers is not None:
+                self._outliers.put(out)
 
         return read
 
     def _read(self, out: torch.Tensor, seed: int | None) -> None:
         if seed is None:
-            self._storage.decode(self._words, self._scale, out=out)
+            self._storage.decode(self._words, self._scale, out=out, outliers=self._outliers)
         else:
-            self._storage.read(self._words, self._scale, self._fault, seed=seed, place=self._place, out=out)
+            read = self._storage.corrupt(self._words, self._fault, seed=seed, place=self._place)
+            self._storage.decode(read, self._scale, out=out, outliers=self._outliers)
 
     @cached_property
     def _parts(self) -> list[_Part]:

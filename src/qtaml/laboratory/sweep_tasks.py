@@ -59,6 +59,7 @@ class Row:
         mean: the metric over the reads, with its interval.
         refused: why the task was not measured; None if it was.
         record: file of the record in the folder of measurements, with the metric of each read.
+        caution: why the interval may be too narrow; empty if nothing says so.
     """
 
     network: str
@@ -75,6 +76,7 @@ class Row:
     mean: Estimate | None
     refused: str | None
     record: str
+    caution: str = ""
 
 
 Outcome = Record | QtamlError | None
@@ -176,6 +178,7 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
         clean=record.clean if record else None,
         mean=record.result.estimate if record else None,
         refused=str(outcome) if isinstance(outcome, QtamlError) else None,
+        caution=record.result.caution if record else "",
         record=laboratory.place.record_path(laboratory.place.key(task)).name,
     )
 
@@ -196,7 +199,7 @@ def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
     grid = captioned_table(
         title="The sweep, mean over trainings",
         caption="mean [95% interval over trainings and reads; over reads and test samples for a single training]; the "
-        "overhead is what plans take",
+        "overhead is what plans take; !: too few samples or reads for such scores, `caution` in the file says why",
     )
     for name in ("network", "memory", "method"):
         grid.add_column(name)
@@ -209,7 +212,7 @@ def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:
             str(entry.fault),
             entry.storage.name,
             f"{measured.overhead:.4g}",
-            f"{measured.estimate:.3g}",
+            f"{measured.estimate:.3g}{' !' if any(record.result.caution for record in records) else ''}",
         )
     return grid
 

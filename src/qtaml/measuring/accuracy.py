@@ -1,6 +1,10 @@
 """Accuracy: outputs against labels, of whole samples or of each place in them."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from qtaml import _checks
@@ -12,6 +16,9 @@ _IGNORED = -100
 """The label that does not count, as in `torch.nn.functional.cross_entropy`."""
 
 
+Labels = torch.Tensor | NDArray[np.int64] | Sequence[int] | Sequence[Sequence[int]]
+
+
 class Accuracy:
     """Share of test samples whose largest output is the right one.
 
@@ -21,7 +28,7 @@ class Accuracy:
     Args:
         inputs: test inputs: a tensor, a tuple of inputs or a dictionary of them, samples first.
         labels: right classes, whole numbers from 0 up: one for each sample, shape (samples,), or for each of its
-            places, shape (samples, places, ...).
+            places, shape (samples, places, ...). A tensor, an array, or lists of numbers.
         batch_size: samples that go through the model at once; all if not given.
         axis: the dimension of the outputs that holds the classes; if not given, the second or the last: the one without
             which the outputs have the shape of the labels.
@@ -45,7 +52,7 @@ class Accuracy:
     bounds = (0.0, 1.0)
 
     def __init__(
-        self, inputs: Batch, labels: torch.Tensor, *, batch_size: int | None = None, axis: int | None = None
+        self, inputs: Batch, labels: Labels, *, batch_size: int | None = None, axis: int | None = None
     ) -> None:
         self._labels = _classes(labels)
         for tensor in tensors_of(inputs):
@@ -133,8 +140,10 @@ class Accuracy:
         return shares[:, self._counted > 0]
 
 
-def _classes(labels: torch.Tensor) -> torch.Tensor:
+def _classes(labels: Labels) -> torch.Tensor:
     """Labels as int64 on the CPU: outputs come from whatever device the model is on."""
+    if not isinstance(labels, torch.Tensor):
+        labels = _whole_numbers(labels)
     if labels.ndim == 0 or labels.is_floating_point() or labels.is_complex() or len(labels) < 2 or not labels.numel():
         raise ArgumentError(
             "labels must be whole numbers of shape (samples,), or (samples, places), at least 2, got shape "
@@ -150,6 +159,17 @@ def _classes(labels: torch.Tensor) -> torch.Tensor:
     if (samples := int(counted.reshape(len(classes), -1).any(1).sum())) < 2:
         raise ArgumentError(f"labels must count for at least 2 samples, got {samples} with another one than {_IGNORED}")
     return classes
+
+
+def _whole_numbers(labels: NDArray[np.int64] | Sequence[int] | Sequence[Sequence[int]]) -> torch.Tensor:
+    """Numbers in arrays and lists as a tensor of the same numbers."""
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise ArgumentError("labels must be lists of equal lengths") from error
+    if array.dtype.kind not in "iu" or (array.size and int(array.max()) > np.iinfo(np.int64).max):
+        raise ArgumentError(f"labels must be whole numbers of at most 64 bits, got {array.dtype}")
+    return torch.from_numpy(array.astype(np.int64))
 
 
 def _without_numbers(inputs: Batch, samples: int) -> torch.Tensor | None:

@@ -1,7 +1,7 @@
 """A number with its confidence interval: the type of every measured number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class Estimate:
         low: lower end of its interval.
         high: upper end.
         covers: what is drawn anew where the interval holds, such as "reads and test samples" or "trainings".
+        caution: why the interval may be too narrow; empty if nothing says so.
 
     Example:
         >>> accuracy = Estimate(0.9512, 0.932, 0.964, "reads")
@@ -26,6 +27,7 @@ class Estimate:
     low: float
     high: float
     covers: str
+    caution: str = ""
 
     def __str__(self) -> str:
         """Number and interval to four digits."""
@@ -44,7 +46,7 @@ class Estimate:
             0.0
         """
         # Ends map to ends because the function is increasing: a decreasing one would exchange them.
-        return Estimate(function(self.value), function(self.low), function(self.high), self.covers)
+        return replace(self, value=function(self.value), low=function(self.low), high=function(self.high))
 
     def scaled(self, factor: float) -> "Estimate":
         """Times a factor above 0, such as 100 for per cent."""
@@ -52,4 +54,4 @@ class Estimate:
 
     def within(self, least: float, most: float) -> "Estimate":
         """With the interval cut off at the least and the greatest possible value; the number itself is left."""
-        return Estimate(self.value, max(self.low, least), min(self.high, most), self.covers)
+        return replace(self, low=max(self.low, least), high=min(self.high, most))

@@ -2,19 +2,22 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 import pydantic
+from rich.table import Table
 from torch import nn
 
-from qtaml import _checks, _files
+from qtaml import _checks, _files, _tables
+from qtaml._figures import Curve, Panel, panels_figure
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, FaultModel, given
+from qtaml.measuring.caution import caution_of
 from qtaml.measuring.chips import Yield, measure_chips
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_interval
@@ -22,6 +25,9 @@ from qtaml.measuring.mean_intervals import UNBOUNDED, Bounds, Numbers
 from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
 from qtaml.memory import Memory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEAST_READS = 10
 """Reads before evaluation may stop early."""
@@ -51,6 +57,8 @@ class Result:
         trials_asked: the most reads that were to be made.
         stop_width: width of the reads interval at which it was to stop; None if not asked.
         unread: stored tensors that act on none of the inputs of the metric, so that their errors do not show.
+        caution: why the intervals may be too narrow: few samples or reads of a score without bounds, or a few of them
+            that hold most of it (docs/coverage.md); empty if nothing says so.
         versions: versions of what made the result.
     """
 
@@ -68,6 +76,7 @@ class Result:
     trials_asked: int
     stop_width: float | None = None
     unread: tuple[str, ...] = ()
+    caution: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     # JSON has no infinite numbers: they are written as "Infinity".
     __pydantic_config__: ClassVar = pydantic.ConfigDict(ser_json_inf_nan="strings")
@@ -75,12 +84,12 @@ class Result:
     @property
     def estimate(self) -> Estimate:
         """Mean and interval, as one record."""
-        return Estimate(self.mean, self.low, self.high, self.covers)
+        return Estimate(self.mean, self.low, self.high, self.covers, self.caution)
 
     @property
     def reads_estimate(self) -> Estimate:
         """Mean, and its interval for other reads on these very samples."""
-        return Estimate(self.mean, self.reads_low, self.reads_high, "reads")
+        return Estimate(self.mean, self.reads_low, self.reads_high, "reads", self.caution)
 
     def to_json(self) -> str:
         """The result as JSON."""
@@ -95,9 +104,44 @@ class Result:
         """
         return _files.from_json(Result, text, "the text")
 
+    def table(self) -> Table:
+        """Mean and intervals as a rich table."""
+        told = _tables.captioned_table(
+            "", f"{self.fault}; {len(self.values)} reads, {100 * self.confidence:g}% intervals"
+        )
+        told.add_column("interval over")
+        told.add_column("metric", justify="right")
+        for one in dict.fromkeys((self.estimate, self.reads_estimate)):
+            told.add_row(one.covers, str(one))
+        return told
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
+    def plot(self) -> "Figure":
+        """The metric of each read beside its mean (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        reads = Curve(
+            "each read", [float(number) for number in range(1, len(self.values) + 1)], self.values, points=True
+        )
+        panel = Panel([reads], str(self), "read", "metric", reference=("mean", self.mean), legend="best")
+        return panels_figure([panel])
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each read: its number and the metric.
+
+        Raises:
+            QtamlError: if pandas is not installed.
+        """
+        return _tables.as_frame([{"read": number, "metric": value} for number, value in enumerate(self.values)])
+
     def __str__(self) -> str:
-        """Mean and interval in one line."""
-        return f"{self.estimate} ({100 * self.confidence:g}% over {self.covers}; {len(self.values)} reads)"
+        """Mean and interval in one line, and a second one with the caution if there is one."""
+        text = f"{self.estimate} ({100 * self.confidence:g}% over {self.covers}; {len(self.values)} reads)"
+        return f"{text}\ncaution: {self.caution}" if self.caution else text
 
 
 @overload
@@ -222,6 +266,7 @@ def evaluate(
         trials_asked=trials,
         stop_width=stop_width,
         unread=memory.unread or (),
+        caution=intervals.caution(table),
     )
 
 
@@ -249,6 +294,12 @@ class _Intervals:
         proportion = self._right_or_wrong(table)
         low, high = crossed_interval(table, self.confidence, proportion=proportion, bounds=bounds, reads_differ=differ)
         return float(low), float(high)
+
+    def caution(self, table: Numbers) -> str:
+        """Why the intervals may be too narrow."""
+        if self._right_or_wrong(table):
+            return ""
+        return caution_of(table, _bounds(self.metric, table), reads_differ=self._may_differ(table))
 
     def _right_or_wrong(self, table: Numbers) -> bool:
         """Whether each score is right or wrong; so are those of a metric of the user that are 0 or 1."""
@@ -291,7 +342,9 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
     if len(scores) < 2:
         raise ArgumentError(f"metric must score at least 2 samples, got {len(scores)}")
     confidence = _checks.confidence(confidence)
-    return samples_interval(scores, confidence, proportion=proportion, bounds=_bounds(metric, scores))
+    bounds = _bounds(metric, scores)
+    found = samples_interval(scores, confidence, proportion=proportion, bounds=bounds)
+    return found if proportion else replace(found, caution=caution_of(scores[None], bounds))
 
 
 def _bounds(metric: Metric, scores: Numbers) -> Bounds:

@@ -23,6 +23,7 @@ from qtaml.model.calls import (
 )
 from qtaml.model.copies import own, private_copy, whole_copy
 from qtaml.model.digests import digest
+from qtaml.model.output_choice import Output, output_name, returning
 from qtaml.model.reach import Run, check_repeats, check_repeats_on_few, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
 from qtaml.model.torch_compile import uncompiled, uncompiled_name
@@ -40,6 +41,7 @@ from qtaml.model.weights import (
 __all__ = [
     "Batch",
     "Batches",
+    "Output",
     "Run",
     "aliases",
     "arguments",
@@ -61,6 +63,7 @@ __all__ = [
     "named_tensors",
     "one_batch",
     "other_numbers",
+    "output_name",
     "output_tensor",
     "outputs",
     "own",
@@ -70,6 +73,7 @@ __all__ = [
     "replaced",
     "replacing",
     "residual_weights",
+    "returning",
     "sample_count",
     "share_of_numbers",
     "state_kept",

@@ -10,7 +10,7 @@ from torch import nn
 from qtaml import _files
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring.metrics import Metric
-from qtaml.model import Batches, digest
+from qtaml.model import Batches, Output, digest, output_name
 from qtaml.planning import MEASURED, Design, Plan, Predict, Prediction, Settings, Tac, savings, tac
 from qtaml.search.designer import AnyDesigner, designer_for
 from qtaml.search.goals import check_metric, reached, without_goal
@@ -54,6 +54,7 @@ class Study:
         exclude: patterns of tensors not to store.
         unreached_floor: gain of a tensor that no calibration sample reaches, over the median gain of the others.
         seed: seed of the calibration, and of the plans.
+        output: the output that counts, as for `compensate`.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed.
@@ -78,6 +79,7 @@ class Study:
         exclude: Sequence[str] = (),
         unreached_floor: float = 1.0,
         seed: int = 0,
+        output: Output | None = None,
     ) -> None:
         asked = {
             "passes": passes,
@@ -85,6 +87,7 @@ class Study:
             "exclude": exclude,
             "unreached_floor": unreached_floor,
             "seed": seed,
+            "output": output,
         }
         # A record of settings checks and normalises them, as it does for the functions of one question.
         checked = Tac(p=0.0, overhead=0.0, **asked)  # type: ignore[arg-type]
@@ -117,7 +120,7 @@ class Study:
         kept = _Kept(
             digest(measured.weights),
             digest(measured.batch),
-            self._asked,
+            {**self._asked, "output": output_name(self._asked["output"])},
             measured.gains,
             measured.coherence,
             _files.versions(),
@@ -125,15 +128,25 @@ class Study:
         _files.write_text(path, _files.to_json(kept))
 
     @staticmethod
-    def load(path: str | Path, model: nn.Module, calibration: Batches) -> "Study":
+    def load(path: str | Path, model: nn.Module, calibration: Batches, *, output: Output | None = None) -> "Study":
         """The study that a file holds, of the same network and inputs.
+
+        Args:
+            path: of the file.
+            model: the network.
+            calibration: the inputs.
+            output: the output that counts, where that is a function, of which the file has the name only.
 
         Raises:
             StoredFileError: if the file cannot be read or is not a study.
             ModelError: if it is a study of another network.
-            ArgumentError: if its calibration inputs were others.
+            ArgumentError: if its calibration inputs, or the output that counted, were others.
         """
         kept = _files.from_json(_Kept, _files.read_bytes(Path(path)), str(path))
+        if output is not None or (kept.asked.get("output") or "").startswith("("):
+            if (named := output_name(output)) != kept.asked.get("output"):
+                raise ArgumentError(f"output must be that of the study, {kept.asked.get('output')!r}, got {named!r}")
+            kept.asked["output"] = output
         study = Study(model, calibration, **kept.asked)
         measured = study.calibration
         if digest(measured.weights) != kept.weights:

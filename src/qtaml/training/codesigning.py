@@ -305,7 +305,9 @@ def expected_network(model: nn.Module, plan: Plan) -> nn.Module:
     present = named_tensors(expected)
     for entry in plan.tensors:
         stored = memory.tensors[entry.name]
-        present[entry.name].copy_(entry.storage.read_mean(stored.words, stored.scale, plan.fault))
+        present[entry.name].copy_(
+            entry.storage.read_mean(stored.words, stored.scale, plan.fault, outliers=stored.outliers)
+        )
     for own, other in zip(expected.parameters(), model.parameters(), strict=True):
         own.requires_grad_(other.requires_grad)
     return expected

@@ -45,15 +45,17 @@ class WeightsAsRead:
         """
         storage = entry.storage
         words, scale = storage.encode(weight, self._written)
+        beside = storage.outliers_of(weight)
         new = self._new(entry.name, weight)
         if seed is None or self._errors == "none":
-            return storage.decode(words, scale, out=new)
+            return storage.decode(words, scale, out=new, outliers=beside)
         own, memory = child_seed(seed, "read", entry.name), fault.of_read(seed)
         if self._errors == "gaussian":
-            deviation = storage.read_variance(words, scale, memory).sqrt()
+            deviation = storage.read_variance(words, scale, memory, outliers=beside).sqrt()
             noise = torch.empty_like(deviation).normal_(generator=torch_generator(own, device=weight.device))
-            return new.copy_(storage.read_mean(words, scale, memory) + deviation * noise)
-        TensorReader(storage, words, scale, memory, place=entry.name, dtype=weight.dtype).into(new)(own)
+            return new.copy_(storage.read_mean(words, scale, memory, outliers=beside) + deviation * noise)
+        reader = TensorReader(storage, words, scale, memory, place=entry.name, outliers=beside, dtype=weight.dtype)
+        reader.into(new)(own)
         return new
 
     def _new(self, name: str, weight: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The path of a codesign: the metric of each design over its cells, before the network was tuned for it and after."""
 
-from qtaml.report.estimate_text import columns
-from qtaml.report.figures import Curve, Panel
+from qtaml._figures import Curve, Panel
+from qtaml.showing.estimate_text import columns
 from qtaml.training import Codesigned
 
 

@@ -1,0 +1,119 @@
+# %% [markdown]
+# # From retention data to a plan
+#
+# You make memory cells, and have retention measurements: what share of bits was lost after which time. The
+# question is how far the refresh window can be stretched, or the barrier thinned, until a network that is stored
+# in these cells no longer works. What exists today goes from data to a flip probability, from there to a plan,
+# and back to a window. The figures below are invented data with the shape of real ones; put yours in their place.
+
+# %%
+import numpy as np
+import scipy
+import torch
+from torch import nn
+
+import qtaml
+from qtaml import device, faults
+
+windows = np.array([5e-6, 10e-6, 15e-6, 20e-6, 25e-6, 30e-6])  # seconds between refreshes
+lost = np.array([0.00021, 0.0057, 0.0265, 0.0671, 0.1130, 0.1782])  # share of charged cells that had lost their bit
+
+# %% [markdown]
+# ## A cell that fits the data
+#
+# A preset is a cell with every parameter and its source (`qtaml device list`). Two of its parameters move the
+# curve most: the thickness of the barrier moves it along the axis of time, the spread of thickness from cell to
+# cell makes it flat. They are fitted to the logarithm of the measured shares.
+
+# %%
+start = device.preset("gaincell_2t_sion")
+
+
+def cell_of(thickness: float, spread: float) -> device.Cell:
+    barrier = device.Rectangular(start.barrier.height, thickness, start.barrier.mass)
+    return device.Cell(
+        barrier,
+        start.electrons,
+        start.threshold,
+        start.attempt_frequency,
+        temperature=start.temperature,
+        thickness_spread=spread,
+    )
+
+
+def misfit(parameters: np.ndarray) -> np.ndarray:
+    return np.log(cell_of(*parameters).flip_probability(windows)) - np.log(lost)
+
+
+fit = scipy.optimize.least_squares(misfit, [1.8, 0.05], bounds=([1.0, 0.01], [3.0, 0.2]))
+cell = cell_of(*fit.x)
+print(f"thickness {fit.x[0]:.3f} nm, spread {fit.x[1]:.3f} nm")
+print("largest relative misfit", f"{np.abs(np.expm1(misfit(fit.x))).max():.0%}")
+assert np.abs(misfit(fit.x)).max() < 0.2  # if a cell cannot follow your data, do not go on with it
+
+# %% [markdown]
+# ## What the data say of other windows
+#
+# A charged cell loses its bit, an empty one keeps it: the errors go one way. `rates` gives both probabilities;
+# stored inverted or not at random, a bit sees their mean.
+
+# %%
+for window in (10e-6, 20e-6, 40e-6):
+    p01, p10 = cell.rates(window)
+    print(f"{window:.0e} s: zeros read wrong {p01:.3f}, ones {p10:.3f}, mean {(p01 + p10) / 2:.3f}")
+print(f"window for p = 0.01: {cell.window_for(0.01):.2e} s, for p = 0.10: {cell.window_for(0.10):.2e} s")
+
+# %% [markdown]
+# ## A network in these cells
+#
+# Any trained network and some unlabelled inputs.
+
+# %%
+torch.manual_seed(0)
+inputs = torch.randn(3000, 20)
+labels = (inputs @ torch.randn(20, 5)).argmax(1)
+model = nn.Sequential(nn.Linear(20, 64), nn.Tanh(), nn.Linear(64, 5))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for _ in range(150):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(inputs[:2000]), labels[:2000]).backward()
+    optimizer.step()
+accuracy = qtaml.Accuracy(inputs[2000:], labels[2000:])
+clean = accuracy(model)
+
+# %% [markdown]
+# ## Windows against accuracy
+#
+# For each window a plan in as many cells as the plain memory has, made for the rates of this window, and the
+# plain memory beside it.
+
+# %%
+study = qtaml.Study(model, inputs[:64])
+rows = []
+for window in (15e-6, 30e-6):
+    memory = faults.Asymmetric(*cell.rates(window))
+    plain = qtaml.uniform_msp(model, fault=memory, protected_bits=0)
+    designed = study.design(fault=memory, cells=1.0)
+    found = [qtaml.evaluate(qtaml.store(model, plan), accuracy, trials=10).mean for plan in (plain, designed)]
+    rows.append((window, *found))
+    print(f"{window:.0e} s: plain {found[0]:.3f}, designed {found[1]:.3f}, without errors {clean:.3f}")
+assert all(designed > plain for _, plain, designed in rows)
+
+# %% [markdown]
+# ## Chips whose weak cells stay
+#
+# Errors were drawn anew for each read so far. Really the thin cells of a chip are weak in every read, and chips
+# differ. `StaticCells` keeps them (`charged=1`: a one is charge); its rates are those of before, so that the last plan
+# of the loop fits it. 60 chips give a bound for 95% of all of them, with 95% confidence.
+
+# %%
+static = faults.StaticCells.from_cell(cell, window, charged=1)
+chips = qtaml.evaluate(qtaml.store(model, designed), accuracy, fault=static, chips=60, trials=1)
+print(f"half of the chips: {chips.quantile(0.5):.3f}; 95% of them reach {chips.tolerance_bound(share=0.95):.3f}")
+
+# %% [markdown]
+# ## What is not here yet
+#
+# Cells are the only price: area, power and refresh energy are not computed. The fit above is yours to judge; a
+# fit with intervals, and fronts of area and power, would need a cost model that `qtaml.device` does not have.
+# What it models and what it leaves out: [from the barrier to the bit](../devices.md).
