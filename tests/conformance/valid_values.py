@@ -17,7 +17,7 @@ from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
 from qtaml.device._arrays import Quantity
 from qtaml.export import write_binary, write_verilog
 from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
-from qtaml.formats import EvenLevels, Format, Section, TensorFormat, TrellisLevels, WeakBits
+from qtaml.formats import EvenLevels, Format, Outliers, Section, TensorFormat, TrellisLevels, WeakBits
 from qtaml.laboratory import Case, Laboratory, Manifest, Measured, Samples
 from qtaml.laboratory.tasks import Record
 from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric, Yield
@@ -190,6 +190,8 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Layer: lambda: Layer(3.0, 1.0, 0.5),
     Section: lambda: TENSOR_FORMAT.sections[0],
     WeakBits: lambda: WeakBits(WORDS, ~WORDS),
+    torch.device: lambda: torch.device("cpu"),
+    Outliers: lambda: Outliers.of(torch.arange(12.0).reshape(4, 3), 2),
     Record: _record,
     Data: lambda: Data(batch(), torch.zeros(6).long(), batch(), torch.zeros(6).long(), 4),
     Curve: lambda: Curve("text", [1.0, 2.0], [1.0, 2.0]),
