@@ -122,7 +122,7 @@ FOUND = {
     "memory_engineer": [
         (r"thickness (\d\.\d+) nm", 1.79, 1.83),
         (r"3e-05 s: plain (0\.\d+)", 0.70, 0.77),
-        (r"3e-05 s: .* designed (0\.\d+)", 0.91, 0.95),
+        (r"3e-05 s: designed (0\.\d+)", 0.91, 0.95),
     ],
     "hardware": [(r"\n(\d+) words of 32 bits", 400, 400)],
 }
