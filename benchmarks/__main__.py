@@ -17,7 +17,7 @@ from benchmarks import harness
 from benchmarks.harness import Record, Results
 from qtaml import _files
 from qtaml._progress import track
-from qtaml.report import panels_figure, save_figure
+from qtaml.showing import panels_figure, save_figure
 
 MODULES = (
     "start",
@@ -29,6 +29,8 @@ MODULES = (
     "checks",
     "reads",
     "large_networks",
+    "training",
+    "pages",
 )
 """In the order in which they run."""
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from qtaml.report import Curve, Panel
+from qtaml.showing import Curve, Panel
 
 COLUMNS = ("what", "size", "time", "reference", "its time", "reference / time", "note")
 GROWTH = ("weights", "tensors", "reads", "samples")

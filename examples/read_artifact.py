@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 3
+VERSION = 4
 DTYPES = {"U8": "u1", "I8": "i1", "I32": "i4", "I64": "i8", "BOOL": "?", "F16": "f2", "F32": "f4", "F64": "f8"}
 
 
@@ -68,8 +68,8 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
     """The stored weights of a network, by name, as they are read without errors."""
     check(folder)
     layout = json.loads((folder / "map.json").read_text())
-    kinds = ("planes", "scales", "readouts")
-    planes, scales, readouts = (read_safetensors(folder / f"{kind}.safetensors") for kind in kinds)
+    kinds = ("planes", "scales", "outliers", "readouts")
+    planes, scales, outliers, readouts = (read_safetensors(folder / f"{kind}.safetensors") for kind in kinds)
     weights = {}
     for tensor in layout["tensors"]:
         values = np.empty(int(np.prod(tensor["shape"])))
@@ -82,8 +82,11 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
         if group := tensor["group"]:
             length = int(np.prod(tensor["shape"])) // len(scale)
             scale = np.repeat(scale, group, axis=1)[:, :length].reshape(tensor["shape"])
+        read = values.reshape(tensor["shape"]) * scale
+        if (places := f"{tensor['name']}.places") in outliers:
+            read.reshape(-1)[outliers[places]] = outliers[f"{tensor['name']}.values"]
         for name in (tensor["name"], *tensor["aliases"]):
-            weights[name] = rounded(values.reshape(tensor["shape"]) * scale, tensor["dtype"])
+            weights[name] = rounded(read, tensor["dtype"])
     return weights
 
 

@@ -13,7 +13,7 @@ from qtaml.cli.options import JsonOption, RayOption, SeedOption
 from qtaml.errors import QtamlError
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.laboratory.result_file import result_json, save_result
-from qtaml.report import save_figure
+from qtaml.showing import save_figure
 from reproduction.catalog import CATALOG, PAPER
 from reproduction.report import write_page
 

@@ -11,7 +11,7 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.planning import UniformMsp
-from qtaml.report import percent
+from qtaml.showing import percent
 from reproduction.experiment import Experiment, paper_tac
 
 NETWORK = "SmallCNN"

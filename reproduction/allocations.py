@@ -11,7 +11,7 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, cell, columns, panels_figure
+from qtaml.showing import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import network_scores, protected_bits, tensor_label
 

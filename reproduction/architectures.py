@@ -16,7 +16,7 @@ from qtaml.measuring import Estimate, trainings_interval
 from qtaml.model import residual_weights
 from qtaml.networks import NETWORKS
 from qtaml.planning import UniformMsp, predict
-from qtaml.report import Curve, Panel, columns, panels_figure, percent
+from qtaml.showing import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 from reproduction.least_overhead import OVERHEADS, RESOLUTION, TARGET, least_overheads
 from reproduction.overhead_curve import MIXED, TAC, UNIFORM_MSP, case

@@ -22,6 +22,7 @@ from reproduction import (
     rounding,
     saturation,
     scoring,
+    training_study,
     transformer,
 )
 from reproduction.experiment import Experiment
@@ -55,6 +56,7 @@ BEYOND: dict[str, Experiment[Any]] = {
     "real_codes": real_codes.REAL_CODES,
     "language_model": language_model.LANGUAGE_MODEL,
     "real_networks": real_networks.REAL_NETWORKS,
+    "training": training_study.TRAINING,
 }
 
 CATALOG = PAPER | BEYOND

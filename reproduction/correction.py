@@ -11,7 +11,7 @@ from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
 from qtaml.planning.settings import Decision
-from qtaml.report import percent
+from qtaml.showing import percent
 from reproduction.ablation import WAYS
 from reproduction.experiment import Experiment, paper_tac
 

@@ -19,8 +19,8 @@ from qtaml.faults import Uniform
 from qtaml.formats import EvenLevels, Format, quantisation_step
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
-from qtaml.report import Curve, Panel, columns, panels_figure
 from qtaml.sampling import word_dtype
+from qtaml.showing import Curve, Panel, columns, panels_figure
 from qtaml.theory import ErrorLaw
 from qtaml.theory.paper import closed_forms
 from reproduction.experiment import Experiment

@@ -12,7 +12,7 @@ from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, perplexity
 from qtaml.networks import RECIPES
 from qtaml.planning import REAL_DECODERS, Decoding, Design, UniformMsp
-from qtaml.report import Curve, Panel, columns, panels_figure
+from qtaml.showing import Curve, Panel, columns, panels_figure
 from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from qtaml.laboratory.laboratory import Laboratory, Record, one_thread
 from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
 from qtaml.planning import AnySettings, RandomProtection, UniformMsp
-from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import probe_gains
+from qtaml.showing import Curve, Panel, cell, columns, panels_figure
 from qtaml.theory.paper import closed_forms
 from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import network_scores, tensor_label

@@ -20,7 +20,7 @@ from qtaml.planning import (
     UniformMsp,
     WeightScaling,
 )
-from qtaml.report import Curve, Panel, cell, columns, panels_figure
+from qtaml.showing import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:

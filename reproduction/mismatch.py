@@ -13,7 +13,7 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.planning import UniformMsp
-from qtaml.report import Curve, HeatMap, Panel, cell, columns, panels_figure, percent
+from qtaml.showing import Curve, HeatMap, Panel, cell, columns, panels_figure, percent
 from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
 from qtaml.planning import UniformMsp
-from qtaml.report import Curve, Panel, columns, panels_figure, percent
+from qtaml.showing import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment, paper_tac
 
 if TYPE_CHECKING:

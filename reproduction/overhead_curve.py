@@ -12,7 +12,7 @@ from qtaml.laboratory.cells_needed import case_of_paper
 from qtaml.laboratory.laboratory import Laboratory, covered
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORKS
-from qtaml.report import Curve, Panel, columns, panels_figure, percent
+from qtaml.showing import Curve, Panel, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:

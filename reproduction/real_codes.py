@@ -20,7 +20,7 @@ from qtaml.networks import NETWORKS
 from qtaml.planning import Decoding, Design
 from qtaml.protections import Protection
 from qtaml.protections.block_coder import BlockCoder
-from qtaml.report import Curve, Panel, cell, columns, panels_figure, percent
+from qtaml.showing import Curve, Panel, cell, columns, panels_figure, percent
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:

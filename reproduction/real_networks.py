@@ -17,7 +17,7 @@ from qtaml.laboratory.cases import Case, OwnNetwork, Samples
 from qtaml.laboratory.laboratory import Laboratory, Record
 from qtaml.measuring import Estimate
 from qtaml.planning import REAL_DECODERS, AnySettings, Decoding, Design, Tac, UniformMsp
-from qtaml.report import Curve, Panel, columns, panels_figure
+from qtaml.showing import Curve, Panel, columns, panels_figure
 from reproduction import pitch, sentences
 from reproduction.experiment import Experiment
 from reproduction.pretrained import WEIGHTS

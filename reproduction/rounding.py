@@ -10,7 +10,7 @@ from qtaml._tables import captioned_table
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate
 from qtaml.planning import ALLOCATIONS
-from qtaml.report import cell
+from qtaml.showing import cell
 from reproduction.experiment import Experiment
 from reproduction.rounding_cost import PAPER_TENSORS, rounding_table
 

@@ -13,7 +13,7 @@ from qtaml.laboratory.laboratory import Laboratory, Measured
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
 from qtaml.planning import ALLOCATIONS, Allocation, UniformMsp
-from qtaml.report import cell
+from qtaml.showing import cell
 from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import BITS, network_scores
 

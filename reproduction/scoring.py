@@ -21,8 +21,8 @@ from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
 from qtaml.planning import Allocation, AnySettings, Magnitude, Sensitivity, sensitivity_gains
-from qtaml.report import Curve, Panel, cell, columns, panels_figure
 from qtaml.sensitivity import Gain, jacobian_gains, probe_gains
+from qtaml.showing import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import tensor_label
 

@@ -12,7 +12,7 @@ from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.networks import NETWORKS
 from qtaml.planning import ALLOCATIONS, UniformMsp
-from qtaml.report import Curve, Panel, cell, columns, panels_figure
+from qtaml.showing import Curve, Panel, cell, columns, panels_figure
 from reproduction.experiment import Experiment, paper_tac
 from reproduction.scores import BITS, network_scores, protected_bits, tensor_label
 

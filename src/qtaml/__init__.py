@@ -7,7 +7,7 @@
 
 Each room answers one question; a room imports only from those before it:
 `device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `report`, `laboratory`, `cli`.
+`memory`, `export`, `measuring`, `search`, `training`, `overview`, `showing`, `laboratory`, `cli`.
 """
 
 import random
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
 
 if TYPE_CHECKING:
-    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory
+    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory, training
     from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
     from qtaml.search import Study, design
+    from qtaml.showing import report
+    from qtaml.training import codesign, noisy, tune
 
 __version__ = version("qtaml")
 
@@ -38,6 +40,7 @@ __all__ = [
     "StoredFileError",
     "Study",
     "Yield",
+    "codesign",
     "compensate",
     "design",
     "device",
@@ -46,13 +49,17 @@ __all__ = [
     "formats",
     "load",
     "measuring",
+    "noisy",
     "planning",
     "predict",
     "protections",
+    "report",
     "search",
     "sensitivity",
     "store",
     "theory",
+    "training",
+    "tune",
     "uniform_msp",
 ]
 
@@ -62,6 +69,8 @@ _ROOM_OF = {
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
+    "report": "showing",
+    **dict.fromkeys(("codesign", "noisy", "tune"), "training"),
 }
 
 # Rich draws from the global generator when it is first imported: the caller's random numbers must not change by it.

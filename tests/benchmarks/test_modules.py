@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from benchmarks import checks, corrections, error_masks, peers, planning, sensitivity
+from benchmarks import checks, corrections, error_masks, peers, planning, sensitivity, training
 from benchmarks.chain import chain, samples
 from benchmarks.peers_inside import grid_weights, observed, plain_mask, words_of
 from qtaml.model import stored_weights
@@ -15,7 +15,9 @@ from tests.tolerances import FALSE_ALARM
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [sensitivity, corrections, planning, checks], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [sensitivity, corrections, planning, checks, training], ids=lambda module: module.__name__
+)
 def test_quick_sizes_run(module):
     """Every row has times of both sides; curves need three sizes or more, which not all quick ones have."""
     rows = module.measure(quick=True)

@@ -3,7 +3,7 @@
 import pytest
 
 import qtaml
-from qtaml import report
+from qtaml import showing
 from qtaml.cli import device_sweep
 from qtaml.device import PRESETS, preset_record
 
@@ -30,7 +30,7 @@ def test_every_preset_can_be_drawn(name, tmp_path):
     result = device_sweep.compute(preset_record(name), points=5)
     figure = device_sweep.draw(result)
     assert [len(axes.lines) for axes in figure.axes] == [2, 2]
-    assert report.save_figure(figure, tmp_path / "sweep.png").stat().st_size > 1000
+    assert showing.save_figure(figure, tmp_path / "sweep.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,26 @@ VALID: dict[str, list[str]] = {
     "demo": ["--out", "new", "--trials", "2"],
     "compensate": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--overhead", "0.1"],
     "design": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--cells", "4"],
+    "tune": ["network:make", "--train", "data.npz", "--out", "new", "--plan", "stored", "--epochs", "1"],
     "predict": ["network:make", "--calibration", "data.npz", "--p", "0.1"],
     "evaluate": ["stored", "--test", "test.npz", "--model", "network:make", "--trials", "2"],
     "export": ["stored", "new.pt2", "--data", "data.npz", "--model", "network:make"],
     "verify": ["stored", "--model", "network:make"],
     "readback": ["stored", "image.bin", "--test", "test.npz", "--model", "network:make"],
+    "report": [
+        "stored",
+        "--out",
+        "new.html",
+        "--model",
+        "network:make",
+        "--test",
+        "test.npz",
+        "--trials",
+        "2",
+        "--chips",
+        "2",
+    ],
+    "explore": ["results.json", "--out", "new.html"],
     "device list": [],
     "device show": ["fg_dt_3p0"],
     "device sweep": ["fg_dt_3p0", "--points", "3"],
@@ -53,6 +68,9 @@ TAKEN = ("", "\0", "x" * 300, "image.bin/below", "foreign", "sweep.toml", "/dev/
 RIGHT: dict[tuple[str, str], set[str]] = {
     ("demo", "out"): {"", "foreign"},
     ("sweep", "out"): {"", "foreign"},
+    # The current folder, in which there is a result.
+    ("explore", "results"): {""},
+    ("report", "bar"): {"-1"},
     # A picture gets the ending .png where its name has none.
     ("device sweep", "out"): {"foreign", "/dev/null"},
 }
@@ -87,7 +105,7 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
     if kind is float:
         return NO_NUMBERS
     if kind is Path:
-        return TAKEN if one.name == "out" else PATHS
+        return TAKEN if one.name in ("out", "checkpoint") else PATHS
     return NAMES
 
 
@@ -99,6 +117,7 @@ def make_folder(folder: Path) -> None:
     np.savez(folder / "test.npz", inputs=inputs, labels=labels)
     valid_values.memory().save(folder / "stored")
     write_binary(valid_values.memory().artifact, folder / "image.bin")
+    (folder / "results.json").write_text('{"title": "two", "rows": [{"cells": 0.5, "accuracy": 0.9}], "manifest": {}}')
     (folder / "sweep.toml").write_text("[[sweep]]\n")
     (folder / "foreign").mkdir()
     (folder / "foreign" / "thesis.txt").write_text("years of work")

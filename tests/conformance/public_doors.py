@@ -21,7 +21,7 @@ from qtaml.faults import Uniform
 from tests.conformance import valid_values
 from tests.conformance.valid_values import BY_DOOR, BY_KIND, BY_NAME
 
-PARTS = ("theory.paper", "memory", "export", "laboratory", "report", "networks", "sampling")
+PARTS = ("theory.paper", "memory", "export", "laboratory", "overview", "showing", "networks", "sampling")
 """Rooms that `qtaml` does not name among its own."""
 
 
@@ -245,9 +245,11 @@ SLOW = {
     "Memory.read_together",
     "Memory.save",
     "Result.from_json",
+    "codesign",
     "compensate",
     "design",
     "predict",
+    "tune",
     "export.write_onnx",
     "export.write_program",
     "faults.StaticCells.from_cell",
@@ -262,11 +264,11 @@ SLOW = {
     "networks.trained",
     "planning.sensitivity_protection",
     "protections.BlockCoder",
-    "report.save_figure",
+    "showing.save_figure",
     "search.Designer",
     "search.Designer.plan",
 }
 """Calls of these take long where they are right: only what is wrong is tried."""
 
-ONCE = ("sensitivity.output_deviations", "report.columns")
+ONCE = ("sensitivity.output_deviations", "showing.columns")
 """Reviewed: these go through what can be gone through once, and the items that it gives are its own affair."""

@@ -23,12 +23,14 @@ from qtaml.laboratory.tasks import Record
 from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric, Yield
 from qtaml.memory import Artifact, Memory, StoredTensor, pack
 from qtaml.networks import Data
+from qtaml.overview import BitCells, NetworkOverview, Overview, TensorOverview, summarise
 from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, Settings, Tac, TensorPlan, UniformMsp
 from qtaml.planning.prediction import Saving, TensorScore
 from qtaml.protections import Protection, Raw
-from qtaml.report import Curve, Panel, panels_figure
 from qtaml.search import Histogram, Study
 from qtaml.sensitivity import Calibration, Gain
+from qtaml.showing import Curve, Panel, panels_figure
+from qtaml.training import Codesigned, CodesignStep, Epoch, NoisyNetwork, Tune, noisy
 
 
 @cache
@@ -85,6 +87,12 @@ def study() -> Study:
     return Study(model(), batch(), passes=2)
 
 
+@cache
+def overview() -> Overview:
+    """What a report of its plan shows."""
+    return summarise({"text": plan()})
+
+
 def weights() -> dict[str, torch.Tensor]:
     """Its matrices by name."""
     return {name: tensor.detach() for name, tensor in model().named_parameters() if tensor.ndim == 2}
@@ -104,6 +112,10 @@ def _case() -> Case:
 
 def _record() -> Record:
     return Record(Laboratory(".", trials=2).task(_case(), 0), 0.1, None, 0.9, result(), 1.0)
+
+
+def _along() -> dict[float, AnyFault]:
+    return {0.1: Uniform(0.1)}
 
 
 FOLDER = Path("doors")
@@ -152,6 +164,10 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Options: lambda: Options(10, (0.0, 1.0), (2.0, 1.0)),
     Design: lambda: Design(p=0.1, cells=1.0),
     Predict: lambda: Predict(p=0.1),
+    Tune: lambda: Tune(epochs=1),
+    NoisyNetwork: lambda: noisy(model(), plan()),
+    CodesignStep: lambda: CodesignStep(plan(), result(), result(), True),
+    Codesigned: lambda: Codesigned(model(), plan(), (BY_KIND[CodesignStep](),)),
     np.random.Generator: lambda: np.random.default_rng(0),
     torch.dtype: lambda: torch.float32,
     slice: lambda: slice(0, 4),
@@ -177,6 +193,10 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Data: lambda: Data(batch(), torch.zeros(6).long(), batch(), torch.zeros(6).long(), 4),
     Curve: lambda: Curve("text", [1.0, 2.0], [1.0, 2.0]),
     Panel: lambda: Panel([Curve("text", [1.0, 2.0], [1.0, 2.0])], "text", "text", "text"),
+    Overview: overview,
+    NetworkOverview: lambda: overview().networks[0],
+    BitCells: lambda: BitCells(7, "raw", 12.0),
+    TensorOverview: lambda: overview().networks[0].tensors[0],
     types.NoneType: lambda: None,
     bool: lambda: True,
     str: lambda: "text",
@@ -188,6 +208,7 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
 BY_NAME: dict[str, tuple[Callable[[], Any], ...]] = {
     "calibration": (batch, lambda: "text"),
     "batch": (batch,),
+    "batches": (batch,),
     "inputs": (batch,),
     "test_inputs": (batch,),
     "labels": (lambda: torch.tensor([0, 1, 0, 1, 0, 1]), lambda: np.arange(2)),
@@ -257,6 +278,18 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "measuring.NegativeLogLikelihood.scores": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.check_causal": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.networks_interval": {"values": lambda: np.array([[0.5, 0.6], [0.4, 0.7]])},
+    "report": {"stored": plan, "along": lambda: {0.1: Uniform(0.1)}, "axis": lambda: "p"},
+    "overview.summarise": {
+        "stored": lambda: {"text": plan()},
+        "along": lambda: {0.1: Uniform(0.1)},
+        "axis": lambda: "p",
+    },
+    "overview.Overview.from_json": {"text": lambda: overview().to_json()},
+    "laboratory.read_results": {
+        "path": lambda: saved("results.json", lambda path: path.write_text('{"title": "text", "rows": []}'))
+    },
+    "showing.explorer_page": {"rows": lambda: [{"cells": 0.5, "accuracy": 0.9}]},
+    "showing.save_explorer": {"rows": lambda: [{"cells": 0.5, "accuracy": 0.9}]},
     "Plan.from_json": {"text": lambda: plan().to_json()},
     "Plan.load": {"path": lambda: saved("plan.json", plan().save)},
     "load": {"path": lambda: saved("memory", memory().save)},
@@ -302,6 +335,11 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
         "data": lambda: Samples(batch(), {"accuracy": Accuracy(batch(), torch.tensor([0, 1, 0, 1, 0, 1]))})
     },
     "laboratory.Laboratory.network": {"name": lambda: "SmallCNN"},
+    "tune": {"epochs": lambda: 1},
+    "codesign": {"settings": lambda: Design(p=0.1, cells=4.0, passes=2), "tuning": lambda: Tune(epochs=1)},
+    "training.Tuned": {"history": lambda: (Epoch(0.5),)},
+    "training.Codesigned": {"steps": lambda: (BY_KIND[CodesignStep](),)},
+    "training.clip_weights": {"limits": lambda: {"0.weight": 1.0}},
     "networks.trained": {"name": lambda: "SmallCNN"},
     "sampling.error_mask": {"probabilities": lambda: [0.1] * 8},
 }

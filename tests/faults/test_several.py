@@ -149,7 +149,7 @@ def test_a_network_is_designed_for_a_range_and_read_over_it() -> None:
     """From end to end, through JSON; the design knows the mean rates of its members."""
     torch.manual_seed(1)
     model, inputs = nn.Linear(32, 8), torch.randn(64, 32)
-    plan = qtaml.design(model, inputs, p=(0.05, 0.2), cells=0.6, decoders=("none", "table"))
+    plan = qtaml.design(model, inputs, p=(0.05, 0.2), cells=5.0, decoders=("none", "table"))
     again = qtaml.Plan.from_json(plan.to_json())
     assert again.fault == given((0.05, 0.2), None)
     result = qtaml.evaluate(qtaml.store(model, again), lambda read: float(read.weight.sum()), trials=4)
@@ -160,7 +160,11 @@ def test_a_network_is_designed_for_a_range_and_read_over_it() -> None:
 def test_side_values_are_priced_for_the_worst_memory() -> None:
     """They have to be right on every chip."""
     price = qtaml.planning.side_cells
-    assert price(given((0.05, 0.2), None)) == price(Uniform(0.2)) > price(Uniform(0.1))
+    for decoders in (("none",), ("none", "majority", "algebraic")):
+        both, worse, better = (
+            price(fault, 30, decoders) for fault in (given((0.05, 0.2), None), Uniform(0.2), Uniform(0.1))
+        )
+        assert both == worse > better
 
 
 @pytest.mark.parametrize(

@@ -516,8 +516,9 @@ def test_sections_of_different_bits_keep_to_their_formats(granularity: str, read
     assert stored.summed_variance(words, scale, FAULT) == pytest.approx(variance, rel=EXACT_MATHS)
     assert stored.bits == 3
     assert stored.cells == 10 * (5 + 0 + 3 + 5)
-    # Scales, the gain, length and format of each section, and tables: two sections share an even one, of two numbers.
-    assert stored.side_values((4, 10)) == (4 if granularity == "row" else 1) + 2 + 2 * 4 + 2 + 1 + 2
+    # Scales, number of sections, the gain, length (of all but the last, in 32 bits) and format of each section, and
+    # tables: two sections share an even one, of two numbers.
+    assert stored.side_values((4, 10)) == (4 if granularity == "row" else 1) + 1 + 2 + 3 * 4 - 2 + 2 + 1 + 2
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ STORAGES = {
     ),
     "words of 16 bits": TensorFormat((Section(30, Format(EvenLevels(16)).protect(4)),)),
     "a scale for each row": TensorFormat((Section(12, Format().protect(4)), Section(18, Format())), granularity="row"),
+    "a scale for each group": TensorFormat((Section(30, Format(EvenLevels(4)).protect(1)),), granularity=4),
     "nothing stored": TensorFormat((Section(30, Format(TableLevels((0.0,)))),)),
     "no bits, two and twelve": TensorFormat(
         (

@@ -15,7 +15,7 @@ from torch import nn
 import qtaml
 from qtaml.faults import Several, StaticCells, TensorVariation, Uniform
 from qtaml.measuring import Accuracy, Agreement, NegativeLogLikelihood, Yield, as_perplexity, chips_needed
-from qtaml.report import panels_figure, yield_panel
+from qtaml.showing import panels_figure
 
 
 def chips_of(values, confidence: float = 0.95) -> Yield:
@@ -126,7 +126,7 @@ def test_the_curve_is_the_share_of_chips_that_reach_each_value() -> None:
     x, shares = result.curve()
     assert x == (0.5, 0.75, 1.0)
     assert list(shares) == [result.share_above(bar) for bar in x]
-    axes = panels_figure([yield_panel(result, "accuracy")]).axes[0]
+    axes = panels_figure([result.panel("accuracy")]).axes[0]
     assert list(axes.lines[0].get_ydata()) == [100, 75, 25]
     assert axes.lines[0].get_drawstyle() == "steps-pre"
     assert len(axes.collections) == 1

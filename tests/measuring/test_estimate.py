@@ -11,8 +11,8 @@ from qtaml.formats import Format
 from qtaml.measuring import Estimate, check_prediction, measure, observed_errors
 from qtaml.memory import words_as_read
 from qtaml.planning import CorrectionTest
-from qtaml.report import cell, columns, percent
 from qtaml.search import Histogram, fit
+from qtaml.showing import cell, columns, percent
 
 ACCURACY = Estimate(0.1234, -0.01, 0.2, "reads")
 

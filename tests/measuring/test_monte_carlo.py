@@ -170,3 +170,15 @@ def test_one_output_is_no_classification():
     """Accuracy of a single logit would always be that of class 0."""
     with pytest.raises(qtaml.ModelError, match="accuracy needs one output for each of at least 2 classes, got 1"):
         qtaml.Accuracy(torch.zeros(2, 3), torch.tensor([0, 1]))(nn.Linear(3, 1))
+
+
+def test_equal_reads_of_a_tensor_of_no_bits_have_an_interval():
+    """Nothing of it is stored but the mean, so it has no error rates."""
+    from qtaml.formats import Format, Section, TableLevels, TensorFormat
+
+    model = nn.Linear(3, 2)
+    storage = TensorFormat((Section(6, Format(TableLevels((0.0,)))),))
+    entry = qtaml.planning.TensorPlan.of("weight", (), model.weight, storage)
+    plan = qtaml.Plan(qtaml.planning.ByHand(p=0.1), (entry,))
+    result = qtaml.evaluate(qtaml.store(model, plan), lambda network: float(network.bias.sum()), trials=3)
+    assert result.low == result.mean == result.high

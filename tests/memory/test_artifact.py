@@ -30,6 +30,7 @@ FILES = [
     "manifest.json",
     "manifest.json.sha256",
     "map.json",
+    "outliers.safetensors",
     "plan.json",
     "planes.safetensors",
     "readouts.safetensors",
@@ -51,6 +52,8 @@ STORAGES = {
     "mixed protections": (MIXED, {}),
     "rows": (MIXED[:1], {"granularity": "row"}),
     "groups of 4 NF4 words": ((Format(NamedLevels("nf4")).protect(1),), {"granularity": 4, "readout_gain": 1.1}),
+    "outliers": (MIXED, {"outliers": 5, "readout_gain": 1.1, "scale": RootMeanSquare()}),
+    "outliers and groups": (MIXED[:1], {"outliers": 1, "granularity": 4}),
     "exact correction": ((Format(EvenLevels(8)),), {"correction": "exact", "scale": Largest("recompute")}),
     "fitted tables of 0 to 10 bits": (
         FITTED,
@@ -177,7 +180,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     """And the system's own sha256sum agrees with it."""
     assert sorted(path.name for path in saved.iterdir()) == FILES
     manifest = json.loads((saved / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 3)
+    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 4)
     assert manifest["settings"]["kind"] == "tac"
     assert manifest["settings"]["seed"] == 0
     assert manifest["versions"]["torch"] == torch.__version__
@@ -230,8 +233,8 @@ def test_damage_is_found(copied, name, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 4}, "has version 4 of the layout, and this qtaml reads version 3: update qtaml"),
-        ({"version": 2}, "has version 2 of the layout, and this qtaml reads version 3: store the network again"),
+        ({"version": 5}, "has version 5 of the layout, and this qtaml reads version 4: update qtaml"),
+        ({"version": 3}, "has version 3 of the layout, and this qtaml reads version 4: store the network again"),
         ({"format": "sketch"}, "holds 'sketch', not a qtaml-memory"),
         ({"version": "new"}, r"manifest\.json is damaged, or is no manifest of a stored network"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from qtaml.laboratory import cells_needed
 from qtaml.laboratory.result_file import flat_row, save_result
-from qtaml.report import save_figure
+from qtaml.showing import save_figure
 from reproduction.catalog import CATALOG
 from reproduction.results import load_results
 from tests.tables import shown
@@ -52,6 +52,12 @@ TINY = {
         "methods": ("Uniform-MSP, ideal code", "TAC, ideal code", "design, table and majority"),
         "cells": (1.0,),
         "plain_cells": (1.125,),
+    },
+    "training": {
+        "networks": ("SmallCNN",),
+        "stored": ("plain words",),
+        "trainings": ("none", "Gaussian", "law, no labels", "RandBET"),
+        "epochs": 1,
     },
     "a7": {"epsilons": (0.001, 0.1), "probes": 2, "networks": ("SmallCNN",), "probabilities": (0.01,)},
     "remarks": {"overheads": (0.05,), "tensors": (2,), "random_networks": 3, "chips": 2},

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import qtaml
-from qtaml import report
+from qtaml import showing
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.theory import ErrorLaw
 from reproduction import error_law
@@ -86,7 +86,7 @@ def test_all_panels_are_drawn(laboratory, bits, p, tmp_path):
         assert len(axes.containers) == 1
         assert {text.get_text() for text in axes.get_legend().get_texts()} >= {"theory", "Monte Carlo, 95% intervals"}
         assert axes.containers[0].lines[0].get_linestyle() == "None"
-    assert report.save_figure(figure, tmp_path / "figure1.png").stat().st_size > 10_000
+    assert showing.save_figure(figure, tmp_path / "figure1.png").stat().st_size > 10_000
     assert error_law.table(rows).row_count > 10
 
 

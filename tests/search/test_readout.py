@@ -38,7 +38,7 @@ def test_without_adjustment_the_bias_is_that_of_the_expected_weights():
     """As `OutputError` measures it."""
     model, inputs = CONVOLUTION.model().double(), CONVOLUTION.batch().double()
     expected = shrunk(model, 0.8)
-    balanced = balance_readout(model, inputs, expected, dict.fromkeys(expected, 0.0), adjust=False)
+    balanced = balance_readout(model, inputs, expected, dict.fromkeys(expected, 0.0), rounds=0)
     assert set(balanced.gains.values()) == {1.0}
     shifted = CONVOLUTION.model().double()
     shifted.load_state_dict(model.state_dict() | expected)
@@ -54,7 +54,7 @@ def test_gains_never_raise_the_predicted_error(case):
     expected = {
         name: tensor for name, tensor in expected.items() if name != "head.weight" or case.name != "transformer"
     }
-    plain = balance_readout(model, inputs, expected, dict.fromkeys(expected, 0.0), adjust=False)
+    plain = balance_readout(model, inputs, expected, dict.fromkeys(expected, 0.0), rounds=0)
     for noise in (0.0, plain.bias, 10 * plain.bias):
         variance = dict.fromkeys(expected, noise)
         balanced = balance_readout(model, inputs, expected, variance)
@@ -70,3 +70,18 @@ def test_a_tensor_that_is_read_as_zero_keeps_its_gain():
     model, inputs = linear()
     balanced = balance_readout(model, inputs, shrunk(model, 0.0), {"weight": 0.0})
     assert balanced.gains["weight"] == pytest.approx(1)
+
+
+def test_gains_of_several_reads_lower_their_mean_error():
+    """Of a linear layer the best gain of reads is known: <read, trained> / <read, read>, summed over them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, inputs = nn.Linear(6, 3, bias=False), torch.randn(50, 6)
+        reads = [{"weight": model.weight.detach() + 0.3 * torch.randn(3, 6)} for _ in range(4)]
+    trained = inputs @ model.weight.detach().T
+    outputs = [inputs @ read["weight"].T for read in reads]
+    best = sum(float((one * trained).sum()) for one in outputs) / sum(float(one.square().sum()) for one in outputs)
+    balanced = balance_readout(model, inputs, reads, {"weight": 0.0})
+    assert balanced.gains["weight"] == pytest.approx(best, rel=0.01)
+    error = sum(float((best * one - trained).square().sum()) for one in outputs) / (4 * 50)
+    assert balanced.bias == pytest.approx(error, rel=0.01)

@@ -10,7 +10,7 @@ from rich.console import Console
 from qtaml.cli.options import FlipProbabilityOption, JsonOption, SeedOption
 from qtaml.errors import QtamlError
 from qtaml.laboratory import Laboratory, cells_needed, result_json, save_result
-from qtaml.report import save_figure
+from qtaml.showing import save_figure
 
 # A part of the methods and budgets of the whole study, so that it takes minutes.
 DEMO_CELLS = (0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0)

@@ -19,6 +19,7 @@ from qtaml.cli.settings_options import options_of
 from qtaml.cli.stored import check_out, store_and_show
 from qtaml.errors import ArgumentError
 from qtaml.measuring import Accuracy
+from qtaml.model import returning
 from qtaml.planning import Design
 from qtaml.search import design
 
@@ -44,6 +45,9 @@ def design_command(
     # Before a search that may take minutes.
     check_out(out, model, weights, calibration, test)
     network = load_model(model, weights)
+    if settings.output is not None:
+        # For the metric too, which sees what the network returns.
+        returning(network, settings.output)
     metric = None if test is None else Accuracy(*load_labelled(test, model, length))
     plan = design(network, calibration_batch(calibration, model, samples, length), settings, metric=metric)
     store_and_show(network, plan, model, weights, out, as_json=as_json)

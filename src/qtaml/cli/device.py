@@ -12,7 +12,7 @@ from qtaml import _files
 from qtaml.cli import device_sweep
 from qtaml.cli.options import JsonOption
 from qtaml.device import PRESETS, preset_record
-from qtaml.report import save_figure
+from qtaml.showing import save_figure
 
 app = typer.Typer(
     help="Memory cells and their flip probabilities, from the barrier on.", no_args_is_help=True, add_completion=False

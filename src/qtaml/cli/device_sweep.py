@@ -9,7 +9,7 @@ from rich.table import Table
 from qtaml import _checks, _files
 from qtaml.device import Preset, sweep
 from qtaml.errors import ArgumentError
-from qtaml.report import Curve, Panel, panels_figure
+from qtaml.showing import Curve, Panel, panels_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,8 @@ from qtaml.cli.stored import load_stored
 from qtaml.errors import ArgumentError
 from qtaml.measuring import Yield, as_perplexity, evaluate
 from qtaml.memory import read_artifact
-from qtaml.report import panels_figure, save_figure, yield_panel
+from qtaml.model import returning
+from qtaml.showing import panels_figure, save_figure
 
 
 def evaluate_command(
@@ -50,6 +51,9 @@ def evaluate_command(
     if chips is None and (above is not None or picture is not None):
         raise ArgumentError(f"--above and --picture need --chips, got {above} and {picture}")
     memory, network, spec = load_stored(read_artifact(stored), model, weights)
+    if (output := getattr(memory.plan.settings, "output", None)) is not None:
+        # What counted for the plan counts for its metric: the memory copies the network with it.
+        returning(network, output)
     measured = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
     if chips is not None:
         if stop_width is not None:
@@ -66,7 +70,7 @@ def evaluate_command(
 
 def _show_chips(result: Yield, metric: str, above: float | None, picture: Path | None, *, as_json: bool) -> None:
     if picture is not None:
-        picture = save_figure(panels_figure([yield_panel(result, metric)]), picture)
+        picture = save_figure(panels_figure([result.panel(metric)]), picture)
         typer.echo(f"picture: {picture}", err=as_json)
     if not as_json:
         Console().print(result.table(above))

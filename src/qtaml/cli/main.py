@@ -6,7 +6,21 @@ from typing import Annotated
 import typer
 
 from qtaml import __version__
-from qtaml.cli import compensate, demo, design, device, evaluate, export, predict, readback, sweep, verify
+from qtaml.cli import (
+    compensate,
+    demo,
+    design,
+    device,
+    evaluate,
+    explore,
+    export,
+    predict,
+    readback,
+    report,
+    sweep,
+    tune,
+    verify,
+)
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
 
 EXIT_CODES = (
@@ -44,11 +58,14 @@ app.command("sweep")(sweep.sweep_command)
 app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)
+app.command("tune")(tune.tune_command)
 app.command("predict")(predict.predict_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)
 app.command("verify")(verify.verify_command)
 app.command("readback")(readback.readback_command)
+app.command("report")(report.report_command)
+app.command("explore")(explore.explore_command)
 
 
 def main() -> None:

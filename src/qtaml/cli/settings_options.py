@@ -13,7 +13,7 @@ from qtaml._records import TableError, from_table
 from qtaml.cli.fault_option import FAULT_FORMS, P_FORMS, named_values, parse_faults, parse_flip_probability
 from qtaml.errors import ArgumentError
 from qtaml.faults import FlipProbability, GivenFault
-from qtaml.planning import Settings, setting_help, setting_parameters
+from qtaml.planning import GivenOutput, Settings, setting_help, setting_parameters
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
@@ -94,8 +94,10 @@ def _form(setting: inspect.Parameter) -> _Form:
     """The form of a setting, by its type."""
     kind, default = setting.annotation, setting.default
     origin, items = get_origin(kind), get_args(kind)
-    if kind == GivenFault:
+    if kind in (GivenFault, GivenFault | None):
         return _Form(list[str] | None, parse_faults, metavar=FAULT_FORMS)
+    if kind == GivenOutput:
+        return _Form(str | None)
     if kind == FlipProbability | None:
         return _Form(str | None, parse_flip_probability, metavar=P_FORMS)
     if origin is Mapping:

@@ -1,13 +1,16 @@
 """One memory cell: from its barrier and its electrons to the probability that its bit is read wrong."""
 
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from rich.markup import escape as escape_markup
+from rich.table import Table
 from scipy import special
 
-from qtaml import _checks
+from qtaml import _checks, _tables
+from qtaml._figures import Curve, Panel, panels_figure
 from qtaml.device import escape
 from qtaml.device._arrays import Array, Quantity, like
 from qtaml.device.averaging import log_normal_average
@@ -18,9 +21,14 @@ from qtaml.device.thermal import log_thermal_factor
 from qtaml.device.traps import Traps
 from qtaml.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # Largest extra thickness in nm that an inverse question tries: far beyond any insulator, and a power of 2, so that
 # doubling from 1 nm ends there.
 _THICKEST = 1024.0
+# Smallest and largest p of a picture: curves fall by hundreds of decades.
+_DRAWN = (1e-12, 2.0)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,44 @@ class Cell:
         _checks.positive("attempt_frequency", self.attempt_frequency)
         _checks.non_negative("temperature", self.temperature)
         _checks.non_negative("thickness_spread", self.thickness_spread)
+
+    def parameters(self) -> dict[str, str]:
+        """All parameters as text, by their names with units."""
+        return {
+            "barrier (eV, nm, electron masses, V/nm)": str(self.barrier),
+            "electrons, threshold": f"{self.electrons}, {self.threshold}",
+            "attempt frequency (Hz)": f"{self.attempt_frequency:.3g}",
+            "temperature (K)": f"{self.temperature:g}",
+            "spread of thickness (nm)": f"{self.thickness_spread:g}",
+            "traps": str(self.traps or "none"),
+        }
+
+    def _repr_html_(self) -> str:
+        shown = Table(show_header=False)
+        for row in self.parameters().items():
+            shown.add_row(*map(escape_markup, row))
+        return _tables.as_html(shown)
+
+    def plot(self, windows: tuple[float, float] | None = None) -> "Figure":
+        """Flip probability over the time between refreshes (needs `qtaml[plot]`).
+
+        Args:
+            windows: from and to, s; three decades to either side of where p is 0.1 if not given.
+
+        Raises:
+            ArgumentError: if the range is empty or not above 0.
+            QtamlError: if matplotlib is not installed.
+        """
+        middle = self.window_for(0.1)
+        low, high = (_checks.positive("windows", end) for end in windows or (middle / 1e3, middle * 1e3))
+        if low >= high:
+            raise ArgumentError(f"windows must be a range from a shorter to a longer one, got {low:g} to {high:g}")
+        times = np.geomspace(low, high, 121)
+        curve = Curve("mean over cells", times.tolist(), np.asarray(self.flip_probability(times)).tolist())
+        panel = Panel(
+            [curve], str(self.barrier), "time since refresh (s)", "flip probability", log_x=True, log_y=_DRAWN
+        )
+        return panels_figure([panel])
 
     def log_transmission(self, extra: ArrayLike = 0.0) -> Array:
         """Logarithm of T of one attempt with the thermal factor: -S - ln(1 - kT d ln T/dE), at most 0.

@@ -53,17 +53,14 @@ class Preset:
         """The preset as a table."""
         return _tables.as_text(self.table())
 
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
     def table(self) -> Table:
         """All parameters, p after the window, and the windows for p = 1e-6, 0.05 and 0.1, as a rich table."""
         cell = self.cell
         table = Table(title=f"{self.name}: {self.technology}", title_justify="left", show_header=False)
-        rows = {
-            "barrier (eV, nm, electron masses, V/nm)": str(cell.barrier),
-            "electrons, threshold": f"{cell.electrons}, {cell.threshold}",
-            "attempt frequency (Hz)": f"{cell.attempt_frequency:.3g}",
-            "temperature (K)": f"{cell.temperature:g}",
-            "spread of thickness (nm)": f"{cell.thickness_spread:g}",
-            "traps": str(cell.traps or "none"),
+        rows = cell.parameters() | {
             "window (s)": f"{self.window:.4g}",
             "p after the window": f"{cell.flip_probability(self.window):.4g}",
             "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(f"{cell.window_for(p):.4g}" for p in (1e-6, 0.05, 0.1)),

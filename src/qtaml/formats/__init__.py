@@ -19,8 +19,20 @@ from qtaml.formats.levels import (
 )
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.nearest_label import least_error_regions
-from qtaml.formats.scales import STEPS, Fixed, Granularity, Largest, RootMeanSquare, Scale, Step, scale_shape
-from qtaml.formats.tensor_format import CORRECTIONS, Correction, Section, TensorFormat
+from qtaml.formats.outliers import Outliers
+from qtaml.formats.scales import (
+    STEPS,
+    Fixed,
+    Granularity,
+    Largest,
+    RootMeanSquare,
+    Scale,
+    Step,
+    row_length,
+    scale_shape,
+)
+from qtaml.formats.sections import Section
+from qtaml.formats.tensor_format import CORRECTIONS, SECTION_VALUES, Correction, TensorFormat
 from qtaml.formats.tensor_reader import TensorReader
 from qtaml.formats.transitions import central_moments, error_moments, transition_matrix
 
@@ -30,6 +42,7 @@ __all__ = [
     "ENCODINGS",
     "GRIDS",
     "NAMED_TABLES",
+    "SECTION_VALUES",
     "STEPS",
     "BitLevels",
     "Correction",
@@ -42,6 +55,7 @@ __all__ = [
     "Largest",
     "Levels",
     "NamedLevels",
+    "Outliers",
     "RootMeanSquare",
     "Rule",
     "Scale",
@@ -58,6 +72,7 @@ __all__ = [
     "least_error_regions",
     "quantisation_step",
     "read_moments",
+    "row_length",
     "scale_shape",
     "transition_matrix",
     "words_at",

@@ -13,6 +13,7 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import BitErrorRates, FaultModel, WordLaw
 from qtaml.formats.bucketize import intervals
+from qtaml.formats.encoding import Decision
 from qtaml.formats.levels import EvenLevels, Levels
 from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.transitions import central_moments, transition_matrix
@@ -137,6 +138,10 @@ class Format:
         index[between] += (between % 2).int()
         return torch.index_select(labels.to(weights.device), 0, index).to(label_dtype(self.bits)).reshape(weights.shape)
 
+    def decision(self, rule: Rule, expecting: FaultModel) -> Decision:
+        """What `encode` decides by, for the compiled loop."""
+        return _compiled_decision(self, rule, None if rule == "nearest" else expecting)
+
     def decode(self, words: torch.Tensor) -> torch.Tensor:
         """Values of words as read, float64, in units of the full scale."""
         if words.is_floating_point() or words.is_complex():
@@ -192,3 +197,9 @@ def _decision(fmt: Format, rule: Rule, expecting: FaultModel | None) -> tuple[to
         storable = labels[np.argsort(target[labels], kind="stable")]
     ascending = target[storable]
     return torch.from_numpy((ascending[1:] + ascending[:-1]) / 2), torch.from_numpy(storable)
+
+
+@lru_cache(maxsize=256)
+def _compiled_decision(fmt: Format, rule: Rule, expecting: FaultModel | None) -> Decision:
+    boundaries, labels = _decision(fmt, rule, expecting)
+    return Decision.of(boundaries.numpy(), labels.to(label_dtype(fmt.bits)).numpy())

@@ -25,6 +25,7 @@ GRIDS: tuple[Grid, ...] = get_args(Grid)
 # Relative to the largest value. In float64 the steps of first + step x u differ by rounding alone, near 1e-16 of it;
 # free tables hold float16 numbers, whose grid is far coarser than this.
 _EVEN = 1e-9
+_LARGEST_INTEGER = 127
 
 
 class BitLevels(ABC):
@@ -154,8 +155,10 @@ class TableLevels(BitLevels):
 
     @cached_property
     def side_values(self) -> int:
-        """2 (first value and step) if the values are evenly spaced, else one for each label."""
-        return 2 if evenly_spaced(self.values) else len(self.values)
+        """2 (first value and step) if evenly spaced, a step and 8 bits for each label if on its grid, else 16 bits."""
+        if evenly_spaced(self.values):
+            return 2
+        return 1 + -(-len(self.values) // 2) if _in_eight_bits(self.values) else len(self.values)
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,22 @@ def quantisation_step(bits: int, grid: Grid = "half_step") -> float:
     _checks.integer("bits", bits, 2, 16)
     _checks.one_of("grid", grid, GRIDS)
     return 2 / ((1 << bits) - (1 if grid == "half_step" else 0))
+
+
+def in_eight_bits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values rounded to multiples, by whole numbers up to 127, of a step in float16: 8 bits for each.
+
+    Example:
+        >>> in_eight_bits(np.array([-1.27, 0.011, 0.5])).round(3).tolist()
+        [-1.27, 0.01, 0.5]
+    """
+    step = float(np.float16(np.abs(values).max() / _LARGEST_INTEGER))
+    # The step may have been rounded down.
+    return values if not step else step * np.clip(np.rint(values / step), -_LARGEST_INTEGER, _LARGEST_INTEGER)
+
+
+def _in_eight_bits(table: tuple[float, ...]) -> bool:
+    return len(table) > 1 and in_eight_bits(np.array(table)).tolist() == list(table)
 
 
 def evenly_spaced(table: tuple[float, ...]) -> bool:

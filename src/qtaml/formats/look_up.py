@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,21 @@ def look_up(words: Words, table: Ints, values: Ints, starts: Places, stops: Plac
 
 
 @cache
+def scaled_look_up() -> Callable[..., int] | None:
+    """`look_up` with a factor for each row or group: `values[i] = table[words[i]] * factor`. None without Numba.
+
+    It is called as `(words, table, factors, row, group, values, starts, stops)`: table of float64, an entry for every
+    value of the dtype of `words`; factors, one for each row of `row` weights, or for each `group` of weights along a
+    row (0: none); values float32 or float64. It returns what `look_up` does.
+    """
+    try:
+        from qtaml.sampling.numba_kernels import compiled
+    except ImportError:
+        return None
+    return compiled(_by_word_scaled)
+
+
+@cache
 def _kernel() -> Callable[..., int]:
     try:
         from qtaml.sampling.numba_kernels import compiled
@@ -51,6 +67,37 @@ def _by_word(words: Words, table: Ints, values: Ints, starts: Places, stops: Pla
             after[i] = table[before[i]]
         for i in range(before.size):
             seen |= np.uint64(before[i])
+    return int(seen)
+
+
+def _by_word_scaled(
+    words: Words,
+    table: NDArray[np.float64],
+    factors: NDArray[np.float64],
+    row: int,
+    group: int,
+    values: NDArray[np.floating[Any]],
+    starts: Places,
+    stops: Places,
+) -> int:
+    """For Numba: see `scaled_look_up`."""
+    seen = np.uint64(0)
+    groups = (row + group - 1) // group if group else 1
+    for run in range(starts.size):
+        first = starts[run]
+        while first < stops[run]:
+            place, inside = first // row, first % row
+            last = min(stops[run], first - inside + row)
+            if group:
+                place = place * groups + inside // group
+                last = min(last, first - inside % group + group)
+            factor = factors[place]
+            before, after = words[first:last], values[first:last]
+            for i in range(before.size):
+                after[i] = table[before[i]] * factor
+            for i in range(before.size):
+                seen |= np.uint64(before[i])
+            first = last
     return int(seen)
 
 

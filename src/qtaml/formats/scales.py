@@ -121,7 +121,7 @@ def scale_shape(shape: Sequence[int], granularity: Granularity) -> tuple[int, ..
         return ()
     if granularity == "row":
         return (shape[0], *(1,) * (len(shape) - 1))
-    return _rows(shape), -(-_row_length(shape) // granularity)
+    return _rows(shape), -(-row_length(shape) // granularity)
 
 
 def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int], granularity: Granularity) -> torch.Tensor:
@@ -147,7 +147,7 @@ def of_each(scale: torch.Tensor, where: Places, shape: Sequence[int], granularit
     if isinstance(where, slice):
         where = torch.arange(where.start, where.stop, device=scale.device)
     # By index instead of by expansion: scales are spread over the places at hand, never over the whole tensor.
-    length = _row_length(shape)
+    length = row_length(shape)
     if isinstance(granularity, str):
         return scale.reshape(-1)[where // length]
     return scale.reshape(-1)[where // length * scale.shape[1] + where % length // granularity]
@@ -195,5 +195,11 @@ def _rows(shape: Sequence[int]) -> int:
     return shape[0] if len(shape) > 1 else 1
 
 
-def _row_length(shape: Sequence[int]) -> int:
+def row_length(shape: Sequence[int]) -> int:
+    """Weights of a row of a tensor of a shape; a vector is one row.
+
+    Example:
+        >>> row_length((4, 3, 3)), row_length((7,))
+        (9, 7)
+    """
     return math.prod(shape[1:]) if len(shape) > 1 else math.prod(shape)

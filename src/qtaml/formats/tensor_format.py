@@ -3,21 +3,21 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
-from typing import Annotated, Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import GetCoreSchemaHandler, GetPydanticSchema
-from pydantic_core import CoreSchema, core_schema
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
-from qtaml.formats.chunks import chunks, put, take
+from qtaml.formats.chunks import Places, chunks, put, take
+from qtaml.formats.encoding import Encode, kernel
 from qtaml.formats.format import Format, Rule, label_dtype
+from qtaml.formats.outliers import Outliers, outlier_values
 from qtaml.formats.scales import (
     Granularity,
     Largest,
@@ -27,56 +27,21 @@ from qtaml.formats.scales import (
     check_granularity,
     mean_square,
     of_each,
+    row_length,
     scale_shape,
     smallest_and_largest,
 )
+from qtaml.formats.sections import Section, Sections
 
 Correction = Literal["none", "paper", "exact", "least_error"]
 
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
 _RULES: dict[Correction, Rule] = {"exact": "expected", "least_error": "least_error"}
 
-
-@dataclass(frozen=True)
-class Section:
-    """A run of consecutive weights, in the order of the flattened tensor, that share a format.
-
-    Attributes:
-        weights: number of weights.
-        format: how each of them is stored.
-    """
-
-    weights: int
-    format: Format
-
-
-@dataclass(frozen=True)
-class _Once:
-    """Sections in JSON: each format once, and for each section its weights and the index of its format."""
-
-    formats: tuple[Format, ...]
-    sections: tuple[tuple[int, int], ...]
-
-
-def _once(sections: tuple[Section, ...]) -> _Once:
-    place = {fmt: i for i, fmt in enumerate(dict.fromkeys(section.format for section in sections))}
-    return _Once(tuple(place), tuple((section.weights, place[section.format]) for section in sections))
-
-
-def _from_once(once: _Once) -> tuple[Section, ...]:
-    if not all(0 <= place < len(once.formats) for _, place in once.sections):
-        raise ValueError(f"a section must name one of {len(once.formats)} formats by its place, from 0")
-    return tuple(Section(weights, once.formats[place]) for weights, place in once.sections)
-
-
-# Rows by the thousand share a few formats: written out for each section, they would be most of a plan's JSON.
-def _as_once(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
-    to_json = core_schema.plain_serializer_function_ser_schema(_once, return_schema=schema_of(_Once))
-    return core_schema.no_info_after_validator_function(_from_once, schema_of(_Once), serialization=to_json)
-
-
-Sections = Annotated[tuple[Section, ...], GetPydanticSchema(_as_once)]
-"""The sections of a tensor, first weights first."""
+SECTION_VALUES = 3
+"""Side values of a section: its length, of 32 bits, and the number of its format."""
+_TENSOR_VALUES = 1 + 2 - 2
+"""Side values of a tensor: number of sections, readout gain of 32 bits; the last section ends with the tensor."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +57,8 @@ class TensorFormat:
             w / (1 - 2p), whatever the protection (proposition 4.1); "exact": least |w - E[value read | u]| (theory.md
             1.4); "least_error": least E[(value read - w)**2 | u] (theory.md 6.1).
         readout_gain: factor on what is read, above 0.
+        outliers: so many weights of the largest magnitude are kept exactly beside the words, which hold a zero for
+            them.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
@@ -115,6 +82,7 @@ class TensorFormat:
     granularity: Granularity = "tensor"
     correction: Correction = "none"
     readout_gain: float = 1.0
+    outliers: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "granularity", check_granularity(self.granularity))
@@ -122,6 +90,7 @@ class TensorFormat:
         object.__setattr__(self, "readout_gain", _checks.positive("readout_gain", self.readout_gain))
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
+        object.__setattr__(self, "outliers", _checks.integer("outliers", self.outliers, 0, self.weights))
         # Neighbours of one format are joined, so that tensor formats that store alike compare equal.
         runs = [(fmt, list(run)) for fmt, run in groupby(self.sections, lambda section: section.format)]
         joined = tuple(Section(sum(section.weights for section in run), fmt) for fmt, run in runs)
@@ -147,23 +116,35 @@ class TensorFormat:
             spans.setdefault(section.format, []).append(span)
         return list(spans.items())
 
+    @cached_property
+    def runs_of_formats(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """First index and the one after the last of each run, for each of `spans_of_formats`."""
+        runs = (np.array([(span.start, span.stop) for span in spans], np.int64) for _, spans in self.spans_of_formats)
+        return [(run[:, 0].copy(), run[:, 1].copy()) for run in runs]
+
     @property
     def cells(self) -> float:
         """Memory cells that the weights of the tensor take."""
         return sum(section.weights * section.format.cells for section in self.sections)
 
-    def side_values(self, shape: Sequence[int]) -> int:
+    def side_values(self, shape: Sequence[int], *, map_is_free: bool = True) -> int:
         """Numbers of 16 bits that reading a tensor of a shape needs beside the words.
 
-        Scales, two for the readout gain, length and format of each section, and `side_values` of the levels of each
-        format. The map of the paper counts as free, as there: evenly spaced levels scaled for the tensor or its rows.
+        Scales, two for the readout gain, number of sections, length and format of each, `side_values` of the levels of
+        each format, and outliers.
+
+        Args:
+            shape: of the tensor.
+            map_is_free: whether the map of the paper counts as free, as there: evenly spaced levels scaled for the
+                tensor or its rows.
         """
         levels = {section.format.levels for section in self.sections}
         rms = self.scale.kind == "root_mean_square"
-        if isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels):
+        of_paper = isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels)
+        if map_is_free and of_paper and not self.outliers:
             return 0
-        scales = math.prod(scale_shape(shape, self.granularity))
-        return scales + 2 + 2 * len(self.sections) + sum(one.side_values for one in levels)
+        values = math.prod(scale_shape(shape, self.granularity)) + _TENSOR_VALUES + SECTION_VALUES * len(self.sections)
+        return values + sum(one.side_values for one in levels) + outlier_values(self.weights, self.outliers)
 
     @property
     def protected_bits(self) -> int:
@@ -211,6 +192,10 @@ class TensorFormat:
             raise ArgumentError(f"step='recompute' reaches no weights of both signs under {fault}; use step='keep'")
         return torch.maximum(low.clamp(max=0) / reach_low, high.clamp(min=0) / reach_high)
 
+    def outliers_of(self, weights: torch.Tensor) -> Outliers | None:
+        """The weights that are kept exactly beside the words; None if none are."""
+        return Outliers.of(weights, self.outliers) if self.outliers else None
+
     def encode(self, weights: torch.Tensor, fault: FaultModel) -> tuple[torch.Tensor, torch.Tensor]:
         """Step 4 of algorithm 1: scale, pre-scale, clip and quantise, once.
 
@@ -227,13 +212,19 @@ class TensorFormat:
         """
         if weights.numel() != self.weights:
             raise ArgumentError(f"weights must have {self.weights} elements, got shape {tuple(weights.shape)}")
+        if outliers := self.outliers_of(weights):
+            weights = outliers.left_of(weights)
         scale = self.scale_of(weights, fault)
         # An all-zero tensor or row has scale 0: any label reads back as 0.
         divisor = torch.where(scale > 0, scale, 1.0)
         rule = _RULES.get(self.correction, "nearest")
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
-        for fmt, spans in self.spans_of_formats:
+        compiled = self._compiled(flat, divisor, weights.shape, fault, words)
+        for (fmt, spans), runs in zip(self.spans_of_formats, self.runs_of_formats, strict=True):
+            if compiled is not None:
+                compiled(*fmt.decision(rule, fault), *runs)
+                continue
             for where in chunks(spans, flat.device):
                 relative = flat[where].double() / of_each(divisor, where, weights.shape, self.granularity)
                 if self.correction == "paper":
@@ -241,9 +232,34 @@ class TensorFormat:
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault))
         return words.reshape(weights.shape), scale
 
-    def decode(self, words: torch.Tensor, scale: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+    def _compiled(
+        self,
+        flat: torch.Tensor,
+        divisor: torch.Tensor,
+        shape: Sequence[int],
+        fault: FaultModel,
+        words: torch.Tensor,
+    ) -> Encode | None:
+        """What writes the labels that `Format.encode` gives in one pass, by the decision and the runs of a format."""
+        encode = kernel()
+        if encode is None or flat.device.type != "cpu":
+            return None
+        # Read only: other dtypes are few, and float64 holds all of them.
+        values = (flat if flat.dtype in (torch.float32, torch.float64) else flat.double()).detach().contiguous().numpy()
+        factor = _paper_factor(fault, self.bits) if self.correction == "paper" else 1.0
+        group = self.granularity if isinstance(self.granularity, int) else 0
+        return partial(encode, values, divisor.reshape(-1).numpy(), row_length(shape), group, factor, words.numpy())
+
+    def decode(
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        *,
+        out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
+    ) -> torch.Tensor:
         """Weights that words stand for: readout[label] x scale x readout gain. Arguments as for `read`."""
-        return self._by_label(words, scale * self.readout_gain, self._readouts, out)
+        return self._by_label(words, scale * self.readout_gain, self.readouts, outliers, out)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `read`."""
@@ -269,6 +285,7 @@ class TensorFormat:
         seed: int,
         place: str = "",
         out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
         """Weights as read once from the memory.
 
@@ -279,16 +296,20 @@ class TensorFormat:
             seed: the same seed gives the same errors.
             place: name of the tensor; see `FaultModel.corrupt`.
             out: a contiguous floating tensor of the shape of `words`, on their device, to overwrite.
+            outliers: what `outliers_of` returned, where there are any.
 
         Returns:
             `out`, or a new float64 tensor.
         """
-        return self.decode(self.corrupt(words, fault, seed=seed, place=place), scale, out=out)
+        read = self.corrupt(words, fault, seed=seed, place=place)
+        return self.decode(read, scale, out=out, outliers=outliers)
 
-    def read_mean(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> torch.Tensor:
-        """Exact expected weights when read, float64, of the shape of `words`."""
+    def read_mean(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, outliers: Outliers | None = None
+    ) -> torch.Tensor:
+        """Exact expected weights when read, float64, of the shape of `words`; `outliers` as for `read`."""
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, scale * self.readout_gain, means)
+        return self._by_label(words, scale * self.readout_gain, means, outliers)
 
     def read_bias(
         self,
@@ -298,38 +319,67 @@ class TensorFormat:
         fault: FaultModel,
         *,
         out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
-        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; `out` as for `read`."""
+        """Exact bias of what is read, E[weights read] - weights, of the shape of `words`; the rest as for `read`."""
         check_fit(self.weights, self.granularity, words, scale, weights=weights)
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, scale * self.readout_gain, means, out, less=weights.reshape(-1))
+        return self._by_label(words, scale * self.readout_gain, means, outliers, out, less=weights.reshape(-1))
 
     def read_variance(
-        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, out: torch.Tensor | None = None
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        fault: FaultModel,
+        *,
+        out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
-        """Exact variance of each weight as read, given the stored words, of their shape; `out` as for `read`."""
+        """Exact variance of each weight as read, given the stored words, of their shape; the rest as for `read`."""
         variances = [fmt.read_variance(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(words, (scale * self.readout_gain).square(), variances, out)
+        exact = outliers and Outliers(outliers.places, torch.zeros_like(outliers.values))
+        return self._by_label(words, (scale * self.readout_gain).square(), variances, exact, out)
 
-    def summed_variance(self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel) -> float:
-        """Exact variance of the weights as read, summed over them, given the stored words."""
-        amounts = zip(self.label_amounts(words, scale), self.sections, strict=True)
+    def summed_variance(
+        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, outliers: Outliers | None = None
+    ) -> float:
+        """Exact variance of the weights as read, summed over them, given the stored words; the rest as for `read`."""
+        amounts = zip(self.label_amounts(words, scale, outliers=outliers), self.sections, strict=True)
         return sum(float(amount @ section.format.read_variance(fault)) for amount, section in amounts)
 
-    def label_amounts(self, words: torch.Tensor, scale: torch.Tensor) -> list[NDArray[np.float64]]:
-        """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,)."""
+    def label_amounts(
+        self, words: torch.Tensor, scale: torch.Tensor, *, outliers: Outliers | None = None
+    ) -> list[NDArray[np.float64]]:
+        """For each section, the sum of (scale x readout gain)**2 over the weights of each label, shape (2**bits,).
+
+        Outliers do not count; they are given as for `read`.
+        """
         check_fit(self.weights, self.granularity, words, scale)
         squared_scale, flat = (scale * self.readout_gain).square(), words.reshape(-1)
+        places = self.places_of(outliers)
+
+        def summed(where: Places, labels: int) -> NDArray[np.float64]:
+            # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
+            found = take(flat, where).cpu().int()
+            weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(found.shape)
+            return torch.bincount(found, weights=weights, minlength=labels).numpy()
+
         amounts = []
         for span, section in self._spans():
-            amount = np.zeros(2**section.format.bits)
-            for where in chunks([span], words.device):
-                # On the CPU: with weights, torch's bincount on CUDA adds in no fixed order.
-                labels = flat[where].cpu().int()
-                weights = of_each(squared_scale, where, words.shape, self.granularity).cpu().expand(labels.shape)
-                amount += torch.bincount(labels, weights=weights, minlength=len(amount)).numpy()
-            amounts.append(amount)
+            labels = 2**section.format.bits
+            amount = sum((summed(where, labels) for where in chunks([span], words.device)), np.zeros(labels))
+            if places is not None:
+                amount = amount - summed(places[(places >= span.start) & (places < span.stop)], labels)
+            # What is left of a label of outliers alone is 0 but for rounding.
+            amounts.append(amount.clip(min=0.0))
         return amounts
+
+    def places_of(self, outliers: Outliers | None) -> torch.Tensor | None:
+        """Places of the outliers; raises `ArgumentError` if they are not as many as there have to be."""
+        given = 0 if outliers is None else len(outliers.places)
+        if given != self.outliers:
+            raise ArgumentError(f"outliers must be {self.outliers}, as outliers_of returns them, got {given}")
+        return outliers.places if outliers is not None and given else None
 
     def holds(self, words: torch.Tensor) -> bool:
         """Whether every word of a tensor is a label of its format."""
@@ -345,19 +395,22 @@ class TensorFormat:
         words: torch.Tensor,
         factor: torch.Tensor,
         tables: Sequence[NDArray[np.float64]],
+        outliers: Outliers | None,
         out: torch.Tensor | None = None,
         less: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`table[label] * factor - less` for each word, with the table of its format.
+        """`table[label] * factor - less` for each word, with the table of its format, and `value - less` of outliers.
 
         Args:
             words: stored words.
             factor: of `scale_shape`.
             tables: one for each of `spans_of_formats`.
+            outliers: as for `read`.
             out: as for `read`.
             less: shape (weights,); 0 if not given.
         """
         check_fit(self.weights, self.granularity, words, factor, out=out)
+        places = self.places_of(outliers)
         if out is None:
             out = torch.empty(words.shape, dtype=torch.float64, device=words.device)
         flat, values = words.reshape(-1), out.view(-1)
@@ -374,10 +427,14 @@ class TensorFormat:
                 if less is not None:
                     value -= less[where].double()
                 values[where] = value.to(out.dtype)
+        if places is not None and outliers is not None:
+            kept = outliers.values.double()
+            values[places] = (kept if less is None else kept - less[places].double()).to(out.dtype)
         return out
 
     @cached_property
-    def _readouts(self) -> list[NDArray[np.float64]]:
+    def readouts(self) -> list[NDArray[np.float64]]:
+        """The readout table of each of `spans_of_formats`."""
         return [fmt.readout() for fmt, _ in self.spans_of_formats]
 
     def _spans(self) -> Iterator[tuple[slice, Section]]:

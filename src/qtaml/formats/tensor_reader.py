@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.format import label_dtype
-from qtaml.formats.look_up import look_up
+from qtaml.formats.look_up import look_up, scaled_look_up
+from qtaml.formats.outliers import Outliers
+from qtaml.formats.scales import row_length
 from qtaml.formats.tensor_format import TensorFormat
 
 # By the bytes of a floating dtype. Reads copy bit patterns, because NumPy has no bfloat16 and no float8.
@@ -25,14 +27,15 @@ class _Part(NamedTuple):
         bits: bits of a word of the format.
         read: `seed -> words as read` for the whole tensor, other formats included: errors then do not depend on where
             the tensor is split.
-        table: the value of each word, as integers with the same bits; 0 for words that are no labels.
+        table: the value of each word, as integers with the same bits, or in float64 to be scaled by row or group; 0 for
+            words that are no labels.
         starts: first index of each run of its weights.
         stops: index after the last of each run.
     """
 
     bits: int
     read: Callable[[int], torch.Tensor]
-    table: NDArray[np.signedinteger]
+    table: NDArray[Any]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
 
@@ -46,6 +49,7 @@ class TensorReader:
         scale: its scale.
         fault: how the memory fails.
         place: name of the tensor; see `FaultModel.corrupt`.
+        outliers: as for `TensorFormat.read`.
         dtype: floating dtype of what is read.
 
     Example:
@@ -68,9 +72,12 @@ class TensorReader:
         fault: FaultModel,
         *,
         place: str = "",
+        outliers: Outliers | None = None,
         dtype: torch.dtype,
     ) -> None:
         self._storage, self._words, self._scale, self._fault, self._place = storage, words, scale, fault, place
+        storage.places_of(outliers)
+        self._outliers = outliers
         self._integers = _INTEGERS[dtype.itemsize]
         self._dtype = dtype
 
@@ -84,40 +91,61 @@ class TensorReader:
             The function; the same seed gives the same errors, None the weights without errors. It raises
             `ArgumentError` if a word read is no label of its format.
         """
-        # The look-up runs on the CPU, and a table cannot hold a scale for each row: there the plain path reads.
-        if self._words.device.type != "cpu" or self._scale.ndim:
+        scaled = None
+        if self._scale.ndim and self._dtype in (torch.float32, torch.float64):
+            scaled = scaled_look_up()
+        # The look-up runs on the CPU, and a table cannot hold a scale for each row.
+        if self._words.device.type != "cpu" or (self._scale.ndim and scaled is None):
             return lambda seed: self._read(out, seed)
-        values = out.view(-1).view(self._integers).numpy()
+        values = out.view(-1).numpy() if scaled else out.view(-1).view(self._integers).numpy()
 
         def read(seed: int | None) -> None:
             if seed is None:
                 self._read(out, seed)
                 return
             for bits, read_words, table, starts, stops in self._parts:
-                seen = look_up(read_words(seed).numpy(), table, values, starts, stops)
+                words = read_words(seed).numpy()
+                if scaled:
+                    seen = scaled(words, table, *self._factors, values, starts, stops)
+                else:
+                    seen = look_up(words, table, values, starts, stops)
                 if seen >> bits:
                     raise ArgumentError(f"words of {self._place!r} must be below {1 << bits}, got one that is not")
+            if self._outliers is not None:
+                self._outliers.put(out)
 
         return read
 
     def _read(self, out: torch.Tensor, seed: int | None) -> None:
         if seed is None:
-            self._storage.decode(self._words, self._scale, out=out)
+            self._storage.decode(self._words, self._scale, out=out, outliers=self._outliers)
         else:
-            self._storage.read(self._words, self._scale, self._fault, seed=seed, place=self._place, out=out)
+            read = self._storage.corrupt(self._words, self._fault, seed=seed, place=self._place)
+            self._storage.decode(read, self._scale, out=out, outliers=self._outliers)
 
     @cached_property
     def _parts(self) -> list[_Part]:
         parts = []
-        for fmt, spans in self._storage.spans_of_formats:
+        formats = (fmt for fmt, _ in self._storage.spans_of_formats)
+        for fmt, runs, readout in zip(formats, self._storage.runs_of_formats, self._storage.readouts, strict=True):
             labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
             read = fmt.reader(labels, self._fault, place=self._place)
             # In float64, rounded once to the dtype, in the order of `TensorFormat.decode`: that gives the same bits.
-            values = torch.from_numpy(fmt.readout()) * (self._scale * self._storage.readout_gain)
+            values = torch.from_numpy(readout)
+            if not self._scale.ndim:
+                values = values * (self._scale * self._storage.readout_gain)
             # An entry for every word of the dtype: a word that is no label cannot reach beyond the table, and is
             # reported after the look-up.
-            table = torch.zeros(1 << 8 * labels.itemsize, dtype=self._dtype, device="cpu")
+            kept = torch.float64 if self._scale.ndim else self._dtype
+            table = torch.zeros(1 << 8 * labels.itemsize, dtype=kept, device="cpu")
             table[: len(values)] = values
-            starts, stops = np.array([(span.start, span.stop) for span in spans], np.int64).T.copy()
-            parts.append(_Part(fmt.bits, read, table.view(self._integers).numpy(), starts, stops))
+            entries = table.numpy() if self._scale.ndim else table.view(self._integers).numpy()
+            parts.append(_Part(fmt.bits, read, entries, *runs))
         return parts
+
+    @cached_property
+    def _factors(self) -> tuple[NDArray[np.float64], int, int]:
+        """Factor of each row or group, weights of a row, weights of a group (0 for none)."""
+        granularity = self._storage.granularity
+        factors = (self._scale * self._storage.readout_gain).reshape(-1).numpy()
+        return factors, row_length(self._words.shape), 0 if isinstance(granularity, str) else granularity

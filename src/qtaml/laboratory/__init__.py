@@ -3,7 +3,7 @@
 from qtaml._kinds import guard_doors
 from qtaml.laboratory.cases import Case, OwnNetwork, Samples
 from qtaml.laboratory.laboratory import Laboratory, Manifest, Measured
-from qtaml.laboratory.result_file import result_json, save_result
+from qtaml.laboratory.result_file import read_results, result_json, save_result
 
 __all__ = [
     "Case",
@@ -12,6 +12,7 @@ __all__ = [
     "Measured",
     "OwnNetwork",
     "Samples",
+    "read_results",
     "result_json",
     "save_result",
 ]

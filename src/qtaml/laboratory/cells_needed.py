@@ -16,8 +16,8 @@ from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
 from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
-from qtaml.report import Curve, Panel, cell, columns, panels_figure, percent
 from qtaml.sensitivity import jacobian_gains
+from qtaml.showing import Curve, Panel, cell, columns, panels_figure, percent
 from qtaml.theory.capacity import capacity
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
 

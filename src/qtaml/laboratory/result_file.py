@@ -5,7 +5,7 @@ On disk rows are flat: an estimate x is written as x, x_low and x_high.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -36,6 +36,24 @@ def save_result(path: Path, title: str, rows: Sequence[Any], manifest: Manifest)
         StoredFileError: if it cannot be written.
     """
     _files.write_text(path, result_json(title, rows, manifest))
+
+
+def read_results(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Title and flat rows of a result that `save_result` wrote.
+
+    Raises:
+        StoredFileError: if the file cannot be read, or holds no result.
+    """
+    found = _files.from_json(_Result, _files.read_bytes(path), str(path))
+    return found.title, found.rows
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What is read of a result file."""
+
+    title: str
+    rows: list[dict[str, Any]]
 
 
 def flat_row(row: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.monte_carlo import Result, evaluate, measure
 from qtaml.measuring.observed_errors import ObservedErrors, ObservedRate, observed_errors
 from qtaml.measuring.output_error import OutputError, PredictionCheck, check_prediction
+from qtaml.measuring.paired import paired_difference
 from qtaml.measuring.reads_of_chips import values_of_chips
 from qtaml.measuring.similarity import Agreement, OutputCosine, OutputDivergence
 
@@ -36,6 +37,7 @@ __all__ = [
     "measure",
     "networks_interval",
     "observed_errors",
+    "paired_difference",
     "perplexity",
     "positive_interval",
     "trainings_interval",

@@ -3,12 +3,14 @@
 import math
 import warnings
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
 from rich.table import Table
 
 from qtaml import _checks, _files, _tables
+from qtaml._figures import Curve, Panel, panels_figure
 from qtaml._progress import track
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
@@ -16,6 +18,9 @@ from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.metrics import Metric
 from qtaml.measuring.reads_of_chips import chips_differ, values_of_chips
 from qtaml.memory import Memory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_READS = 10_000_000
 """Of all chips together: days, even for a small network."""
@@ -128,6 +133,49 @@ class Yield:
         reach = len(values) - np.searchsorted(values, places, side="left")
         shares = (_share_estimate(int(count), len(values), self.confidence) for count in reach)
         return tuple(map(float, places)), tuple(shares)
+
+    def panel(self, metric: str = "metric") -> Panel:
+        """The share of chips whose metric is at least x, over x, with Clopper and Pearson's interval as a band.
+
+        Args:
+            metric: its name.
+
+        Example:
+            >>> from qtaml.faults import Uniform
+            >>> chips = Yield((0.5, 0.75, 0.75), trials=1, fault=Uniform(0.1), seed=0, confidence=0.95)
+            >>> curve = chips.panel().curves[0]
+            >>> curve.x, [round(share) for share in curve.mean]
+            ((0.5, 0.75), [100, 67])
+        """
+        x, shares = self.curve()
+        ends = ([100 * getattr(share, end) for share in shares] for end in ("value", "low", "high"))
+        return Panel(
+            [Curve(f"{len(self.values):,} chips", x, *ends, steps=True)],
+            f"Yield, with {100 * self.confidence:g}% intervals",
+            metric,
+            "chips that reach it (%)",
+            limits=(0.0, 105.0),
+            legend="none",
+        )
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
+    def plot(self) -> "Figure":
+        """The share of chips over the metric that they reach (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        return panels_figure([self.panel()])
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each chip: its number and the metric.
+
+        Raises:
+            QtamlError: if pandas is not installed.
+        """
+        return _tables.as_frame([{"chip": number, "metric": value} for number, value in enumerate(self.values)])
 
     def to_json(self) -> str:
         """The result as JSON."""

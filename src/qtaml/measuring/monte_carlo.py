@@ -4,13 +4,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 import pydantic
+from rich.table import Table
 from torch import nn
 
-from qtaml import _checks, _files
+from qtaml import _checks, _files, _tables
+from qtaml._figures import Curve, Panel, panels_figure
 from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
@@ -23,6 +25,9 @@ from qtaml.measuring.mean_intervals import UNBOUNDED, Bounds, Numbers
 from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
 from qtaml.memory import Memory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LEAST_READS = 10
 """Reads before evaluation may stop early."""
@@ -98,6 +103,40 @@ class Result:
             StoredFileError: if the text is not a result.
         """
         return _files.from_json(Result, text, "the text")
+
+    def table(self) -> Table:
+        """Mean and intervals as a rich table."""
+        told = _tables.captioned_table(
+            "", f"{self.fault}; {len(self.values)} reads, {100 * self.confidence:g}% intervals"
+        )
+        told.add_column("interval over")
+        told.add_column("metric", justify="right")
+        for one in dict.fromkeys((self.estimate, self.reads_estimate)):
+            told.add_row(one.covers, str(one))
+        return told
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
+    def plot(self) -> "Figure":
+        """The metric of each read beside its mean (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        reads = Curve(
+            "each read", [float(number) for number in range(1, len(self.values) + 1)], self.values, points=True
+        )
+        panel = Panel([reads], str(self), "read", "metric", reference=("mean", self.mean), legend="best")
+        return panels_figure([panel])
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each read: its number and the metric.
+
+        Raises:
+            QtamlError: if pandas is not installed.
+        """
+        return _tables.as_frame([{"read": number, "metric": value} for number, value in enumerate(self.values)])
 
     def __str__(self) -> str:
         """Mean and interval in one line, and a second one with the caution if there is one."""
@@ -277,7 +316,9 @@ class _Intervals:
     def _errors_possible(self) -> bool:
         """Whether any stored bit can be read wrong."""
         formats = {form for tensor in self.memory.plan.tensors for form, _ in tensor.storage.spans_of_formats}
-        return any(max(*rates.p01, *rates.p10, 0.0) > 0 for rates in (form.rates(self.fault) for form in formats))
+        # Of 0 bits there are no rates.
+        rates = (form.rates(self.fault) for form in formats)
+        return any(max((*one.p01, *one.p10), default=0.0) > 0 for one in rates)
 
 
 def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95) -> Estimate:

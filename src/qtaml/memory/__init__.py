@@ -12,6 +12,7 @@ from qtaml.memory.artifact import (
 from qtaml.memory.differences import Difference, differences
 from qtaml.memory.memory import Memory, attach, load, store, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
+from qtaml.memory.same_tensors import check_fits
 
 __all__ = [
     "MANIFEST",
@@ -21,6 +22,7 @@ __all__ = [
     "Region",
     "StoredTensor",
     "attach",
+    "check_fits",
     "check_replaceable",
     "check_words",
     "differences",

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from qtaml import _files
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
-from qtaml.formats import Format, label_dtype, scale_shape
+from qtaml.formats import Format, Outliers, label_dtype, scale_shape
 from qtaml.memory.planes import filled_up_with_zeros, pack, regions, unpack
 from qtaml.memory.protection_map import formats_of, protection_map
 from qtaml.model import is_wrapper_tensor
@@ -21,9 +21,12 @@ from qtaml.planning import AnySettings, Plan, TensorPlan
 
 MANIFEST, MANIFEST_CHECKSUM = "manifest.json", "manifest.json.sha256"
 _PLAN, _MAP = "plan.json", "map.json"
-_PLANES, _SCALES, _READOUTS, _REST = (f"{name}.safetensors" for name in ("planes", "scales", "readouts", "rest"))
-_FILES = (_PLAN, _MAP, _PLANES, _SCALES, _READOUTS, _REST)
-_FORMAT, _VERSION, _KEPT = "qtaml-memory", 3, "__metadata__"
+_PLANES, _SCALES, _OUTLIERS, _READOUTS, _REST = (
+    f"{name}.safetensors" for name in ("planes", "scales", "outliers", "readouts", "rest")
+)
+_FILES = (_PLAN, _MAP, _PLANES, _SCALES, _OUTLIERS, _READOUTS, _REST)
+_FORMAT, _VERSION, _KEPT = "qtaml-memory", 4, "__metadata__"
+_PLACES, _VALUES = ".places", ".values"
 # The most weights of a stored network: 16 million, and a thousand for each byte of planes. Weights of 0 bits take no
 # bytes, and words are made for them all the same, so a forged plan of a few bytes could ask for any amount of memory. A
 # network that leaves 99.9% of its weights out is dead, so nobody stores one.
@@ -39,10 +42,17 @@ class StoredTensor:
     Attributes:
         words: the stored words, uint8 up to 8 bits and uint16 above, in the shape of the tensor.
         scale: full scale of the levels, float64, outside the leaking memory.
+        outliers: the weights that are kept beside the words; None if none are.
     """
 
     words: torch.Tensor
     scale: torch.Tensor
+    outliers: Outliers | None = None
+
+    def to(self, device: torch.device) -> "StoredTensor":
+        """The same on a device."""
+        outliers = self.outliers and self.outliers.to(device)
+        return StoredTensor(self.words.to(device), self.scale.to(device), outliers)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class Artifact:
         for entry in self.plan.tensors:
             stored = self.tensors[entry.name]
             new = check_words(entry, words.get(entry.name)).to(stored.words.device)
-            tensors[entry.name] = StoredTensor(new, stored.scale)
+            tensors[entry.name] = replace(stored, words=new)
         return replace(self, tensors=tensors)
 
 
@@ -109,7 +119,7 @@ class Manifest:
     weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     format: Literal["qtaml-memory"] = "qtaml-memory"
-    version: Literal[3] = 3
+    version: Literal[4] = 4
 
 
 @dataclass(frozen=True)
@@ -182,6 +192,7 @@ def write_artifact(path: str | Path, artifact: Artifact, *, source: str = "", we
         for name, tensors in (
             (_PLANES, packed),
             (_SCALES, {name: tensor.scale for name, tensor in artifact.tensors.items()}),
+            (_OUTLIERS, _outliers(artifact.tensors)),
             (_READOUTS, _readouts(plan)),
             (_REST, artifact.rest),
         ):
@@ -220,13 +231,16 @@ def read_artifact(path: str | Path) -> Artifact:
         # The map is for readers without qtaml; here it says nothing that the plan does not, and so has to be the same.
         if checked(_MAP) != _files.to_json(protection_map(plan)).encode():
             raise StoredFileError(f"{path} does not fit its plan: {_MAP} is not the map of this plan")
-        packed, scales, readouts, rest = (
-            _tensors(path / name, checked(name)) for name in (_PLANES, _SCALES, _READOUTS, _REST)
+        packed, scales, kept, readouts, rest = (
+            _tensors(path / name, checked(name)) for name in (_PLANES, _SCALES, _OUTLIERS, _READOUTS, _REST)
         )
     _check_content(path, plan, packed, scales, readouts)
+    outliers = _checked_outliers(path, plan, kept)
     tensors = {
         entry.name: StoredTensor(
-            unpack(entry.storage, packed[entry.name].numpy()).reshape(entry.shape), scales[entry.name]
+            unpack(entry.storage, packed[entry.name].numpy()).reshape(entry.shape),
+            scales[entry.name],
+            outliers.get(entry.name),
         )
         for entry in plan.tensors
     }
@@ -271,6 +285,31 @@ def _readouts(plan: Plan) -> Tensors:
 
 def _readout(fmt: Format) -> torch.Tensor:
     return torch.from_numpy(fmt.readout())
+
+
+def _outliers(tensors: Mapping[str, StoredTensor]) -> Tensors:
+    found: Tensors = {}
+    for name, tensor in tensors.items():
+        if tensor.outliers:
+            found |= {name + _PLACES: tensor.outliers.places, name + _VALUES: tensor.outliers.values}
+    return found
+
+
+def _checked_outliers(path: Path, plan: Plan, kept: Tensors) -> dict[str, Outliers]:
+    """Outliers by tensor, as many as the plan says, at ascending places within it."""
+    counts = {entry.name: entry.storage.outliers for entry in plan.tensors if entry.storage.outliers}
+    kinds = ((_PLACES, torch.int64), (_VALUES, torch.float32))
+    expected = {name + kind: (dtype, (count,)) for name, count in counts.items() for kind, dtype in kinds}
+    if {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in kept.items()} != expected:
+        raise StoredFileError(f"{path} does not fit its plan: {_OUTLIERS} must hold the outliers of the plan")
+    weights = {entry.name: entry.storage.weights for entry in plan.tensors}
+    found = {name: Outliers(kept[name + _PLACES], kept[name + _VALUES]) for name in counts}
+    for name, (places, values) in found.items():
+        if int(places[0]) < 0 or int(places[-1]) >= weights[name] or bool((places.diff() <= 0).any()):
+            raise StoredFileError(f"{path} does not fit its plan: {name!r}: outliers must be at ascending places")
+        if not bool(values.isfinite().all()):
+            raise StoredFileError(f"{path} does not fit its plan: {name!r}: outliers must be finite")
+    return found
 
 
 def _check_content(path: Path, plan: Plan, packed: Tensors, scales: Tensors, readouts: Tensors) -> None:

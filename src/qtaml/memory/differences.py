@@ -59,7 +59,10 @@ def differences(memory: Memory, model: nn.Module) -> list[Difference]:
 def _differences(memory: Memory, again: Memory) -> Iterator[Difference]:
     for name, stored in memory.tensors.items():
         other = again.tensors[name]
-        for what, one, two in (("stored words", stored.words, other.words), ("scales", stored.scale, other.scale)):
+        pairs = [("stored words", stored.words, other.words), ("scales", stored.scale, other.scale)]
+        if stored.outliers and other.outliers:
+            pairs += [("outliers", *both) for both in zip(stored.outliers, other.outliers, strict=True)]
+        for what, one, two in pairs:
             if differing := _differing(one, two):
                 yield Difference(name, what, differing, one.numel())
     for name, tensor in memory.rest.items():

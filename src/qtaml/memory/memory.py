@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from qtaml import _checks
+from qtaml import _checks, _tables
 from qtaml._random import child_seed
 from qtaml.errors import ModelError
 from qtaml.faults import FaultModel
@@ -29,6 +29,9 @@ from qtaml.model import (
     whole_copy,
 )
 from qtaml.planning import Plan, TensorPlan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FEW_SAMPLES = 2
 """Samples of the first look at whether tensors act on the outputs."""
@@ -67,6 +70,13 @@ class Memory:
         plan = self.plan
         what = f"{plan.weights:,} weights in {len(plan.tensors)} tensors stored by {plan.method}"
         return f"{what}; {plan.fault}; cells {plan.cells:.4f} of a plain memory"
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.plan.table())
+
+    def plot(self) -> "Figure":
+        """The plan as a figure; see `Plan.plot`."""
+        return self.plan.plot()
 
     def read(self, *, seed: int | None, fault: FaultModel | None = None) -> Iterator[tuple[str, torch.Tensor]]:
         """Read every stored tensor once.
@@ -281,7 +291,9 @@ class Memory:
 
     def _reader(self, entry: TensorPlan, fault: FaultModel) -> TensorReader:
         stored, dtype = self.tensors[entry.name], self._kind(entry)[0]
-        return TensorReader(entry.storage, stored.words, stored.scale, fault, place=entry.name, dtype=dtype)
+        return TensorReader(
+            entry.storage, stored.words, stored.scale, fault, place=entry.name, outliers=stored.outliers, dtype=dtype
+        )
 
     def save(self, path: str | Path, *, source: str = "", weights: str = "") -> None:
         """Write the memory to a directory, all at once; `qtaml.load` reads it.
@@ -325,10 +337,10 @@ def store(model: nn.Module, plan: Plan) -> Memory:
     check_fits(plan, model)
     present = named_tensors(model)
     written = plan.written_for or plan.fault
-    tensors = {
-        entry.name: StoredTensor(*entry.storage.encode(check_storable(entry.name, present[entry.name]), written))
-        for entry in plan.tensors
-    }
+    tensors = {}
+    for entry in plan.tensors:
+        weights = check_storable(entry.name, present[entry.name])
+        tensors[entry.name] = StoredTensor(*entry.storage.encode(weights, written), entry.storage.outliers_of(weights))
     rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}
     return Memory(Artifact(plan, tensors, rest), model)
 
@@ -365,10 +377,7 @@ def attach(artifact: Artifact, model: nn.Module) -> Memory:
             raise ModelError(f"tensor {name!r} of the model is on device meta, where nothing can be read into it")
     check_same_tensors(artifact, model)
     device = {name: tensor.device for name, tensor in named_tensors(model).items()}
-    tensors = {
-        name: StoredTensor(tensor.words.to(device[name]), tensor.scale.to(device[name]))
-        for name, tensor in artifact.tensors.items()
-    }
+    tensors = {name: tensor.to(device[name]) for name, tensor in artifact.tensors.items()}
     rest = {name: tensor.to(device[name]) for name, tensor in artifact.rest.items()}
     return Memory(Artifact(artifact.plan, tensors, rest), model)
 

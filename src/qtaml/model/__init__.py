@@ -15,12 +15,15 @@ from qtaml.model.calls import (
     one_batch,
     output_tensor,
     outputs,
+    random_states_kept,
     replaced,
     replacing,
     sample_count,
     state_kept,
 )
 from qtaml.model.copies import own, private_copy, whole_copy
+from qtaml.model.digests import digest
+from qtaml.model.output_choice import Output, output_name, returning
 from qtaml.model.reach import Run, check_repeats, check_repeats_on_few, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
 from qtaml.model.torch_compile import uncompiled, uncompiled_name
@@ -38,6 +41,7 @@ from qtaml.model.weights import (
 __all__ = [
     "Batch",
     "Batches",
+    "Output",
     "Run",
     "aliases",
     "arguments",
@@ -47,6 +51,7 @@ __all__ = [
     "check_unused",
     "cut_samples",
     "describe",
+    "digest",
     "evaluation_mode",
     "finite",
     "finite_outputs",
@@ -58,14 +63,17 @@ __all__ = [
     "named_tensors",
     "one_batch",
     "other_numbers",
+    "output_name",
     "output_tensor",
     "outputs",
     "own",
     "own_names",
     "private_copy",
+    "random_states_kept",
     "replaced",
     "replacing",
     "residual_weights",
+    "returning",
     "sample_count",
     "share_of_numbers",
     "state_kept",

@@ -41,7 +41,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
     for module in network.modules():
         if module.training:
             module.training = False
-    with _random_states_kept(), _without_autocast(network):
+    with random_states_kept(), _without_autocast(network):
         yield network
 
 
@@ -56,7 +56,7 @@ def _without_autocast(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _random_states_kept() -> Iterator[None]:
+def random_states_kept() -> Iterator[None]:
     """Give the global generators back their states, only where something was drawn: other threads may be drawing."""
     ours, pythons, numpys = torch.get_rng_state(), random.getstate(), np.random.get_state()
     try:
@@ -311,7 +311,7 @@ def _tensors(batch: Any) -> list[torch.Tensor]:
     return [leaf for leaf in tree_leaves(batch) if isinstance(leaf, torch.Tensor)]
 
 
-def cut_samples(value: Any, samples: int, span: slice) -> Any:
+def cut_samples(value: Any, samples: int, span: slice | torch.Tensor) -> Any:
     """Some samples of a batch: its tensors of so many samples are cut, what else it holds stays."""
     if isinstance(value, torch.Tensor):
         return value[span] if value.ndim and len(value) == samples else value

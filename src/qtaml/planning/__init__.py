@@ -22,7 +22,7 @@ from qtaml.planning.baselines import (
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.keywords import MEASURED, calibrated, setting_help, setting_parameters, takes
-from qtaml.planning.plan import Confirmation, Plan, TensorPlan, side_cells
+from qtaml.planning.plan import Confirmation, Plan, TensorPlan
 from qtaml.planning.prediction import Prediction, predict, savings
 from qtaml.planning.protection import Protected, protection_options, spread_protection
 from qtaml.planning.settings import (
@@ -32,6 +32,7 @@ from qtaml.planning.settings import (
     Decoding,
     Design,
     FixedPoint,
+    GivenOutput,
     Magnitude,
     Predict,
     RandomProtection,
@@ -41,6 +42,7 @@ from qtaml.planning.settings import (
     UniformMsp,
     WeightScaling,
 )
+from qtaml.planning.side_values import side_cells
 from qtaml.planning.tac import compensate, tac
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "Decoding",
     "Design",
     "FixedPoint",
+    "GivenOutput",
     "Magnitude",
     "Options",
     "Plan",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
 from qtaml.planning.knapsack import best_choices
@@ -163,19 +164,56 @@ def _step(tensor: int, option: Options, low: int, high: int) -> _Step:
     return _Step(tensor, low, high, cells, option.errors[low] - option.errors[high])
 
 
-def _split(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
-    """Fill with steps in order of benefit for each cell; the last one may reach only some of its tensor's weights."""
-    choices = [Choice(0, 0) for _ in options]
-    remaining = budget - allocated_cells(options, choices)
-    for step in _steps(options):
-        if step.cells > remaining:
-            upgraded = int(remaining * options[step.tensor].weights / step.cells)
+class SplitAllocation:
+    """`allocate` by "split" for many budgets, also with the errors of each tensor multiplied by factors.
+
+    The lower convex hull of a tensor's options does not depend on such a factor, so it is found once.
+
+    Args:
+        options: as for `allocate`.
+
+    Example:
+        >>> options = [Options(10, (8, 9), (4.0, 1.0)), Options(10, (8, 9), (1.0, 0.25))]
+        >>> SplitAllocation(options)(170, factors=np.array([1.0, 8.0]))
+        (Choice(low=0, high=0, upgraded=0), Choice(low=1, high=1, upgraded=0))
+    """
+
+    def __init__(self, options: Sequence[Options]) -> None:
+        self._options = options
+        self._steps = [step for tensor, option in enumerate(options) for step in _hull(tensor, option)]
+        self._least = allocated_cells(options, [Choice(0, 0) for _ in options])
+        self._tensor = np.array([step.tensor for step in self._steps], dtype=np.int64)
+        self._cells = np.array([step.cells for step in self._steps])
+        self._value = np.array([step.benefit / step.cells for step in self._steps])
+
+    def __call__(self, budget: float, factors: NDArray[np.float64] | None = None) -> tuple[Choice, ...]:
+        """One choice for each tensor.
+
+        Args:
+            budget: as for `allocate`.
+            factors: of the errors of each tensor, above 0; 1 if not given.
+        """
+        choices = [Choice(0, 0) for _ in self._options]
+        value = self._value if factors is None else self._value * factors[self._tensor]
+        # A stable sort: equal steps stay in the order of tensors, so that the same options give the same plan.
+        order = np.argsort(-value, kind="stable")
+        spent = np.cumsum(self._cells[order])
+        reached = int(np.searchsorted(spent, budget - self._least, side="right"))
+        for place in order[:reached].tolist():
+            step = self._steps[place]
+            choices[step.tensor] = Choice(step.high, step.high)
+        if reached < len(order):
+            # The last step may reach only some of its tensor's weights.
+            step = self._steps[int(order[reached])]
+            remaining = budget - self._least - (spent[reached - 1] if reached else 0.0)
+            upgraded = int(remaining * self._options[step.tensor].weights / step.cells)
             if upgraded:
                 choices[step.tensor] = Choice(step.low, step.high, upgraded)
-            break
-        choices[step.tensor] = Choice(step.high, step.high)
-        remaining -= step.cells
-    return tuple(choices)
+        return tuple(choices)
+
+
+def _split(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
+    return SplitAllocation(options)(budget)
 
 
 def _greedy(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:

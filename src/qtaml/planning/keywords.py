@@ -92,7 +92,7 @@ class takes(Generic[SettingsT, P]):  # noqa: N801  # a decorator
         return call
 
 
-MEASURED = ("passes", "include", "exclude", "unreached_floor", "seed")
+MEASURED = ("passes", "include", "exclude", "unreached_floor", "seed", "output")
 """Settings of methods that `Calibration` takes."""
 
 

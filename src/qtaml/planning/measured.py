@@ -18,31 +18,38 @@ _BEYOND = 0.2
 """Share by which reads have to differ from first order, for a large network to be planned again."""
 
 
-def reads_of(plan: Plan, calibration: Calibration, fault: AnyFault | None = None) -> Iterator[dict[str, torch.Tensor]]:
+def reads_of(
+    plan: Plan, calibration: Calibration, fault: AnyFault | None = None, *, reads: int | None = None
+) -> Iterator[dict[str, torch.Tensor]]:
     """Reads of the network as a plan stores it, name to tensor.
 
     Args:
         plan: a plan for the network.
         calibration: of the network; its seed is that of the errors, so that plans meet nearly the same ones.
         fault: how the memory fails; the plan's if not given.
+        reads: how many, for a search among many plans, which meets others than the plan found; by size if not given.
     """
+    kind = "reads of a plan" if reads is None else "reads of trials"
     weights, written = calibration.weights, plan.written_for or plan.fault
     words = {entry.name: entry.storage.encode(weights[entry.name], written) for entry in plan.tensors}
-    for trial in range(_READS_OF_LARGE if calibration.large else _READS):
-        seed = child_seed(calibration.seed, "reads of a plan", trial)
+    outliers = {entry.name: entry.storage.outliers_of(weights[entry.name]) for entry in plan.tensors}
+    for trial in range(reads or (_READS_OF_LARGE if calibration.large else _READS)):
+        seed = child_seed(calibration.seed, kind, trial)
         memory = (fault or plan.fault).of_read(seed)
         yield {
-            entry.name: entry.storage.read(*words[entry.name], memory, seed=child_seed(seed, entry.name)).to(
-                weights[entry.name].dtype
-            )
+            entry.name: entry.storage.read(
+                *words[entry.name], memory, seed=child_seed(seed, entry.name), outliers=outliers[entry.name]
+            ).to(weights[entry.name].dtype)
             for entry in plan.tensors
         }
 
 
-def measured(plan: Plan, calibration: Calibration, fault: AnyFault | None = None) -> MeasuredError:
+def measured(
+    plan: Plan, calibration: Calibration, fault: AnyFault | None = None, *, reads: int | None = None
+) -> MeasuredError:
     """Output error of reads of a plan on the calibration inputs; arguments as for `reads_of`."""
-    reads = reads_of(plan, calibration, fault)
-    return MeasuredError.of(output_deviations(calibration.model, calibration.batch, reads))
+    found = reads_of(plan, calibration, fault, reads=reads)
+    return MeasuredError.of(output_deviations(calibration.model, calibration.batch, found))
 
 
 def with_measured(plan: Plan, calibration: Calibration) -> Plan:

@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import BeforeValidator
@@ -13,15 +13,20 @@ from rich.table import Table
 
 from qtaml import _files, _tables
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault, FaultModel, Several
+from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
+from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
-from qtaml.planning.settings import AnySettings, Design
+from qtaml.planning.plan_figure import plan_figure
+from qtaml.planning.settings import AnySettings, Design, Tac
+from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
-from qtaml.theory.capacity import capacity
 
-_SIDE_BITS, _CODE_EFFICIENCY, _VERSION = 16, 0.8, 3
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_VERSION = 3
 _LARGE = 0.05
 """Share of the output power from which errors may saturate, and first order predict too much; and share by which
 reads have to differ from what is predicted."""
@@ -153,6 +158,10 @@ class Plan:
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def __post_init__(self) -> None:
+        if isinstance(self.settings, Tac | Design) and callable(self.settings.output):
+            # A record keeps the name of a function, not the function.
+            named = replace(self.settings, output=output_name(self.settings.output))
+            object.__setattr__(self, "settings", named)
         names = [name for tensor in self.tensors for name in (tensor.name, *tensor.aliases)]
         if not names or len(set(names)) < len(names):
             raise ArgumentError(f"tensors must be at least one, each name once, got {names}")
@@ -191,8 +200,28 @@ class Plan:
                     protected[protection] += section.weights
         # Blocks of a code hold bits of any tensor.
         cells = sum(protection.cells_for(bits) for protection, bits in protected.items())
-        cells += side_cells(self.fault) * sum(tensor.side_values for tensor in self.tensors)
+        cells += self.side_cells(sum(tensor.side_values for tensor in self.tensors))
         return cells / (self.bits * self.weights)
+
+    @property
+    def cells_with_map(self) -> float:
+        """`cells`, with the scales and the map of protected bits that the paper counts as free."""
+        values = [(one.side_values, one.storage.side_values(one.shape, map_is_free=False)) for one in self.tensors]
+        free, all_values = (sum(column) for column in zip(*values, strict=True))
+        more = self.side_cells(all_values) - self.side_cells(free)
+        return self.cells + more / (self.bits * self.weights)
+
+    @property
+    def side_price(self) -> float:
+        """Cells of one of its side values; 0 if there are none."""
+        values = sum(tensor.side_values for tensor in self.tensors)
+        return self.side_cells(values) / max(values, 1)
+
+    def side_cells(self, values: int) -> float:
+        """Memory cells of so many side values, by what the settings allow to read; of the paper, by an ideal code."""
+        if isinstance(self.settings, Design):
+            return side_cells(self.fault, values, tuple(self.settings.decoders), tuple(self.settings.hardened))
+        return side_cells(self.fault, values, ("ideal",))
 
     @property
     def overhead(self) -> float:
@@ -317,10 +346,48 @@ class Plan:
         """The plan as a table, one row for each tensor."""
         return _tables.as_text(self.table())
 
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
+    def plot(self) -> "Figure":
+        """Cells of a weight, and share of the predicted output error, tensor by tensor (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        return plan_figure([(row["tensor"], row["cells"] / row["weights"], row["error_share"]) for row in self._rows()])
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each tensor: sizes, protection, gain, share of the predicted error, cells.
+
+        Raises:
+            QtamlError: if pandas is not installed.
+        """
+        return _tables.as_frame(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        total, side_price = self.noise_error, self.side_price
+        return [
+            {
+                "tensor": one.name,
+                "weights": one.storage.weights,
+                "bits": one.storage.bits,
+                "protected": _protected(one.storage),
+                "correction": one.storage.correction,
+                "gain": one.gain.squared if one.gain else None,
+                "gain_error": one.gain.standard_error if one.gain else None,
+                "error_share": one.predicted_error / total if one.predicted_error is not None and total else None,
+                "cells": one.storage.cells + side_price * one.side_values,
+            }
+            for one in self.tensors
+        ]
+
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
-        total = self.first_order_error
+        total, side_price = self.first_order_error, self.side_price
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
+        if self.cells_with_map > self.cells:
+            caption += f"; {self.cells_with_map:.4f} with the map of protected bits, which the paper counts as free"
         caption = escape("\n".join((caption, *self.remarks)))
         table = _tables.captioned_table(f"plan: {self.method}", caption)
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
@@ -335,7 +402,7 @@ class Plan:
                 tensor.storage.correction,
                 str(tensor.gain or "-"),
                 f"{share:.1%}" if share is not None else "-",
-                f"{tensor.storage.cells + side_cells(self.fault) * tensor.side_values:,.0f}",
+                f"{tensor.storage.cells + side_price * tensor.side_values:,.0f}",
             )
         return table
 
@@ -359,22 +426,6 @@ def is_small(plan: Plan) -> bool:
     """Whether the predicted output error is so small that gains at the trained weights hold."""
     power = plan.outputs.power if plan.outputs else 0.0
     return (plan.first_order_error or 0.0) <= _SMALL * power
-
-
-def side_cells(fault: FaultModel) -> float:
-    """Memory cells of one scale or table value: 16 bits behind a block code at 80% of the capacity of the cells.
-
-    Such codes exist (theory.md 5.3). They are decoded once, when the memory is switched on, so what may decode weights
-    does not matter.
-
-    Example:
-        >>> from qtaml.faults import Uniform
-        >>> round(side_cells(Uniform(0.1)), 2), side_cells(Uniform(0.0))
-        (37.66, 20.0)
-    """
-    # They have to be right on every chip, so of several memories the worst counts.
-    members = fault.members if isinstance(fault, Several) else (fault,)
-    return _SIDE_BITS / (_CODE_EFFICIENCY * min(capacity(*member.mean_rates) for member in members))
 
 
 def _protected(storage: TensorFormat) -> str:

@@ -1,11 +1,13 @@
 """What TAC will save over equal protection, said from one calibration before any Monte Carlo."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from torch import nn
 
 from qtaml import _files, _tables
+from qtaml._figures import Curve, Panel, panels_figure
 from qtaml.formats import EvenLevels, Format, Section, TensorFormat
 from qtaml.model import Batches
 from qtaml.planning.allocation import Options, error_bound
@@ -14,6 +16,9 @@ from qtaml.planning.protection import protection_options
 from qtaml.planning.settings import Predict
 from qtaml.sensitivity import Calibration
 from qtaml.theory import interior_range, saturation_ratio, tensor_scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _WORTH_IT = 1.1
 _HALVINGS = 50
@@ -84,6 +89,31 @@ class Prediction:
     def to_json(self) -> str:
         """The prediction as JSON."""
         return _files.to_json(self)
+
+    def _repr_html_(self) -> str:
+        return _tables.as_html(self.table())
+
+    def plot(self) -> "Figure":
+        """Overheads of Uniform-MSP and of TAC for the same predicted error (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        bits = [float(saving.protected_bits) for saving in self.savings]
+        curves = [
+            Curve("Uniform-MSP", bits, [100 * saving.uniform_overhead for saving in self.savings]),
+            Curve("TAC", bits, [100 * saving.tac_overhead for saving in self.savings]),
+        ]
+        title = f"Saturation ratio {self.saturation_ratio:.3g}"
+        return panels_figure([Panel(curves, title, "protected bits of Uniform-MSP", "overhead (%)", legend="best")])
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each tensor: its weights and its score.
+
+        Raises:
+            QtamlError: if pandas is not installed.
+        """
+        return _tables.as_frame([asdict(tensor) for tensor in self.tensors])
 
     def __str__(self) -> str:
         """The savings as a table."""

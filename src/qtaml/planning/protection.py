@@ -9,11 +9,11 @@ import torch
 from qtaml import _checks
 from qtaml.errors import BudgetError
 from qtaml.faults import FaultModel
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import SECTION_VALUES, Format, Section, TensorFormat
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
 from qtaml.planning.encode_once import Encode
-from qtaml.planning.plan import side_cells
 from qtaml.planning.settings import check_overhead
+from qtaml.planning.side_values import side_cells
 from qtaml.sensitivity import Gain
 
 
@@ -76,7 +76,7 @@ def spread_protection(
         for name, w in weights.items()
     }
     bits = next(iter(stored.values())).bits
-    beside = side_cells(fault) * _side_values(weights, stored)
+    beside = side_cells(fault, _side_values(weights, stored), ("ideal",))
     choices, gap = _allocate(list(options.values()), overhead, bits, allocation, beside)
     chosen = dict(zip(weights, choices, strict=True))
     storages = {
@@ -157,10 +157,10 @@ def _allocate(
 
 
 def _side_values(weights: Mapping[str, torch.Tensor], stored: Mapping[str, TensorFormat]) -> int:
-    """Side values of all tensors, and two for one section more: an allocation may split one tensor."""
+    """Side values of all tensors, and those of one section more: an allocation may split one tensor."""
     needed = [stored[name].side_values(weight.shape) for name, weight in weights.items()]
     # Taken off the budget before the allocation, which decides only afterwards whether a tensor is split.
-    return sum(needed) + 2 * any(needed)
+    return sum(needed) + SECTION_VALUES * any(needed)
 
 
 def _sections(base: Format, option: Options, choice: Choice, floor: int) -> tuple[Section, ...]:

@@ -10,7 +10,7 @@ from dataclasses import MISSING, InitVar, dataclass, field, fields
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import ConfigDict, Field, InstanceOf
+from pydantic import ConfigDict, Field, InstanceOf, PlainSerializer
 
 from qtaml import _checks
 from qtaml.device import Preset, larger_cells, preset_record
@@ -28,8 +28,12 @@ from qtaml.formats import (
     even_or_named,
 )
 from qtaml.formats.scales import check_granularity
+from qtaml.model import output_name
 from qtaml.planning.allocation import Allocation
 from qtaml.protections import Decoder, HardenedCell
+
+GivenOutput = Annotated[str | Callable[[Any], Any] | None, PlainSerializer(output_name)]
+"""The output that counts; of a function, records have the name."""
 
 Decision = Literal["measured", "predicted", "always"]
 
@@ -60,6 +64,12 @@ def _patterns(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(patterns)
 
 
+def _output(output: Any) -> Any:
+    if output is not None and not callable(output) and not (isinstance(output, str) and output):
+        raise ArgumentError(f"output must be a name such as 'logits' or a function, got {output!r}")
+    return output
+
+
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "overhead": check_overhead,
     "bits": partial(_checks.integer, "bits", low=2, high=16),
@@ -69,6 +79,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "seed": partial(_checks.integer, "seed", low=0),
     "include": partial(_patterns, "include"),
     "exclude": partial(_patterns, "exclude"),
+    "output": _output,
     "unreached_floor": partial(_checks.non_negative, "unreached_floor"),
 }
 """A setting of one name is checked alike in every method."""
@@ -92,6 +103,9 @@ class Settings:
 
     def __post_init__(self, p: FlipProbability | None) -> None:
         object.__setattr__(self, "fault", given(p, self.fault))
+        self._check_fields()
+
+    def _check_fields(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
             if get_origin(setting.type) is Literal:
@@ -140,6 +154,9 @@ class Tac(Settings):
         beyond_first_order: where the predicted error is not small, also plan by gains at reads of the plan before, and
             compare with Uniform-MSP by forward passes; False is the paper's algorithm.
         seed: seed of steps 1 and 3.
+        output: the output that counts: a key or attribute of what the network returns, such as "logits", a place in a
+            tuple, such as "1", or "embedding", the mean over the tokens with norm 1; in Python also a function of what
+            it returns. The first, or "logits", if not given.
 
     Example:
         >>> print(Tac(p=0.1, overhead=0.03, allocation="integer"))
@@ -165,6 +182,7 @@ class Tac(Settings):
     unreached_floor: float = 1.0
     beyond_first_order: bool = True
     seed: int = 0
+    output: GivenOutput = None
     kind: Literal["tac"] = field(default="tac", repr=False)
 
     def __post_init__(self, p: FlipProbability | None) -> None:
@@ -319,6 +337,9 @@ class Design(Settings):
         beyond_first_order: where the predicted error is not small, plan again by gains at reads of the plan before,
             and compare by forward passes.
         seed: seed of calibration and reads.
+        output: the output that counts: a key or attribute of what the network returns, such as "logits", a place in a
+            tuple, such as "1", or "embedding", the mean over the tokens with norm 1; in Python also a function of what
+            it returns. The first, or "logits", if not given.
     """
 
     device: InitVar[InstanceOf[Preset] | str | None] = None
@@ -339,6 +360,7 @@ class Design(Settings):
     unreached_floor: float = 1.0
     beyond_first_order: bool = True
     seed: int = 0
+    output: GivenOutput = None
     kind: Literal["design"] = field(default="design", repr=False)
 
     def __post_init__(self, p: FlipProbability | None, device: Preset | str | None) -> None:
@@ -416,6 +438,9 @@ class Predict(Settings):
         grid: the symmetric "half_step", or the paper's "integer".
         passes: backward passes of the calibration.
         seed: its seed.
+        output: the output that counts: a key or attribute of what the network returns, such as "logits", a place in a
+            tuple, such as "1", or "embedding", the mean over the tokens with norm 1; in Python also a function of what
+            it returns. The first, or "logits", if not given.
     """
 
     bits: int = 8
@@ -423,6 +448,7 @@ class Predict(Settings):
     grid: Grid = "half_step"
     passes: int = 32
     seed: int = 0
+    output: GivenOutput = None
     kind: Literal["predict"] = field(default="predict", repr=False)
 
 

@@ -15,6 +15,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel, Uniform, WordLaw
 from qtaml.formats import EvenLevels, Format, Granularity, NamedLevels, Scale, Section, TableLevels, TensorFormat
 from qtaml.formats.chunks import chunks
+from qtaml.formats.levels import in_eight_bits
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
@@ -36,6 +37,8 @@ _NEAR, _ROUGHLY_NEAR = 0.15, 0.5
 # Words above this many bits are listed only where their least significant bit fails more rarely than 4**-8, the squared
 # step of the finest level that 8 bits resolve: with more errors than that a longer word resolves nothing more.
 _LONG = 8
+# Longest word whose free table is rounded to 8 bits: its levels are then known to -43 dB, and read to -30 at best.
+_EIGHT_BITS = 6
 # Least factor between the residual error rates of two protections. One bit more lowers the quantisation error by four:
 # protections closer than that make words that hardly differ.
 _GAIN = 4.0
@@ -252,13 +255,14 @@ def fitted_menu(weights: Histogram, candidates: Sequence[Candidate], fault: Faul
         fault: how the memory fails.
 
     Returns:
-        Two candidates for each given one (one for words of 0 bits), with tables rounded to float16.
+        Two candidates for each given one (one for words of 0 bits), with tables rounded to what is stored of them.
     """
     found = []
     for candidate in candidates:
         law = _law(candidate.format.protections, fault)
         # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
-        tables = [_kept(fit(weights, law, patience=0, starts=[candidate.format.readout()]).table)]
+        table = fit(weights, law, patience=0, starts=[candidate.format.readout()]).table
+        tables = [in_eight_bits(table) if 0 < law.bits <= _EIGHT_BITS else _kept(table)]
         # Two side values in place of 2**bits: small tensors live on even levels.
         if law.bits:
             first, step = _kept(fit_even(weights, law))
@@ -275,7 +279,7 @@ def _assessed(fmt: Format, fitted: Fitted) -> Candidate:
 
 
 def _kept(values: ArrayLike) -> NDArray[np.float64]:
-    """Values rounded to float16, in which tables are stored."""
+    """Values rounded to float16, in which long tables and even levels are stored."""
     return np.asarray(values, dtype=np.float16).astype(np.float64)
 
 

@@ -9,13 +9,18 @@ from qtaml import _checks
 from qtaml._progress import track
 from qtaml.errors import ArgumentError, BudgetError
 from qtaml.faults import AnyFault, Several
-from qtaml.planning.allocation import Choice, Options, allocate, allocated_error, cell_price, error_bound
-from qtaml.planning.measured import gains_at_reads, may_be_beyond, with_measured
+from qtaml.formats import TensorFormat
+from qtaml.planning.allocation import Choice, allocated_error, cell_price, error_bound
+from qtaml.planning.measured import gains_at_reads, may_be_beyond, reads_of, with_measured
 from qtaml.planning.plan import Plan, TensorPlan, measured_mean
 from qtaml.planning.reserve import with_reserve
 from qtaml.planning.settings import Design
-from qtaml.search.expectation import Expectations, Outlook
+from qtaml.planning.side_values import side_cells
+from qtaml.search.emphasis import drawn, improved
+from qtaml.search.expectation import Expectations, Outlook, as_kept
 from qtaml.search.menus import Menus, TensorMenu
+from qtaml.search.readout import Balanced, balance_readout
+from qtaml.search.way import Gains, Way
 from qtaml.sensitivity import Calibration
 
 _ROUNDS = 12
@@ -26,37 +31,37 @@ _FEW = 2**16
 """Weights up to which each way to begin is searched; beyond, the one whose first plan is the best."""
 _UNSPENT = 2e-4
 """Share of a budget that may be left over."""
-_WIDEST, _FINEST = 4.0, 1.2
-"""Factors on the emphasis of a tensor that are tried: the widest, then its square roots, to the finest."""
-_WORTH = 1e-3
-"""Least share by which a change has to lower the predicted error."""
 _GAIN_ROUNDS = 2
 """Rounds of gains at the reads of the plan before."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
-_LEAST_TRIALS, _MOST_TRIALS = 4, 400
+_LEAST_TRIALS, _MOST_TRIALS = 4, 200
+_DRAWN_SHARE, _LEAST_DRAWN = 0.4, 16
+"""Share of the trials that are drawn, if they are at least so many."""
+_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START = 100, 8, 32, 4, 4
+"""By reads, for which forward passes are many: drawn, of these read, trials from there, reads of each, and rounds by
+which readout gains are balanced at the start."""
 
 
 @dataclass(frozen=True)
 class _Tried:
-    """A plan, and what it is expected to do."""
-
-    plan: Plan
-    choices: Sequence[Choice]
-    outlook: Outlook
-
-
-@dataclass(frozen=True)
-class Gains:
-    """Gains of a round of the search.
+    """An allocation, and what it is expected to do.
 
     Attributes:
-        squared: of independent errors, for each tensor.
-        coherent: whether the error by shrinkage grows with them from its value at the trained weights.
+        way: the menus that it chooses from.
+        emphasis: on each tensor, by which cells were allocated.
+        choices: what was allocated.
+        storages: the same as formats of the tensors.
+        outlook: what is expected of it.
+        error: what is to be least, expected or of reads.
     """
 
-    squared: Mapping[str, float]
-    coherent: bool
+    way: Way
+    emphasis: Mapping[str, float]
+    choices: Sequence[Choice]
+    storages: Mapping[str, TensorFormat]
+    outlook: Outlook
+    error: float
 
 
 class Designer:
@@ -103,98 +108,116 @@ class Designer:
         cells = _checks.positive("cells", cells)
         self._check_affordable(cells)
         trained = Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
-        best = with_measured(self._best(cells, trained), self.calibration)
-        beyond = self.settings.beyond_first_order and may_be_beyond(best, self.calibration)
-        for _ in range(_GAIN_ROUNDS if beyond else 0):
+        best = with_measured(self._finished(self._by_outlook(cells, trained), cells, trained), self.calibration)
+        if not self.settings.beyond_first_order or not may_be_beyond(best, self.calibration):
+            return best
+        further = self._by_gains_at_reads if self.calibration.large else self._by_reads
+        return further(best, cells)
+
+    def _by_gains_at_reads(self, best: Plan, cells: float) -> Plan:
+        """Plans at the gains at reads of the plan before, as long as that helps."""
+        for _ in range(_GAIN_ROUNDS):
             squared = gains_at_reads(best, self.calibration)
             # Whether shrinkage grows with the noise as single errors do, no formula tells: both are tried.
-            found = [self._best(cells, Gains(squared, coherent)) for coherent in (False, True)]
+            rounds = [Gains(squared, coherent) for coherent in (False, True)]
+            found = [self._finished(self._by_outlook(cells, gains), cells, gains) for gains in rounds]
             tried = [with_measured(one, self.calibration) for one in found]
             if min(map(measured_mean, tried)) >= measured_mean(best):
                 break
             best = min(tried, key=measured_mean)
         return best
 
-    def _best(self, cells: float, gains: Gains) -> Plan:
-        """The best plan for given gains."""
-        alike = dict.fromkeys(self.calibration.weights, 1.0)
-        ways = [(self._tried(way, cells, gains, alike, None), way) for way in self._affordable(cells, gains)]
-        if self.plain_cells > _FEW * self.bits:
-            ways = [min(ways, key=lambda pair: pair[0].outlook.error)]
-        searched = [(self._improved(first, menus, cells, gains), menus) for first, menus in ways]
-        found, menus = min(searched, key=lambda pair: pair[0].outlook.error)
-        plan = self._finished(found, gains.squared)
-        return replace(plan, allocation_gap=self._gap(menus, cells, gains, found, plan.first_order_error or 0.0))
+    def _by_reads(self, best: Plan, cells: float) -> Plan:
+        """The plan of the least error of reads, from those that are expected to err least."""
+        trained = Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
+        promising = sorted(self._drawn(cells, trained, _DRAWN), key=lambda one: one.error)[:_PROMISING]
+        names = list(self.calibration.weights)
 
-    def _gap(self, menus: Sequence[TensorMenu], cells: float, gains: Gains, found: _Tried, predicted: float) -> float:
+        def read(one: _Tried, readout: Mapping[str, float], rounds: int) -> _Tried:
+            balanced = self._balanced_at_reads(one.storages, readout, _READS_OF_TRIAL, rounds)
+            return replace(one, outlook=replace(one.outlook, gains=balanced.gains), error=balanced.bias)
+
+        found = improved(
+            sorted((read(one, one.outlook.gains, _ROUNDS_OF_START) for one in promising), key=lambda one: one.error),
+            names,
+            lambda emphasis, near: read(self._tried(near.way, cells, trained, emphasis, near), near.outlook.gains, 1),
+            trials=_TRIALS_BY_READS,
+        )
+        readout = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, None, _ROUNDS_OF_START).gains)
+        gains = Gains(gains_at_reads(self._planned(found.storages, cells, readout), self.calibration), coherent=False)
+        plan = with_measured(self._finished(found, cells, gains, readout), self.calibration)
+        return min(plan, best, key=measured_mean)
+
+    def _balanced_at_reads(
+        self, storages: Mapping[str, TensorFormat], start: Mapping[str, float], reads: int | None, rounds: int
+    ) -> Balanced:
+        """Readout gains of the least error of reads; the noise in them is beyond what the first order knows."""
+        measured, plan = self.calibration, self._planned(storages, 1.0)
+        found = list(reads_of(plan, measured, reads=reads))
+        return balance_readout(
+            measured.model,
+            measured.batch,
+            found,
+            dict.fromkeys(storages, 0.0),
+            start=start,
+            rounds=rounds if self._fitted else 0,
+            outliers={name: one.outliers_of(measured.weights[name]) for name, one in storages.items()},
+        )
+
+    def _by_outlook(self, cells: float, gains: Gains) -> _Tried:
+        """The allocation of the least expected error for given gains."""
+        # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
+        trials = (
+            min(max(_TRIALS // (self.plain_cells // self.bits), _LEAST_TRIALS), _MOST_TRIALS) if self._fitted else 0
+        )
+        draws = int(_DRAWN_SHARE * trials)
+        starts = sorted(self._drawn(cells, gains, draws if draws >= _LEAST_DRAWN else 0), key=lambda one: one.error)
+        errors = starts[0].outlook.errors
+        names = sorted(errors, key=lambda name: -errors[name])
+        return improved(
+            starts,
+            names,
+            lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
+            trials=trials - draws,
+        )
+
+    def _drawn(self, cells: float, gains: Gains, draws: int) -> list[_Tried]:
+        """Every way at equal emphasis; small networks at drawn ones too."""
+        ways, names = self._affordable(cells, gains), list(self.calibration.weights)
+        return [
+            self._tried(way, cells, gains, emphasis, None)
+            for way in ways
+            for emphasis in drawn(names, draws // len(ways), self.calibration.seed)
+        ]
+
+    def _gap(self, way: Way, cells: float, found: _Tried, predicted: float) -> float:
         """The larger of two excesses over the least that a budget can leave, as shares of it.
 
         Of the sum of effects over its lower bound, which is a theorem for that sum; and, where levels are fitted, of
         what is predicted, in which effects of tensors add up or cancel, over the bound of errors that do neither.
         """
-        options, most = self._options(menus, gains), self._most(menus, cells)
-        pairs = [(sum(map(allocated_error, options, found.choices)), error_bound(options, most))]
+        most = max(cells * self.plain_cells - way.fixed, way.floor)
+        pairs = [(sum(map(allocated_error, way.options, found.choices)), error_bound(way.options, most))]
         if self._fitted:
-            least = [option for menu in menus for option in menu.incoherent(self._ratio(menu.name, gains))]
-            pairs.append((predicted, error_bound(least, most)))
+            pairs.append((predicted, error_bound(way.incoherent, most)))
         return max([0.0, *(error / bound - 1 for error, bound in pairs if bound > 0)])
 
-    def _improved(self, best: _Tried, menus: Sequence[TensorMenu], cells: float, gains: Gains) -> _Tried:
-        """Local search over the emphasis on each tensor, alike at first, until no single change is for the better."""
-        weights = sum(sum(menu.sizes) for menu in menus)
-        # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
-        left = min(max(_TRIALS // weights, _LEAST_TRIALS), _MOST_TRIALS) if self._fitted else 0
-        emphasis = dict.fromkeys((menu.name for menu in menus), 1.0)
-        factor = _WIDEST
-        while factor > _FINEST and left > 0:
-            improved = False
-            for name in sorted(emphasis, key=lambda name: -best.outlook.errors[name]):
-                for change in (factor, 1 / factor):
-                    if left <= 0:
-                        break
-                    changed = emphasis | {name: emphasis[name] * change}
-                    one = self._tried(menus, cells, gains, changed, best.outlook.gains)
-                    left -= 1
-                    if one.outlook.error < best.outlook.error * (1 - _WORTH):
-                        best, emphasis, improved = one, changed, True
-                        break
-            if not improved:
-                factor = factor**0.5
-        return best
-
     def _tried(
-        self,
-        menus: Sequence[TensorMenu],
-        cells: float,
-        gains: Gains,
-        emphasis: Mapping[str, float],
-        readout: Mapping[str, float] | None,
+        self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: _Tried | None
     ) -> _Tried:
-        plan, choices = self._within(menus, self._options(menus, gains, emphasis), cells)
-        storages = {entry.name: entry.storage for entry in plan.tensors}
-        return _Tried(plan, choices, self._expectations.outlook(storages, gains.squared, readout))
+        choices = self._within(way, emphasis, cells)
+        storages = {menu.name: menu.storage(own) for menu, own in way.by_menu(choices)}
+        readout = near.outlook.gains if near else None
+        outlook = self._expectations.outlook(storages, gains.squared, readout)
+        return _Tried(way, emphasis, choices, storages, outlook, outlook.error)
 
-    def _ratio(self, name: str, gains: Gains) -> float:
-        """A squared gain over that at the trained weights, from which the menus are made."""
-        trained = self.calibration.gains[name].squared
-        return gains.squared[name] / trained if trained else 1.0
-
-    def _options(
-        self, menus: Sequence[TensorMenu], gains: Gains, emphasis: Mapping[str, float] | None = None
-    ) -> list[Options]:
-        ratios = [self._ratio(menu.name, gains) for menu in menus]
-        return [
-            option
-            for menu, ratio in zip(menus, ratios, strict=True)
-            for option in menu.options(
-                ratio, ratio if gains.coherent else 1.0, emphasis[menu.name] if emphasis else 1.0
-            )
+    def _way(self, menus: Sequence[TensorMenu], gains: Gains) -> Way:
+        trained = self.calibration.gains
+        ratios = [
+            gains.squared[menu.name] / trained[menu.name].squared if trained[menu.name].squared else 1.0
+            for menu in menus
         ]
-
-    def _most(self, menus: Sequence[TensorMenu], cells: float) -> float:
-        """Cells for words, at least those of the cheapest ones."""
-        floor = sum(size * menu.cells[0] for menu in menus for size in menu.sizes)
-        return max(cells * self.plain_cells - sum(menu.fixed for menu in menus), floor)
+        return Way(menus, ratios, gains.coherent)
 
     @cached_property
     def _cheapest(self) -> list[TensorMenu]:
@@ -202,7 +225,7 @@ class Designer:
         pairs = zip(self._first, self._others, strict=True)
         return [min((first, *others), key=lambda one: one.least_cells) for first, others in pairs]
 
-    def _affordable(self, cells: float, gains: Gains) -> list[list[TensorMenu]]:
+    def _affordable(self, cells: float, gains: Gains) -> list[Way]:
         """Ways to scale all tensors, and levels for them, of which the cheapest formats fit a budget."""
         budget = cells * self.plain_cells
         ways = [self._first, self._mixed(budget, gains), self._cheapest]
@@ -210,32 +233,29 @@ class Designer:
             ways.append(self._unblocked)
         within = [way for way in ways if sum(menu.least_cells for menu in way) <= budget * (1 + _ROUNDING)]
         different = [way for place, way in enumerate(within) if way not in within[:place]]
-        return different or [self._cheapest]
+        return [self._way(menus, gains) for menus in different or [self._cheapest]]
 
     def _check_affordable(self, cells: float) -> None:
-        cheapest = self._plan(self._cheapest, [Choice(0, 0) for menu in self._cheapest for _ in menu.sizes], cells)
+        cheapest = self._planned(
+            {menu.name: menu.storage([Choice(0, 0)] * len(menu.sizes)) for menu in self._cheapest}, cells
+        )
         if cheapest.cells > cells * (1 + _ROUNDING):
             least = math.ceil(cheapest.cells * 1e4) / 1e4
             raise BudgetError(
                 f"cells must be at least {least:g} for the cheapest formats, got {cells:g}", cheapest.overhead
             )
 
-    def _within(
-        self, menus: Sequence[TensorMenu], options: Sequence[Options], cells: float
-    ) -> tuple[Plan, Sequence[Choice]]:
-        """The best plan within a budget by the sum of effects."""
-        most = cells * self.plain_cells - sum(menu.fixed for menu in menus)
-        floor = sum(option.weights * option.cells[0] for option in options)
-        chosen: Sequence[Choice] = [Choice(0, 0) for _ in options]
-        best = self._plan(menus, chosen, cells)
+    def _within(self, way: Way, emphasis: Mapping[str, float], cells: float) -> tuple[Choice, ...]:
+        """The best choices within a budget by the sum of effects."""
+        most = cells * self.plain_cells - way.fixed
+        best: tuple[Choice, ...] = tuple(Choice(0, 0) for _ in way.options)
         # What whole tables and code blocks take is known only when the formats are chosen.
-        low, high, spent = min(floor, most), most, most * (1 + _SLACK)
+        low, high, spent = min(way.floor, most), most, most * (1 + _SLACK)
         for _ in range(_ROUNDS):
-            choices = allocate(options, max(spent, floor), "split")
-            plan = self._plan(menus, choices, cells)
-            left = cells * (1 + _ROUNDING) - plan.cells
+            choices = way.choices(max(spent, way.floor), emphasis)
+            left = cells * (1 + _ROUNDING) - self._cells(way, choices)
             if left >= 0:
-                best, chosen, low = plan, choices, spent
+                best, low = choices, spent
             else:
                 high = spent
             if left >= 0 and (spent >= most or left <= _UNSPENT * cells):
@@ -243,25 +263,35 @@ class Designer:
             # By twice what is too much, since a split costs a second table as long as it stands; then by halves.
             aim = spent + 2 * left * self.plain_cells
             spent = aim if left < 0 and aim > low else (low + high) / 2
-        return best, chosen
+        return best
+
+    def _cells(self, way: Way, choices: Sequence[Choice]) -> float:
+        """What `Plan.cells` is, without making the plan."""
+        words, side_values = way.counted(choices)
+        settings = self.settings
+        beside = side_cells(self.fault, side_values, tuple(settings.decoders), tuple(settings.hardened))
+        return (words + beside) / self.plain_cells
 
     def _mixed(self, budget: float, gains: Gains) -> list[TensorMenu]:
         """Each tensor with the scales and levels that are best at the price of a cell."""
-        options = self._options(self._first, gains)
-        price = cell_price(options, max(budget, sum(o.weights * o.cells[0] for o in options)))
-        pairs = zip(self._first, self._others, strict=True)
+        first = self._way(self._first, gains)
+        price = cell_price(first.options, max(budget, first.floor))
         return [
-            min((first, *others), key=lambda one: one.priced(price, self._ratio(one.name, gains)))
-            for first, others in pairs
+            min((menu, *others), key=lambda one: one.priced(price, ratio))
+            for menu, others, ratio in zip(self._first, self._others, first.ratios, strict=True)
         ]
 
-    def _plan(self, menus: Sequence[TensorMenu], choices: Sequence[Choice], cells: float) -> Plan:
-        measured, entries, start = self.calibration, [], 0
-        for menu in menus:
-            storage = menu.storage(choices[start : start + len(menu.sizes)])
-            start += len(menu.sizes)
-            weight = measured.weights[menu.name]
-            entries.append(TensorPlan.of(menu.name, measured.aliases[menu.name], weight, storage))
+    def _planned(
+        self, storages: Mapping[str, TensorFormat], cells: float, readout: Mapping[str, float] | None = None
+    ) -> Plan:
+        measured = self.calibration
+        gains = readout or dict.fromkeys(storages, 1.0)
+        entries = [
+            TensorPlan.of(
+                name, measured.aliases[name], measured.weights[name], replace(storage, readout_gain=gains[name])
+            )
+            for name, storage in storages.items()
+        ]
         return Plan(
             replace(self.settings, cells=cells),
             tuple(entries),
@@ -270,20 +300,25 @@ class Designer:
             covered=measured.covered,
         )
 
-    def _finished(self, tried: _Tried, squared: Mapping[str, float]) -> Plan:
-        """The plan with its readout gains and what it predicts."""
-        storages = {entry.name: entry.storage for entry in tried.plan.tensors}
-        outlook = self._expectations.balanced(storages, squared, tried.outlook.gains)
+    def _finished(self, tried: _Tried, cells: float, gains: Gains, readout: Mapping[str, float] | None = None) -> Plan:
+        """The plan with its readout gains, by the outlook if not given, and what it predicts."""
+        outlook = (
+            self._expectations.at(tried.storages, gains.squared, readout)
+            if readout
+            else self._expectations.balanced(tried.storages, gains.squared, tried.outlook.gains)
+        )
+        plan = self._planned(tried.storages, cells, outlook.gains)
         entries = [
             replace(
                 entry,
-                storage=replace(entry.storage, readout_gain=outlook.gains[entry.name]),
-                gain=replace(self.calibration.gains[entry.name], squared=squared[entry.name]),
+                gain=replace(self.calibration.gains[entry.name], squared=gains.squared[entry.name]),
                 predicted_error=outlook.errors[entry.name],
             )
-            for entry in tried.plan.tensors
+            for entry in plan.tensors
         ]
-        return replace(tried.plan, tensors=tuple(entries), predicted_bias=outlook.bias)
+        plan = replace(plan, tensors=tuple(entries), predicted_bias=outlook.bias)
+        way = self._way(tried.way.menus, gains)
+        return replace(plan, allocation_gap=self._gap(way, cells, tried, plan.first_order_error or 0.0))
 
 
 class ReserveDesigner:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from qtaml.faults import FaultModel
-from qtaml.formats import TensorFormat
+from qtaml.formats import Outliers, TensorFormat
 from qtaml.model import evaluation_mode, finite, replacing
-from qtaml.search.readout import LIMITS, balance_readout
+from qtaml.search.readout import LIMITS, balance_readout, read_at
 from qtaml.sensitivity import Calibration
 
 Storages = Mapping[str, TensorFormat]
@@ -45,13 +45,15 @@ class _Part:
 
     Attributes:
         mean: expected weights.
+        outliers: those of them that are kept beside the words, and no readout gain scales.
         variance: summed over its weights.
-        power: squared norm of the trained weights.
+        power: squared norm of the trained weights, without outliers.
         slope: share of them that is left on average.
         rest: squared norm of what the expected weights are off besides.
     """
 
     mean: torch.Tensor
+    outliers: Outliers | None
     variance: float
     power: float
     slope: float
@@ -62,6 +64,11 @@ class _Part:
         whole, rest = coherence * self.power, self.variance + self.rest
         kept = whole * self.slope
         return min(max(kept / (rest + kept * self.slope), LIMITS[0]), LIMITS[1]) if kept > 0 else 1.0
+
+
+def as_kept(gains: Mapping[str, float]) -> dict[str, float]:
+    """Readout gains in 32 bits, as they are kept."""
+    return {name: float(np.float32(gain)) for name, gain in gains.items()}
 
 
 class Expectations:
@@ -92,7 +99,7 @@ class Expectations:
         return min((self._at(parts, squared, one) for one in tried), key=lambda outlook: outlook.error)
 
     def _at(self, parts: Mapping[str, _Part], squared: Mapping[str, float], gains: dict[str, float]) -> Outlook:
-        bias = self._bias({name: gains[name] * part.mean for name, part in parts.items()})
+        bias = self._bias({name: read_at(part.mean, gains[name], part.outliers) for name, part in parts.items()})
         errors = {name: squared[name] * gains[name] ** 2 * part.variance for name, part in parts.items()}
         return Outlook(gains, bias, errors)
 
@@ -113,25 +120,31 @@ class Expectations:
             {name: part.mean for name, part in parts.items()},
             {name: squared[name] * part.variance for name, part in parts.items()},
             start=gains,
-            adjust=self._adjust,
+            **({} if self._adjust else {"rounds": 0}),
+            outliers={name: part.outliers for name, part in parts.items()},
         )
-        # As they are kept: in 32 bits.
-        kept = {name: float(np.float32(gain)) for name, gain in balanced.gains.items()}
-        errors = {name: squared[name] * kept[name] ** 2 * part.variance for name, part in parts.items()}
-        return Outlook(kept, balanced.bias, errors)
+        return self._at(parts, squared, as_kept(balanced.gains))
+
+    def at(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:
+        """The outlook at given readout gains."""
+        return self._at({name: self._part(name, storage) for name, storage in storages.items()}, squared, dict(gains))
 
     def _part(self, name: str, storage: TensorFormat) -> _Part:
         key = name, storage
         if key not in self._known:
             weight = self._calibration.weights[name]
             words, scale = storage.encode(weight, self._fault)
-            mean = storage.read_mean(words, scale, self._fault)
-            flat, read = weight.reshape(-1).double(), mean.reshape(-1).double()
+            outliers = storage.outliers_of(weight)
+            mean = storage.read_mean(words, scale, self._fault, outliers=outliers)
+            flat, read = (one.reshape(-1).double() for one in (weight, mean))
+            if outliers:
+                flat, read = outliers.left_of(flat), outliers.left_of(read)
             power, kept, size = float(flat @ flat), float(flat @ read), float(read @ read)
             slope = kept / power if power else 1.0
             part = _Part(
                 mean,
-                storage.summed_variance(words, scale, self._fault),
+                outliers,
+                storage.summed_variance(words, scale, self._fault, outliers=outliers),
                 power,
                 slope,
                 max(size - slope**2 * power, 0.0),

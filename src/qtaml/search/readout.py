@@ -1,6 +1,6 @@
 """Readout gains: one factor for each tensor, against the shrinkage of posterior means, which adds up in the output."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import scipy
 import torch
 from torch import nn
 
+from qtaml.formats import Outliers
 from qtaml.model import Batch, evaluation_mode, finite, named_tensors, replacing
 
 # Relative change of a gain for the finite differences: far above the rounding of float32 outputs, and small beside the
@@ -44,11 +45,12 @@ class Balanced:
 def balance_readout(
     model: nn.Module,
     batch: Batch,
-    expected: Mapping[str, torch.Tensor],
+    expected: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]],
     variance: Mapping[str, float],
     *,
     start: Mapping[str, float] | None = None,
-    adjust: bool = True,
+    rounds: int = _ROUNDS,
+    outliers: Mapping[str, Outliers | None] | None = None,
 ) -> Balanced:
     """Readout gains c_l of the least predicted output error ||f(c E[weights read]) - f(W)||**2 + sum c_l**2 variance_l.
 
@@ -60,10 +62,12 @@ def balance_readout(
     Args:
         model: any module; it is not changed.
         batch: calibration inputs.
-        expected: expected weights when read, by name.
-        variance: output error of the random part of the weight errors of each tensor at a gain of 1, by name.
+        expected: expected weights when read, by name; or several reads, whose mean error is then the least.
+        variance: output error of the random part of the weight errors of each tensor at a gain of 1, by name; of reads,
+            which have it in them, 0.
         start: gains to begin with; 1 if not given.
-        adjust: False to leave all gains at what they begin with, and only measure the bias.
+        rounds: most rounds; with 0 gains stay what they begin with, and only the bias is measured.
+        outliers: weights beside the words, which no gain scales, by name.
 
     Returns:
         The gains, from 1/4 to 4, and the remaining bias.
@@ -81,28 +85,34 @@ def balance_readout(
         >>> round(balanced.gains["weight"], 3)
         1.25
     """
-    types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in expected}
-    noise = np.array([variance[name] for name in expected])
+    reads = [expected] if isinstance(expected, Mapping) else list(expected)
+    names = list(reads[0])
+    types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in reads[0]}
+    noise = np.array([variance[name] for name in names])
 
-    def scaled(gains: np.ndarray) -> dict[str, torch.Tensor]:
-        pairs = zip(gains.tolist(), expected.items(), strict=True)
-        return {name: (gain * mean).to(types[name]) for gain, (name, mean) in pairs}
+    def at(read: Mapping[str, torch.Tensor], name: str, gain: float) -> torch.Tensor:
+        return read_at(read[name], gain, (outliers or {}).get(name)).to(types[name])
+
+    def scaled(gains: np.ndarray) -> list[dict[str, torch.Tensor]]:
+        pairs = list(zip(gains.tolist(), names, strict=True))
+        return [{name: at(read, name, gain) for gain, name in pairs} for read in reads]
 
     with evaluation_mode(model) as network, torch.no_grad():
         run_with = replacing(network)
 
-        def run(changed: Mapping[str, torch.Tensor]) -> np.ndarray:
-            return _sampled(finite(run_with(batch, changed), batch)).double().cpu().numpy()
+        def run(changed: Sequence[Mapping[str, torch.Tensor]]) -> np.ndarray:
+            outputs = [_sampled(finite(run_with(batch, one), batch)).double().cpu().numpy() for one in changed]
+            return np.concatenate(outputs)
 
-        clean = run({})
-        gains = np.array([start[name] if start else 1.0 for name in expected])
+        clean = np.tile(run([{}]), (len(reads), 1))
+        gains = np.array([start[name] if start else 1.0 for name in names])
         now = scaled(gains)
         output = run(now)
-        for _ in range(_ROUNDS if adjust else 0):
+        for _ in range(rounds):
             # One tensor differs at a time: the others are scaled once.
             moved = [
-                run(now | {name: ((1 + _STEP) * gain * mean).to(types[name])})
-                for gain, (name, mean) in zip(gains.tolist(), expected.items(), strict=True)
+                run([{**one, name: at(read, name, (1 + _STEP) * gain)} for one, read in zip(now, reads, strict=True)])
+                for gain, name in zip(gains.tolist(), names, strict=True)
             ]
             # Differences were taken by a relative step: over the gains they are derivatives.
             slopes = np.stack([(one - output).reshape(-1) / _STEP for one in moved], axis=1) / gains
@@ -119,7 +129,15 @@ def balance_readout(
             gains, now, output = tried, candidate, outcome
             if _total(output, clean, gains, noise) > (1 - _WORTH) * before:
                 break
-    return Balanced(dict(zip(expected, gains.tolist(), strict=True)), _bias(output, clean))
+    return Balanced(dict(zip(names, gains.tolist(), strict=True)), _bias(output, clean))
+
+
+def read_at(mean: torch.Tensor, gain: float, outliers: Outliers | None) -> torch.Tensor:
+    """Expected weights, given at a readout gain of 1, at another one; it does not scale outliers."""
+    scaled = gain * mean
+    if outliers:
+        outliers.put(scaled)
+    return scaled
 
 
 def _sampled(outputs: torch.Tensor) -> torch.Tensor:

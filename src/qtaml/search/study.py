@@ -1,18 +1,16 @@
 """`Study`: one calibration of a network, many questions."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from qtaml import _files
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring.metrics import Metric
-from qtaml.model import Batches
+from qtaml.model import Batches, Output, digest, output_name
 from qtaml.planning import MEASURED, Design, Plan, Predict, Prediction, Settings, Tac, savings, tac
 from qtaml.search.designer import AnyDesigner, designer_for
 from qtaml.search.goals import check_metric, reached, without_goal
@@ -56,12 +54,14 @@ class Study:
         exclude: patterns of tensors not to store.
         unreached_floor: gain of a tensor that no calibration sample reaches, over the median gain of the others.
         seed: seed of the calibration, and of the plans.
+        output: the output that counts, as for `compensate`.
 
     Raises:
         ArgumentError: if an argument has a value that is not allowed.
         ModelError: if the model has no tensor to store, one that cannot be stored, or fails on the calibration batch.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
         >>> study = Study(model, torch.randn(64, 16))
         >>> plans = [study.compensate(p=p, overhead=0.05) for p in (0.05, 0.1)]
@@ -79,6 +79,7 @@ class Study:
         exclude: Sequence[str] = (),
         unreached_floor: float = 1.0,
         seed: int = 0,
+        output: Output | None = None,
     ) -> None:
         asked = {
             "passes": passes,
@@ -86,6 +87,7 @@ class Study:
             "exclude": exclude,
             "unreached_floor": unreached_floor,
             "seed": seed,
+            "output": output,
         }
         # A record of settings checks and normalises them, as it does for the functions of one question.
         checked = Tac(p=0.0, overhead=0.0, **asked)  # type: ignore[arg-type]
@@ -116,9 +118,9 @@ class Study:
         """Write what was measured as a JSON file, atomically."""
         measured = self._measured()
         kept = _Kept(
-            _digest(measured.weights),
-            _digest(measured.batch),
-            self._asked,
+            digest(measured.weights),
+            digest(measured.batch),
+            {**self._asked, "output": output_name(self._asked["output"])},
             measured.gains,
             measured.coherence,
             _files.versions(),
@@ -126,20 +128,30 @@ class Study:
         _files.write_text(path, _files.to_json(kept))
 
     @staticmethod
-    def load(path: str | Path, model: nn.Module, calibration: Batches) -> "Study":
+    def load(path: str | Path, model: nn.Module, calibration: Batches, *, output: Output | None = None) -> "Study":
         """The study that a file holds, of the same network and inputs.
+
+        Args:
+            path: of the file.
+            model: the network.
+            calibration: the inputs.
+            output: the output that counts, where that is a function, of which the file has the name only.
 
         Raises:
             StoredFileError: if the file cannot be read or is not a study.
             ModelError: if it is a study of another network.
-            ArgumentError: if its calibration inputs were others.
+            ArgumentError: if its calibration inputs, or the output that counted, were others.
         """
         kept = _files.from_json(_Kept, _files.read_bytes(Path(path)), str(path))
+        if output is not None or (kept.asked.get("output") or "").startswith("("):
+            if (named := output_name(output)) != kept.asked.get("output"):
+                raise ArgumentError(f"output must be that of the study, {kept.asked.get('output')!r}, got {named!r}")
+            kept.asked["output"] = output
         study = Study(model, calibration, **kept.asked)
         measured = study.calibration
-        if _digest(measured.weights) != kept.weights:
+        if digest(measured.weights) != kept.weights:
             raise ModelError(f"{path} is a study of a network with other weights: make a new one")
-        if _digest(measured.batch) != kept.inputs:
+        if digest(measured.batch) != kept.inputs:
             raise ArgumentError(f"calibration must be the inputs of the study in {path}, got others")
         measured.gains, measured.coherence = kept.gains, kept.coherence
         return study
@@ -177,21 +189,3 @@ class Study:
                     f"{name} must be that of the study, {value!r}, got {getattr(settings, name)!r}: make another study"
                 )
         return settings
-
-
-def _digest(value: Any) -> str:
-    """SHA-256 of tensors, and of what holds them."""
-    digest = hashlib.sha256()
-    left = [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, torch.Tensor):
-            digest.update(f"{one.dtype} {tuple(one.shape)}".encode())
-            digest.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        elif isinstance(one, Mapping):
-            left += [part for pair in one.items() for part in pair]
-        elif isinstance(one, tuple | list):
-            left += one
-        else:
-            digest.update(repr(one).encode())
-    return digest.hexdigest()

@@ -9,12 +9,14 @@ from torch import nn
 from qtaml.model import (
     Batch,
     Batches,
+    Output,
     aliases,
     evaluation_mode,
     finite_outputs,
     first_samples,
     one_batch,
     private_copy,
+    returning,
     sample_count,
     share_of_numbers,
     stored_weights,
@@ -40,6 +42,7 @@ class Calibration:
         exclude: patterns of tensors not to store.
         unreached_floor: gain of a tensor that no sample reaches, over the median gain of the others.
         seed: seed of the signs.
+        output: the output that counts (`qtaml.model.returning`); that of `output_tensor` if not given.
 
     Raises:
         ModelError: if the model has no tensor to store, or one that cannot be stored, or cannot be copied.
@@ -63,11 +66,14 @@ class Calibration:
         exclude: Sequence[str] = (),
         unreached_floor: float = 1.0,
         seed: int = 0,
+        output: Output | None = None,
     ) -> None:
         self.passes, self.seed, self.unreached_floor = passes, seed, unreached_floor
         self.batch: Batch = one_batch(calibration)
         self.weights = stored_weights(model, include=include, exclude=exclude)
         self.model = private_copy(model)
+        if output is not None:
+            returning(self.model, output)
 
     @cached_property
     def large(self) -> bool:

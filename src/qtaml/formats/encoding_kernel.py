@@ -1,0 +1,144 @@
+"""The loops of encoding, compiled by Numba: scale, look for the interval, write its label.
+
+Blocks of a few hundred weights go through several loops each, most of which become vector instructions; ties and what
+lies near a boundary, which are rare, have loops of their own.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtaml.sampling.numba_kernels import compiled
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+_BLOCK = 512
+# Of a step between boundaries: rounding puts no weight so far off.
+_NEAR = 1e-7
+
+
+@compiled
+def encode(
+    weights: NDArray[np.floating[Any]],
+    divisors: Floats,
+    row: int,
+    group: int,
+    factor: float,
+    words: NDArray[Any],
+    boundaries: Floats,
+    labels: NDArray[Any],
+    starts_of_search: Places,
+    steps: float,
+    starts: Places,
+    stops: Places,
+) -> None:
+    """Write the label of each weight of some runs.
+
+    Args:
+        weights: flat, float32 or float64.
+        divisors: what they are divided by: one number, or one for each row, or each group along a row.
+        row: weights of a row.
+        group: weights of a group; 0 where there are none.
+        factor: on what is divided.
+        words: to be written to. A weight on a boundary goes to either side in turn, by its place in the runs.
+        boundaries: as in `Decision`, as the three that follow.
+        labels: as there.
+        starts_of_search: as there.
+        steps: as there.
+        starts: first index of each run.
+        stops: index after the last of each run.
+    """
+    values, index = np.empty(_BLOCK, np.float64), np.empty(_BLOCK, np.int64)
+    groups = (row + group - 1) // group if group else 1
+    passed = 0
+    for run in range(starts.size):
+        first = starts[run]
+        while first < stops[run]:
+            size = min(_BLOCK, stops[run] - first)
+            begin = 0
+            while begin < size:
+                end, divisor = size, divisors[0]
+                if divisors.size > 1:
+                    place, inside = (first + begin) // row, (first + begin) % row
+                    end = min(end, begin + row - inside)
+                    if group:
+                        place = place * groups + inside // group
+                        end = min(end, begin + group - inside % group)
+                    divisor = divisors[place]
+                for i in range(begin, end):
+                    values[i] = weights[first + i] / divisor
+                begin = end
+            if factor != 1.0:
+                for i in range(size):
+                    values[i] *= factor
+            if steps == 0.0:
+                near = _counted(values, size, boundaries, index)
+            elif starts_of_search.size == 0:
+                near = _rounded(values, size, boundaries, steps, index)
+            else:
+                near = _started(values, size, boundaries, starts_of_search, steps, index)
+            if near:
+                _settle(values, size, boundaries, index, passed)
+            for i in range(size):
+                words[first + i] = labels[index[i]]
+            passed += size
+            first += size
+
+
+@compiled
+def _counted(values: Floats, size: int, boundaries: Floats, index: Places) -> bool:
+    """Intervals by the number of boundaries below; whether a value lies on one."""
+    for i in range(size):
+        index[i] = 0
+    near = 0
+    for k in range(boundaries.size):
+        boundary = boundaries[k]
+        for i in range(size):
+            # Not "above": NaN is beyond all boundaries, as in torch.bucketize.
+            index[i] += not values[i] <= boundary
+            near |= values[i] == boundary
+    return near != 0
+
+
+@compiled
+def _rounded(values: Floats, size: int, boundaries: Floats, steps: float, index: Places) -> bool:
+    """Intervals between evenly spaced boundaries by rounding; whether a value lies too near to one for that."""
+    first, count = boundaries[0], float(boundaries.size)
+    near = 0
+    for i in range(size):
+        place = (values[i] - first) * steps
+        above = np.ceil(place)
+        # NaN compares as false, and so is near.
+        near |= not (above - place > _NEAR and above - place < 1.0 - _NEAR)
+        index[i] = np.int64(min(max(above, 0.0), count))
+    return near != 0
+
+
+@compiled
+def _started(values: Floats, size: int, boundaries: Floats, starts: Places, steps: float, index: Places) -> bool:
+    """Where to begin the search for each value; all of them have to be settled."""
+    first, last = boundaries[0], float(starts.size - 1)
+    for i in range(size):
+        index[i] = np.int64(min(max((values[i] - first) * steps, 0.0), last))
+    for i in range(size):
+        index[i] = starts[index[i]]
+    return True
+
+
+@compiled
+def _settle(values: Floats, size: int, boundaries: Floats, index: Places, passed: int) -> None:
+    """The exact interval of each value, from one that is near it; ties go to either side in turn."""
+    count = boundaries.size
+    for i in range(size):
+        value, found = values[i], min(max(index[i], 0), count)
+        if value != value:
+            found = count
+        while found > 0 and value <= boundaries[found - 1]:
+            found -= 1
+        while found < count and value > boundaries[found]:
+            found += 1
+        if found < count and value == boundaries[found]:
+            found += (passed + i) % 2
+        index[i] = found

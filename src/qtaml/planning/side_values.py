@@ -1,0 +1,147 @@
+"""What a network's side values cost: scales, tables and whatever else has to be right before a weight can be read."""
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import groupby
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from qtaml.faults import FaultModel, Several
+from qtaml.protections import BlockCode, HardenedCell, pareto_front
+
+SIDE_BITS = 16
+"""Bits of a side value."""
+SIDE_FAILURE = 1e-6
+"""Largest probability that any side value of a network is read wrong, on the worst of its memories."""
+_MOST_FEW, _MOST_COPIES, _GROWTH = 63, 10**7, 1.15
+"""Copies of a vote: all odd numbers to the first, then by this factor to the most."""
+_ORDERS = range(5, 11)
+"""BCH codes of 2**m - 1 bits."""
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def side_cells(
+    fault: FaultModel, values: int, decoders: tuple[str, ...], hardened: tuple[HardenedCell, ...] = ()
+) -> float:
+    """Memory cells of so many side values of 16 bits, all of which are right but for a chance of 1e-6.
+
+    Whichever of these is the cheapest: a vote on copies of each bit, which is allowed always, since the values are read
+    once, when the memory is switched on; where algebraic decoders are allowed, shortened BCH codes around votes, in
+    whole blocks; where iterative ones are, also around block codes, if there are so many words that each has no more
+    than one bit in a block, which can be wrong altogether. The paper's ideal code takes two cells a bit.
+
+    Args:
+        fault: how the memory fails; of several memories the worst counts.
+        values: number of side values.
+        decoders: classes of decoder that are allowed.
+        hardened: better cells to choose from.
+
+    Source:
+        theory.md 5.3.
+
+    Example:
+        >>> from qtaml.faults import Uniform
+        >>> [round(side_cells(Uniform(0.1), 100, (kind,)) / 100, 1) for kind in ("ideal", "algebraic", "majority")]
+        [32.0, 104.8, 592.0]
+    """
+    return _of_network(fault, values, decoders, hardened)
+
+
+# Of budgets and choices by the hundred many need as many values.
+@lru_cache(maxsize=4096)
+def _of_network(fault: FaultModel, values: int, decoders: tuple[str, ...], hardened: tuple[HardenedCell, ...]) -> float:
+    if not values:
+        return 0.0
+    if "ideal" in decoders:
+        return 2.0 * SIDE_BITS * values
+    members = fault.members if isinstance(fault, Several) else (fault,)
+    return max(
+        min(area * _cells(SIDE_BITS * values, decoders, *rates) for area, *rates in _bare_cells(member, hardened))
+        for member in members
+    )
+
+
+def _bare_cells(fault: FaultModel, hardened: Sequence[HardenedCell]) -> Iterable[tuple[float, float, float]]:
+    yield (1.0, *fault.mean_rates)
+    for cell in hardened:
+        yield (cell.cells, *cell.residual(*fault.mean_rates))
+
+
+def _cells(bits: int, decoders: Sequence[str], p01: float, p10: float) -> float:
+    copies = _copies()
+    wrong = _wrong_votes(copies, p01, p10)
+    enough = copies[bits * wrong <= SIDE_FAILURE]
+    least = float(bits * enough[0]) if len(enough) else math.inf
+    if "algebraic" not in decoders:
+        return least
+    found = [least, _coded(bits, copies, wrong)]
+    if "iterative" in decoders:
+        found += [_coded(bits, *code) for code in _block_codes(p01, p10)]
+    return min(found)
+
+
+@lru_cache(maxsize=64)
+def _block_codes(p01: float, p10: float) -> list[tuple[Floats, Floats, int]]:
+    """Cells and rate of errors of a bit behind the codes of the Pareto front, with the bits of their blocks."""
+    front = pareto_front(p01, p10, decoders=("iterative",))
+    codes = sorted((one for one in front if isinstance(one, BlockCode)), key=lambda one: one.data_bits)
+    found = []
+    for words, same in groupby(codes, key=lambda one: one.data_bits):
+        pairs = [(one.cells, max(one.residual(p01, p10))) for one in same]
+        found.append((*np.array(pairs).T, words))
+    return found
+
+
+def _coded(bits: int, inner: Floats | Integers, wrong: Floats, words: int = 1) -> float:
+    """Least cells of shortened BCH codes whose bits take so many cells and are wrong so often.
+
+    Args:
+        bits: data bits.
+        inner: cells of a bit, for each way to store it.
+        wrong: its rate of errors.
+        words: least number of code words.
+    """
+    length, data, corrects = _bch_codes()
+    blocks = np.maximum(-(-bits // data), words)
+    # Shortened to what each block holds: the bits that are left out are known to be 0.
+    stored = length - data - (-bits // blocks)
+    fails = blocks * scipy.stats.binom.sf(corrects, stored, wrong[:, np.newaxis])
+    return float(np.where(fails <= SIDE_FAILURE, inner[:, np.newaxis] * (blocks * stored), np.inf).min())
+
+
+@lru_cache(maxsize=1)
+def _copies() -> Integers:
+    many = _MOST_FEW * _GROWTH ** np.arange(1, math.log(_MOST_COPIES / _MOST_FEW) / math.log(_GROWTH) + 1)
+    return np.concatenate((np.arange(1, _MOST_FEW + 1, 2), many.astype(np.int64) | 1))
+
+
+def _wrong_votes(copies: Integers, p01: float, p10: float) -> Floats:
+    """Larger of the two rates at which the likelier value of so many copies is the wrong one."""
+    least = np.finfo(np.float64).tiny
+    zeros, ones = math.log((1 - p01) / max(p10, least)), math.log((1 - p10) / max(p01, least))
+    needed = np.ceil(copies * (zeros / (zeros + ones))).clip(1, copies)
+    wrong = scipy.stats.binom.sf(needed - 1, copies, p01), scipy.stats.binom.sf(copies - needed, copies, p10)
+    return np.asarray(np.maximum(*wrong))
+
+
+@lru_cache(maxsize=1)
+def _bch_codes() -> tuple[Integers, Integers, Integers]:
+    """Stored bits, data bits, and errors corrected of the primitive BCH codes."""
+    codes = []
+    for length in (2**order - 1 for order in _ORDERS):
+        # The parity bits of a code that corrects t errors: as many as there are powers of 2 times 1, 3, ..., 2t - 1.
+        roots: set[int] = set()
+        for corrects in range(1, length // 2):
+            roots |= {(2 * corrects - 1) * 2**power % length for power in range(length.bit_length())}
+            if len(roots) >= length:
+                break
+            codes.append((length, length - len(roots), corrects))
+    # Of codes with equal parity the one that corrects the most.
+    best = {code[:2]: code for code in codes}
+    length, data, corrects = np.array(list(best.values()), np.int64).T
+    return length, data, corrects

@@ -1,0 +1,73 @@
+"""Search over the emphasis on each tensor: factors on their errors, by which cells are allocated."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from qtaml._random import child_seed
+
+_WIDEST, _FINEST = 4.0, 1.2
+"""Factors on the emphasis of a tensor that are tried: the widest, then its square roots, to the finest."""
+_WORTH = 1e-3
+"""Least share by which a change has to lower the error."""
+_SPREAD = 1.5
+"""Standard deviation of the logarithm of a drawn emphasis. SmallCNN at p = 0.1 in 0.19 cells: 358 by changes of single
+factors from equal ones, 128 as the best of 400 draws, 128 by changes from there."""
+
+Emphasis = Mapping[str, float]
+
+
+class Outcome(Protocol):
+    """What an emphasis leads to."""
+
+    @property
+    def error(self) -> float:
+        """What is to be least."""
+
+    @property
+    def emphasis(self) -> Emphasis:
+        """The emphasis."""
+
+
+Found = TypeVar("Found", bound=Outcome)
+
+
+def drawn(names: Sequence[str], count: int, seed: int) -> Iterator[Emphasis]:
+    """Equal emphasis, and then so many that are drawn."""
+    yield dict.fromkeys(names, 1.0)
+    random = np.random.default_rng(child_seed(seed, "emphasis"))
+    for _ in range(count):
+        yield dict(zip(names, np.exp(_SPREAD * random.standard_normal(len(names))).tolist(), strict=True))
+
+
+def improved(
+    starts: Sequence[Found], names: Sequence[str], attempt: Callable[[Emphasis, Found], Found], *, trials: int
+) -> Found:
+    """The best of what changes of single factors lead to, from each start until none is for the better.
+
+    Args:
+        starts: outcomes to begin with, one after the other while trials are left.
+        names: of the tensors, those first whose changes are tried first.
+        attempt: the outcome of an emphasis, and of the outcome that it is near to.
+        trials: most attempts.
+    """
+    left = trials
+    best = min(starts, key=lambda one: one.error)
+
+    def changes(of: Found, factor: float) -> Iterator[Found]:
+        nonlocal left
+        for name in names:
+            for change in (factor, 1 / factor):
+                if left > 0:
+                    left -= 1
+                    yield attempt({**of.emphasis, name: of.emphasis[name] * change}, of)
+
+    for start in starts:
+        now, factor = start, _WIDEST
+        while factor > _FINEST and left > 0:
+            least = now.error * (1 - _WORTH)
+            better = next((one for one in changes(now, factor) if one.error < least), None)
+            now, factor = (now, factor**0.5) if better is None else (better, factor)
+        best = min(best, now, key=lambda one: one.error)
+    return best

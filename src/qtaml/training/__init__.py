@@ -1,0 +1,34 @@
+"""Training of networks for the memory that they will be stored in."""
+
+from qtaml._kinds import guard_doors
+from qtaml.training.checkpoint import Epoch
+from qtaml.training.codesigning import Codesigned, CodesignStep, codesign, expected_network
+from qtaml.training.losses import Loss, LossName, loss_of, needs_labels
+from qtaml.training.narrowing import narrowed
+from qtaml.training.noisy_network import NoisyNetwork, noisy
+from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
+from qtaml.training.tuning import Tuned, tune
+from qtaml.training.tuning_settings import Tune
+
+__all__ = [
+    "CodesignStep",
+    "Codesigned",
+    "Epoch",
+    "Loss",
+    "LossName",
+    "NoisyNetwork",
+    "Tune",
+    "Tuned",
+    "clip_weights",
+    "clipping_limits",
+    "codesign",
+    "expected_network",
+    "loss_of",
+    "narrowed",
+    "needs_labels",
+    "noisy",
+    "tune",
+    "unevenness",
+]
+
+guard_doors(__name__)

@@ -1,0 +1,82 @@
+"""A tensor of weights as the memory would give it back at this moment: encoded under a plan, and read once."""
+
+import math
+from functools import cache
+from typing import Literal
+
+import torch
+
+from qtaml._random import child_seed, torch_generator
+from qtaml.faults import FaultModel, Uniform
+from qtaml.formats import TensorReader
+from qtaml.planning import Plan, TensorPlan
+
+Errors = Literal["law", "gaussian", "none"]
+"""What disturbs the weights: the exact law of the memory, Gaussian noise of the same mean and variance, or nothing."""
+
+_PERFECT = Uniform(0.0)
+
+
+class WeightsAsRead:
+    """Reads of weights that change from read to read.
+
+    Args:
+        plan: how they are stored.
+        errors: what disturbs them.
+    """
+
+    def __init__(self, plan: Plan, errors: Errors) -> None:
+        self._errors = errors
+        # Without errors there is no mean to correct: labels are chosen as for a memory that keeps what is stored.
+        self._written = _PERFECT if errors == "none" else plan.written_for or plan.fault
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def __call__(self, entry: TensorPlan, weight: torch.Tensor, seed: int | None, fault: FaultModel) -> torch.Tensor:
+        """A tensor as read once, in its own dtype; with the exact law what `Memory.read` gives for the same seed.
+
+        Args:
+            entry: how it is stored.
+            weight: its weights.
+            seed: of the read of the whole network; None reads without errors.
+            fault: how the memory fails.
+
+        Returns:
+            A tensor whose numbers stay as they are while anything refers to its storage; its own object does not count.
+        """
+        storage = entry.storage
+        words, scale = storage.encode(weight, self._written)
+        beside = storage.outliers_of(weight)
+        new = self._new(entry.name, weight)
+        if seed is None or self._errors == "none":
+            return storage.decode(words, scale, out=new, outliers=beside)
+        own, memory = child_seed(seed, "read", entry.name), fault.of_read(seed)
+        if self._errors == "gaussian":
+            deviation = storage.read_variance(words, scale, memory, outliers=beside).sqrt()
+            noise = torch.empty_like(deviation).normal_(generator=torch_generator(own, device=weight.device))
+            return new.copy_(storage.read_mean(words, scale, memory, outliers=beside) + deviation * noise)
+        reader = TensorReader(storage, words, scale, memory, place=entry.name, outliers=beside, dtype=weight.dtype)
+        reader.into(new)(own)
+        return new
+
+    def _new(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        """A tensor to write to: that of the step before, if nothing refers to it any more."""
+        # Fresh memory costs more than the read: the system clears each page (2 million weights: 7 of 13 ms).
+        kept = self._kept.get(name)
+        if (
+            kept is None
+            or (kept.shape, kept.dtype, kept.device) != (weight.shape, weight.dtype, weight.device)
+            or _references(kept) > _references_alone()
+        ):
+            kept = self._kept[name] = torch.empty(weight.shape, dtype=weight.dtype, device=weight.device)
+        return kept
+
+
+def _references(tensor: torch.Tensor) -> float:
+    """References to the storage of a tensor: its views, and what autograd keeps for a backward pass, among them."""
+    count = getattr(torch._C, "_storage_Use_Count", None)
+    return math.inf if count is None else float(count(tensor.untyped_storage()._cdata))
+
+
+@cache
+def _references_alone() -> float:
+    return _references(torch.empty(1))

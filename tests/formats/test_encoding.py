@@ -1,0 +1,60 @@
+"""Encoding in one compiled pass, against `Format.encode`."""
+
+import pytest
+import torch
+
+from qtaml.faults import Uniform
+from qtaml.formats import (
+    EvenLevels,
+    Format,
+    Largest,
+    NamedLevels,
+    RootMeanSquare,
+    Section,
+    TableLevels,
+    TensorFormat,
+    encoding,
+    tensor_format,
+)
+
+FAULT = Uniform(0.1)
+LEVELS = {
+    "even": EvenLevels(8),
+    "gray": EvenLevels(3, "gray"),
+    "twelve bits": EvenLevels(12),
+    "table": TableLevels(tuple(torch.randn(64, generator=torch.Generator().manual_seed(0)).tolist())),
+    "equal values": TableLevels((0.5,) * 32),
+    "no bits": TableLevels((0.3,)),
+    "named": NamedLevels("nf4"),
+}
+
+
+def weights(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """Weights of which a few are 0, which lies between two levels, and one is the largest of all."""
+    drawn = 0.02 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    drawn.view(-1)[::5] = 0
+    return drawn.to(dtype)
+
+
+@pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
+@pytest.mark.parametrize("granularity", ["tensor", "row", 7])
+@pytest.mark.parametrize("correction", ["none", "exact", "least_error", "paper"])
+def test_the_compiled_labels_are_those_of_the_format(levels, granularity, correction, monkeypatch):
+    """Every weight gets the same label, in whole tensors and sections, of any dtype; ties go to either side in turn."""
+    if correction == "paper" and not levels.bits:
+        pytest.skip("the paper's factor is for words")
+    scale = RootMeanSquare() if levels.kind == "table" else Largest()
+    for shape, dtype in (((900,), torch.float32), ((37, 41), torch.float64), ((16, 3, 5, 5), torch.bfloat16)):
+        size = torch.Size(shape).numel()
+        cut = Section(size // 3, Format(levels)), Section(9, Format(EvenLevels(2)))
+        for sections in ((Section(size, Format(levels)),), (*cut, Section(size - size // 3 - 9, Format(levels)))):
+            storage = TensorFormat(sections, scale, granularity, correction)
+            compiled, _ = storage.encode(weights(shape, dtype), FAULT)
+            with monkeypatch.context() as patch:
+                patch.setattr(tensor_format, "kernel", lambda: None)
+                assert torch.equal(compiled.int(), storage.encode(weights(shape, dtype), FAULT)[0].int())
+
+
+def test_there_is_a_compiled_loop():
+    """Or the test above compares torch with itself."""
+    assert encoding.kernel() is not None

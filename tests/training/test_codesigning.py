@@ -1,0 +1,131 @@
+"""Encoding and weights optimised together."""
+
+import pytest
+import torch
+from torch import nn
+
+import qtaml
+from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat
+from qtaml.planning import ByHand, Design, Plan, TensorPlan
+from qtaml.showing import codesign_panel
+from qtaml.training import Tune, expected_network, narrowed
+
+WANTED = 0.7
+DESIGN = Design(p=0.02, cells=1.0, decoders=("none",), passes=2, beyond_first_order=False)
+TUNING = Tune(epochs=3, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small classifier: (model, inputs, metric of its own classes)."""
+    torch.manual_seed(0)
+    inputs = torch.randn(256, 8)
+    model = nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 3)).eval()
+    return model, inputs, qtaml.Accuracy(inputs, model(inputs).argmax(1))
+
+
+@pytest.fixture(scope="module")
+def kept(network, tmp_path_factory):
+    """A codesign, and the folder of its steps."""
+    model, inputs, metric = network
+    folder = tmp_path_factory.mktemp("codesign")
+    return codesigned(model, inputs, metric, folder), folder
+
+
+def codesigned(model, inputs, metric, folder, wanted=WANTED, design=DESIGN):
+    """Few reads, large steps."""
+    asked = {"metric": metric, "wanted": wanted, "shrink": 0.6, "trials": 5, "folder": folder}
+    return qtaml.codesign(model, inputs[:32], inputs, design, TUNING, **asked)
+
+
+@pytest.mark.slow
+def test_cells_fall_until_what_is_wanted_is_missed(network, kept):
+    """The result is the step of the fewest cells that reached it, and reads as it says."""
+    path, _ = kept
+    reached = [step for step in path.steps if step.reached]
+    cells = [step.plan.cells for step in reached]
+    assert cells == sorted(cells, reverse=True)
+    assert len(cells) > 1
+    assert path.plan == reached[-1].plan
+    assert not path.steps[-1].reached
+    assert all(step.reached == (step.tuned.reads_low >= WANTED) for step in path.steps)
+    assert qtaml.evaluate(qtaml.store(path.model, path.plan), network[2], trials=30).mean > WANTED - 0.05
+    assert str(path).count("\n") == len(path.steps) - 1
+
+
+@pytest.mark.slow
+def test_an_interrupted_codesign_goes_on(network, kept):
+    """From its folder, to the same steps and the same network; a step that is missing is made again."""
+    path, folder = kept
+    last = max(folder.glob("step-*"))
+    for file in last.iterdir():
+        file.unlink()
+    last.rmdir()
+    again = codesigned(*network, folder)
+    assert [step.tuned.values for step in again.steps] == [step.tuned.values for step in path.steps]
+    for one, other in zip(again.model.parameters(), path.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_path_is_a_curve(kept):
+    """Cells and metric of each step, before and after tuning."""
+    path, _ = kept
+    designed, tuned = codesign_panel(path, "accuracy").curves
+    assert len(designed.x) == len(tuned.x) == len(path.steps)
+    assert list(tuned.x) == sorted(tuned.x)
+
+
+@pytest.mark.slow
+def test_a_folder_belongs_to_one_question(network, kept):
+    """Another wish is refused there."""
+    with pytest.raises(qtaml.ArgumentError, match="folder must be that of this question"):
+        codesigned(*network, kept[1], wanted=0.5)
+
+
+@pytest.mark.slow
+def test_too_few_cells_to_begin_with_are_told(network, tmp_path):
+    """With what was reached for them."""
+    with pytest.raises(qtaml.BudgetError, match="cells must be"):
+        codesigned(*network, None, wanted=1.0, design=Design(p=0.4, cells=0.02, decoders=("none", "table"), passes=2))
+
+
+def test_a_budget_and_a_step_are_needed(network):
+    """Before anything is computed."""
+    model, inputs, metric = network
+    asked = {"metric": metric, "wanted": 0.5}
+    with pytest.raises(qtaml.ArgumentError, match="settings must have cells"):
+        qtaml.codesign(model, inputs, inputs, Design(p=0.1, error=0.1), **asked)
+    with pytest.raises(qtaml.ArgumentError, match=r"shrink must be above 0 and at most 0\.98"):
+        qtaml.codesign(model, inputs, inputs, DESIGN, shrink=1.0, **asked)
+
+
+def by_hand(model, *sections):
+    """A plan of one tensor."""
+    storage = TensorFormat(sections, correction="exact")
+    return Plan(ByHand(p=0.1), (TensorPlan.of("weight", (), model.weight, storage),))
+
+
+def test_the_expected_network_is_the_mean_of_its_reads():
+    """Of 2,000 reads, to five standard errors in every weight; the biases stay."""
+    model = nn.Linear(3, 2)
+    plan = by_hand(model, Section(6, Format(EvenLevels(3))))
+    memory = qtaml.store(model, plan)
+    reads = torch.stack([dict(memory.read(seed=seed))["weight"] for seed in range(2000)]).double()
+    expected = expected_network(model, plan)
+    error = reads.std(0) / 2000**0.5
+    assert bool(((reads.mean(0) - expected.weight.detach().double()).abs() < 5 * error).all())
+    assert torch.equal(expected.bias, model.bias)
+
+
+def test_a_narrowed_plan_leaves_out_the_last_rows():
+    """As few as the budget asks for; what was not stored before stays so."""
+    model = nn.Linear(100, 50)
+    nothing = Format(TableLevels((0.25,)))
+    plan = by_hand(model, Section(4000, Format(EvenLevels(4))), Section(1000, nothing))
+    fewer = narrowed(plan, 0.8 * plan.cells)
+    stored, left_out = fewer.tensors[0].storage.sections
+    assert (stored.weights, left_out.weights) == (3100, 1900)
+    assert left_out.format == nothing
+    assert fewer.cells <= 0.8 * plan.cells < fewer.cells + 400 / 40_000
+    assert narrowed(plan, 0.01) is None
