@@ -78,7 +78,7 @@ def test_a_device_stands_for_a_probability(here, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--p", 0.1, "--cells", 0.001), 3, "cells must be at least 0.1"),
+        (("--p", 0.1, "--cells", 0.001), 3, "cells must be at least 1 for the cheapest formats"),
         (("--p", 0.1, "--error", 1e-12), 3, "no design of at most 2 cells reaches an output error of 1e-12"),
         (("--p", 0.1, "--cells", 1, "--error", 1), 2, "give exactly one of cells, error and accuracy"),
         (("--p", 0.1), 2, "give exactly one of cells, error and accuracy"),

@@ -25,7 +25,7 @@ class Tune(Settings):
         batch_size: samples of a step, where the samples come as one batch; batches of an iterable stay as they are.
         learning_rate: of Adam, after a tenth of all steps in which it grows from 0; a cosine takes it back to 0.
         clip: largest magnitude of the stored weights, in root mean squares of their tensor before; None for no limit.
-            Without protected bits errors are in units of the largest weight: about 1 is best for plain words.
+            Errors of plain words are in units of the largest weight: about 1 is best for them, and often for others.
         evenness: weight of `unevenness` of the scores of the tensors in the loss.
         patience: epochs in a row that do not lower the loss of the held-out samples, after which it ends; None for
             all epochs. The weights of the best epoch are kept either way, where samples are held out.
