@@ -84,27 +84,23 @@ clean = accuracy(model)
 # %% [markdown]
 # ## Windows against accuracy
 #
-# For each window a plan in as many cells as the plain memory has, made for the rates of this window, and the
-# plain memory beside it.
+# The plain memory at several windows, and at the longest of them a plan in no more cells, made for its rates.
 
 # %%
-study = qtaml.Study(model, inputs[:64])
-rows = []
-for window in (15e-6, 30e-6):
+for window in (10e-6, 20e-6, 30e-6):
     memory = faults.Asymmetric(*cell.rates(window))
-    plain = qtaml.uniform_msp(model, fault=memory, protected_bits=0)
-    designed = study.design(fault=memory, cells=1.0)
-    found = [qtaml.evaluate(qtaml.store(model, plan), accuracy, trials=10).mean for plan in (plain, designed)]
-    rows.append((window, *found))
-    print(f"{window:.0e} s: plain {found[0]:.3f}, designed {found[1]:.3f}, without errors {clean:.3f}")
-assert all(designed > plain for _, plain, designed in rows)
+    plain = qtaml.store(model, qtaml.uniform_msp(model, fault=memory, protected_bits=0))
+    print(f"{window:.0e} s: plain {qtaml.evaluate(plain, accuracy, trials=10).mean:.3f}, without errors {clean:.3f}")
+designed = qtaml.design(model, inputs[:64], fault=memory, cells=1.0)  # the longest window, three times the first
+found = qtaml.evaluate(qtaml.store(model, designed), accuracy, trials=10)
+print(f"{window:.0e} s: designed {found}")
 
 # %% [markdown]
 # ## Chips whose weak cells stay
 #
 # Errors were drawn anew for each read so far. Really the thin cells of a chip are weak in every read, and chips
-# differ. `StaticCells` keeps them (`charged=1`: a one is charge); its rates are those of before, so that the last plan
-# of the loop fits it. 60 chips give a bound for 95% of all of them, with 95% confidence.
+# differ. `StaticCells` keeps them (`charged=1`: a one is charge); its rates are those of before, so that the plan
+# fits it. 60 chips give a bound for 95% of all of them, with 95% confidence.
 
 # %%
 static = faults.StaticCells.from_cell(cell, window, charged=1)

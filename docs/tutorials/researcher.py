@@ -103,3 +103,6 @@ print(chips.tolerance_bound(share=0.95))  # 95% of such chips reach it, said wit
 #   [networks, data and metrics](../networks.md).
 # - Where p comes from: [the second tutorial](memory_engineer.md).
 # - Hundreds of networks, budgets and memories at once: [sweeps](../sweeps.md).
+# - A page to show around, with every number and picture of this one: [the report](../report.md),
+#   `qtaml report deployed --out report.html`.
+# - When storing alone is not enough: [training for the memory](../training.md).

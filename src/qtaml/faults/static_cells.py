@@ -75,6 +75,16 @@ class StaticCells(AllBitsAlike):
         if self.chip is not None:
             _checks.integer("chip", self.chip, 0)
 
+    def __str__(self) -> str:
+        """Mean rates and number of classes: the rates of all of them would fill a page.
+
+        Example:
+            >>> print(StaticCells(p01=(0.0, 1.0), chip=3))
+            StaticCells(mean p01=0.5, p10=0.5, 2 classes, chip=3)
+        """
+        p01, p10 = (sum(rates) / len(rates) for rates in (self.p01, self.p10))
+        return f"StaticCells(mean p01={p01:.3g}, p10={p10:.3g}, {len(self.p01)} classes, chip={self.chip})"
+
     @staticmethod
     def from_cell(
         cell: Cell, window: float, *, charged: int | None = None, classes: int = 64, chip: int | None = 0

@@ -67,7 +67,8 @@ def _of(means: Numbers, what: str, bounds: Bounds, fewest: int, effective: int) 
         return ""
     sums = np.cumsum(np.sort(parts)[::-1])
     half = 1 + int(np.searchsorted(sums, sums[-1] / 2))
-    return f"{half} of {len(means):,} {what} hold half of the total (take more)"
+    held = "total" if np.isfinite(bounds).any() else "spread"
+    return f"{half} of {len(means):,} {what} hold half of the {held} (take more)"
 
 
 def _distances(means: Numbers, bounds: Bounds) -> Numbers:
