@@ -9,7 +9,8 @@ import qtaml
 from qtaml.errors import ArgumentError
 from qtaml.faults import Asymmetric, Uniform
 from qtaml.formats import Format, RootMeanSquare, Section, TensorFormat
-from qtaml.search import Histogram, fit, menus
+from qtaml.planning import REAL_DECODERS, Design
+from qtaml.search import Histogram, fit
 from qtaml.search.trellis_fitting import Shape, assess_trellis, fit_trellis, gaussian_weights
 
 TEST = gaussian_weights(20000, 1)
@@ -66,19 +67,25 @@ def test_too_few_weights_are_refused():
 
 
 @pytest.mark.slow
-def test_a_design_with_trellises_errs_less(monkeypatch):
+def test_a_design_with_trellises_errs_less():
     """In the same cells, within the budget, and as predicted; 14,000 weights pay for few tables."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(96, 128), nn.Tanh(), nn.Linear(128, 16))
     for weight in model.parameters():
         nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
     batch = torch.randn(64, 96)
-    plan = qtaml.design(model, batch, p=0.05, cells=0.6)
+    plan = qtaml.design(model, batch, p=0.05, cells=0.6, decoders=(*REAL_DECODERS, "trellis"))
     kinds = {section.format.levels.kind for entry in plan.tensors for section in entry.storage.sections}
     assert "trellis" in kinds
     assert plan.cells <= 0.6
     memory, clean = qtaml.store(model, plan), model(batch)
     errors = [(memory.model(seed=seed)(batch) - clean).square().sum(1).mean().item() for seed in range(30)]
     assert np.mean(errors) == pytest.approx(plan.predicted_error, rel=0.15)
-    monkeypatch.setattr(menus, "trellis_menu", lambda *_: ())
     assert plan.predicted_error < 0.97 * qtaml.design(model, batch, p=0.05, cells=0.6).predicted_error
+
+
+def test_trellises_are_asked_for():
+    """They take long to search: only where "trellis" is among the decoders, and "table" too."""
+    assert "trellis" not in REAL_DECODERS
+    with pytest.raises(ArgumentError, match="decoders must hold 'table' beside 'trellis', got"):
+        Design(p=0.1, cells=1.0, decoders=("none", "trellis"))

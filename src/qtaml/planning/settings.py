@@ -37,8 +37,8 @@ GivenOutput = Annotated[str | Callable[[Any], Any] | None, PlainSerializer(outpu
 
 Decision = Literal["measured", "predicted", "always"]
 
-Decoding = Decoder | Literal["table"]
-"""What may be needed to read a weight: a readout table, or a decoder of its bits."""
+Decoding = Decoder | Literal["table", "trellis"]
+"""What may be needed to read a weight: a readout table, for its word or for a window of words, or a decoder of bits."""
 
 REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
 
@@ -323,7 +323,8 @@ class Design(Settings):
         trials: reads of each plan that is tried for `accuracy`, 30 if not given; with `chips` of each chip, 5.
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
-            paper's "ideal" code.
+            paper's "ideal" code; "trellis" beside "table" (a table for windows of words, theory.md 6.8) saves cells, in
+            a search that takes several times as long.
         hardened: further protections: larger cells, each with its area in plain cells and its own p01 and p10.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
         group: allow a scale for each group of so many weights along a row.
@@ -398,7 +399,7 @@ class Design(Settings):
             object.__setattr__(self, "chips", share)
 
     def _check_decoders(self) -> None:
-        allowed = {"decoders": (*REAL_DECODERS, "ideal"), "levels": tuple(NAMED_TABLES)}
+        allowed = {"decoders": (*REAL_DECODERS, "trellis", "ideal"), "levels": tuple(NAMED_TABLES)}
         for setting, names in allowed.items():
             given = getattr(self, setting)
             if isinstance(given, str) or not isinstance(given, Collection):
@@ -406,6 +407,8 @@ class Design(Settings):
             for name in given:
                 _checks.one_of(setting, name, names)
             object.__setattr__(self, setting, tuple(given))
+        if "trellis" in self.decoders and "table" not in self.decoders:
+            raise ArgumentError(f"decoders must hold 'table' beside 'trellis', got {list(self.decoders)}")
         if self.rows and "table" not in self.decoders:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(self.decoders)}")
         if self.group is not None:

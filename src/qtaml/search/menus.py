@@ -236,7 +236,8 @@ class Menus:
         values = _USUAL_VALUES * len(calibration.weights)
         self._side_cells = side_cells(self._fault, values, tuple(settings.decoders), tuple(settings.hardened)) / values
         self._weights = weights
-        self._pooled = pooled = _pooled(calibration.weights) if self.fitted else np.zeros(0)
+        trellis = "trellis" in settings.decoders
+        self._pooled = pooled = _pooled(calibration.weights) if trellis else np.zeros(0)
         self._widened: dict[Format, Format] = {}
         self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
         self._shorter_trellises = self._fitted_trellises(shorter, pooled, most_cells) if few else ()
@@ -410,6 +411,6 @@ def _check_fault(fault: FaultModel) -> None:
 def _protections(
     fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell], weights: int
 ) -> tuple[Protection, ...]:
-    allowed: list[Decoder] = ["none", *(one for one in decoders if one != "table")]
+    allowed: list[Decoder] = ["none", *(one for one in decoders if one != "table" and one != "trellis")]
     # A block of more bits than there are weights would be stored for the most part empty.
     return pareto_front(*fault.mean_rates, decoders=allowed, hardened=hardened, bits=weights)
