@@ -38,14 +38,14 @@ def here(folder, monkeypatch, command):
 @pytest.mark.slow
 def test_a_design_is_stored_and_evaluated(here, tmp_path):
     """As a table and as JSON; `qtaml evaluate` reads what was written."""
-    ended, out, err = here(*SETTINGS, "--p", 0.1, "--cells", 0.8, "--out", tmp_path / "stored")
+    ended, out, err = here(*SETTINGS, "--p", 0.1, "--cells", 2.5, "--out", tmp_path / "stored")
     assert ended == 0, err
     assert "plan: design" in out
     assert f"stored network: {tmp_path / 'stored'}" in out.replace("\n", "")
-    arguments = ("--p", 0.1, "--cells", 0.8, "--rows", "--json")
+    arguments = ("--p", 0.1, "--cells", 2.5, "--rows", "--json")
     _, out, _ = here(*SETTINGS, *arguments, "--out", tmp_path / "rows")
     plan = qtaml.Plan.from_json(out)
-    assert plan.cells <= 0.8
+    assert plan.cells <= 2.5
     assert plan.settings.rows is True
     assert plan.settings.decoders == ("none", "table", "majority")
     for name in ("stored", "rows"):

@@ -303,7 +303,7 @@ def test_rows_that_no_sample_reaches_are_stored_as_others_are():
     tokens = torch.arange(96).reshape(24, 4) % 20
 
     def plan(floor):
-        asked = {"p": 0.05, "cells": 1.0, "passes": 4, "decoders": ["table"], "rows": True, "unreached_floor": floor}
+        asked = {"p": 0.05, "cells": 2.0, "passes": 4, "rows": True, "unreached_floor": floor}
         return qtaml.design(Words(), tokens, **asked)
 
     def bits(floor):

@@ -74,7 +74,7 @@ def test_a_stored_design_is_the_same_after_a_file(case, rows, tmp_path):
     """Words, scales and reads bit for bit; the plan as a file and the original weights rebuild the same words."""
     model, batch = case.model(), case.batch()
     before = snapshot(model)
-    plan = quick(model, batch, cells=0.8, rows=rows)
+    plan = quick(model, batch, cells=4.0, rows=rows)
     assert_unchanged(model, before)
     memory = qtaml.store(model, plan)
     memory.save(tmp_path / "stored")
@@ -97,7 +97,7 @@ def test_a_design_prints_as_a_table():
     text = str(quick(model, inputs, cells=1.0))
     assert "plan: design" in text
     assert "repetition" in text
-    assert "mean only" in str(quick(model, inputs, cells=0.03))
+    assert "mean only" in str(quick(model, inputs, cells=0.4))
 
 
 # Predictions
@@ -151,10 +151,10 @@ def test_the_fewest_cells_for_a_measured_accuracy():
     """The lower end of the interval over the same reads reaches it."""
     model, inputs = network(24, 64, 8)
     metric = Accuracy(inputs, model(inputs).argmax(1))
-    plan = quick(model, inputs, accuracy=0.7, metric=metric, trials=10, seed=4)
-    assert qtaml.evaluate(qtaml.store(model, plan), metric, trials=10, seed=4).reads_low >= 0.7
+    plan = quick(model, inputs, accuracy=0.6, metric=metric, trials=10, seed=4)
+    assert qtaml.evaluate(qtaml.store(model, plan), metric, trials=10, seed=4).reads_low >= 0.6
     fewer = quick(model, inputs, cells=plan.cells / 2, seed=4)
-    assert qtaml.evaluate(qtaml.store(model, fewer), metric, trials=10, seed=4).reads_low < 0.7
+    assert qtaml.evaluate(qtaml.store(model, fewer), metric, trials=10, seed=4).reads_low < 0.6
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from qtaml import _checks
+from qtaml.errors import ArgumentError
 from qtaml.formats.chunks import CHUNK
 
 
@@ -15,6 +17,9 @@ class Outliers(NamedTuple):
     Attributes:
         places: where they are in the flattened tensor, ascending, int64.
         values: their weights, rounded to bfloat16, float32; of the shape of `places`.
+
+    Raises:
+        ArgumentError: if there are not so many weights, or a tensor is smaller than the one that they are of.
 
     Source:
         the dense and sparse parts of SqueezeLLM, arXiv 2306.07629.
@@ -34,6 +39,7 @@ class Outliers(NamedTuple):
     def of(weights: torch.Tensor, count: int) -> "Outliers":
         """So many weights, at least one, of the largest magnitude; of equal ones the first."""
         flat = weights.detach().reshape(-1)
+        count = _checks.integer("count", count, 1, flat.numel())
         least = torch.topk(flat.abs().float(), count, sorted=False).values.min()
         larger, equal = [], []
         for start in range(0, len(flat), CHUNK):
@@ -46,13 +52,19 @@ class Outliers(NamedTuple):
 
     def left_of(self, weights: torch.Tensor) -> torch.Tensor:
         """A copy of the weights with zeros in place of the outliers."""
+        self._check("weights", weights)
         left = weights.detach().reshape(-1).clone()
         left[self.places] = 0
         return left.reshape(weights.shape)
 
     def put(self, out: torch.Tensor) -> None:
         """Write them over what was read, contiguous and of the shape of the weights."""
+        self._check("out", out)
         out.view(-1)[self.places] = self.values.to(out.dtype)
+
+    def _check(self, name: str, tensor: torch.Tensor) -> None:
+        if not self.places.numel() or int(self.places[-1]) >= tensor.numel():
+            raise ArgumentError(f"{name} must have the places of the outliers, got shape {tuple(tensor.shape)}")
 
     def to(self, device: torch.device) -> "Outliers":
         """The same on a device."""

@@ -9,6 +9,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from qtaml import _checks
 from qtaml.faults import FaultModel, Several
 from qtaml.protections import BlockCode, HardenedCell, pareto_front
 
@@ -25,9 +26,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def side_cells(
-    fault: FaultModel, values: int, decoders: tuple[str, ...], hardened: tuple[HardenedCell, ...] = ()
-) -> float:
+def side_cells(fault: FaultModel, values: int, decoders: Sequence[str], hardened: Sequence[HardenedCell] = ()) -> float:
     """Memory cells of so many side values of 16 bits, all of which are right but for a chance of 1e-6.
 
     Whichever of these is the cheapest: a vote on copies of each bit, which is allowed always, since the values are read
@@ -41,6 +40,9 @@ def side_cells(
         decoders: classes of decoder that are allowed.
         hardened: better cells to choose from.
 
+    Raises:
+        ArgumentError: if the number is below 0.
+
     Source:
         theory.md 5.3.
 
@@ -49,7 +51,7 @@ def side_cells(
         >>> [round(side_cells(Uniform(0.1), 100, (kind,)) / 100, 1) for kind in ("ideal", "algebraic", "majority")]
         [32.0, 104.8, 592.0]
     """
-    return _of_network(fault, values, decoders, hardened)
+    return _of_network(fault, _checks.integer("values", values, 0), tuple(decoders), tuple(hardened))
 
 
 # Of budgets and choices by the hundred many need as many values.

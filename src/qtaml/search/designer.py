@@ -192,16 +192,18 @@ class Designer:
         ]
 
     def _gap(self, way: Way, cells: float, found: _Tried, predicted: float) -> float:
-        """The larger of two excesses over the least that a budget can leave, as shares of it.
+        """The excess over the least that a budget can leave, as a share of it.
 
-        Of the sum of effects over its lower bound, which is a theorem for that sum; and, where levels are fitted, of
-        what is predicted, in which effects of tensors add up or cancel, over the bound of errors that do neither.
+        Of the sum of effects over its lower bound, which is a theorem for that sum; where levels are fitted, of what is
+        predicted, in which effects of tensors add up or cancel, over the bound of errors that do neither.
         """
         most = max(cells * self.plain_cells - way.fixed, way.floor)
-        pairs = [(sum(map(allocated_error, way.options, found.choices)), error_bound(way.options, most))]
         if self._fitted:
-            pairs.append((predicted, error_bound(way.incoherent, most)))
-        return max([0.0, *(error / bound - 1 for error, bound in pairs if bound > 0)])
+            error, bound = predicted, error_bound(way.incoherent, most)
+        else:
+            error = sum(map(allocated_error, way.options, found.choices))
+            bound = error_bound(way.options, most)
+        return max(0.0, error / bound - 1) if bound > 0 else 0.0
 
     def _tried(
         self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: _Tried | None
