@@ -63,7 +63,7 @@ def test_the_commands_run(example, monkeypatch, capsys):
     np.savez("inputs.npz", inputs=names["inputs"][:64])
     np.savez("test.npz", inputs=names["inputs"][2000:], labels=names["labels"][2000:])
     assert [command.split()[0] for command in COMMANDS] == [
-        *("predict", "compensate", "design", "evaluate", "export", "readback")
+        *("predict", "compensate", "design", "evaluate", "report", "export", "readback")
     ]
     for command in COMMANDS:
         if command.startswith("readback"):
