@@ -35,12 +35,14 @@ _GAIN_ROUNDS = 2
 """Rounds of gains at the reads of the plan before."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
-_LEAST_TRIALS, _MOST_TRIALS = 4, 200
+_LEAST_TRIALS, _MOST_TRIALS = 4, 120
 _DRAWN_SHARE, _LEAST_DRAWN = 0.4, 16
 """Share of the trials that are drawn, if they are at least so many."""
-_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START = 100, 8, 32, 4, 4
+_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START = 60, 4, 16, 4, 2
 """By reads, for which forward passes are many: drawn, of these read, trials from there, reads of each, and rounds by
 which readout gains are balanced at the start."""
+_MOST_OPERATIONS = 2e12
+"""Floating-point operations of a search by reads: about a minute of a core. SmallCNN takes 1e11."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,16 @@ class Designer:
         best = with_measured(self._finished(self._by_outlook(cells, trained), cells, trained), self.calibration)
         if not self.settings.beyond_first_order or not may_be_beyond(best, self.calibration):
             return best
-        further = self._by_gains_at_reads if self.calibration.large else self._by_reads
+        further = self._by_reads if self._may_be_read_often else self._by_gains_at_reads
         return further(best, cells)
+
+    @property
+    def _may_be_read_often(self) -> bool:
+        """Whether the forward passes of a search by reads are affordable. Counted, not timed: plans have to repeat."""
+        tensors = len(self.calibration.weights)
+        starts = _PROMISING * _READS_OF_TRIAL * _ROUNDS_OF_START * (tensors + 1)
+        passes = _DRAWN + starts + _TRIALS_BY_READS * _READS_OF_TRIAL * (tensors + 2)
+        return not self.calibration.large and passes * self.calibration.operations <= _MOST_OPERATIONS
 
     def _by_gains_at_reads(self, best: Plan, cells: float) -> Plan:
         """Plans at the gains at reads of the plan before, as long as that helps."""

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from qtaml.model import (
     Batch,
@@ -95,6 +96,15 @@ class Calibration:
         """Outputs of the trained network, shape (samples, outputs)."""
         with evaluation_mode(self.model) as network, torch.no_grad():
             return finite_outputs(network, self.batch)
+
+    @cached_property
+    def operations(self) -> float:
+        """Floating-point operations of a forward pass over the batch: those of products and convolutions at least."""
+        with evaluation_mode(self.model) as network, torch.no_grad(), FlopCounterMode(display=False) as counter:
+            finite_outputs(network, self.batch)
+        # Recurrent layers are not counted; each weight is multiplied once at least.
+        weights = sum(weight.numel() for weight in self.weights.values())
+        return max(float(counter.get_total_flops()), 2.0 * weights * (sample_count(self.batch) or 1))
 
     @cached_property
     def gains(self) -> dict[str, Gain]:
