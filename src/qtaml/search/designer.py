@@ -95,6 +95,11 @@ class Designer:
         """Cells of a plain memory of all weights."""
         return self.bits * sum(weight.numel() for weight in self.calibration.weights.values())
 
+    @cached_property
+    def _trained(self) -> Gains:
+        """Gains at the trained weights."""
+        return Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
+
     def plan(self, cells: float) -> Plan:
         """The plan of the least predicted output error within a budget.
 
@@ -110,7 +115,7 @@ class Designer:
         """
         cells = _checks.positive("cells", cells)
         self._check_affordable(cells)
-        trained = Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
+        trained = self._trained
         best = with_measured(self._finished(self._by_outlook(cells, trained), cells, trained), self.calibration)
         if not self.settings.beyond_first_order or not may_be_beyond(best, self.calibration):
             return best
@@ -140,7 +145,7 @@ class Designer:
 
     def _by_reads(self, best: Plan, cells: float) -> Plan:
         """The plan of the least error of reads, from those that are expected to err least."""
-        trained = Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
+        trained = self._trained
         promising = sorted(self._drawn(cells, trained, _DRAWN), key=lambda one: one.error)[:_PROMISING]
         names = list(self.calibration.weights)
 

@@ -9,7 +9,7 @@ import torch
 from qtaml.faults import FaultModel
 from qtaml.formats import Outliers, TensorFormat
 from qtaml.model import evaluation_mode, finite, replacing
-from qtaml.search.readout import LIMITS, balance_readout, read_at
+from qtaml.search.readout import LIMITS, ROUNDS, balance_readout, read_at
 from qtaml.sensitivity import Calibration
 
 Storages = Mapping[str, TensorFormat]
@@ -120,7 +120,7 @@ class Expectations:
             {name: part.mean for name, part in parts.items()},
             {name: squared[name] * part.variance for name, part in parts.items()},
             start=gains,
-            **({} if self._adjust else {"rounds": 0}),
+            rounds=ROUNDS if self._adjust else 0,
             outliers={name: part.outliers for name, part in parts.items()},
         )
         return self._at(parts, squared, as_kept(balanced.gains))

@@ -108,16 +108,15 @@ class TensorMenu:
     coherence: float = 1.0
     outliers: int = 0
 
-    def options(self, ratio: float, coherent_ratio: float, emphasis: float = 1.0) -> list[Options]:
+    def options(self, ratio: float, coherent_ratio: float) -> list[Options]:
         """What each group of weights costs and leaves of output error.
 
         Args:
             ratio: gain of independent errors over that at the trained weights.
             coherent_ratio: the same of the shrinkage of the whole tensor.
-            emphasis: factor on all errors, by which a search tries other allocations.
         """
         coherence = max(self.coherence * coherent_ratio / ratio, 1.0) if ratio else 1.0
-        effects = np.array([one.effect(self.power, coherence) for one in self.menu]) * (ratio * emphasis)
+        effects = np.array([one.effect(self.power, coherence) for one in self.menu]) * ratio
         errors = (tuple((weight * effects).tolist()) for weight in self.importance)
         return [Options(size, self.cells, error) for size, error in zip(self.sizes, errors, strict=True)]
 

@@ -16,7 +16,7 @@ from qtaml.model import Batch, evaluation_mode, finite, named_tensors, replacing
 _STEP = 0.05
 # Rounds of Gauss-Newton, each with a forward pass for every tensor. One round is exact for a linear layer; in a chain
 # of layers the output is a product of their gains. A round that gains nothing ends it.
-_ROUNDS = 4
+ROUNDS = 4
 # Share of the error that a round has to remove for another one to follow.
 _WORTH = 0.01
 # Backtracking: shares of the way to the solution of a round, where the outputs are far from linear in the gains.
@@ -49,7 +49,7 @@ def balance_readout(
     variance: Mapping[str, float],
     *,
     start: Mapping[str, float] | None = None,
-    rounds: int = _ROUNDS,
+    rounds: int = ROUNDS,
     outliers: Mapping[str, Outliers | None] | None = None,
 ) -> Balanced:
     """Readout gains c_l of the least predicted output error ||f(c E[weights read]) - f(W)||**2 + sum c_l**2 variance_l.
