@@ -26,6 +26,7 @@ LEVELS = {
     "equal values": TableLevels((0.5,) * 32),
     "no bits": TableLevels((0.3,)),
     "named": NamedLevels("nf4"),
+    "floats": NamedLevels("fp8_e5m2"),
 }
 
 

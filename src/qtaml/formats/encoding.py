@@ -15,6 +15,8 @@ Encode = Callable[..., None]
 _FEW = 16
 # Starts of a search for each boundary.
 _STARTS = 4
+# Boundaries that a start may have to pass: a search by halves takes as long as a dozen or two.
+_CROWDED = 32
 # Of a step: so far evenly spaced boundaries may be from where they should be. `encoding_kernel` looks again at weights
 # that are nearer to one than a thousand times that.
 _EVEN = 1e-10
@@ -27,8 +29,9 @@ class Decision(NamedTuple):
         boundaries: ascending, between the intervals of weights.
         labels: of each interval, uint8 or uint16.
         starts: where a search begins, for equal steps from the first boundary to the last; empty where there are few
-            boundaries, or evenly spaced ones.
-        steps: starts, or evenly spaced boundaries, for each unit; 0 where there are few.
+            boundaries, evenly spaced ones, or very uneven ones.
+        steps: starts, or evenly spaced boundaries, for each unit; 0 where there are few, negative where they are so
+            uneven, as those of float words, that all have to be searched by halves.
     """
 
     boundaries: Floats
@@ -47,6 +50,8 @@ class Decision(NamedTuple):
         if np.abs((boundaries - boundaries[0]) * steps - np.arange(count)).max() < _EVEN:
             return Decision(boundaries, labels, none, steps)
         edges = np.linspace(boundaries[0], boundaries[-1], _STARTS * count + 1)
+        if np.diff(np.searchsorted(boundaries, edges)).max() > _CROWDED:
+            return Decision(boundaries, labels, none, -1.0)
         starts = np.searchsorted(boundaries, (edges[1:] + edges[:-1]) / 2)
         return Decision(boundaries, labels, starts, _STARTS * count / reach)
 

@@ -75,6 +75,8 @@ def encode(
                     values[i] *= factor
             if steps == 0.0:
                 near = _counted(values, size, boundaries, index)
+            elif steps < 0.0:
+                near = _halved(values, size, boundaries, index)
             elif starts_of_search.size == 0:
                 near = _rounded(values, size, boundaries, steps, index)
             else:
@@ -124,6 +126,21 @@ def _started(values: Floats, size: int, boundaries: Floats, starts: Places, step
         index[i] = np.int64(min(max((values[i] - first) * steps, 0.0), last))
     for i in range(size):
         index[i] = starts[index[i]]
+    return True
+
+
+@compiled
+def _halved(values: Floats, size: int, boundaries: Floats, index: Places) -> bool:
+    """Intervals by a search that halves what is left; all of them have to be settled, for ties and NaN."""
+    for i in range(size):
+        low, left = 0, boundaries.size
+        while left > 0:
+            half = left // 2
+            if boundaries[low + half] < values[i]:
+                low, left = low + half + 1, left - half - 1
+            else:
+                left = half
+        index[i] = low
     return True
 
 

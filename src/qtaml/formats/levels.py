@@ -222,9 +222,10 @@ class NamedLevels(BitLevels):
         return NAMED_TABLES[self.name].read(self.nonfinite)
 
     def storable(self) -> NDArray[np.int64]:
-        """Labels by ascending value, without those that the format reserves for NaN or infinity."""
-        ascending = super().storable()
-        return ascending[~np.isin(ascending, NAMED_TABLES[self.name].reserved)]
+        """Labels by ascending value, minus zero before zero, without those that stand for NaN or infinity."""
+        values = NAMED_TABLES[self.name].values
+        ascending = np.lexsort((~np.signbit(values), values))
+        return ascending[np.isfinite(values[ascending])]
 
 
 @dataclass(frozen=True)

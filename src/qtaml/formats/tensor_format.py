@@ -143,11 +143,13 @@ class TensorFormat:
         Args:
             shape: of the tensor.
             map_is_free: whether the map of the paper counts as free, as there: evenly spaced levels scaled for the
-                tensor or its rows.
+                tensor or its rows, and named ones with a fixed scale.
         """
         levels = self.levels
         rms = self.scale.kind == "root_mean_square"
-        of_paper = isinstance(self.granularity, str) and not rms and all(one.kind == "even" for one in levels)
+        # Float words as they are have no scale at all.
+        free = {"even", "named"} if self.scale.kind == "fixed" else {"even"}
+        of_paper = isinstance(self.granularity, str) and not rms and all(one.kind in free for one in levels)
         if map_is_free and of_paper and not self.outliers:
             return 0
         values = math.prod(scale_shape(shape, self.granularity)) + _TENSOR_VALUES + SECTION_VALUES * len(self.sections)

@@ -17,7 +17,7 @@ from qtaml.faults import KINDS, AnyFault, FlipProbability, from_kind, given
 from qtaml.laboratory.cases import METHODS
 from qtaml.networks import NETWORKS
 from qtaml.planning import AnySettings, Settings
-from qtaml.planning.settings import word_levels
+from qtaml.planning.words import word_levels
 
 
 def _flip_probability(value: Any) -> FlipProbability:

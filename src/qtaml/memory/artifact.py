@@ -326,13 +326,18 @@ def _check_content(path: Path, plan: Plan, packed: Tensors, scales: Tensors, rea
     # Names and shapes are compared first, and tables made one by one: a plan whose file lacks them could ask for more
     # than the memory holds.
     if formats.keys() != readouts.keys() or not all(
-        readouts[name].shape == (fmt.levels.readout_size,) and torch.equal(readouts[name], _readout(fmt))
+        readouts[name].shape == (fmt.levels.readout_size,) and _same(readouts[name], _readout(fmt))
         for name, fmt in formats.items()
     ):
         raise StoredFileError(f"{path} does not fit its plan: {_READOUTS} holds other readout tables")
     for entry in plan.tensors:
         for problem in _problems(entry, packed[entry.name], scales[entry.name]):
             raise StoredFileError(f"{path} does not fit its plan: {entry.name!r}: {problem}")
+
+
+def _same(found: torch.Tensor, made: torch.Tensor) -> bool:
+    """Whether all numbers are equal, NaN as well."""
+    return found.dtype == made.dtype and torch.allclose(found, made, rtol=0, atol=0, equal_nan=True)
 
 
 def _problems(entry: TensorPlan, packed: torch.Tensor, scale: torch.Tensor) -> Iterator[str]:

@@ -24,8 +24,8 @@ from qtaml.planning.settings import (
     Sensitivity,
     UniformMsp,
     WeightScaling,
-    word_levels,
 )
+from qtaml.planning.words import word_levels, word_scale
 from qtaml.protections import Ideal, Raw
 from qtaml.sensitivity import Gain, output_deviations
 from qtaml.sensitivity.gains import mean_gain
@@ -60,9 +60,9 @@ def uniform_msp(model: nn.Module, settings: UniformMsp) -> Plan:
     """
     base = Format(word_levels(settings))
     weights = stored_weights(model, include=settings.include, exclude=settings.exclude)
+    scale, share, granularity = word_scale(settings, weights), settings.protected_bits, settings.granularity
     storages = {
-        name: TensorFormat(mixed_sections(w.numel(), base, settings.protected_bits), granularity=settings.granularity)
-        for name, w in weights.items()
+        name: TensorFormat(mixed_sections(w.numel(), base, share), scale, granularity) for name, w in weights.items()
     }
     return _plan(model, weights, storages, settings)
 

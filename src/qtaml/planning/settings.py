@@ -20,17 +20,17 @@ from qtaml.formats import (
     WEIGHT_TABLES,
     Correction,
     Encoding,
-    EvenLevels,
     Granularity,
     Grid,
     NamedLevels,
+    Nonfinite,
     Step,
-    even_or_named,
 )
 from qtaml.formats.scales import check_granularity
 from qtaml.formats.transitions import LARGEST_MATRIX_BITS
 from qtaml.model import output_name
 from qtaml.planning.allocation import Allocation
+from qtaml.planning.words import WordScale, word_levels
 from qtaml.protections import Decoder, HardenedCell
 
 GivenOutput = Annotated[str | Callable[[Any], Any] | None, PlainSerializer(output_name)]
@@ -139,6 +139,10 @@ class Tac(Settings):
         grid: the symmetric "half_step", or the paper's "integer".
         levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
             "fp16" or "bf16".
+        scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format holds the
+            numbers as they are.
+        nonfinite: what infinity and NaN, which errors make in float words, are read as: "clamp" (the largest number of
+            that sign; 0), "zero", or "keep" (as they are; plans that predict an error refuse it).
         granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
             a row.
         allocation: "split" (optimal; one tensor may have two depths), "integer" (optimal without), or the paper's
@@ -173,6 +177,8 @@ class Tac(Settings):
     encoding: Encoding = "offset_binary"
     grid: Grid = "half_step"
     levels: str | None = None
+    scale: WordScale = "largest"
+    nonfinite: Nonfinite = "clamp"
     granularity: Granularity = "tensor"
     allocation: Allocation = "split"
     correction: Correction = "exact"
@@ -215,6 +221,10 @@ class UniformMsp(Settings):
         grid: the symmetric "half_step", or the paper's "integer".
         levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
             "fp16" or "bf16".
+        scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format holds the
+            numbers as they are.
+        nonfinite: what infinity and NaN, which errors make in float words, are read as: "clamp" (the largest number of
+            that sign; 0), "zero", or "keep" (as they are; plans that predict an error refuse it).
         granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
             a row.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
@@ -226,6 +236,8 @@ class UniformMsp(Settings):
     encoding: Encoding = "offset_binary"
     grid: Grid = "half_step"
     levels: str | None = None
+    scale: WordScale = "largest"
+    nonfinite: Nonfinite = "clamp"
     granularity: Granularity = "tensor"
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
@@ -237,17 +249,6 @@ class UniformMsp(Settings):
         if not 0 <= share <= bits or isinstance(self.protected_bits, bool):
             raise ArgumentError(f"protected_bits must be a number from 0 to {bits}, got {self.protected_bits!r}")
         object.__setattr__(self, "protected_bits", share)
-
-
-def word_levels(settings: Tac | UniformMsp) -> EvenLevels | NamedLevels:
-    """The levels of the words that are asked for.
-
-    Raises:
-        ArgumentError: if a named table is unknown, or comes with what it replaces.
-    """
-    if settings.levels is not None:
-        _checks.one_of("levels", settings.levels, WEIGHT_TABLES)
-    return even_or_named(settings.levels, settings.bits, settings.encoding, settings.grid)
 
 
 @dataclass(frozen=True, kw_only=True)

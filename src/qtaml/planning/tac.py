@@ -10,7 +10,7 @@ from torch import nn
 from qtaml._progress import track
 from qtaml.errors import ArgumentError
 from qtaml.faults import Several
-from qtaml.formats import Format, Largest, Section, TensorFormat
+from qtaml.formats import Format, Section, TensorFormat
 from qtaml.model import Batch, Batches, aliases, residual_weights
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.encode_once import Encode, EncodeOnce
@@ -19,7 +19,8 @@ from qtaml.planning.measured import gains_at_reads, may_be_beyond, with_measured
 from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
 from qtaml.planning.protection import mixed_sections, spread_protection
 from qtaml.planning.reserve import with_reserve
-from qtaml.planning.settings import Tac, word_levels
+from qtaml.planning.settings import Tac
+from qtaml.planning.words import word_levels, word_scale
 from qtaml.sensitivity import Calibration, Gain, output_deviations
 
 
@@ -88,9 +89,9 @@ def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] 
     model, batch, weights = calibration.model, calibration.batch, calibration.weights
     base, fault = Format(word_levels(settings)), settings.fault
     fault.rates(base.bits)
+    scale = word_scale(settings, weights)
     stored = {
-        name: TensorFormat((Section(w.numel(), base),), Largest(settings.step), settings.granularity)
-        for name, w in weights.items()
+        name: TensorFormat((Section(w.numel(), base),), scale, settings.granularity) for name, w in weights.items()
     }
     floors = _floors(model, batch, weights, settings)
     protected = spread_protection(
