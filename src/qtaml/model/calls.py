@@ -216,14 +216,14 @@ def replaced(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[
         yield
 
 
-def finite(output: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """The outputs of a batch, or as many of them as `finite_outputs` gives.
+def finite(output: torch.Tensor, batch: Batch, when: str = "") -> torch.Tensor:
+    """The outputs of a batch, or as many of them as `finite_outputs` gives; `when` is said in the error.
 
     Raises:
         ModelError: if an output is NaN or infinite.
     """
     if not bool(torch.isfinite(output.detach()).all()):
-        raise ModelError(f"the model gives NaN or infinite outputs on inputs of {describe(batch)}")
+        raise ModelError(f"the model gives NaN or infinite outputs on inputs of {describe(batch)}{when}")
     count = output.shape[1]
     if count <= MOST_OUTPUTS:
         return output

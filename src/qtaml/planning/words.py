@@ -1,22 +1,48 @@
 """The words that a method is asked for: their levels, and what these are in units of."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
-from qtaml.formats import NAMED_TABLES, WEIGHT_TABLES, EvenLevels, Fixed, Largest, NamedLevels, Scale, even_or_named
-
-if TYPE_CHECKING:
-    from qtaml.planning.settings import Tac, UniformMsp
+from qtaml.formats import (
+    NAMED_TABLES,
+    WEIGHT_TABLES,
+    Encoding,
+    EvenLevels,
+    Fixed,
+    Grid,
+    Largest,
+    NamedLevels,
+    Nonfinite,
+    Scale,
+    even_or_named,
+)
 
 WordScale = Literal["largest", "none"]
 """What words are in units of: the largest weight of a tensor, row or group, or 1: a float format is stored as it is."""
 
 
-def word_levels(settings: "Tac | UniformMsp") -> EvenLevels | NamedLevels:
+class WordSettings(Protocol):
+    """What the settings of a method say of its words."""
+
+    @property
+    def bits(self) -> int: ...  # noqa: D102
+    @property
+    def encoding(self) -> Encoding: ...  # noqa: D102
+    @property
+    def grid(self) -> Grid: ...  # noqa: D102
+    @property
+    def levels(self) -> str | None: ...  # noqa: D102
+    @property
+    def scale(self) -> WordScale: ...  # noqa: D102
+    @property
+    def nonfinite(self) -> Nonfinite: ...  # noqa: D102
+
+
+def word_levels(settings: WordSettings) -> EvenLevels | NamedLevels:
     """The levels of the words that are asked for.
 
     Raises:
@@ -32,7 +58,7 @@ def word_levels(settings: "Tac | UniformMsp") -> EvenLevels | NamedLevels:
     return EvenLevels(settings.bits, settings.encoding, settings.grid)
 
 
-def word_scale(settings: "Tac | UniformMsp", weights: Mapping[str, torch.Tensor]) -> Scale:
+def word_scale(settings: WordSettings, weights: Mapping[str, torch.Tensor]) -> Scale:
     """What the levels are in units of.
 
     Args:
