@@ -120,8 +120,8 @@ def test_long_words_need_no_matrix():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"scale": "none"}, "scale must come with levels of a named format such as 'bf16', got scale='none'"),
-        ({"nonfinite": "zero"}, "nonfinite must come with levels of a named format"),
+        ({"scale": "none"}, "scale must be 'largest' but for grid='integer' or levels such as 'bf16'"),
+        ({"nonfinite": "zero"}, "nonfinite must come with levels of floats such as 'bf16'"),
         ({"levels": "bf16", "nonfinite": "NaN"}, "nonfinite must be one of 'clamp', 'zero', 'keep', got 'NaN'"),
         ({"levels": "bf16", "scale": "one"}, "scale must be one of 'largest', 'none', got 'one'"),
         ({"levels": "e8m0"}, "levels must be one of 'int4'.* got 'e8m0'"),
@@ -134,11 +134,28 @@ def test_settings_that_do_not_go_together(record, asked, message):
         record(p=0.1, **needed, **asked)
 
 
+@pytest.mark.parametrize("encoding", ["twos_complement", "offset_binary"])
+def test_codes_are_kept(model, encoding):
+    """Whole numbers of 8 bits are the words, in units of one, without any side value; others are refused."""
+    asked = {"p": 0.1, "protected_bits": 0, "grid": "integer", "encoding": encoding, "scale": "none"}
+    with pytest.raises(ArgumentError, match=r"no whole numbers, got 'none', and '0.weight'; exclude it"):
+        qtaml.uniform_msp(model, **asked)
+    for place in (0, 2):
+        model[place].weight.copy_(torch.randint(-128, 128, model[place].weight.shape))
+    plan = qtaml.uniform_msp(model, **asked)
+    assert plan.cells == 1.0
+    codes = model[0].weight.int() if encoding == "twos_complement" else model[0].weight.int() + 128
+    assert torch.equal(qtaml.store(model, plan).tensors["0.weight"].words, codes.to(torch.uint8))
+    model[0].weight[0, 0] = 128.0
+    with pytest.raises(ArgumentError, match=r"beyond integers of 8 bits, from -128 to 127; got .* 128 in '0.weight'"):
+        qtaml.uniform_msp(model, **asked)
+
+
 def test_numbers_beyond_the_format_are_refused(model):
     """They would be clipped without a word."""
     model[0].weight[0, 0] = 500.0
     with pytest.raises(
-        ArgumentError, match=r"beyond fp8_e4m3, which ends at 448; got scale='none', and 500 in '0.weight'"
+        ArgumentError, match=r"beyond fp8_e4m3, from -448 to 448; got scale='none', and 500 in '0.weight'"
     ):
         qtaml.uniform_msp(model, p=0.1, protected_bits=0, levels="fp8_e4m3", scale="none")
     with pytest.raises(ArgumentError, match="granularity must be 'tensor' for a fixed scale"):

@@ -8,7 +8,7 @@ import torch
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault
 from qtaml.planning.plan import Plan, is_small, measured_mean
-from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, output_deviations
+from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, averaged_probe_gains, output_deviations
 
 _READS, _READS_OF_LARGE = 8, 4
 """Reads of a plan on the calibration inputs: their mean is known to a tenth or so. Of large networks fewer, whose many
@@ -64,9 +64,19 @@ def may_be_beyond(plan: Plan, calibration: Calibration) -> bool:
 
 
 def gains_at_reads(plan: Plan, calibration: Calibration) -> dict[str, float]:
-    """Squared gains averaged over reads of a plan (theory.md 1.10); those of forward passes stay as they are."""
-    found = averaged_gains(calibration.model, calibration.batch, reads_of(plan, calibration), seed=calibration.seed)
+    """Squared gains averaged over reads of a plan (theory.md 1.10).
+
+    Those of forward passes stay as they are, unless there are no others: a network without gradients is probed.
+    """
+    model, batch, reads = calibration.model, calibration.batch, reads_of(plan, calibration)
+    probed = all(gain.source != "backward passes" for gain in calibration.gains.values())
+    averaged = (
+        averaged_probe_gains(model, batch, reads)
+        if probed
+        else averaged_gains(model, batch, reads, seed=calibration.seed)
+    )
+    source = "forward passes" if probed else "backward passes"
     return {
-        name: found[name].squared if gain.source == "backward passes" else gain.squared
+        name: averaged[name].squared if gain.source == source else gain.squared
         for name, gain in calibration.gains.items()
     }

@@ -139,8 +139,8 @@ class Tac(Settings):
         grid: the symmetric "half_step", or the paper's "integer".
         levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
             "fp16" or "bf16".
-        scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format holds the
-            numbers as they are.
+        scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format, or the grid
+            "integer", holds the numbers, or the codes of a quantised network, as they are.
         nonfinite: what infinity and NaN, which errors make in float words, are read as: "clamp" (the largest number of
             that sign; 0), "zero", or "keep" (as they are; plans that predict an error refuse it).
         granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
@@ -221,8 +221,8 @@ class UniformMsp(Settings):
         grid: the symmetric "half_step", or the paper's "integer".
         levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
             "fp16" or "bf16".
-        scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format holds the
-            numbers as they are.
+        scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format, or the grid
+            "integer", holds the numbers, or the codes of a quantised network, as they are.
         nonfinite: what infinity and NaN, which errors make in float words, are read as: "clamp" (the largest number of
             that sign; 0), "zero", or "keep" (as they are; plans that predict an error refuse it).
         granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of

@@ -52,9 +52,10 @@ def word_levels(settings: WordSettings) -> EvenLevels | NamedLevels:
         _checks.one_of("levels", settings.levels, WEIGHT_TABLES)
         even_or_named(settings.levels, settings.bits, settings.encoding, settings.grid)
         return NamedLevels(settings.levels, settings.nonfinite)
-    for name, default in (("scale", "largest"), ("nonfinite", "clamp")):
-        if (given := getattr(settings, name)) != default:
-            raise ArgumentError(f"{name} must come with levels of a named format such as 'bf16', got {name}={given!r}")
+    if settings.nonfinite != "clamp":
+        raise ArgumentError(f"nonfinite must come with levels of floats such as 'bf16', got {settings.nonfinite!r}")
+    if settings.scale == "none" and settings.grid != "integer":
+        raise ArgumentError("scale must be 'largest' but for grid='integer' or levels such as 'bf16', got 'none'")
     return EvenLevels(settings.bits, settings.encoding, settings.grid)
 
 
@@ -66,15 +67,25 @@ def word_scale(settings: WordSettings, weights: Mapping[str, torch.Tensor]) -> S
         weights: name to tensor.
 
     Raises:
-        ArgumentError: if numbers are to be stored as they are, and one is beyond the format.
+        ArgumentError: if numbers are to be stored as they are, and one is beyond the format, or no whole number where
+            only those can be stored.
     """
-    if settings.scale == "largest" or settings.levels is None:
+    if settings.scale == "largest":
         return Largest(getattr(settings, "step", "keep"))
-    most = NAMED_TABLES[settings.levels].largest
+    levels = word_levels(settings)
+    unit = NAMED_TABLES[levels.name].largest if isinstance(levels, NamedLevels) else 2.0 ** (levels.bits - 1)
+    low, high = (unit * float(value) for value in levels.readout()[levels.storable()[[0, -1]]])
+    told = settings.levels or f"integers of {levels.bits} bits"
     for name, weight in weights.items():
-        if (found := float(weight.abs().max())) > most:
+        least, largest = (float(one) for one in weight.aminmax())
+        if least < low or largest > high:
+            found = least if least < low else largest
             raise ArgumentError(
-                f"scale must be 'largest' where weights are beyond {settings.levels}, which ends at {most:g}; "
+                f"scale must be 'largest' where weights are beyond {told}, from {low:g} to {high:g}; "
                 f"got scale='none', and {found:g} in {name!r}"
             )
-    return Fixed(most)
+        if settings.levels is None and not torch.equal(weight, weight.round()):
+            raise ArgumentError(
+                f"scale must be 'largest' where weights are no whole numbers, got 'none', and {name!r}; exclude it"
+            )
+    return Fixed(unit)

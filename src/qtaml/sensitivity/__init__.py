@@ -6,7 +6,7 @@ from qtaml.sensitivity.checked import checked_gains
 from qtaml.sensitivity.deviation import MeasuredError, OutputRange, output_deviations, output_range
 from qtaml.sensitivity.gains import Gain, Source, averaged_gains, jacobian_gains, row_gains, weight_gains
 from qtaml.sensitivity.gradients import gradient_statistics
-from qtaml.sensitivity.probes import probe_gains
+from qtaml.sensitivity.probes import averaged_probe_gains, probe_gains
 
 __all__ = [
     "Calibration",
@@ -15,6 +15,7 @@ __all__ = [
     "OutputRange",
     "Source",
     "averaged_gains",
+    "averaged_probe_gains",
     "checked_gains",
     "gradient_statistics",
     "jacobian_gains",

@@ -1,15 +1,19 @@
 """The paper's own estimator of the gains: Gaussian weight probes, one tensor at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
 
 from qtaml import _checks
 from qtaml._random import torch_generator
-from qtaml.model import Batch
+from qtaml.errors import ArgumentError
+from qtaml.model import Batch, evaluation_mode, finite, other_numbers, replacing
 from qtaml.sensitivity.deviation import output_deviations
-from qtaml.sensitivity.gains import Gain, mean_gain
+from qtaml.sensitivity.gains import Gain, mean_gain, squared_norm
+
+_SHARE = 0.1
+"""Size of a change, over the root mean square of the weights read: that of `checked_gains`."""
 
 
 def probe_gains(
@@ -56,6 +60,50 @@ def probe_gains(
         changes = ({name: weight + epsilon * _gaussian(weight, seed, name, number)} for number in range(probes))
         gains[name] = mean_gain(name, output_deviations(model, batch, changes) / (epsilon**2 * weight.numel()))
     return gains
+
+
+def averaged_probe_gains(
+    model: nn.Module, batch: Batch, reads: Iterable[Mapping[str, torch.Tensor]]
+) -> dict[str, Gain]:
+    """`averaged_gains` by forward passes, for networks without gradients: one change of each tensor at each read.
+
+    Its cost is (tensors + 1) x reads forward passes.
+
+    Args:
+        model: any module, run in evaluation mode; it is not changed.
+        batch: calibration inputs.
+        reads: for each read, name to tensor as read, in the dtype of the model; at least 2.
+
+    Returns:
+        The mean gain of each tensor, and the standard error over the reads.
+
+    Raises:
+        ArgumentError: if there are fewer than 2 reads.
+        ModelError: if the model fails on the batch.
+
+    Source:
+        theory.md 1.10.
+
+    Example:
+        >>> model = nn.Linear(3, 2, bias=False)
+        >>> reads = [{"weight": model.weight + noise} for noise in torch.linspace(-0.1, 0.1, 400)]
+        >>> gain = averaged_probe_gains(model, torch.eye(3), reads)["weight"]  # the same everywhere
+        >>> abs(gain.squared - 1 / 3) < 4 * gain.standard_error
+        True
+    """
+    found: dict[str, list[torch.Tensor]] = {}
+    with evaluation_mode(model) as network, torch.no_grad():
+        run = replacing(network)
+        for number, read in enumerate(reads):
+            at_read = finite(run(batch, read), batch, ", with its weights as read").double()
+            for name, weight in read.items():
+                changed = other_numbers(name, weight, _SHARE, number)
+                output = finite(run(batch, {**read, name: changed}), batch, ", with its weights as read").double()
+                moved = (output - at_read).square().sum(1).mean() / squared_norm(changed - weight)
+                found.setdefault(name, []).append(moved.cpu())
+    if any(len(values) < 2 for values in found.values()) or not found:
+        raise ArgumentError("reads must be at least 2 for a standard error")
+    return {name: mean_gain(name, torch.stack(values)) for name, values in found.items()}
 
 
 def _gaussian(weight: torch.Tensor, seed: int, name: str, number: int) -> torch.Tensor:
