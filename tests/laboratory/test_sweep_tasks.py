@@ -100,7 +100,11 @@ def test_one_file_of_weights_is_one_network(described, laboratory):
     ("changed", "error", "message"),
     [
         ({"model": "no.such:Tiny"}, qtaml.ArgumentError, "model 'no.such:Tiny' cannot be imported"),
-        ({"model": "nosuch"}, qtaml.ArgumentError, "must be a .pt2 file or package.module:factory, .* no nosuch"),
+        (
+            {"model": "nosuch"},
+            qtaml.ArgumentError,
+            "must be a .pt2 or .onnx file, .* no nosuch",
+        ),
         ({"model": "no.pt2"}, qtaml.StoredFileError, r"cannot read .*no\.pt2"),
         ({"weights": "other.safetensors"}, qtaml.StoredFileError, r"cannot read .*other\.safetensors"),
     ],

@@ -67,7 +67,8 @@ class Export:
 
 
 def _write_onnx(export: Export) -> list[ImagePlane]:
-    inputs = export.inputs()
+    # What came from an ONNX file is not traced.
+    inputs = None if named(export.model, export.artifact).endswith(".onnx") else export.inputs()
     write_onnx(export.memory(), export.out, inputs, seed=export.seed)
     return []
 
@@ -113,7 +114,10 @@ def export_command(
     ],
     data: Annotated[
         Path | None,
-        typer.Option(help="Inputs to trace the network with, for .onnx and .pt2: .npz, .safetensors, or text."),
+        typer.Option(
+            help="Inputs to trace the network with, for .pt2 and .onnx: .npz, .safetensors, or text; a network that "
+            "came from an ONNX file is not traced."
+        ),
     ] = None,
     model: StoredModelOption = None,
     length: LengthOption = 128,

@@ -21,6 +21,7 @@ from qtaml.cli.program_file import load_program
 from qtaml.cli.state_dict import check_not_pickled, load_weights
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.model import Batch
+from qtaml.networks import NETWORK_FILES, OnnxNetwork
 
 LABELS = "labels"
 # Against zip bombs, bytes that an `.npz` file may unpack to: 64 MiB, and a hundred for each of its own. Only constants
@@ -32,8 +33,9 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
     """The network that a command line names.
 
     Args:
-        spec: path of a `torch.export` program (`.pt2`), a Hugging Face directory, or "package.module:factory", a
-            function without arguments that returns the network; the current folder is searched too.
+        spec: path of a `torch.export` program (`.pt2`), an ONNX file (`.onnx`), a Hugging Face directory, or
+            "package.module:factory", a function without arguments that returns the network; the current folder is
+            searched too.
         weights: a `.safetensors` file with its state dict.
 
     Returns:
@@ -43,20 +45,22 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
         ArgumentError: if `spec` is none of these.
         StoredFileError: if a file cannot be read, is damaged, or holds pickled objects.
         ModelError: if the factory gives no module, or the weights do not fit it.
-        QtamlError: if the package that a Hugging Face directory needs is not installed.
+        QtamlError: if the package that a Hugging Face directory, or an ONNX file, needs is not installed.
     """
     path = Path(spec)
     if path.is_dir():
         model = load_directory(path)
     elif spec.endswith(".pt2"):
         model = load_program(path)
+    elif spec.endswith(".onnx"):
+        model = OnnxNetwork(path)
     elif spec.count(":") == 1:
         model = _call_factory(spec)
     else:
         # A pickled checkpoint gets its own message, with how to convert it.
         check_not_pickled(path)
         raise ArgumentError(
-            f"MODEL must be a .pt2 file, a Hugging Face directory, or package.module:factory, got {spec!r}"
+            f"MODEL must be a .pt2 or .onnx file, a Hugging Face directory, or package.module:factory, got {spec!r}"
         )
     if weights is not None:
         load_weights(model, weights)
@@ -65,7 +69,7 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
 
 def source_of(spec: str) -> str:
     """The source that a stored network remembers: an absolute path, its links unresolved, or the name of a factory."""
-    return os.path.abspath(spec) if spec.endswith(".pt2") or Path(spec).is_dir() else spec
+    return os.path.abspath(spec) if spec.endswith(NETWORK_FILES) or Path(spec).is_dir() else spec
 
 
 def load_data(path: Path, model: str = "", length: int = 128) -> tuple[Batch, torch.Tensor | None]:

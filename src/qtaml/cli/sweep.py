@@ -16,6 +16,7 @@ from qtaml.laboratory.result_file import result_json, save_result
 from qtaml.laboratory.sweep_file import read_sweep
 from qtaml.laboratory.sweep_tasks import entries, inputs_folder, measure_sweep, rows, table
 from qtaml.measuring import Accuracy
+from qtaml.networks import NETWORK_FILES
 from qtaml.networks.trained import CALIBRATION_SAMPLES
 
 
@@ -76,7 +77,7 @@ def sweep_command(
 def load_own(own: OwnNetwork, folder: Path) -> tuple[nn.Module, Samples]:
     """A network that is not built in, from its files in a laboratory's folder."""
     inputs = inputs_folder(folder)
-    model = str(inputs / own.model) if own.model.endswith(".pt2") else own.model
+    model = str(inputs / own.model) if own.model.endswith(NETWORK_FILES) else own.model
     network = load_model(model, None if own.weights is None else inputs / own.weights)
     calibration = calibration_batch(inputs / own.calibration, own.model, CALIBRATION_SAMPLES, 0)
     return network, Samples(calibration, {"accuracy": Accuracy(*load_labelled(inputs / own.test))})

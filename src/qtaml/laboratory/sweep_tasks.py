@@ -19,6 +19,7 @@ from qtaml.laboratory.cases import Case, OwnNetwork
 from qtaml.laboratory.laboratory import Laboratory, Measured, Record, Task
 from qtaml.laboratory.sweep_file import Description, NetworkEntry, Storage
 from qtaml.measuring import Estimate
+from qtaml.networks import NETWORK_FILES
 from qtaml.planning import AnySettings
 
 
@@ -135,7 +136,7 @@ def own_network(entry: NetworkEntry, seed: int, base: Path, folder: Path) -> Own
             _files.write_bytes(inputs_folder(folder) / kept, content)
         return kept
 
-    program = entry.model.endswith(".pt2")
+    program = entry.model.endswith(NETWORK_FILES)
     return OwnNetwork(
         model=put(entry.model) if program else entry.model,
         code="" if program else _code(entry.model),
@@ -228,6 +229,8 @@ def _code(model: str) -> str:
     except (ImportError, ValueError) as error:
         raise ArgumentError(f"model {model!r} cannot be imported: {error}") from error
     if found is None or found.origin is None:
-        raise ArgumentError(f"model {model!r} must be a .pt2 file or package.module:factory, and there is no {module}")
+        raise ArgumentError(
+            f"model {model!r} must be a .pt2 or .onnx file, or package.module:factory, and there is no {module}"
+        )
     # Modules that this one imports are not hashed: to know them, it would have to run.
     return _files.sha256(_files.read_bytes(Path(found.origin)))

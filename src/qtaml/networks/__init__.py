@@ -1,9 +1,10 @@
-"""The paper's networks, a language model, and their data."""
+"""The paper's networks, a language model, and their data; networks of ONNX files."""
 
 from qtaml._kinds import guard_doors
 from qtaml.networks.deep_cnn import DeepCNN
 from qtaml.networks.digits import Digits, load_digits
 from qtaml.networks.language_model import LanguageModel, python_sources
+from qtaml.networks.onnx_network import NETWORK_FILES, OnnxNetwork
 from qtaml.networks.res_cnn import ResCNN
 from qtaml.networks.small_cnn import SmallCNN, WideCNN
 from qtaml.networks.trained import NETWORKS, RECIPES, Data, Recipe, trained
@@ -12,11 +13,13 @@ from qtaml.networks.transformer import TransformerClassifier, sum_of_ends
 
 __all__ = [
     "NETWORKS",
+    "NETWORK_FILES",
     "RECIPES",
     "Data",
     "DeepCNN",
     "Digits",
     "LanguageModel",
+    "OnnxNetwork",
     "Recipe",
     "ResCNN",
     "SmallCNN",

@@ -1,25 +1,22 @@
 """The graph of an ONNX file without its weights, run by onnxruntime with whatever weights are given."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from qtaml import _files
 from qtaml.errors import ModelError, QtamlError, StoredFileError
-
-try:
-    import onnx
-    import onnxruntime
-    from onnx import TensorProto
-except ImportError as error:
-    raise QtamlError(f"an ONNX network needs onnx and onnxruntime ({error}): pip install 'qtaml[onnx]'") from error
 
 Array = NDArray[Any]
 
@@ -27,8 +24,9 @@ Array = NDArray[Any]
 _MOST_BYTES = 2**31 - 2**20
 _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16, TensorProto.DOUBLE: np.float64}
 _CODES = {TensorProto.INT8: np.int8, TensorProto.UINT8: np.uint8}
-# Weights in these would stay outside the memory without a word.
-_NOT_RUN = re.compile("BFLOAT16|FLOAT8.*|FLOAT4.*|INT4|UINT4|INT2|UINT2")
+# Weights in these would stay outside the memory without a word; of 16 bits, where they are codes.
+_NOT_RUN = re.compile("BFLOAT16|FLOAT[468].*|U?INT[24]")
+_NOT_RUN_AS_CODES = re.compile("U?INT16")
 _QUANTISED = re.compile("(De|Dynamic)?[Qq]uantize.*|QLinear.*|.*Integer(ToFloat)?|QGemm|QAttention|Gather")
 # What these take must be known when the graph is built, or is no weight: scales, sizes, limits.
 _TAKES_VECTORS = re.compile(
@@ -132,18 +130,20 @@ class OnnxGraph:
             ModelError: if onnxruntime fails, or no output is an array of numbers.
         """
         feeds = {name: weight.stored(weights[name]) for name, weight in self.weights.items()}
-        parts = [self._run({**part, **feeds}) for part in self._parts(inputs)]
-        names = [one.name for one in self.session.get_outputs()]
-        outputs = {
-            name: torch.from_numpy(np.concatenate(arrays) if len(arrays) > 1 else arrays[0])
-            for name, arrays in zip(names, zip(*parts, strict=True), strict=True)
-            if all(isinstance(one, np.ndarray) and one.dtype.kind in "fiub" for one in arrays)
-        }
+        size = self._fixed_samples(inputs)
+        if size is None:
+            outputs = self._run({**inputs, **feeds})
+        else:
+            samples = max(len(array) for array in inputs.values())
+            # The last part is filled up with its last sample, and cut off again.
+            places = [np.minimum(np.arange(size) + first, samples - 1) for first in range(0, samples, size)]
+            parts = [self._run({name: array[place] for name, array in inputs.items()} | feeds) for place in places]
+            if any(len(output) != size for part in parts for output in part.values()):
+                raise ModelError(f"{self.path} is made for {size} samples, and its outputs are not one for each")
+            outputs = {name: np.concatenate([part[name] for part in parts])[:samples] for name in parts[0]}
         if not outputs:
             raise ModelError(f"{self.path} has no output that is an array of numbers")
-        samples = len(next(iter(inputs.values())))
-        # What was added to fill the last part of a file for a fixed number of samples is cut off.
-        return {name: one[:samples] if len(parts) > 1 else one for name, one in outputs.items()}
+        return {name: torch.from_numpy(array) for name, array in outputs.items()}
 
     def file(self, weights: Mapping[str, torch.Tensor]) -> bytes:
         """The file with other weights: all else is as it was.
@@ -161,25 +161,21 @@ class OnnxGraph:
                 one.raw_data = stored[one.name].astype(stored[one.name].dtype.newbyteorder("<")).tobytes()
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _run(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
+    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         try:
-            found: Sequence[Any] = self.session.run(None, feeds)
+            found = self.session.run(None, feeds)
         except Exception as error:
             raise ModelError(f"onnxruntime failed on the inputs: {_first_line(error)}") from error
-        return found
+        pairs = zip((one.name for one in self.session.get_outputs()), found, strict=True)
+        # Others are texts, sequences and maps.
+        return {name: one for name, one in pairs if isinstance(one, np.ndarray) and one.dtype.kind in "fiub"}
 
-    def _parts(self, inputs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-        """The inputs, in parts of as many samples as the file is made for."""
-        fixed = {one.samples for one in self.inputs if one.samples is not None}
-        count = max(len(array) for array in inputs.values())
-        if len(fixed) != 1 or fixed == {count} or any(one.samples is None for one in self.inputs):
-            yield dict(inputs)
-            return
-        (size,) = fixed
-        for first in range(0, count, size):
-            # The last part is filled up with its last sample.
-            places = np.minimum(np.arange(first, first + size), count - 1)
-            yield {name: array[places] for name, array in inputs.items()}
+    def _fixed_samples(self, inputs: Mapping[str, Array]) -> int | None:
+        """How many samples the file is made for, where these are others."""
+        fixed = {one.samples for one in self.inputs}
+        if len(fixed) != 1 or None in fixed or all(len(array) in fixed for array in inputs.values()):
+            return None
+        return fixed.pop()
 
 
 def read_graph(path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
@@ -196,20 +192,30 @@ def read_graph(path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
         ModelError: if there are weights of a type that is not run.
     """
     try:
-        model = onnx.load_model_from_string(_files.read_bytes(path))
-    except QtamlError:
-        raise
+        return _read(onnx.load_model_from_string(_files.read_bytes(path)), path)
     except Exception as error:
-        raise StoredFileError(f"{path} is no ONNX file, or is cut off: {_first_line(error)}") from error
+        if isinstance(error, QtamlError):
+            raise
+        raise StoredFileError(f"{path} is no ONNX file, or is damaged: {_first_line(error)}") from error
+
+
+def _read(model: Any, path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
     if not model.graph.node:
         raise StoredFileError(f"{path} is no ONNX file: it holds no graph")
+    _check_external(model, path)
+    _hoist_constants(model)
+    users = defaultdict(list)
+    for node in model.graph.node:
+        for name in node.input:
+            users[name].append(node.op_type)
+    names = [tensor.name for tensor in model.graph.initializer]
+    if len(set(names)) < len(names):
+        raise StoredFileError(f"{path} holds two tensors named {max(names, key=names.count)!r}")
     weights, parameters = {}, {}
     for tensor in model.graph.initializer:
-        if tensor.name in parameters:
-            raise StoredFileError(f"{path} holds two tensors named {tensor.name!r}")
         if any(size < 0 for size in tensor.dims):
             raise StoredFileError(f"{path} holds {tensor.name!r} of shape {tuple(tensor.dims)}")
-        weight = _weight(tensor, [node.op_type for node in model.graph.node if tensor.name in node.input])
+        weight = _weight(tensor, users[tensor.name])
         if weight is not None or tensor.data_location == TensorProto.EXTERNAL:
             array = _array(tensor, path)
         if weight is not None:
@@ -218,16 +224,50 @@ def read_graph(path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
     return OnnxGraph(model, weights, _inputs(model), path), parameters
 
 
+def _check_external(model: Any, path: Path) -> None:
+    """Check that no tensor but those of the graph itself has its data in another file, which onnxruntime would open."""
+    for attribute in _attributes([*model.graph.node, *(node for one in model.functions for node in one.node)]):
+        inner = [one for graph in (attribute.g, *attribute.graphs) for one in graph.initializer]
+        for tensor in (attribute.t, *attribute.tensors, *inner):
+            if tensor.data_location == TensorProto.EXTERNAL:
+                raise StoredFileError(f"{path}: data of {tensor.name!r}, which is inside a node, must be in the file")
+
+
+def _hoist_constants(model: Any) -> None:
+    """Make tensors of the graph of constants of two or more dimensions: they may be weights."""
+    kept = []
+    for node in model.graph.node:
+        value = node.attribute[0] if node.op_type == "Constant" and node.attribute else None
+        if value is None or value.name != "value" or len(value.t.dims) < 2:
+            kept.append(node)
+            continue
+        value.t.name = node.output[0]
+        model.graph.initializer.append(value.t)
+    if len(kept) < len(model.graph.node):
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
+
+
+def _attributes(nodes: Iterable[Any]) -> Iterator[Any]:
+    """All attributes of nodes, and of those inside them."""
+    for node in nodes:
+        for attribute in node.attribute:
+            yield attribute
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _attributes(graph.node)
+
+
 def _weight(tensor: Any, users: Sequence[str]) -> OnnxWeight | None:
     """What a tensor is as a weight; None if it is none, such as a shape, a limit or the scale of codes."""
     kind, shape = TensorProto.DataType.Name(tensor.data_type), tuple(tensor.dims)
-    if len(shape) > 1 and _NOT_RUN.fullmatch(kind):
+    codes = bool(users) and all(map(_QUANTISED.fullmatch, users))
+    if len(shape) > 1 and (_NOT_RUN.fullmatch(kind) or (codes and _NOT_RUN_AS_CODES.fullmatch(kind))):
         types = ", ".join(TensorProto.DataType.Name(one) for one in (*_FLOATS, *_CODES))
         raise ModelError(f"weights must be of {types} to be run from an ONNX file, got {tensor.name!r} of {kind}")
     if tensor.data_type in _FLOATS:
         vector = shape and users and all(_TAKES_VECTORS.fullmatch(user) for user in users)
         return OnnxWeight(shape, np.dtype(_FLOATS[tensor.data_type])) if len(shape) > 1 or vector else None
-    if tensor.data_type in _CODES and len(shape) > 1 and users and all(map(_QUANTISED.fullmatch, users)):
+    if tensor.data_type in _CODES and len(shape) > 1 and codes:
         dtype = np.dtype(_CODES[tensor.data_type])
         return OnnxWeight(shape, dtype, 128 if dtype == np.uint8 else 0)
     return None

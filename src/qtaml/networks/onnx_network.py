@@ -1,16 +1,18 @@
 """A network of an ONNX file as a module: its weights are parameters, its forward pass is onnxruntime's."""
 
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from qtaml.errors import ModelError
+from qtaml.errors import ModelError, QtamlError
 
 if TYPE_CHECKING:
     from qtaml.networks.onnx_graph import OnnxGraph
+
+NETWORK_FILES = (".pt2", ".onnx")
+"""Suffixes of files that hold a whole network."""
 
 
 class OnnxNetwork(nn.Module):
@@ -43,9 +45,12 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
-        # Imported here: onnxruntime is optional.
-        from qtaml.networks.onnx_graph import read_graph
-
+        try:
+            from qtaml.networks.onnx_graph import read_graph
+        except ImportError as error:
+            raise QtamlError(
+                f"an ONNX network needs onnx and onnxruntime ({error}): pip install 'qtaml[onnx]'"
+            ) from error
         self.graph, parameters = read_graph(Path(path))
         for name, values in parameters.items():
             self._place(name, nn.Parameter(values, requires_grad=False))
@@ -77,7 +82,7 @@ class OnnxNetwork(nn.Module):
     def weights(self) -> dict[str, torch.Tensor]:
         """The parameters by the names that they have in the file."""
         # Not `get_parameter`: what is put in place of a parameter for one forward pass is a plain tensor.
-        return {name: reduce(getattr, name.split("."), self) for name in self.graph.weights}
+        return {name: self._tensor(name) for name in self.graph.weights}
 
     def file(self) -> bytes:
         """The ONNX file with the present weights; all else is as in the file that was read.
@@ -86,6 +91,13 @@ class OnnxNetwork(nn.Module):
             ModelError: if it would be larger than a single ONNX file can be.
         """
         return self.graph.file(self.weights())
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        found: Any = self
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert isinstance(found, torch.Tensor)
+        return found
 
     def _place(self, name: str, parameter: nn.Parameter) -> None:
         """Register a parameter whose name has dots in modules within modules."""

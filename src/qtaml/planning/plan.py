@@ -285,9 +285,10 @@ class Plan:
                 f"The plan stores {self.covered:.1%} of the network's numbers; the others are kept without errors."
             )
         if forward := self._with_source("forward passes"):
+            gradients = any(one.gain and one.gain.source == "backward passes" for one in self.tensors)
+            told = f"The backward pass is not the derivative of the forward pass for {', '.join(forward)}"
             remarks.append(
-                f"The backward pass is not the derivative of the forward pass for {', '.join(forward)}: "
-                "measured by forward passes."
+                f"{told if gradients else 'The network has no gradients, or wrong ones'}: measured by forward passes."
             )
         if self.unreached:
             remarks.append(
