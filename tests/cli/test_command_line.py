@@ -123,7 +123,7 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(here):
         (("compensate", "missing.pt2", *COMPENSATE), 4, "cannot read missing.pt2"),
         (("compensate", "damaged.pt2", *COMPENSATE), 4, "damaged.pt2 is not a program of torch.export"),
         (
-            ("compensate", "network.onnx", *COMPENSATE),
+            ("compensate", "network.tflite", *COMPENSATE),
             2,
             "MODEL must be a .pt2 or .onnx file, a Hugging Face directory, or package.module",
         ),

@@ -68,7 +68,7 @@ class Export:
 
 def _write_onnx(export: Export) -> list[ImagePlane]:
     # What came from an ONNX file is not traced.
-    inputs = None if named(export.model, export.artifact).endswith(".onnx") else export.inputs()
+    inputs = None if (export.model or "").endswith(".onnx") else export.inputs()
     write_onnx(export.memory(), export.out, inputs, seed=export.seed)
     return []
 

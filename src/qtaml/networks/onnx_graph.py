@@ -115,7 +115,10 @@ class OnnxGraph:
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4
         try:
-            return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+            # Its fallback prints, and tries the same again.
+            return onnxruntime.InferenceSession(
+                model.SerializeToString(), options, ["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:
             raise ModelError(f"onnxruntime cannot run {self.path}: {_first_line(error)}") from error
 
@@ -209,6 +212,8 @@ def _read(model: Any, path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
         for name in node.input:
             users[name].append(node.op_type)
     names = [tensor.name for tensor in model.graph.initializer]
+    if not all(isinstance(name, str) for name in names):
+        raise StoredFileError(f"{path} is damaged: a tensor has a name that is no text")
     if len(set(names)) < len(names):
         raise StoredFileError(f"{path} holds two tensors named {max(names, key=names.count)!r}")
     weights, parameters = {}, {}
