@@ -123,8 +123,8 @@ def test_the_outputs_are_those_of_the_network(classifier, path):
     assert {name for name, _ in network.named_parameters()} == classifier.state_dict().keys()
     torch.testing.assert_close(network(inputs), classifier(inputs))
     torch.testing.assert_close(network(images=inputs.double()), classifier(inputs))
-    assert copy.deepcopy(network).graph is network.graph
-    assert network.file() == path.read_bytes()
+    assert copy.deepcopy(network).onnx_graph is network.onnx_graph
+    assert network.to_bytes() == path.read_bytes()
 
 
 def test_gains_by_probes_are_those_of_gradients(classifier, path):
@@ -191,7 +191,7 @@ def test_codes_of_a_quantised_network_are_kept(quantised, form, tmp_path):
     result = qtaml.evaluate(memory, qtaml.measuring.Accuracy(inputs, labels), trials=10)
     assert result.mean > 0.6
     write_onnx(memory, tmp_path / "stored.onnx")
-    assert (tmp_path / "stored.onnx").read_bytes() == network.file()
+    assert (tmp_path / "stored.onnx").read_bytes() == network.to_bytes()
     write_onnx(memory, tmp_path / "read.onnx", seed=1)
     assert torch.equal(run(tmp_path / "read.onnx", inputs), memory.model(seed=1)(inputs))
 

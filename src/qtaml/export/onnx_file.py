@@ -56,7 +56,7 @@ def write_onnx(
     with _files.new_file(path) as temporary:
         model = network_as_read(memory, seed, fault)
         if isinstance(model, OnnxNetwork):
-            temporary.write_bytes(model.file())
+            temporary.write_bytes(model.to_bytes())
             return
         if inputs is None:
             raise ArgumentError("inputs must be given to trace the network with, got None")

@@ -29,7 +29,7 @@ class OnnxNetwork(nn.Module):
         path: the file; external data must lie in its folder.
 
     Attributes:
-        graph: the file without its weights.
+        onnx_graph: the file without its weights.
 
     Raises:
         StoredFileError: if the file cannot be read, is no ONNX file, or its data are not where it says.
@@ -41,7 +41,7 @@ class OnnxNetwork(nn.Module):
         >>> plan = qtaml.compensate(network, inputs, p=0.05, overhead=0.1)  # doctest: +SKIP
     """
 
-    graph: "OnnxGraph"
+    onnx_graph: "OnnxGraph"
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
@@ -51,11 +51,11 @@ class OnnxNetwork(nn.Module):
             raise QtamlError(
                 f"an ONNX network needs onnx and onnxruntime ({error}): pip install 'qtaml[onnx]'"
             ) from error
-        self.graph, parameters = read_graph(Path(path))
+        self.onnx_graph, parameters = read_graph(Path(path))
         for name, values in parameters.items():
             self._place(name, nn.Parameter(values, requires_grad=False))
         # What is wrong with the file is said now.
-        self.graph.session  # noqa: B018
+        self.onnx_graph.session  # noqa: B018
 
     def forward(self, *args: torch.Tensor, **kwargs: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
         """The output, or outputs by name where there are several.
@@ -67,7 +67,7 @@ class OnnxNetwork(nn.Module):
         Raises:
             ModelError: if an input is missing or unknown, or onnxruntime fails.
         """
-        wanted = self.graph.inputs
+        wanted = self.onnx_graph.inputs
         given = dict(zip((one.name for one in wanted), args, strict=False)) | kwargs
         if given.keys() != {one.name for one in wanted} or len(args) + len(kwargs) != len(wanted):
             names = ", ".join(repr(one.name) for one in wanted)
@@ -76,21 +76,21 @@ class OnnxNetwork(nn.Module):
         for one in wanted:
             if inputs[one.name].dtype.kind == one.dtype.kind:
                 inputs[one.name] = inputs[one.name].astype(one.dtype, copy=False)
-        outputs = self.graph.run(inputs, self.weights())
+        outputs = self.onnx_graph.run(inputs, self.named_weights())
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def named_weights(self) -> dict[str, torch.Tensor]:
         """The parameters by the names that they have in the file."""
         # Not `get_parameter`: what is put in place of a parameter for one forward pass is a plain tensor.
-        return {name: self._tensor(name) for name in self.graph.weights}
+        return {name: self._tensor(name) for name in self.onnx_graph.weights}
 
-    def file(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The ONNX file with the present weights; all else is as in the file that was read.
 
         Raises:
             ModelError: if it would be larger than a single ONNX file can be.
         """
-        return self.graph.file(self.weights())
+        return self.onnx_graph.file(self.named_weights())
 
     def _tensor(self, name: str) -> torch.Tensor:
         found: Any = self
