@@ -253,7 +253,7 @@ def test_chips_of_a_language_model_have_perplexities() -> None:
 def test_the_documented_example_runs(capsys) -> None:
     """As it stands on the page of networks and metrics."""
     page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     with torch.random.fork_rng(devices=[]):
         exec(code, {})
     assert "200 chips, reads of each: 5; one of Uniform(p=0.05)" in capsys.readouterr().out

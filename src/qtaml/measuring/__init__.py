@@ -2,6 +2,7 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.measuring.accuracy import Accuracy
+from qtaml.measuring.activations import ActivationStream
 from qtaml.measuring.chips import Yield, chips_needed
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import networks_interval, positive_interval, trainings_interval
@@ -16,6 +17,7 @@ from qtaml.measuring.similarity import Agreement, OutputCosine, OutputDivergence
 
 __all__ = [
     "Accuracy",
+    "ActivationStream",
     "Agreement",
     "Estimate",
     "Metric",

@@ -1,7 +1,7 @@
 """A metric of a stored network over independent reads, with its uncertainty."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
@@ -17,6 +17,7 @@ from qtaml._progress import track
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault, FaultModel, given
+from qtaml.measuring.activations import ActivationStream, Streams
 from qtaml.measuring.caution import caution_of
 from qtaml.measuring.chips import Yield, measure_chips
 from qtaml.measuring.estimate import Estimate
@@ -59,6 +60,7 @@ class Result:
         unread: stored tensors that act on none of the inputs of the metric, so that their errors do not show.
         caution: why the intervals may be too narrow: few samples or reads of a score without bounds, or a few of them
             that hold most of it (docs/coverage.md); empty if nothing says so.
+        activations: the streams of activations that were read with errors, by pattern of module names.
         versions: versions of what made the result.
     """
 
@@ -77,6 +79,7 @@ class Result:
     stop_width: float | None = None
     unread: tuple[str, ...] = ()
     caution: str = ""
+    activations: Mapping[str, ActivationStream] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=_files.versions)
     # JSON has no infinite numbers: they are written as "Infinity".
     __pydantic_config__: ClassVar = pydantic.ConfigDict(ser_json_inf_nan="strings")
@@ -154,6 +157,7 @@ def evaluate(
     seed: int = 0,
     confidence: float = 0.95,
     stop_width: float | None = None,
+    activations: Streams | None = None,
     chips: None = None,
 ) -> Result: ...
 @overload
@@ -176,6 +180,7 @@ def evaluate(
     seed: int = 0,
     confidence: float = 0.95,
     stop_width: float | None = None,
+    activations: Streams | None = None,
     chips: int | None = None,
 ) -> Result | Yield:
     """Measure a metric of a stored network over independent reads, or on each of many chips.
@@ -196,6 +201,9 @@ def evaluate(
         stop_width: stop early, after 10 reads or more, when the interval over reads is not wider than this. Looking
             until it is narrow favours those that are too narrow; all intervals are therefore made somewhat wider (for
             95% as for 96.5%), and cover as much as they say again (docs/coverage.md has what was measured).
+        activations: names of modules, or patterns of them, whose outputs lie in a memory of their own until they are
+            used, and how they are kept there. That is measured only, and takes no cells of the plan. The errors depend
+            on how a metric cuts its samples into batches.
         chips: number of chips to measure one after the other, of which each keeps its weak cells, its rates, or which
             of several memories it is. Chip c is the same however many there are, and for every plan.
 
@@ -221,15 +229,16 @@ def evaluate(
     confidence, seed = _checks.confidence(confidence), _checks.integer("seed", seed, 0)
     fault = given(None, memory.plan.fault if fault is None else fault)
     if chips is not None:
-        if stop_width is not None:
-            raise ArgumentError(f"stop_width must be left out where chips are given, got {stop_width!r}")
+        for name, value in (("stop_width", stop_width), ("activations", activations)):
+            if value is not None:
+                raise ArgumentError(f"{name} must be left out where chips are given, got {value!r}")
         trials = _READS_OF_A_CHIP if trials is None else trials
         return measure_chips(memory, metric, chips=chips, trials=trials, fault=fault, seed=seed, confidence=confidence)
     trials = _checks.integer("trials", _TRIALS if trials is None else trials, 2)
     if stop_width is not None:
         stop_width = _checks.positive("stop_width", stop_width)
     seeds = [child_seed(seed, "trial", trial) for trial in range(trials)]
-    found = scores_of_reads(memory, metric, seeds, fault)
+    found = scores_of_reads(memory, metric, seeds, fault, activations)
     # Looking until an interval is narrow picks those that are too narrow: that much of the risk is spent by stopping.
     risk = (1 - confidence) * (1.0 if stop_width is None else RISK_LEFT)
     scores: list[Numbers] = []
@@ -238,7 +247,7 @@ def evaluate(
         if scores and len(score) != len(scores[0]):
             raise ArgumentError(f"metric must score the same samples on every read, got {len(score)} on read {trial}")
         if not scores:
-            intervals = _Intervals(memory, metric, fault, proportion, 1 - risk)
+            intervals = _Intervals(memory, metric, fault, proportion, 1 - risk, activations or {})
         scores.append(score)
         if stop_width is not None and len(scores) >= LEAST_READS:
             ends = intervals.of_reads(np.stack(scores))
@@ -267,6 +276,7 @@ def evaluate(
         stop_width=stop_width,
         unread=memory.unread or (),
         caution=intervals.caution(table),
+        activations=dict(activations or {}),
     )
 
 
@@ -279,6 +289,7 @@ class _Intervals:
     fault: FaultModel
     proportion: bool
     confidence: float
+    activations: Streams
 
     def of_reads(self, table: Numbers) -> tuple[float, float]:
         """For other reads of these samples."""
@@ -317,7 +328,8 @@ class _Intervals:
         """Whether any stored bit can be read wrong."""
         formats = {form for tensor in self.memory.plan.tensors for form, _ in tensor.storage.spans_of_formats}
         # Of 0 bits there are no rates.
-        rates = (form.rates(self.fault) for form in formats)
+        rates = [form.rates(self.fault) for form in formats]
+        rates += [stream.format.rates(stream.fault) for stream in self.activations.values()]
         return any(max((*one.p01, *one.p10), default=0.0) > 0 for one in rates)
 
 

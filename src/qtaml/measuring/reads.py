@@ -19,6 +19,7 @@ from torch import nn
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.measuring.accuracy import Accuracy
+from qtaml.measuring.activations import ActivationErrors, Streams
 from qtaml.measuring.metrics import BatchedMetric, Metric, SampleMetric, tensors_of
 from qtaml.memory import Memory
 from qtaml.model import Batch, arguments, evaluation_mode, output_tensor, own, replacing, state_kept
@@ -34,7 +35,9 @@ _TOLERANCE = 1e-3
 """Relative difference of outputs, far above float rounding and far below what wrong weights do."""
 
 
-def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault: FaultModel) -> Iterator[Any]:
+def scores_of_reads(
+    memory: Memory, metric: Metric, seeds: Sequence[int], fault: FaultModel, activations: Streams | None = None
+) -> Iterator[Any]:
     """What a metric gives for each read of a memory.
 
     Several reads go through `torch.vmap` together if the metric is `Accuracy` and the network and its batches are so
@@ -48,15 +51,17 @@ def scores_of_reads(memory: Memory, metric: Metric, seeds: Sequence[int], fault:
         metric: as for `evaluate`.
         seeds: one for each read.
         fault: how the memory fails.
+        activations: as for `evaluate`; reads then go one after the other.
 
     Yields:
         Scores of each sample, or whatever another callable returns, in the order of the seeds.
     """
-    if not _is_ours(metric):
+    if activations or not _is_ours(metric):
         model = own(memory.copy_of_model())
+        errors = ActivationErrors(model, activations or {})
         for seed in seeds:
             memory.read_into(model, seed=seed, fault=fault)
-            with _first_call(model, memory), state_kept(model):
+            with _first_call(model, memory), state_kept(model), errors.at(seed):
                 score = metric.scores(model) if isinstance(metric, SampleMetric) else metric(model)
             yield score
         return
