@@ -240,7 +240,11 @@ def test_lists_are_values_too(text, fault):
     ("options", "code", "message"),
     [
         ((), 2, "give exactly one of --p and --fault, got no --p and no --fault"),
-        (("--p", 0.1, "--fault", ASYMMETRIC), 2, "give exactly one of --p and --fault, got --p 0.1 and --fault Asymmetric"),
+        (
+            ("--p", 0.1, "--fault", ASYMMETRIC),
+            2,
+            "give exactly one of --p and --fault, got --p 0.1 and --fault Asymmetric",
+        ),
         (
             ("--fault", "magic:p=1"),
             2,
