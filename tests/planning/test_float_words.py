@@ -124,6 +124,7 @@ def test_long_words_need_no_matrix():
         ({"nonfinite": "zero"}, "nonfinite must come with levels of floats such as 'bf16'"),
         ({"levels": "bf16", "nonfinite": "NaN"}, "nonfinite must be one of 'clamp', 'zero', 'keep', got 'NaN'"),
         ({"levels": "bf16", "scale": "one"}, "scale must be one of 'largest', 'none', got 'one'"),
+        ({"levels": "nf4", "nonfinite": "zero"}, "nonfinite must be 'clamp' for nf4, which has no NaN, got 'zero'"),
         ({"levels": "e8m0"}, "levels must be one of 'int4'.* got 'e8m0'"),
     ],
 )
@@ -149,6 +150,12 @@ def test_codes_are_kept(model, encoding):
     model[0].weight[0, 0] = 128.0
     with pytest.raises(ArgumentError, match=r"beyond integers of 8 bits, from -128 to 127; got .* 128 in '0.weight'"):
         qtaml.uniform_msp(model, **asked)
+
+
+def test_no_step_is_recomputed_for_numbers_as_they_are():
+    """It would be ignored."""
+    with pytest.raises(ArgumentError, match="step must be 'keep' for scale='none'"):
+        Tac(p=0.1, overhead=0.1, levels="bf16", scale="none", step="recompute")
 
 
 def test_numbers_beyond_the_format_are_refused(model):

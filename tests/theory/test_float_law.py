@@ -145,6 +145,18 @@ def test_moments_of_32_bits_are_those_of_samples():
     assert abs((errors**2).mean() - square) < 5 * (errors**2).std() / len(read) ** 0.5
 
 
+@pytest.mark.parametrize("name", ["fp32", "bf16", "fp8_e5m2"])
+def test_rare_errors_keep_their_digits(name):
+    """Below the exponent, at one in 10**13: the squares of single flips, which nothing cancels."""
+    fmt, number = FLOAT_FORMATS[name], 3 << FLOAT_FORMATS[name].mantissa_bits - 1
+    failing = [1e-13] * fmt.mantissa_bits + [0.0] * fmt.exponent_bits + [1e-13]
+    flips = number ^ 1 << np.array([*range(fmt.mantissa_bits), fmt.bits - 1])
+    errors = fmt.values(flips) - fmt.values(number)
+    mean, square = float_error_moments(number, name, p01=failing, p10=failing)
+    assert mean == pytest.approx(1e-13 * errors.sum(), rel=1e-11)
+    assert square == pytest.approx(1e-13 * (errors**2).sum(), rel=1e-11)
+
+
 @pytest.mark.parametrize("name", ["fp32", "bf16", "fp8_e4m3"])
 def test_kept_infinity_has_no_moments(name):
     """Where it can be read; behind a protected exponent moments are those of the other rules."""
@@ -160,7 +172,9 @@ def test_kept_infinity_has_no_moments(name):
     np.testing.assert_array_equal(kept, clamped)
     assert np.isfinite(kept.mean_square).all()
     if name in NAMED_TABLES:
-        assert np.isinf(ErrorLaw(NamedLevels(name, "keep"), 0.01).variance(3))
+        law = ErrorLaw(NamedLevels(name, "keep"), 0.01)
+        assert np.isinf(law.variance(3))
+        assert np.isnan([law.mean(3), law.skewness(3), law.kurtosis(3)]).all()
 
 
 @pytest.mark.parametrize("name", ["fp8_e4m3", "fp8_e5m2", "fp4_e2m1", "e8m0"])

@@ -191,7 +191,7 @@ class NamedLevels(BitLevels):
             0), "zero", or "keep" (as they are; then what is read has no mean, and its variance is infinite).
 
     Raises:
-        ArgumentError: if there is no format, or no rule, of this name.
+        ArgumentError: if there is no format, or no rule, of this name, or the format has no infinity and no NaN.
 
     Source:
         theory.md 6.10.
@@ -210,6 +210,9 @@ class NamedLevels(BitLevels):
     def __post_init__(self) -> None:
         _checks.one_of("name", self.name, NAMED_TABLES)
         _checks.one_of("nonfinite", self.nonfinite, NONFINITE)
+        # No field is ignored, so that equal levels are equal.
+        if self.nonfinite != "clamp" and not NAMED_TABLES[self.name].reserved.size:
+            raise ArgumentError(f"nonfinite must be 'clamp' for {self.name}, which has no NaN, got {self.nonfinite!r}")
 
     @property
     def bits(self) -> int:

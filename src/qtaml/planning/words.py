@@ -48,6 +48,8 @@ def word_levels(settings: WordSettings) -> EvenLevels | NamedLevels:
     Raises:
         ArgumentError: if a named table is unknown, comes with what it replaces, or its options without it.
     """
+    if settings.scale == "none" and getattr(settings, "step", "keep") != "keep":
+        raise ArgumentError("step must be 'keep' for scale='none', which nothing recomputes, got 'recompute'")
     if settings.levels is not None:
         _checks.one_of("levels", settings.levels, WEIGHT_TABLES)
         even_or_named(settings.levels, settings.bits, settings.encoding, settings.grid)

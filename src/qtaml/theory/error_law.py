@@ -26,6 +26,9 @@ class ErrorLaw:
     The error is sum_i beta_i F_i for levels that are sums over bits: F_i = 1 if bit i is read wrong, beta_i what its
     flip adds. For all other levels the law comes from the value of every word (in a trellis of every window).
 
+    Of named levels that keep infinity and NaN, words that may be read as one of these have no moments: the mean is NaN
+    and the variance infinite.
+
     Probabilities lie in [0, 1/2]; 1/2, a cell that has lost its bit, is refused by the fault models of a memory in use.
     Each is one number or one for each bit, bit 0 (least significant) first.
 

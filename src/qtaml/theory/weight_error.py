@@ -148,7 +148,8 @@ def _read_probabilities(law: WordLaw, stored: int) -> Floats:
 def standardised(moment: Floats, variance: Floats, order: int) -> Floats:
     """A central moment without unit: moment / variance**(order / 2); 0 where the variance is."""
     safe = np.where(variance > 0, variance, 1.0)
-    with np.errstate(over="ignore"):
+    # Of an infinite variance there is no ratio: NaN.
+    with np.errstate(over="ignore", invalid="ignore"):
         # Two divisions: for very rare errors variance**(order / 2) underflows to 0 while the quotient is finite.
         ratio = moment / safe / safe ** (order / 2 - 1)
     return np.where(variance > 0, ratio, 0.0)
