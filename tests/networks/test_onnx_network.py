@@ -196,6 +196,22 @@ def test_codes_of_a_quantised_network_are_kept(quantised, form, tmp_path):
     assert torch.equal(run(tmp_path / "read.onnx", inputs), memory.model(seed=1)(inputs))
 
 
+def test_another_file_is_another_network(quantised, tmp_path):
+    """The same codes with other scales are refused; what is no weight counts among the numbers of the network."""
+    network = OnnxNetwork(quantised["QDQ"])
+    plan = qtaml.uniform_msp(network, p=0.1, protected_bits=2)
+    assert 0.3 < plan.covered < 0.9
+    qtaml.store(network, plan).save(tmp_path / "stored")
+    model = onnx.load(quantised["QDQ"])
+    scale = next(one for one in model.graph.initializer if one.name == "head.weight_scale")
+    scale.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(scale), scale.name))
+    onnx.save(model, tmp_path / "other.onnx")
+    assert qtaml.load(tmp_path / "stored", OnnxNetwork(quantised["QDQ"])).plan == plan
+    memory, (inputs, labels) = qtaml.load(tmp_path / "stored", OnnxNetwork(tmp_path / "other.onnx")), images(10)
+    with pytest.raises(ModelError, match=r"stored from another file: 'head.weight_scale' differs in .*other.onnx"):
+        qtaml.evaluate(memory, qtaml.measuring.Accuracy(inputs, labels), trials=2)
+
+
 def test_budgets_of_a_quantised_network(quantised):
     """TAC by probes alone, without changing a code; what it predicts is measured."""
     network, (inputs, _) = OnnxNetwork(quantised["QDQ"]), images(60)

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 # A protocol buffer, which an ONNX file is, ends at 2 GiB.
 _MOST_BYTES = 2**31 - 2**20
 _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16, TensorProto.DOUBLE: np.float64}
+_OF_TORCH = {np.dtype(one) for one in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")}
 _CODES = {TensorProto.INT8: np.int8, TensorProto.UINT8: np.uint8}
 # Weights in these would stay outside the memory without a word; of 16 bits, where they are codes.
 _NOT_RUN = re.compile("BFLOAT16|FLOAT[468].*|U?INT[24]")
@@ -83,12 +84,14 @@ class OnnxGraph:
     Attributes:
         model: the file without the numbers of its weights.
         weights: its weights by name.
+        constants: its other tensors of numbers.
         inputs: the other inputs, in their order.
         path: of the file, for messages.
     """
 
     model: Any
     weights: Mapping[str, OnnxWeight]
+    constants: Mapping[str, torch.Tensor]
     inputs: tuple[OnnxInput, ...]
     path: Path
 
@@ -181,7 +184,10 @@ class OnnxGraph:
         return fixed.pop()
 
 
-def read_graph(path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
+Tensors = dict[str, torch.Tensor]
+
+
+def read_graph(path: Path) -> tuple[OnnxGraph, Tensors]:
     """The graph of an ONNX file, and its parameters by name.
 
     Args:
@@ -202,7 +208,7 @@ def read_graph(path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
         raise StoredFileError(f"{path} is no ONNX file, or is damaged: {_first_line(error)}") from error
 
 
-def _read(model: Any, path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
+def _read(model: Any, path: Path) -> tuple[OnnxGraph, Tensors]:
     if not model.graph.node:
         raise StoredFileError(f"{path} is no ONNX file: it holds no graph")
     _check_external(model, path)
@@ -216,17 +222,17 @@ def _read(model: Any, path: Path) -> tuple[OnnxGraph, dict[str, torch.Tensor]]:
         raise StoredFileError(f"{path} is damaged: a tensor has a name that is no text")
     if len(set(names)) < len(names):
         raise StoredFileError(f"{path} holds two tensors named {max(names, key=names.count)!r}")
-    weights, parameters = {}, {}
+    weights, parameters, constants = {}, {}, {}
     for tensor in model.graph.initializer:
         if any(size < 0 for size in tensor.dims):
             raise StoredFileError(f"{path} holds {tensor.name!r} of shape {tuple(tensor.dims)}")
-        weight = _weight(tensor, users[tensor.name])
-        if weight is not None or tensor.data_location == TensorProto.EXTERNAL:
-            array = _array(tensor, path)
+        weight, array = _weight(tensor, users[tensor.name]), _array(tensor, path)
         if weight is not None:
             weights[tensor.name], parameters[tensor.name] = weight, weight.values(array)
             _emptied(tensor)
-    return OnnxGraph(model, weights, _inputs(model), path), parameters
+        elif array.dtype in _OF_TORCH:
+            constants[tensor.name] = torch.from_numpy(array.copy())
+    return OnnxGraph(model, weights, constants, _inputs(model), path), parameters
 
 
 def _check_external(model: Any, path: Path) -> None:

@@ -20,7 +20,8 @@ class OnnxNetwork(nn.Module):
 
     Its parameters are the float tensors of the file, and the tensors of int8 or uint8 codes of quantised layers (QDQ
     and the integer operators), in units of one code, uint8 less 128. What is read of codes is rounded to whole ones, as
-    a file would hold them. Scales and zero points of codes, and what is no weight, stay outside the memory.
+    a file would hold them. Scales and zero points of codes, and what is no weight, stay in the graph, outside the
+    memory; the buffers of `constants` are copies of them, by which a stored network knows its own file.
 
     There are no gradients: what asks for them measures by forward passes instead. All copies share one session, which
     holds no weights; it runs on as many threads as torch had when it was built.
@@ -54,6 +55,9 @@ class OnnxNetwork(nn.Module):
         self.onnx_graph, parameters = read_graph(Path(path))
         for name, values in parameters.items():
             self._place(name, nn.Parameter(values, requires_grad=False))
+        self.constants = nn.Module()
+        for number, values in enumerate(self.onnx_graph.constants.values()):
+            self.constants.register_buffer(str(number), values.clone())
         # What is wrong with the file is said now.
         self.onnx_graph.session  # noqa: B018
 
@@ -65,8 +69,12 @@ class OnnxNetwork(nn.Module):
             kwargs: inputs by name.
 
         Raises:
-            ModelError: if an input is missing or unknown, or onnxruntime fails.
+            ModelError: if an input is missing or unknown, onnxruntime fails, or `constants` are those of another file.
         """
+        for (name, own), held in zip(self.onnx_graph.constants.items(), self.constants.buffers(), strict=True):
+            # By their bytes: NaN is equal to NaN.
+            if own.numpy().tobytes() != held.cpu().numpy().tobytes():
+                raise ModelError(f"the network is stored from another file: {name!r} differs in {self.onnx_graph.path}")
         wanted = self.onnx_graph.inputs
         given = dict(zip((one.name for one in wanted), args, strict=False)) | kwargs
         if given.keys() != {one.name for one in wanted} or len(args) + len(kwargs) != len(wanted):
