@@ -3,10 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from qtaml.errors import ArgumentError
-from qtaml.faults import WordLaw
-from qtaml.formats import FLOAT_FORMATS, NAMED_TABLES, NamedLevels
+from qtaml.faults import Uniform, WordLaw
+from qtaml.formats import (
+    FLOAT_FORMATS,
+    NAMED_TABLES,
+    EvenLevels,
+    Fixed,
+    Format,
+    Largest,
+    NamedLevels,
+    Scale,
+    Section,
+    TensorFormat,
+)
 from qtaml.formats.transitions import table_error_moments
 from qtaml.theory import ErrorLaw, bit_shares, float_error_moments, moments_by_parts
 from tests.reference.enumeration import enumerated_transitions
@@ -197,6 +209,39 @@ def test_shares_without_errors_and_with_infinite_ones():
     shares = bit_shares([0x3F80], "bf16", p01=top, p10=never, nonfinite="keep")
     assert shares[14] == 1.0
     assert np.isnan(np.delete(shares, 14)).all()
+
+
+@pytest.mark.parametrize(
+    ("levels", "p", "as_they_are", "scaled"),
+    [
+        (EvenLevels(8), 0.001, None, (16.5, 1)),
+        (NamedLevels("fp8_e4m3"), 0.001, (-19.0, 3), (19.6, 1)),
+        (NamedLevels("fp8_e4m3"), 0.05, (-46.0, 6), (3.2, 6)),
+        (NamedLevels("fp8_e5m2"), 0.01, (-79.5, 6), (9.0, 5)),
+        (NamedLevels("bf16"), 0.001, (-741.0, 7), (18.6, 1)),
+    ],
+    ids=str,
+)
+def test_gaussian_weights_are_as_the_book_says(levels, p, as_they_are, scaled):
+    """Decibels of raw words, and the protected bits for 20 dB, from bias and variance of each weight."""
+    weights = torch.from_numpy(0.05 * norm.ppf((np.arange(20_001) + 0.5) / 20_001))
+
+    def decibels(protected: int, scale: Scale) -> float:
+        storage = TensorFormat((Section(len(weights), Format(levels).protect(protected)),), scale)
+        words, scales = storage.encode(weights, Uniform(p))
+        bias = storage.read_bias(words, scales, weights, Uniform(p))
+        error = bias.square() + storage.read_variance(words, scales, Uniform(p))
+        return 10 * float((weights.square().sum() / error.sum()).log10())
+
+    for scale, told in ((Largest(), scaled), (Fixed(largest_of(levels)), as_they_are)):
+        if told is not None:
+            assert decibels(0, scale) == pytest.approx(told[0], abs=0.051)
+            assert decibels(told[1] - 1, scale) < 20 <= decibels(told[1], scale)
+
+
+def largest_of(levels: EvenLevels | NamedLevels) -> float:
+    """The largest number of a named format."""
+    return NAMED_TABLES[levels.name].largest if isinstance(levels, NamedLevels) else 1.0
 
 
 @pytest.mark.parametrize(
