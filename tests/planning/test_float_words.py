@@ -108,7 +108,7 @@ def test_long_words_need_no_matrix():
     """A million weights in BF16 are encoded and read in tables of 65,536 numbers."""
     weights = 0.05 * torch.randn(1_000_000, generator=torch.Generator().manual_seed(0))
     storage = TensorFormat((Section(1_000_000, Format(NamedLevels("bf16"))),), Fixed(NAMED_TABLES["bf16"].largest))
-    storage.encode(weights[:1].expand(1_000_000).contiguous(), Uniform(0.01))  # compiled and decided
+    storage.encode(weights[:1].expand(1_000_000).contiguous(), Uniform(0.01))  # compiled, and decided
     with within(seconds=1.0, megabytes=60.0):
         words, scale = storage.encode(weights, Uniform(0.01))
         read = storage.decode(words, scale, out=torch.empty_like(weights))

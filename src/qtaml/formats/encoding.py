@@ -1,5 +1,6 @@
 """Which label each weight gets, in one compiled pass; where Numba cannot be imported, torch finds them."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ Encode = Callable[..., None]
 _FEW = 16
 # Starts of a search for each boundary.
 _STARTS = 4
-# Boundaries that a start may have to pass: a search by halves takes as long as a dozen or two.
+# Boundaries that may lie between two starts of equal steps; of float words thousands would lie around 0.
 _CROWDED = 32
+# Bits of the mantissa of a float64.
+_MANTISSA = 52
 # Of a step: so far evenly spaced boundaries may be from where they should be. `encoding_kernel` looks again at weights
 # that are nearer to one than a thousand times that.
 _EVEN = 1e-10
@@ -28,16 +31,19 @@ class Decision(NamedTuple):
     Attributes:
         boundaries: ascending, between the intervals of weights.
         labels: of each interval, uint8 or uint16.
-        starts: where a search begins, for equal steps from the first boundary to the last; empty where there are few
-            boundaries, evenly spaced ones, or very uneven ones.
-        steps: starts, or evenly spaced boundaries, for each unit; 0 where there are few, negative where they are so
-            uneven, as those of float words, that all have to be searched by halves.
+        starts: where a search begins; empty where there are few boundaries, or evenly spaced ones. For equal steps from
+            the first boundary to the last; or, with a shift, for the sizes of numbers by exponent and leading bits of
+            the mantissa, as those of float words: below 0 by descending size, then from 0 up by ascending size.
+        steps: starts, or evenly spaced boundaries, for each unit; 0 where there are few; with a shift, the bits of the
+            smallest size.
+        shift: bits of a float64 below those that tell one size from the next; 0 for equal steps.
     """
 
     boundaries: Floats
     labels: NDArray[Any]
     starts: Places
     steps: float
+    shift: int
 
     @staticmethod
     def of(boundaries: Floats, labels: NDArray[Any]) -> "Decision":
@@ -45,15 +51,27 @@ class Decision(NamedTuple):
         count, none = len(boundaries), np.empty(0, np.int64)
         reach = float(boundaries[-1] - boundaries[0]) if count > _FEW else 0.0
         if not reach > 0:
-            return Decision(boundaries, labels, none, 0.0)
+            return Decision(boundaries, labels, none, 0.0, 0)
         steps = (count - 1) / reach
         if np.abs((boundaries - boundaries[0]) * steps - np.arange(count)).max() < _EVEN:
-            return Decision(boundaries, labels, none, steps)
+            return Decision(boundaries, labels, none, steps, 0)
         edges = np.linspace(boundaries[0], boundaries[-1], _STARTS * count + 1)
         if np.diff(np.searchsorted(boundaries, edges)).max() > _CROWDED:
-            return Decision(boundaries, labels, none, -1.0)
+            return Decision(boundaries, labels, *_by_size(boundaries))
         starts = np.searchsorted(boundaries, (edges[1:] + edges[:-1]) / 2)
-        return Decision(boundaries, labels, starts, _STARTS * count / reach)
+        return Decision(boundaries, labels, starts, _STARTS * count / reach, 0)
+
+
+def _by_size(boundaries: Floats) -> tuple[Places, float, int]:
+    """Starts by exponent and leading bits of the mantissa, the bits of the smallest size, and their shift."""
+    sizes = np.abs(boundaries[boundaries != 0])
+    octaves = int(np.log2(sizes.max()) - np.log2(sizes.min())) + 1
+    # As many starts as boundaries, at least.
+    shift = _MANTISSA - math.ceil(math.log2(max(len(boundaries) / octaves, 1)))
+    least, most = (int(size) for size in np.array([sizes.min(), sizes.max()]).view(np.int64) >> shift)
+    middles = ((np.arange(least, most + 1) << shift) + (1 << shift - 1)).view(np.float64)
+    starts = np.searchsorted(boundaries, np.concatenate([-middles[::-1], middles]))
+    return starts, float(least), shift
 
 
 @cache

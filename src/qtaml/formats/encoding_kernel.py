@@ -17,6 +17,8 @@ Places = NDArray[np.int64]
 _BLOCK = 512
 # Of a step between boundaries: rounding puts no weight so far off.
 _NEAR = 1e-7
+# The bits of a float64 without its sign.
+_SIZE = np.int64(2**63 - 1)
 
 
 @compiled
@@ -31,6 +33,7 @@ def encode(
     labels: NDArray[Any],
     starts_of_search: Places,
     steps: float,
+    shift: int,
     starts: Places,
     stops: Places,
 ) -> None:
@@ -43,10 +46,11 @@ def encode(
         group: weights of a group; 0 where there are none.
         factor: on what is divided.
         words: to be written to. A weight on a boundary goes to either side in turn, by its place in the runs.
-        boundaries: as in `Decision`, as the three that follow.
+        boundaries: as in `Decision`, as the four that follow.
         labels: as there.
         starts_of_search: as there.
         steps: as there.
+        shift: as there.
         starts: first index of each run.
         stops: index after the last of each run.
     """
@@ -75,8 +79,8 @@ def encode(
                     values[i] *= factor
             if steps == 0.0:
                 near = _counted(values, size, boundaries, index)
-            elif steps < 0.0:
-                near = _halved(values, size, boundaries, index)
+            elif shift:
+                near = _sized(values.view(np.int64), size, starts_of_search, int(steps), shift, index)
             elif starts_of_search.size == 0:
                 near = _rounded(values, size, boundaries, steps, index)
             else:
@@ -130,17 +134,14 @@ def _started(values: Floats, size: int, boundaries: Floats, starts: Places, step
 
 
 @compiled
-def _halved(values: Floats, size: int, boundaries: Floats, index: Places) -> bool:
-    """Intervals by a search that halves what is left; all of them have to be settled, for ties and NaN."""
+def _sized(bits: Places, size: int, starts: Places, least: int, shift: int, index: Places) -> bool:
+    """Where to begin the search for each value, by the bits of its size; all of them have to be settled."""
+    half = starts.size // 2
     for i in range(size):
-        low, left = 0, boundaries.size
-        while left > 0:
-            half = left // 2
-            if boundaries[low + half] < values[i]:
-                low, left = low + half + 1, left - half - 1
-            else:
-                left = half
-        index[i] = low
+        place = min(max(((bits[i] & _SIZE) >> shift) - least, 0), half - 1)
+        index[i] = half - 1 - place if bits[i] < 0 else half + place
+    for i in range(size):
+        index[i] = starts[index[i]]
     return True
 
 
