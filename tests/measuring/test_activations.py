@@ -27,6 +27,11 @@ def right(model: nn.Module) -> qtaml.Memory:
     return qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=16, bits=16))
 
 
+def sum_of(model: nn.Module, name: str) -> float:
+    """Of the outputs of one of its modules."""
+    return float(model.get_submodule(name)(INPUTS).detach().sum())
+
+
 @pytest.mark.parametrize("granularity", ["row", "tensor"])
 @pytest.mark.parametrize(
     ("fmt", "fault"),
@@ -129,6 +134,11 @@ def test_places_that_are_refused(model):
         measured(trials=2, activations={"encoder.*": stream})
     with pytest.raises(ArgumentError, match=r"activations must match each module once, got '0' by '\*' too"):
         measured(trials=2, activations={"0": stream, "*": stream})
+    unused = nn.ModuleDict({"used": nn.Linear(6, 2), "unused": nn.Linear(6, 2)})
+    with pytest.raises(ModelError, match="no module that the activations pattern 'unused' matches is called"):
+        qtaml.evaluate(
+            right(unused), lambda read: float(read["used"](INPUTS).sum()), trials=2, activations={"unused": stream}
+        )
     with pytest.raises(ArgumentError, match="activations must be left out where chips are given"):
         measured(chips=3, activations={"0": stream})
     with pytest.raises(ModelError, match="activations of '0' must be finite to be kept"):

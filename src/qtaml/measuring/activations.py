@@ -109,6 +109,7 @@ class ActivationErrors:
     def __init__(self, model: nn.Module, streams: Streams) -> None:
         modules = {name: module for name, module in model.named_modules() if name}
         self._streams: dict[str, tuple[nn.Module, ActivationStream]] = {}
+        self._names: dict[str, list[str]] = {}
         for pattern, stream in streams.items():
             found = [name for name in modules if fnmatchcase(name, pattern)]
             if not found:
@@ -116,16 +117,24 @@ class ActivationErrors:
             if twice := [name for name in found if name in self._streams]:
                 raise ArgumentError(f"activations must match each module once, got {twice[0]!r} by {pattern!r} too")
             self._streams |= {name: (modules[name], stream) for name in found}
+            self._names[pattern] = found
 
     @contextmanager
     def at(self, seed: int) -> Iterator[None]:
-        """Read outputs with the errors of a seed, inside the block."""
+        """Read outputs with the errors of a seed, inside the block.
+
+        Raises:
+            ModelError: if no module of a pattern was called in it: nothing would be read with errors.
+        """
         calls = Counter[str]()
         with ExitStack() as hooks:
             for name, (module, stream) in self._streams.items():
                 hook = module.register_forward_hook(_hook(name, stream, stream.fault.of_read(seed), seed, calls))
                 hooks.callback(hook.remove)
             yield
+        for pattern, names in self._names.items():
+            if not any(calls[name] for name in names):
+                raise ModelError(f"no module that the activations pattern {pattern!r} matches is called: {names[0]!r}")
 
 
 def _hook(
