@@ -211,3 +211,16 @@ def test_wrong_values_are_refused(trained, arguments, message):
     """By name."""
     with pytest.raises(qtaml.ArgumentError, match=message):
         summarise(**({"stored": {"a": trained[2]["MSP"]}} | arguments))
+
+
+@pytest.mark.parametrize("levels", ["fp8_e5m2", "fp16"])
+def test_float_words_that_keep_infinity(trained, levels):
+    """Levels are those that are stored; of errors that may be infinite no histogram is drawn."""
+    model, _, _ = trained
+    plan = qtaml.uniform_msp(model, p=0.01, protected_bits=0, levels=levels, scale="none", nonfinite="keep")
+    found = summarise({"floats": qtaml.store(model, plan)})
+    for detail in found.networks[0].details:
+        assert np.isfinite(detail.levels).all()
+        assert sum(detail.shares) == pytest.approx(1.0)
+        assert detail.errors is None
+    assert Overview.from_json(found.to_json()) == found

@@ -56,8 +56,10 @@ def label_counts(entry: TensorPlan, stored: StoredTensor) -> list[tuple[Format, 
 def _levels(entry: TensorPlan, stored: StoredTensor) -> tuple[tuple[float, ...], Floats]:
     counted = label_counts(entry, stored)
     every = np.concatenate([fmt.readout() for fmt, _ in counted]) * entry.storage.readout_gain
-    values, place = np.unique(every, return_inverse=True)
-    counts = np.bincount(place, np.concatenate([count for _, count in counted]))
+    # What is read as infinity or NaN is never stored.
+    stored_as = np.isfinite(every)
+    values, place = np.unique(every[stored_as], return_inverse=True)
+    counts = np.bincount(place, np.concatenate([count for _, count in counted])[stored_as])
     if len(values) > _MOST_LEVELS:
         step = math.ceil(len(values) / _MOST_LEVELS)
         starts = np.arange(0, len(values), step)
@@ -80,7 +82,8 @@ def _histogram(
 
 
 def _errors(entry: TensorPlan, stored: StoredTensor, fault: FaultModel, seed: int) -> ErrorsOfWeights | None:
-    if max(levels.readout_size for levels in entry.storage.levels) > 2**LARGEST_MATRIX_BITS:
+    tables = [levels.readout() for levels in entry.storage.levels]
+    if max(map(len, tables)) > 2**LARGEST_MATRIX_BITS or not all(np.isfinite(table).all() for table in tables):
         return None
     gain = entry.storage.readout_gain
     laws = [_law(fmt, count, fault, gain) for fmt, count in label_counts(entry, stored)]
