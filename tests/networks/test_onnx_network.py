@@ -196,6 +196,39 @@ def test_codes_of_a_quantised_network_are_kept(quantised, form, tmp_path):
     assert torch.equal(run(tmp_path / "read.onnx", inputs), memory.model(seed=1)(inputs))
 
 
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4], ids=["int4", "uint4"])
+def test_codes_of_four_bits(classifier, tmp_path, kind):
+    """Two in a byte in the file, words of 4 bits in the memory."""
+    model, zero = graph_of(classifier), 8 if kind == TensorProto.UINT4 else 0
+    model.opset_import[0].version = 21
+    for name in ("filters.weight", "head.weight"):
+        tensor = next(one for one in model.graph.initializer if one.name == name)
+        weight = numpy_helper.to_array(tensor)
+        scale = np.float32(np.abs(weight).max() / 7)
+        codes = np.rint(weight / scale).astype(np.int8) + zero
+        tensor.CopyFrom(helper.make_tensor(f"{name}.codes", kind, codes.shape, codes.reshape(-1)))
+        model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        point = helper.make_tensor(f"{name}.zero", kind, [], [zero])
+        model.graph.initializer.append(point)
+        taken = [f"{name}.codes", f"{name}.scale", f"{name}.zero"]
+        model.graph.node.insert(0, helper.make_node("DequantizeLinear", taken, [name]))
+    onnx.save(model, tmp_path / "four.onnx")
+    network, (inputs, labels) = OnnxNetwork(tmp_path / "four.onnx"), images()
+    assert torch.equal(network(inputs), run(tmp_path / "four.onnx", inputs))
+    encoding = "offset_binary" if zero else "twos_complement"
+    memory = qtaml.store(
+        network, qtaml.uniform_msp(network, p=0.05, protected_bits=1, bits=4, encoding=encoding, **KEPT)
+    )
+    stored = memory.tensors["filters.weight.codes"].words.numpy()
+    expected = np.rint(classifier.filters.weight.numpy() / np.abs(classifier.filters.weight.numpy()).max() * 7)
+    np.testing.assert_array_equal(stored, (expected.astype(np.int64) + zero) % 16)
+    assert qtaml.evaluate(memory, qtaml.measuring.Accuracy(inputs, labels), trials=5).mean > 0.5
+    for seed in (None, 1):
+        write_onnx(memory, tmp_path / "read.onnx", seed=seed)
+        read = network if seed is None else memory.model(seed=seed)
+        assert torch.equal(run(tmp_path / "read.onnx", inputs), read(inputs))
+
+
 def test_another_file_is_another_network(quantised, tmp_path):
     """The same codes with other scales are refused; what is no weight counts among the numbers of the network."""
     network = OnnxNetwork(quantised["QDQ"])
@@ -318,7 +351,8 @@ CHANGES = {
         ModelError,
         "weights must be of FLOAT, .*got 'filters.weight' of BFLOAT16",
     ),
-    "int4": (_of_type(TensorProto.INT4), ModelError, "got 'filters.weight' of INT4"),
+    "int2": (_of_type(TensorProto.INT2), ModelError, "got 'filters.weight' of INT2"),
+    "int4": (_of_type(TensorProto.INT4), StoredFileError, "27 bytes are needed, and there are 216"),
     "no operator": (
         lambda model: setattr(model.graph.node[0], "op_type", "Magic"),
         ModelError,

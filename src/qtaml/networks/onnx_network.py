@@ -18,10 +18,11 @@ NETWORK_FILES = (".pt2", ".onnx")
 class OnnxNetwork(nn.Module):
     """A network that lives in an ONNX file, to be planned, stored, read and measured like any other.
 
-    Its parameters are the float tensors of the file, and the tensors of int8 or uint8 codes of quantised layers (QDQ
-    and the integer operators), in units of one code, uint8 less 128. What is read of codes is rounded to whole ones, as
-    a file would hold them. Scales and zero points of codes, and what is no weight, stay in the graph, outside the
-    memory; the buffers of `constants` are copies of them, by which a stored network knows its own file.
+    Its parameters are the float tensors of the file, and the tensors of codes of quantised layers (QDQ nodes, integer
+    operators; of 4 or 8 bits), in units of one code, those without a sign less half their range. What is read of codes
+    is rounded to whole ones, as a file would hold them. Scales and zero points of codes, and what is no weight, stay in
+    the graph, outside the memory; the buffers of `constants` are copies of them, by which a stored network knows its
+    own file.
 
     There are no gradients: what asks for them measures by forward passes instead. All copies share one session, which
     holds no weights; it runs on as many threads as torch had when it was built.
@@ -47,7 +48,7 @@ class OnnxNetwork(nn.Module):
     def __init__(self, path: str | Path) -> None:
         super().__init__()
         try:
-            from qtaml.networks.onnx_graph import read_graph
+            from qtaml.networks.onnx_reading import read_graph
         except ImportError as error:
             raise QtamlError(
                 f"an ONNX network needs onnx and onnxruntime ({error}): pip install 'qtaml[onnx]'"
