@@ -322,7 +322,6 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "formats.FloatFormat.values": {"words": lambda: [3]},
     "theory.float_error_moments": {"words": lambda: [3], **FLOAT_WORDS},
     "theory.bit_shares": {"words": lambda: [3], **FLOAT_WORDS},
-    "theory.moments_by_parts": {"words": lambda: [3], "fmt": lambda: FLOAT_FORMATS["fp8_e5m2"], **FLOAT_WORDS},
     "formats.TrellisLevels": {"bits": lambda: 2, "window": lambda: 3},
     "formats.WeakBits": {"zeros": lambda: WORDS, "ones": lambda: ~WORDS},
     "formats.walsh": {"series": lambda: np.array([1.0, 0.5])},

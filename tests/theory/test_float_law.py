@@ -20,7 +20,8 @@ from qtaml.formats import (
     TensorFormat,
 )
 from qtaml.formats.transitions import table_error_moments
-from qtaml.theory import ErrorLaw, bit_shares, float_error_moments, moments_by_parts
+from qtaml.theory import ErrorLaw, bit_shares, float_error_moments
+from qtaml.theory.float_law import moments_by_parts
 from tests.reference.enumeration import enumerated_transitions
 from tests.tolerances import EXACT_MATHS
 

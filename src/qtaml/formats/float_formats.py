@@ -108,8 +108,13 @@ class FloatFormat:
         return signed if nonfinite == "keep" else read_nonfinite(signed, self.largest, nonfinite)
 
     def units(self, exponent: ArrayLike) -> NDArray[np.float64]:
-        """The power of two by which 1 + mantissa is multiplied."""
-        return np.asarray(np.ldexp(1.0, np.maximum(exponent, int(self.has_subnormals)) - self.bias))
+        """The power of two by which 1 + mantissa is multiplied, of the shape of `exponent`.
+
+        Raises:
+            ArgumentError: if an exponent is no whole number of `exponent_bits` bits.
+        """
+        least = np.maximum(_checks.words("exponent", exponent, self.exponent_bits), int(self.has_subnormals))
+        return np.asarray(np.ldexp(1.0, least - self.bias))
 
 
 def read_nonfinite(values: NDArray[np.float64], largest: float, nonfinite: Nonfinite) -> NDArray[np.float64]:

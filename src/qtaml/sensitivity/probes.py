@@ -8,7 +8,7 @@ from torch import nn
 from qtaml import _checks
 from qtaml._random import torch_generator
 from qtaml.errors import ArgumentError
-from qtaml.model import Batch, evaluation_mode, finite, other_numbers, replacing
+from qtaml.model import Batch, evaluation_mode, finite, named_tensors, other_numbers, replacing
 from qtaml.sensitivity.deviation import output_deviations
 from qtaml.sensitivity.gains import Gain, mean_gain, squared_norm
 
@@ -78,7 +78,7 @@ def averaged_probe_gains(
         The mean gain of each tensor, and the standard error over the reads.
 
     Raises:
-        ArgumentError: if there are fewer than 2 reads.
+        ArgumentError: if there are fewer than 2 reads, or one of a tensor that the model does not have.
         ModelError: if the model fails on the batch.
 
     Source:
@@ -93,8 +93,11 @@ def averaged_probe_gains(
     """
     found: dict[str, list[torch.Tensor]] = {}
     with evaluation_mode(model) as network, torch.no_grad():
-        run = replacing(network)
+        run, known = replacing(network), named_tensors(network)
         for number, read in enumerate(reads):
+            if not isinstance(read, Mapping):
+                raise ArgumentError(f"reads must map names to tensors, got {read!r}")
+            _checks.covers("the model", known, read)
             at_read = finite(run(batch, read), batch, ", with its weights as read").double()
             for name, weight in read.items():
                 changed = other_numbers(name, weight, _SHARE, number)

@@ -7,7 +7,7 @@ any format and fault model. `qtaml.theory.paper` has the closed forms that are w
 from qtaml._kinds import guard_doors
 from qtaml.theory.capacity import capacity
 from qtaml.theory.error_law import ErrorLaw
-from qtaml.theory.float_law import FloatMoments, bit_shares, float_error_moments, moments_by_parts
+from qtaml.theory.float_law import FloatMoments, bit_shares, float_error_moments
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
 from qtaml.theory.saturation import boundary_slopes, error_ratio, interior_range, saturation_ratio
 from qtaml.theory.scores import tensor_scores
@@ -31,7 +31,6 @@ __all__ = [
     "interior_range",
     "least_bits",
     "least_error",
-    "moments_by_parts",
     "neighbour_covariance",
     "saturation_ratio",
     "skewness",
