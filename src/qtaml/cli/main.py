@@ -14,6 +14,7 @@ from qtaml.cli import (
     evaluate,
     explore,
     export,
+    inspect_file,
     predict,
     readback,
     report,
@@ -55,6 +56,7 @@ app.add_typer(device.app, name="device")
 app.command("sweep")(sweep.sweep_command)
 
 
+app.command("inspect")(inspect_file.inspect_command)
 app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)
