@@ -17,7 +17,17 @@ from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
 from qtaml.device._arrays import Quantity
 from qtaml.export import write_binary, write_verilog
 from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
-from qtaml.formats import EvenLevels, Format, Outliers, Section, TensorFormat, TrellisLevels, WeakBits
+from qtaml.formats import (
+    FLOAT_FORMATS,
+    EvenLevels,
+    FloatFormat,
+    Format,
+    Outliers,
+    Section,
+    TensorFormat,
+    TrellisLevels,
+    WeakBits,
+)
 from qtaml.laboratory import Case, Laboratory, Manifest, Measured, Samples
 from qtaml.laboratory.tasks import Record
 from qtaml.measuring import Accuracy, Estimate, ObservedRate, Result, SampleMetric, Yield
@@ -104,6 +114,7 @@ TENSOR_FORMAT = TensorFormat((Section(12, FORMAT),))
 WORDS = torch.arange(12, dtype=torch.uint8).reshape(4, 3)
 TABLE = np.array([-1.0, 0.0, 1.0, 2.0])
 LAW = WordLaw.of_bits((0.1, 0.1), (0.1, 0.1))
+FLOAT_WORDS = {"name": lambda: "fp8_e5m2", "p01": lambda: [0.1] * 8, "p10": lambda: [0.1] * 8}
 
 
 def _case() -> Case:
@@ -141,6 +152,7 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Artifact: lambda: memory().artifact,
     FaultModel: lambda: Uniform(0.1),
     Format: lambda: FORMAT,
+    FloatFormat: lambda: FLOAT_FORMATS["fp8_e5m2"],
     TensorFormat: lambda: TENSOR_FORMAT,
     WordLaw: lambda: LAW,
     Cell: lambda: CELL,
@@ -306,6 +318,11 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "device.preset_record": {"name": lambda: "fg_dt_3p0"},
     "device.MultiLevelCell": {"level_electrons": lambda: (0, 100), "references": lambda: (50,)},
     "formats.NamedLevels": {"name": lambda: "int4"},
+    "formats.FloatFormat": {"exponent_bits": lambda: 4, "reserved": lambda: "none"},
+    "formats.FloatFormat.values": {"words": lambda: [3]},
+    "theory.float_error_moments": {"words": lambda: [3], **FLOAT_WORDS},
+    "theory.bit_shares": {"words": lambda: [3], **FLOAT_WORDS},
+    "theory.moments_by_parts": {"words": lambda: [3], "fmt": lambda: FLOAT_FORMATS["fp8_e5m2"], **FLOAT_WORDS},
     "formats.TrellisLevels": {"bits": lambda: 2, "window": lambda: 3},
     "formats.WeakBits": {"zeros": lambda: WORDS, "ones": lambda: ~WORDS},
     "formats.walsh": {"series": lambda: np.array([1.0, 0.5])},

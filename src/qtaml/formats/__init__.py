@@ -2,6 +2,7 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.formats.chunks import CHUNK, words_at
+from qtaml.formats.float_formats import FLOAT_FORMATS, NONFINITE, FloatFormat, Nonfinite
 from qtaml.formats.format import Format, Rule, label_dtype, read_moments
 from qtaml.formats.levels import (
     ENCODINGS,
@@ -19,7 +20,7 @@ from qtaml.formats.levels import (
     quantisation_step,
     walsh,
 )
-from qtaml.formats.named_tables import NAMED_TABLES
+from qtaml.formats.named_tables import NAMED_TABLES, WEIGHT_TABLES
 from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.outliers import Outliers
 from qtaml.formats.scales import (
@@ -43,21 +44,26 @@ __all__ = [
     "CHUNK",
     "CORRECTIONS",
     "ENCODINGS",
+    "FLOAT_FORMATS",
     "GRIDS",
     "NAMED_TABLES",
+    "NONFINITE",
     "SECTION_VALUES",
     "STEPS",
+    "WEIGHT_TABLES",
     "BitLevels",
     "Correction",
     "Encoding",
     "EvenLevels",
     "Fixed",
+    "FloatFormat",
     "Format",
     "Granularity",
     "Grid",
     "Largest",
     "Levels",
     "NamedLevels",
+    "Nonfinite",
     "Outliers",
     "RootMeanSquare",
     "Rule",

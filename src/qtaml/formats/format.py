@@ -228,8 +228,20 @@ def label_dtype(bits: int) -> torch.dtype:
 
 @lru_cache(maxsize=256)
 def read_moments(fmt: Format, fault: FaultModel) -> tuple[NDArray[np.float64], ...]:
-    """Mean, variance, third and fourth central moment of the value read, for each stored label or window; read-only."""
-    moments = central_moments(fmt.readout(), fmt.window_law(fault))
+    """Mean, variance, third and fourth central moment of the value read, for each stored label or window; read-only.
+
+    Raises:
+        ArgumentError: if infinity or NaN may be read, and are kept: there are no moments then.
+    """
+    moments: tuple[NDArray[np.float64], ...] = central_moments(fmt.readout(), fmt.window_law(fault))
+    if not np.isfinite(moments[1]).all():
+        if not np.isfinite(moments[1][fmt.levels.storable()]).all():
+            raise ArgumentError(
+                f"levels must read infinity and NaN as numbers to have moments, got {fmt.levels} under {fault}; "
+                "nonfinite='clamp' and 'zero' do, and protected exponents let none through"
+            )
+        # Labels that are never stored: nothing is read of them.
+        moments = tuple(np.nan_to_num(moment, nan=0.0, posinf=0.0) for moment in moments)
     # The cache gives the same arrays to every caller: a write into one would change all later results.
     for moment in moments:
         moment.flags.writeable = False

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
+from qtaml.formats.float_formats import NONFINITE, Nonfinite
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.transitions import LARGEST_MATRIX_BITS
 
@@ -182,22 +183,33 @@ class TableLevels(BitLevels):
 class NamedLevels(BitLevels):
     """The values of a standard number format; the word is its bit pattern, the largest value the full scale.
 
+    With `Fixed(NAMED_TABLES[name].largest)` as scale, words are those of the format itself: 1.0 is stored as 1.0.
+
     Attributes:
-        name: a key of `qtaml.formats.NAMED_TABLES`: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        name: a key of `qtaml.formats.NAMED_TABLES`, such as "int4", "nf4", "fp8_e4m3" or "bf16".
+        nonfinite: what infinity and NaN, which errors can make, are read as: "clamp" (the largest number of that sign;
+            0), "zero", or "keep" (as they are; then what is read has no mean, and its variance is infinite).
 
     Raises:
-        ArgumentError: if there is none of this name.
+        ArgumentError: if there is no format, or no rule, of this name.
+
+    Source:
+        theory.md 6.10.
 
     Example:
         >>> NamedLevels("nf4").bits, NamedLevels("nf4").readout()[[0, 7, 15]].tolist()
         (4, [-1.0, 0.0, 1.0])
+        >>> [NamedLevels("fp16", rule).readout()[0x7C00].tolist() for rule in ("clamp", "zero", "keep")]
+        [1.0, 0.0, inf]
     """
 
     name: str
+    nonfinite: Nonfinite = "clamp"
     kind: Literal["named"] = field(default="named", repr=False)
 
     def __post_init__(self) -> None:
         _checks.one_of("name", self.name, NAMED_TABLES)
+        _checks.one_of("nonfinite", self.nonfinite, NONFINITE)
 
     @property
     def bits(self) -> int:
@@ -207,7 +219,7 @@ class NamedLevels(BitLevels):
     def readout(self) -> NDArray[np.float64]:
         """The value of each label when read, shape (2**bits,)."""
         # A copy, as all levels return: a caller may write into it, and the table is everybody's.
-        return NAMED_TABLES[self.name].values.copy()
+        return NAMED_TABLES[self.name].read(self.nonfinite)
 
     def storable(self) -> NDArray[np.int64]:
         """Labels by ascending value, without those that the format reserves for NaN or infinity."""

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qtaml.formats.float_formats import FLOAT_FORMATS, Nonfinite, read_nonfinite
+
+LARGEST_TABLE_BITS = 16
+"""Bits of the widest word of a memory, and so of a table."""
+
 
 # Compared by identity: the comparison of two arrays is no truth value.
 @dataclass(frozen=True, eq=False)
@@ -12,41 +17,31 @@ class NamedTable:
     """A number format.
 
     Attributes:
-        values: value of each bit pattern, 2**bits of them; the largest is 1.
-        reserved: bit patterns that stand for no number. They are never stored; should errors make one, NaN is read as
-            0 and infinity as the largest number of its sign.
+        values: value of each bit pattern, 2**bits of them, in units of the largest number; infinity and NaN where
+            there are any.
+        largest: the largest number, in units of the format.
         source: where the format is defined.
     """
 
     values: NDArray[np.float64]
-    reserved: NDArray[np.int64]
+    largest: float
     source: str
 
+    @property
+    def reserved(self) -> NDArray[np.int64]:
+        """Bit patterns of infinity and NaN, which are never stored, only read after errors."""
+        return np.flatnonzero(~np.isfinite(self.values))
 
-def _float_table(exponent_bits: int, mantissa_bits: int, bias: int, *, infinities: bool, source: str) -> NamedTable:
-    """A table of (-1)**sign (1 + mantissa / 2**mantissa_bits) 2**(exponent - bias), with subnormal numbers.
+    @property
+    def holds_weights(self) -> bool:
+        """Whether there are numbers of both signs; formats of scales have none below 0."""
+        return bool((self.values < 0).any())
 
-    Args:
-        exponent_bits: bits of the exponent.
-        mantissa_bits: bits of the mantissa.
-        bias: of the exponent.
-        infinities: the whole last exponent is reserved, as in IEEE 754; else its last mantissa alone, for NaN.
-        source: where the format is defined.
-    """
-    pattern = np.arange(2 ** (1 + exponent_bits + mantissa_bits))
-    exponent, mantissa = pattern >> mantissa_bits & 2**exponent_bits - 1, pattern & 2**mantissa_bits - 1
-    # A subnormal number has the exponent of the smallest normal ones, and no leading 1.
-    leading = np.where(exponent > 0, 1.0, 0.0)
-    size = (leading + mantissa / 2**mantissa_bits) * 2.0 ** (np.maximum(exponent, 1) - bias)
-    last = exponent == 2**exponent_bits - 1
-    reserved = last if infinities else last & (mantissa == 2**mantissa_bits - 1)
-    largest = size[~reserved].max()
-    size = np.where(reserved, np.where(infinities & (mantissa == 0), largest, 0.0), size)
-    sign = np.where(pattern >> exponent_bits + mantissa_bits, -1.0, 1.0)
-    return NamedTable(sign * size / largest, np.flatnonzero(reserved), source)
+    def read(self, nonfinite: Nonfinite = "clamp") -> NDArray[np.float64]:
+        """What each bit pattern is read as, in units of the largest number; the rule as for `FloatFormat.values`."""
+        return read_nonfinite(self.values, 1.0, nonfinite)
 
 
-_NONE = np.zeros(0, dtype=np.int64)
 # Quantiles of a normal law with an exact zero, in float32 as published.
 _NF4 = (
     *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453),
@@ -57,9 +52,15 @@ _NF4 = (
 
 # Each has a level at +1, on which the largest magnitude falls; INT4 is in units of 7, not 8, to have one at -1 as well.
 NAMED_TABLES: dict[str, NamedTable] = {
-    "int4": NamedTable(((np.arange(16) ^ 8) - 8) / 7, _NONE, "two's complement, -8 to 7 in units of 7"),
-    "nf4": NamedTable(np.array(_NF4), _NONE, "Dettmers et al., QLoRA, arXiv 2305.14314, appendix E"),
-    "fp8_e4m3": _float_table(4, 3, 7, infinities=False, source="Open Compute Project, OFP8 revision 1.0: E4M3"),
-    "fp8_e5m2": _float_table(5, 2, 15, infinities=True, source="Open Compute Project, OFP8 revision 1.0: E5M2"),
+    "int4": NamedTable(((np.arange(16) ^ 8) - 8) / 7, 7.0, "two's complement, -8 to 7 in units of 7"),
+    "nf4": NamedTable(np.array(_NF4), 1.0, "Dettmers et al., QLoRA, arXiv 2305.14314, appendix E"),
+    **{
+        name: NamedTable(fmt.values(np.arange(2**fmt.bits)) / fmt.largest, fmt.largest, fmt.source)
+        for name, fmt in FLOAT_FORMATS.items()
+        if fmt.bits <= LARGEST_TABLE_BITS
+    },
 }
-"""Every named format, by its name; a new one is one more entry."""
+"""Every named format, by its name; a new one is one more entry, a new float format one of `FLOAT_FORMATS`."""
+
+WEIGHT_TABLES = tuple(name for name, table in NAMED_TABLES.items() if table.holds_weights)
+"""Names of those that hold weights; the others are for scales."""

@@ -63,8 +63,29 @@ def central_moments(
         >>> mean.tolist(), variance.tolist()
         ([0.25, 0.5], [0.1875, 0.25])
     """
-    drift, variance, third, fourth = error_moments(values, law)
+    drift, variance, third, fourth = table_error_moments(values, law)
     return values + drift, variance, third, fourth
+
+
+def table_error_moments(
+    values: NDArray[np.float64], law: WordLaw
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """`error_moments` of tables that may hold infinity and NaN.
+
+    Where one of them may be read, mean and third moment are NaN, the others infinite.
+
+    Source:
+        theory.md 6.10.
+    """
+    finite = np.isfinite(values)
+    moments = error_moments(np.where(finite, values, 0.0), law)
+    if finite.all():
+        return moments
+    # The chance of reading one: exactly 0 behind protections that let none through.
+    lost = error_moments(1.0 - finite, law)[0] + ~finite > 0
+    none = zip(moments, (np.nan, np.inf, np.nan, np.inf), strict=True)
+    mean, variance, third, fourth = (np.where(lost, instead, moment) for moment, instead in none)
+    return mean, variance, third, fourth
 
 
 def error_moments(

@@ -17,7 +17,7 @@ from qtaml.device import Preset, larger_cells, preset_record
 from qtaml.errors import ArgumentError
 from qtaml.faults import FlipProbability, GivenFault, given
 from qtaml.formats import (
-    NAMED_TABLES,
+    WEIGHT_TABLES,
     Correction,
     Encoding,
     EvenLevels,
@@ -28,6 +28,7 @@ from qtaml.formats import (
     even_or_named,
 )
 from qtaml.formats.scales import check_granularity
+from qtaml.formats.transitions import LARGEST_MATRIX_BITS
 from qtaml.model import output_name
 from qtaml.planning.allocation import Allocation
 from qtaml.protections import Decoder, HardenedCell
@@ -41,6 +42,9 @@ Decoding = Decoder | Literal["table", "trellis"]
 """What may be needed to read a weight: a readout table, for its word or for a window of words, or a decoder of bits."""
 
 REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
+
+# A search multiplies by the transition matrix of each word.
+_SEARCHED_TABLES = tuple(name for name in WEIGHT_TABLES if NamedLevels(name).bits <= LARGEST_MATRIX_BITS)
 
 _READS, _READS_OF_A_CHIP = 30, 5
 
@@ -133,7 +137,8 @@ class Tac(Settings):
         bits: bits of a word, 2 to 16.
         encoding: labels of the levels.
         grid: the symmetric "half_step", or the paper's "integer".
-        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
+            "fp16" or "bf16".
         granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
             a row.
         allocation: "split" (optimal; one tensor may have two depths), "integer" (optimal without), or the paper's
@@ -208,7 +213,8 @@ class UniformMsp(Settings):
         bits: bits of a word, 2 to 16.
         encoding: labels of the levels.
         grid: the symmetric "half_step", or the paper's "integer".
-        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp8_e4m3" or "fp8_e5m2".
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
+            "fp16" or "bf16".
         granularity: one scale for each "tensor", each "row" (first dimension), or each group of so many weights of
             a row.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
@@ -240,7 +246,7 @@ def word_levels(settings: Tac | UniformMsp) -> EvenLevels | NamedLevels:
         ArgumentError: if a named table is unknown, or comes with what it replaces.
     """
     if settings.levels is not None:
-        _checks.one_of("levels", settings.levels, NAMED_TABLES)
+        _checks.one_of("levels", settings.levels, WEIGHT_TABLES)
     return even_or_named(settings.levels, settings.bits, settings.encoding, settings.grid)
 
 
@@ -328,7 +334,8 @@ class Design(Settings):
         hardened: further protections: larger cells, each with its area in plain cells and its own p01 and p10.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
         group: allow a scale for each group of so many weights along a row.
-        levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp8_e4m3", "fp8_e5m2".
+        levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp4_e2m1", "fp8_e4m3",
+            "fp8_e5m2".
         bits: bits of a plain word, in which cells are counted, 2 to 16.
         passes: backward passes of the calibration.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
@@ -399,7 +406,7 @@ class Design(Settings):
             object.__setattr__(self, "chips", share)
 
     def _check_decoders(self) -> None:
-        allowed = {"decoders": (*REAL_DECODERS, "trellis", "ideal"), "levels": tuple(NAMED_TABLES)}
+        allowed = {"decoders": (*REAL_DECODERS, "trellis", "ideal"), "levels": _SEARCHED_TABLES}
         for setting, names in allowed.items():
             given = getattr(self, setting)
             if isinstance(given, str) or not isinstance(given, Collection):

@@ -7,6 +7,7 @@ any format and fault model. `qtaml.theory.paper` has the closed forms that are w
 from qtaml._kinds import guard_doors
 from qtaml.theory.capacity import capacity
 from qtaml.theory.error_law import ErrorLaw
+from qtaml.theory.float_law import FloatMoments, bit_shares, float_error_moments, moments_by_parts
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
 from qtaml.theory.saturation import boundary_slopes, error_ratio, interior_range, saturation_ratio
 from qtaml.theory.scores import tensor_scores
@@ -17,6 +18,8 @@ from qtaml.theory.weight_error import characteristic_function, error_distributio
 __all__ = [
     "ROUNDING_BOUND",
     "ErrorLaw",
+    "FloatMoments",
+    "bit_shares",
     "boundary_slopes",
     "capacity",
     "characteristic_function",
@@ -24,9 +27,11 @@ __all__ = [
     "error_distribution",
     "error_ratio",
     "excess_kurtosis",
+    "float_error_moments",
     "interior_range",
     "least_bits",
     "least_error",
+    "moments_by_parts",
     "neighbour_covariance",
     "saturation_ratio",
     "skewness",

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
-from qtaml.formats import BitLevels, EvenLevels, Format, Levels, error_moments, quantisation_step
+from qtaml.formats import BitLevels, EvenLevels, Format, Levels, quantisation_step
+from qtaml.formats.transitions import table_error_moments
 from qtaml.theory.weight_error import Floats, distribution_of, excess, standardised
 
 Probabilities = float | Sequence[float]
@@ -216,7 +217,7 @@ class ErrorLaw:
 
     @cached_property
     def _moments(self) -> tuple[Floats, Floats, Floats, Floats]:
-        return error_moments(self._values, self._word_law)
+        return table_error_moments(self._values, self._word_law)
 
     def _at(self, word: ArrayLike, of_words: Floats) -> float | Floats:
         """Entries of a table over all words, at the given words; a float for one word."""
