@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,6 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Rule = Literal["clamp", "zero", "keep"]
-RULES: tuple[Rule, ...] = ("clamp", "zero", "keep")
-"""What a reader makes of words that are no finite number: the nearest one (NaN: 0), 0, or what they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +18,9 @@ class Field:
 
     Attributes:
         name: such as "codes".
-        meaning: of its words, such as "integer" or "FP16".
+        meaning: of its words, such as "integer"; a key of `FLOAT_FORMATS` where there are no levels.
         places: bit of the unit for each word and each bit of it, least significant first; shape (words, bits).
-        levels: value of each word, shape (variants, 2**bits), NaN and infinity as they are; None for FP32.
+        levels: value of each word, all of them finite, shape (variants, 2**bits); None for float words.
         word_of: the word that each weight of the unit is made of.
         variant_of: the row of `levels` for each weight, where one word has several meanings (packed base 3).
         part: the part of the unit that holds it.

@@ -4,17 +4,35 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from qtaml.checkpoints.fields import Bytes, Field, Floats, Integers, Rule
-from qtaml.checkpoints.unit_format import UnitFormat
+from qtaml.checkpoints.checkpoint import CheckpointTensor
+from qtaml.checkpoints.fields import Bytes, Field, Floats, Integers
+from qtaml.checkpoints.unit_format import UnitFormat, combined
 from qtaml.checkpoints.unit_law import Influence, influence
-from qtaml.checkpoints.word_law import Moments, Rates, moments_of
+from qtaml.checkpoints.word_law import Moments, Rates, moments_of, value_of
+from qtaml.errors import ModelError
+from qtaml.formats import Nonfinite
 
 
 def moments_of_fields(
-    unit: UnitFormat, words: Mapping[str, Integers], rule: Rule, rates: Mapping[str, Rates]
+    unit: UnitFormat, words: Mapping[str, Integers], rule: Nonfinite, rates: Mapping[str, Rates]
 ) -> dict[str, Moments]:
     """What is read in the place of the words of each field, for each weight: shape (units, weights)."""
     return {field.name: moments_of(field, words[field.name], rule, rates[field.name]) for field in unit.fields}
+
+
+def stored_values(tensor: CheckpointTensor, words: Mapping[str, Integers]) -> Floats:
+    """The weights of some units, float64 of shape (units, weights).
+
+    Raises:
+        ModelError: if one is no finite number.
+    """
+    unit = tensor.format
+    fields = {field.name: value_of(field, words[field.name], "keep") for field in unit.fields}
+    with np.errstate(all="ignore"):
+        stored = combined(unit.value, fields)
+    if not np.isfinite(stored).all():
+        raise ModelError(f"{tensor.name} holds weights that are no finite numbers")
+    return stored
 
 
 def no_errors(unit: UnitFormat) -> dict[str, Rates]:
@@ -23,7 +41,7 @@ def no_errors(unit: UnitFormat) -> dict[str, Rates]:
 
 
 def effects_of_flips(
-    unit: UnitFormat, words: Mapping[str, Integers], rule: Rule, rates: Mapping[str, Rates], name: str
+    unit: UnitFormat, words: Mapping[str, Integers], rule: Nonfinite, rates: Mapping[str, Rates], name: str
 ) -> list[Floats]:
     """What the flip of each bit of a field adds to the expected squared error of each weight, beside other errors.
 
@@ -48,12 +66,12 @@ def effects_of_flips(
     return [_effect(field, words[name], rule, rates[name], bit, shared) for bit in range(field.bits)]
 
 
-def _effect(field: Field, words: Integers, rule: Rule, rates: Rates, bit: int, shared: Influence) -> Floats:
-    others = (*rates[:bit], (0.0, 0.0), *rates[bit + 1 :])
-    right, flipped = moments_of(field, words, rule, others), moments_of(field, words ^ 1 << bit, rule, others)
-    drift = flipped.mean - right.stored
-    square = flipped.variance + drift**2 - right.error
-    return np.asarray(shared.square * square + 2 * shared.residual * (drift - right.drift))
+def _effect(field: Field, words: Integers, rule: Nonfinite, rates: Rates, bit: int, shared: Influence) -> Floats:
+    right, flipped = (
+        moments_of(field, words, rule, (*rates[:bit], (rate, rate), *rates[bit + 1 :])) for rate in (0.0, 1.0)
+    )
+    square, drift = flipped.error - right.error, flipped.drift - right.drift
+    return np.asarray(shared.square * square + 2 * shared.residual * drift)
 
 
 def words_of(unit: UnitFormat, parts: tuple[Bytes, ...]) -> dict[str, Integers]:

@@ -21,8 +21,8 @@ from qtaml.checkpoints.fields import (
     table,
     twos_complement,
 )
-from qtaml.checkpoints.float_levels import float_levels
 from qtaml.checkpoints.unit_format import UnitFormat
+from qtaml.formats import FLOAT_FORMATS
 
 _NIBBLES, _PAIRS = (0, 4), (0, 2, 4, 6)
 
@@ -67,7 +67,7 @@ _Made = tuple[int, list[Field], Value]
 
 def _float(name: str, byte: int, weights: int) -> Field:
     """One scale of 16 bits for a whole unit."""
-    return Field(name, "fp16", in_a_row(byte, 1, 16), float_levels("fp16"), each(weights, 1))
+    return Field(name, "fp16", in_a_row(byte, 1, 16), None, each(weights, 1))
 
 
 def _codes(places: Integers, levels: Floats, meaning: str = "integer") -> Field:
@@ -233,9 +233,8 @@ def _iq4_xs() -> _Made:
 
 def _whole(kind: str) -> Callable[[], _Made]:
     """A float for each weight."""
-    levels = None if kind == "fp32" else float_levels(kind)
-    bits = 32 if kind == "fp32" else 16
-    return lambda: (1, [Field("words", kind, in_a_row(0, 1, bits), levels, each(1, 1))], "words")
+    field = Field("words", kind, in_a_row(0, 1, FLOAT_FORMATS[kind].bits), None, each(1, 1))
+    return lambda: (1, [field], "words")
 
 
 _FORMATS: dict[str, Callable[[], _Made]] = {

@@ -10,11 +10,12 @@ from rich.table import Table
 from qtaml import _checks, _files, _tables
 from qtaml._progress import track
 from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor
-from qtaml.checkpoints.fields import Field, Floats, Integers, Rule
-from qtaml.checkpoints.flips import effects_of_flips, no_errors, of_words, words_of
-from qtaml.checkpoints.unit_format import UnitFormat, combined
+from qtaml.checkpoints.fields import Field, Floats, Integers
+from qtaml.checkpoints.flips import effects_of_flips, no_errors, of_words, stored_values, words_of
+from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.word_law import value_of
+from qtaml.formats import Nonfinite
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Inspection:
     bits: float
     formats: tuple[FormatInspection, ...]
     others: tuple[tuple[str, str], ...]
-    rule: Rule
+    rule: Nonfinite
 
     def to_json(self) -> str:
         """As indented JSON."""
@@ -136,7 +137,7 @@ class Inspection:
         return table
 
 
-def inspect(checkpoint: Checkpoint, *, rule: Rule = "clamp", weights: int = 8192) -> Inspection:
+def inspect(checkpoint: Checkpoint, *, rule: Nonfinite = "clamp", weights: int = 8192) -> Inspection:
     """What a checkpoint holds, how many bits a weight takes with its scales, and what one flipped bit does.
 
     Args:
@@ -145,7 +146,8 @@ def inspect(checkpoint: Checkpoint, *, rule: Rule = "clamp", weights: int = 8192
         weights: how many of each tensor are looked at; all of smaller ones.
 
     Raises:
-        StoredFileError: if the file cannot be read, or its weights are no finite numbers.
+        ModelError: if it holds weights that are no finite numbers.
+        StoredFileError: if the file cannot be read.
 
     Source:
         theory.md 6.11.
@@ -176,10 +178,10 @@ class _Flips:
     harm: dict[str, Floats]
 
 
-def _flips_of(tensor: CheckpointTensor, rule: Rule, weights: int) -> _Flips:
+def _flips_of(tensor: CheckpointTensor, rule: Nonfinite, weights: int) -> _Flips:
     unit, sample = tensor.format, sample_units(tensor, weights)
     words = words_of(unit, sample.parts)
-    stored = combined(unit.value, {field.name: value_of(field, words[field.name], rule) for field in unit.fields})
+    stored = stored_values(tensor, words)
     # A tensor of zeros has no mean square: its errors are then as they are.
     power = float((stored**2).mean()) or 1.0
     harm = {}

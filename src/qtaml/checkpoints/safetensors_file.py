@@ -7,16 +7,24 @@ from functools import cache
 
 import numpy as np
 import safetensors
+import torch
 from numpy.typing import NDArray
 
 from qtaml import _files
 from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor, Part, Source
 from qtaml.checkpoints.fields import Bytes, Field, each, in_a_row
-from qtaml.checkpoints.float_levels import float_levels
 from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.errors import StoredFileError
+from qtaml.formats import FLOAT_FORMATS
 
 _KINDS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F8_E4M3": "fp8_e4m3", "F8_E5M2": "fp8_e5m2"}
+_DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp8_e4m3": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
+}
 
 
 def read_safetensors(source: Source) -> Checkpoint:
@@ -71,18 +79,14 @@ def float_format(kind: str) -> UnitFormat:
     Args:
         kind: "fp32", "fp16", "bf16", "fp8_e4m3" or "fp8_e5m2".
     """
-    levels = None if kind == "fp32" else float_levels(kind)
-    bits = 32 if levels is None else int(np.log2(levels.shape[1]))
-    field = Field("words", kind, in_a_row(0, 1, bits), levels, each(1, 1))
-    return UnitFormat(kind.upper(), 1, (field,), "words", _read_as(field))
+    field = Field("words", kind, in_a_row(0, 1, FLOAT_FORMATS[kind].bits), None, each(1, 1))
+    return UnitFormat(kind.upper(), 1, (field,), "words", _read_as(_DTYPES[kind]))
 
 
-def _read_as(field: Field) -> Callable[[Sequence[Bytes]], NDArray[np.float32]]:
+def _read_as(dtype: torch.dtype) -> Callable[[Sequence[Bytes]], NDArray[np.float32]]:
     def dequantise(parts: Sequence[Bytes]) -> NDArray[np.float32]:
         (units,) = parts
-        if field.levels is None:
-            return np.ascontiguousarray(units).view("<f4").astype(np.float32)
-        with np.errstate(invalid="ignore"):
-            return field.levels[0].astype(np.float32)[field.words(units)]
+        raw = torch.from_numpy(np.ascontiguousarray(units))
+        return np.asarray(raw.view(dtype).float().numpy(), dtype=np.float32)
 
     return dequantise

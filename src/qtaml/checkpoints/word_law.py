@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qtaml.checkpoints.fields import Field, Floats, Integers, Rule
-from qtaml.errors import ArgumentError
+from qtaml.checkpoints.fields import Field, Floats, Integers
+from qtaml.formats import FLOAT_FORMATS, Nonfinite
+from qtaml.theory import float_error_moments
 
 Rates = tuple[tuple[float, float], ...]
 """(p01, p10) of each bit of a word, bit 0 first."""
@@ -42,66 +43,63 @@ class Moments(NamedTuple):
         return np.asarray(self.variance + self.drift**2)
 
 
-def finite(levels: Floats, rule: Rule) -> Floats:
-    """Levels with the reader's rule for words that are no finite number.
-
-    Args:
-        levels: values, NaN and infinity among them.
-        rule: "clamp": infinity is read as the largest number of its sign, and NaN as 0; "zero": both as 0; "keep".
-    """
-    if rule == "keep":
-        return levels
-    largest = np.abs(levels[np.isfinite(levels)]).max(initial=0.0) if rule == "clamp" else 0.0
-    return np.nan_to_num(levels, nan=0.0, posinf=largest, neginf=-largest)
-
-
-def value_of(field: Field, words: Integers, rule: Rule) -> Floats:
-    """Value of each weight from the words of a field, shape (units, words) to (units, weights)."""
-    if field.levels is None:
-        values = finite_singles(words, rule)
-        return values[:, field.word_of]
-    return ruled_levels(field, rule)[_rows(field), words[:, field.word_of]]
-
-
-def moments_of(field: Field, words: Integers, rule: Rule, rates: Rates) -> Moments:
-    """What is read in the place of the words of a field, for each weight of its units.
+def value_of(field: Field, words: Integers, rule: Nonfinite) -> Floats:
+    """Value of each weight from the words of a field, shape (units, words) to (units, weights).
 
     Args:
         field: the field.
         words: shape (units, words).
-        rule: what is read where a word is no finite number.
+        rule: what is read where a float word is no finite number.
+    """
+    if field.levels is None:
+        return FLOAT_FORMATS[field.meaning].values(words, rule)[:, field.word_of]
+    return field.levels[_rows(field), words[:, field.word_of]]
+
+
+def moments_of(field: Field, words: Integers, rule: Nonfinite, rates: Rates) -> Moments:
+    """What is read in the place of the words of a field, for each weight of its units.
+
+    Args:
+        field: the field.
+        words: finite numbers, shape (units, words).
+        rule: what is read where a float word is no finite number.
         rates: of its bits.
 
     Returns:
         Of shape (units, weights).
     """
+    stored = value_of(field, words, rule)
     if field.levels is None:
-        raise ArgumentError("words of 32 bits have no law yet")
-    drift, variance = _moments(field, rule, rates)
+        p01, p10 = zip(*rates, strict=True)
+        mean, square = float_error_moments(words, field.meaning, p01=p01, p10=p10, nonfinite=rule)
+        # Both from one sum of terms that are not negative; the difference is right to the last digits of the square.
+        variance = np.maximum(square - mean**2, 0.0)
+        return Moments(stored, mean[:, field.word_of], variance[:, field.word_of])
+    drift, variance = _moments(field, rates)
     place = _rows(field), words[:, field.word_of]
-    return Moments(ruled_levels(field, rule)[place], drift[place], variance[place])
+    return Moments(stored, drift[place], variance[place])
 
 
-def finite_singles(words: Integers, rule: Rule) -> Floats:
-    """Values of FP32 words, with the rule for those that are no finite number."""
-    values = words.astype(np.uint32).view(np.float32).astype(np.float64)
-    if rule == "keep":
-        return values
-    largest = float(np.finfo(np.float32).max) if rule == "clamp" else 0.0
-    return np.nan_to_num(values, nan=0.0, posinf=largest, neginf=-largest)
+def finite_words(field: Field, words: Integers, rule: Nonfinite) -> Integers:
+    """Words after the rule for those that are no finite number."""
+    if field.levels is not None or rule == "keep":
+        return words
+    form = FLOAT_FORMATS[field.meaning]
+    values = form.values(words)
+    if np.isfinite(values).all():
+        return words
+    # Where the last exponent is reserved, infinity is the next word after the largest number.
+    largest = (form.last_exponent << form.mantissa_bits) - 1 if rule == "clamp" else 0
+    sign = 1 << form.bits - 1
+    signed = np.where(np.isneginf(values), largest | sign, largest)
+    return np.where(np.isfinite(values), words, np.where(np.isnan(values), 0, signed))
 
 
-@lru_cache(maxsize=256)
-def ruled_levels(field: Field, rule: Rule) -> Floats:
-    """Levels of a field under a rule."""
+# Tensors of one type and plan share their tables.
+@lru_cache(maxsize=1024)
+def _moments(field: Field, rates: Rates) -> tuple[Floats, Floats]:
     assert field.levels is not None
-    return finite(field.levels, rule)
-
-
-# Tensors of one type and plan share their tables; one of 16 bits takes a megabyte.
-@lru_cache(maxsize=512)
-def _moments(field: Field, rule: Rule, rates: Rates) -> tuple[Floats, Floats]:
-    return drift_and_variance(ruled_levels(field, rule), rates)
+    return drift_and_variance(field.levels, rates)
 
 
 def drift_and_variance(levels: Floats, rates: Rates) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ from qtaml.cli import (
     export,
     inspect_file,
     predict,
+    protect,
     readback,
     report,
     sweep,
@@ -57,6 +58,7 @@ app.command("sweep")(sweep.sweep_command)
 
 
 app.command("inspect")(inspect_file.inspect_command)
+app.command("protect")(protect.protect_command)
 app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)
