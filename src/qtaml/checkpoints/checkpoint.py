@@ -70,7 +70,7 @@ class Source:
             if (stat.st_size, stat.st_mtime_ns) != (self.size, self.changed):
                 raise StoredFileError(f"{self.path} has changed since it was opened; open it anew")
             file.seek(offset)
-            return np.frombuffer(file.read(count), dtype=np.uint8)
+            return np.fromfile(file, dtype=np.uint8, count=count)
 
 
 @dataclass(frozen=True, eq=False)

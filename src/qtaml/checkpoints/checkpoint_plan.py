@@ -1,5 +1,6 @@
 """The plan of a checkpoint whose words are kept: what each bit of each field is stored in."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,17 +24,19 @@ IndependentFault = Uniform | Asymmetric
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A bit that is not stored: it takes no cell, and is always read as one value.
+    """A bit that no word of a tensor has stored: it is always read as one value.
 
     Attributes:
         value: 0 or 1.
+        cells: of the one bit that says which, a side value of the plan: right but for a chance of 1e-6.
 
     Example:
-        >>> LeftOut(0).residual(0.1, 0.1), LeftOut(0).cells_for(1000)
-        ((0.0, 1.0), 0.0)
+        >>> LeftOut(0, cells=21.0).residual(0.1, 0.1), LeftOut(0, cells=21.0).cells_for(1000)
+        ((0.0, 1.0), 21.0)
     """
 
     value: Literal[0, 1]
+    cells: float
     kind: Literal["left_out"] = field(default="left_out", repr=False)
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
@@ -41,8 +44,8 @@ class LeftOut:
         return (0.0, 1.0) if self.value == 0 else (1.0, 0.0)
 
     def cells_for(self, bits: int) -> float:
-        """No cells."""
-        return 0.0
+        """Cells of the bit of the plan, however many words there are."""
+        return self.cells
 
 
 BitStorage = Annotated[Protection | LeftOut, Discriminated(discriminator="kind")]
@@ -135,7 +138,7 @@ class CheckpointPlan:
     @cached_property
     def standard_error(self) -> float:
         """Of `error`, from the weights that were not looked at; 0 if all were."""
-        return sum((one.importance * one.standard_error) ** 2 for one in self.tensors) ** 0.5
+        return math.hypot(*(one.importance * one.standard_error for one in self.tensors))
 
     def fits(self, checkpoint: Checkpoint) -> None:
         """Check that this is a plan for a checkpoint.
@@ -149,7 +152,9 @@ class CheckpointPlan:
             if mine != other:
                 raise StoredFileError(f"the plan is for another checkpoint: it has {mine} where the file has {other}")
         if len(planned) != len(held):
-            raise StoredFileError(f"the plan is for another checkpoint: {len(planned)} tensors, the file has {len(held)}")
+            raise StoredFileError(
+                f"the plan is for another checkpoint: it has {len(planned)} tensors, the file {len(held)}"
+            )
 
     def to_json(self) -> str:
         """As indented JSON."""
@@ -175,10 +180,12 @@ class CheckpointPlan:
             f"{self.kind}: {self.cells:.4g} cells for each bit of the file, predicted relative error "
             f"{self.error:.3g}{about}",
             f"{self.fault!r}; error: expected squared error of the weights over their squares, mean over tensors\n"
-            "bits from the most significant; 0 and 1: not stored, read as that",
+            "behind codes that is an upper bound; bits from the most significant, 0 and 1: not stored, read as that",
         )
         for column in ("format", "tensors", "cells", "error", "field", "its bits in most tensors"):
-            table.add_column(column, justify="left" if column in ("format", "field", "its bits in most tensors") else "right")
+            table.add_column(
+                column, justify="left" if column in ("format", "field", "its bits in most tensors") else "right"
+            )
         for name, group in groupby(sorted(self.tensors, key=lambda one: one.format), key=lambda one: one.format):
             tensors = list(group)
             cells = sum(one.cells for one in tensors) / sum(one.bits for one in tensors)

@@ -37,7 +37,7 @@ class Field:
     @property
     def bits(self) -> int:
         """Bits of a word."""
-        return self.places.shape[1]
+        return int(self.places.shape[1])
 
     @property
     def words_of_unit(self) -> int:
@@ -153,4 +153,4 @@ def table(values: Sequence[float] | NDArray[np.floating]) -> Floats:
 def twos_complement(bits: int) -> Floats:
     """Levels of signed integers, as one row."""
     half = 2 ** (bits - 1)
-    return ((np.arange(2**bits, dtype=np.int64) ^ half) - half).astype(np.float64)[None]
+    return np.asarray((np.arange(2**bits, dtype=np.int64) ^ half) - half, dtype=np.float64)[None]

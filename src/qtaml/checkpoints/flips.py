@@ -77,9 +77,7 @@ def _effect(field: Field, words: Integers, rule: Nonfinite, rates: Rates, bit: i
 def words_of(unit: UnitFormat, parts: tuple[Bytes, ...]) -> dict[str, Integers]:
     """Words of each field for each unit; those of a part that all units share are repeated."""
     count = max(len(part) for part in parts)
-    return {
-        name: np.broadcast_to(found, (count, found.shape[1])) for name, found in unit.words(parts).items()
-    }
+    return {name: np.broadcast_to(found, (count, found.shape[1])) for name, found in unit.words(parts).items()}
 
 
 def of_words(field: Field, of_weights: Floats) -> Floats:
@@ -88,4 +86,4 @@ def of_words(field: Field, of_weights: Floats) -> Floats:
     if field.words_of_unit == of_weights.shape[1] and (field.word_of == np.arange(count)).all():
         return of_weights
     place = np.arange(units)[:, None] * count + field.word_of
-    return np.bincount(place.ravel(), of_weights.ravel(), units * count).reshape(units, count)
+    return np.asarray(np.bincount(place.ravel(), of_weights.ravel(), units * count), np.float64).reshape(units, count)

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: bits of a weight with its scales, and what one flipped bit does, before anything is planned."""
+"""What a checkpoint holds: bits of a weight with its scales, and what one flipped bit does."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -254,7 +254,7 @@ def _caption(inspection: Inspection, every_bit: bool) -> str:
     ]
     looked_at, weights = sum(one.looked_at for one in inspection.formats), inspection.weights
     if looked_at < weights:
-        lines.append(f"computed for {looked_at:,} of the weights, at random places: the worst case is the worst of these")
+        lines.append(f"computed for {looked_at:,} of the weights, at random places; the worst case is that of these")
     if not every_bit:
         lines.append("every bit: --bits")
     for name, why in inspection.others[:3]:

@@ -1,7 +1,7 @@
 """The error of a stored checkpoint, measured by reads, beside the predicted one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
@@ -47,7 +47,7 @@ class MeasuredErrors:
         for column in ("tensor", "predicted", "measured"):
             table.add_column(column, justify="left" if column == "tensor" else "right")
         for name, (predicted, measured) in sorted(self.tensors.items(), key=lambda one: -one[1][0])[:_SHOWN]:
-            table.add_row(name, f"{predicted:.3g}", f"{measured:.3g}")
+            table.add_row(name, f"{predicted:.3g}", measured.caution or f"{measured:.3g}")
         return table
 
 
@@ -76,7 +76,11 @@ def read_errors(checkpoint: Checkpoint, plan: CheckpointPlan, *, reads: int = 10
         for number in track(range(reads), "reads")
     ]
     whole = [sum(one.importance * errors[one.name] for one in plan.tensors) for errors in found]
-    of_each = {
-        one.name: (one.error, positive_interval([errors[one.name] for errors in found])) for one in plan.tensors
-    }
-    return MeasuredErrors(plan.error, positive_interval(whole), of_each, reads)
+    of_each = {one.name: (one.error, _interval([errors[one.name] for errors in found])) for one in plan.tensors}
+    return MeasuredErrors(plan.error, _interval(whole), of_each, reads)
+
+
+def _interval(values: Sequence[float]) -> Estimate:
+    estimate = replace(positive_interval(values), covers="reads")
+    # Rare errors that no read met have no interval: one of no width would say that there are none.
+    return estimate if any(values) else replace(estimate, caution="no read met an error")

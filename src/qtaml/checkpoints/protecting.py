@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml._progress import track
@@ -21,16 +22,15 @@ from qtaml.checkpoints.unit_law import weight_moments
 from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.word_law import Rates
 from qtaml.errors import ArgumentError, BudgetError, ModelError
-from qtaml.faults import Asymmetric, FaultModel, FlipProbability, Uniform, given
+from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenFault, Uniform, given
 from qtaml.formats import Nonfinite
-from qtaml.planning.allocation import Choice, Options, allocate
+from qtaml.planning.allocation import Allocation, Choice, Options, allocate
+from qtaml.planning.side_values import SIDE_BITS, side_cells
 from qtaml.protections import Decoder, Protection, Repetition, pareto_front
 
 # The exact knapsack of 500 bits takes a second, and its time grows faster than that. With more bits the last step of
 # the linear relaxation, which is left out, is a smaller part of the error than its estimate is known to.
 _FEW = 500
-# Words of a plane whose bit may be left out; which value they have instead is one bit of the plan.
-_FEWEST_LEFT_OUT = 256
 # Scales of few words are worth votes that no menu of weights has: a flip may be worth 1e12 weights.
 _FEW_WORDS, _MORE_COPIES = 2**14, (17, 21, 25, 31, 37, 45, 53, 63)
 # Effects of flips depend on what the other bits leave. Measured: the second round changes little, the third nothing.
@@ -41,7 +41,7 @@ def protect(
     checkpoint: Checkpoint,
     *,
     p: FlipProbability | None = None,
-    fault: FaultModel | None = None,
+    fault: GivenFault | None = None,
     cells: float,
     gains: Mapping[str, float] | None = None,
     decoders: Sequence[Decoder] = ("none", "majority", "algebraic", "iterative"),
@@ -204,14 +204,15 @@ class _Menu:
         self._all = pareto_front(*self._rates, decoders=decoders)
         self._front = {0: self._all}
         self._decoders = decoders
+        self._votes = [Repetition.best(copies, *self._rates) for copies in _MORE_COPIES if "majority" in decoders]
+        cells = side_cells(fault, 1, tuple(decoders)) / SIDE_BITS
+        self._left_out = LeftOut(0, cells), LeftOut(1, cells)
 
     def of(self, plane: _Plane) -> list[tuple[float, float, BitStorage]]:
         """Cells, harm, and storage, by ascending cells and falling harm."""
         found: list[tuple[float, float, BitStorage]] = []
-        for one in (LeftOut(0), LeftOut(1), *self._fitting(plane.words)):
+        for one in (*self._left_out, *self._fitting(plane.words)):
             if isinstance(one, LeftOut) and not _may_leave_out(plane, one.value):
-                continue
-            if isinstance(one, Repetition) and "majority" not in self._decoders:
                 continue
             rise, fall = one.residual(*self._rates)
             found.append((one.cells_for(plane.words), rise * plane.harm[0] + fall * plane.harm[1], one))
@@ -224,15 +225,13 @@ class _Menu:
         key = 0 if words >= longest else words
         if key not in self._front:
             self._front[key] = pareto_front(*self._rates, decoders=self._decoders, bits=words)
-        votes = [Repetition.best(copies, *self._rates) for copies in _MORE_COPIES] if words <= _FEW_WORDS else []
-        return cast(Sequence[Protection], [*self._front[key], *votes])
+        return cast(Sequence[Protection], [*self._front[key], *(self._votes if words <= _FEW_WORDS else ())])
 
 
 def _may_leave_out(plane: _Plane, value: int) -> bool:
     """Whether a plane may be read as one value without being stored."""
-    # A few bits would lie in the plan instead of the memory, free of charge. And where all words that were looked at
-    # have the value, but others have not, what those would lose is not known.
-    return plane.words >= _FEWEST_LEFT_OUT and (plane.constant[value] or plane.harm[1 - value] != 0)
+    # Where all words that were looked at have the value, but others have not, what those would lose is not known.
+    return plane.constant[value] or plane.harm[1 - value] != 0
 
 
 def _choose(planes: Sequence[_Plane], menu: _Menu, budget: float, bits: int) -> list[BitStorage]:
@@ -245,12 +244,12 @@ def _choose(planes: Sequence[_Plane], menu: _Menu, budget: float, bits: int) -> 
     least = sum(own[0][0] for own in menus)
     if least > budget:
         raise BudgetError(f"cells must be at least {least / bits:.4g}, got {budget / bits:.4g}", least / bits - 1)
-    method = "integer" if len(planes) <= _FEW else "split"
+    method: Allocation = "integer" if len(planes) <= _FEW else "split"
     choices: Sequence[Choice] = allocate(options, budget, method)
     return [own[choice.low][2] for own, choice in zip(menus, choices, strict=True)]
 
 
-def _constant_bits(tensor: CheckpointTensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _constant_bits(tensor: CheckpointTensor) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     """For each field, which of its bits are 0 in all words of the tensor, and which 1."""
     ones = [np.zeros(part.width, dtype=np.uint8) for part in tensor.parts]
     zeros = [np.zeros(part.width, dtype=np.uint8) for part in tensor.parts]
@@ -260,6 +259,6 @@ def _constant_bits(tensor: CheckpointTensor) -> dict[str, tuple[np.ndarray, np.n
             zeros[index] |= np.bitwise_or.reduce(~rows, axis=0)
     found = {}
     for field in tensor.format.fields:
-        has = [np.unpackbits(seen[field.part], bitorder="little")[field.places].any(0) for seen in (ones, zeros)]
-        found[field.name] = ~has[0], ~has[1]
+        has_one, has_zero = (np.unpackbits(seen[field.part], bitorder="little")[field.places] for seen in (ones, zeros))
+        found[field.name] = np.asarray(has_one.max(0) == 0), np.asarray(has_zero.max(0) == 0)
     return found

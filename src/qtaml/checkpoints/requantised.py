@@ -38,7 +38,9 @@ class Requantised:
         """As a line of text."""
         least = self.cells_for_same_error
         same = "no words of the search reach that of the plan" if least is None else f"the same takes {least:.3g} cells"
-        return f"quantised anew for this memory (design), {self.cells:.3g} cells: relative error {self.error:.3g}; {same}"
+        return (
+            f"quantised anew for this memory (design), {self.cells:.3g} cells: relative error {self.error:.3g}; {same}"
+        )
 
 
 def requantised(
@@ -70,7 +72,9 @@ def requantised(
     budget = plan.cells * checkpoint.bits
     choices = allocate(options, budget, "split")
     error = sum(map(allocated_error, options, choices))
-    return Requantised(allocated_cells(options, choices) / checkpoint.bits, error, _cells_for(options, plan, checkpoint))
+    return Requantised(
+        allocated_cells(options, choices) / checkpoint.bits, error, _cells_for(options, plan, checkpoint)
+    )
 
 
 def _cells_for(options: list[Options], plan: CheckpointPlan, checkpoint: Checkpoint) -> float | None:

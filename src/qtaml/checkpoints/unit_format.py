@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qtaml.checkpoints.fields import Bytes, Field, Floats, Integers, Product, Sum, Value
+from qtaml.checkpoints.fields import Bytes, Field, Floats, Integers, Product, Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,7 @@ def combined(value: Value, leaves: dict[str, Floats]) -> Floats:
     """The value of each weight from those of its fields.
 
     Example:
+        >>> from qtaml.checkpoints.fields import Sum
         >>> leaf = {"scale": np.array([2.0]), "codes": np.array([3.0]), "minimum": np.array([-1.0])}
         >>> float(combined(Sum((Product(("scale", "codes")), "minimum")), leaf)[0])
         5.0

@@ -24,7 +24,8 @@ def weight_moments(value: Value, fields: Mapping[str, Moments]) -> Moments:
 
     Example:
         >>> one = lambda a, b, v: Moments(np.array(a), np.array(b), np.array(v))
-        >>> made = weight_moments(Product(("scale", "codes")), {"scale": one(2.0, 0.0, 1.0), "codes": one(3.0, 1.0, 0.5)})
+        >>> fields = {"scale": one(2.0, 0.0, 1.0), "codes": one(3.0, 1.0, 0.5)}
+        >>> made = weight_moments(Product(("scale", "codes")), fields)
         >>> float(made.stored), float(made.drift), float(made.variance)
         (6.0, 2.0, 18.5)
     """
@@ -100,5 +101,3 @@ def _product(one: Moments, other: Moments) -> Moments:
 
 def _sum(one: Moments, other: Moments) -> Moments:
     return Moments(one.stored + other.stored, one.drift + other.drift, one.variance + other.variance)
-
-

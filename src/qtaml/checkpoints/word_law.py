@@ -53,7 +53,7 @@ def value_of(field: Field, words: Integers, rule: Nonfinite) -> Floats:
     """
     if field.levels is None:
         return FLOAT_FORMATS[field.meaning].values(words, rule)[:, field.word_of]
-    return field.levels[_rows(field), words[:, field.word_of]]
+    return np.asarray(field.levels[_rows(field), words[:, field.word_of]])
 
 
 def moments_of(field: Field, words: Integers, rule: Nonfinite, rates: Rates) -> Moments:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -31,7 +31,7 @@ def protect_command(
 ) -> None:
     """Plan how a checkpoint is stored with its own codes and scales; nothing is quantised anew."""
     checkpoint = open_checkpoint(file)
-    allowed: tuple[Decoder, ...] = tuple(decoders) if decoders else tuple(one for one in DECODERS if one != "ideal")
+    allowed = tuple(cast(Decoder, one) for one in decoders or DECODERS if decoders or one != "ideal")
     plan = protect(
         checkpoint,
         p=p,
