@@ -6,7 +6,6 @@ import pytest
 from qtaml.checkpoints.gguf_types import gguf_type, gguf_types
 from qtaml.checkpoints.unit_format import combined
 from qtaml.checkpoints.word_law import value_of
-
 from tests.gguf_files import gguf, random_units
 
 

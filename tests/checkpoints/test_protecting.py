@@ -31,7 +31,7 @@ def checkpoint(gguf_file):
 
 @pytest.fixture(scope="module")
 def plan(checkpoint):
-    """With the ideal code alone, so that no rare error of a scale, which few reads meet, is a part of what is expected."""
+    """With the ideal code alone: no rare error of a scale, which few reads meet, is a part of what is expected."""
     return protect(checkpoint, p=0.05, cells=1.2, decoders=IDEAL, weights=10**6)
 
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_planned_is_refused(checkpoint, plan, tmp_path, float_fil
         protect(checkpoint, fault=Ramp(0.01, 2.0), cells=1.0)
     with pytest.raises(ArgumentError, match="rule must be 'clamp' or 'zero' for a plan"):
         protect(checkpoint, p=0.01, cells=1.0, rule="keep")
-    with pytest.raises(ArgumentError, match="gains must have 'a.weight', got 'other'"):
+    with pytest.raises(ArgumentError, match=r"gains must have 'a\.weight', got 'other'"):
         protect(checkpoint, p=0.01, cells=1.0, gains={"other": 1.0})
     with pytest.raises(ArgumentError, match="gains must leave a tensor whose errors count"):
         protect(checkpoint, p=0.01, cells=1.0, gains=dict.fromkeys(checkpoint, 0.0))

@@ -1,7 +1,7 @@
 """Which words does a checkpoint file hold? Quantised networks as they are: their fields, flips and protection."""
 
 from qtaml._kinds import guard_doors
-from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor
+from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan, LeftOut
 from qtaml.checkpoints.inspection import Inspection, inspect
 from qtaml.checkpoints.measured_errors import MeasuredErrors, read_errors

@@ -7,11 +7,12 @@ from functools import cached_property
 from itertools import groupby
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field as Discriminated
 from rich.table import Table
 
 from qtaml import _files, _tables
-from qtaml.checkpoints.checkpoint import Checkpoint
+from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.word_law import Rates
 from qtaml.errors import StoredFileError
 from qtaml.faults import Asymmetric, Uniform
@@ -189,7 +190,8 @@ class CheckpointPlan:
         for name, group in groupby(sorted(self.tensors, key=lambda one: one.format), key=lambda one: one.format):
             tensors = list(group)
             cells = sum(one.cells for one in tensors) / sum(one.bits for one in tensors)
-            error = sum(one.importance * one.error for one in tensors) / sum(one.importance for one in tensors)
+            counted = [one.importance for one in tensors]
+            error = float(np.average([one.error for one in tensors], weights=counted if any(counted) else None))
             lead = (name, str(len(tensors)), f"{cells:.4g}", f"{error:.3g}")
             for place, one in enumerate(tensors[0].fields):
                 common, _ = Counter(tensor.fields[place].bits for tensor in tensors).most_common(1)[0]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from qtaml.checkpoints.checkpoint import CheckpointTensor
+from qtaml.checkpoints.checkpoint_file import CheckpointTensor
 from qtaml.checkpoints.fields import Bytes, Field, Floats, Integers
 from qtaml.checkpoints.unit_format import UnitFormat, combined
 from qtaml.checkpoints.unit_law import Influence, influence

@@ -6,7 +6,7 @@ import struct
 from typing import BinaryIO
 
 from qtaml import _files
-from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor, Part, Source
+from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor, Part, Source
 from qtaml.checkpoints.gguf_types import gguf_type, gguf_types
 from qtaml.errors import QtamlError, StoredFileError
 

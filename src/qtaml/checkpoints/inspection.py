@@ -9,7 +9,7 @@ from rich.table import Table
 
 from qtaml import _checks, _files, _tables
 from qtaml._progress import track
-from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor
+from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.fields import Field, Floats, Integers
 from qtaml.checkpoints.flips import effects_of_flips, no_errors, of_words, stored_values, words_of
 from qtaml.checkpoints.unit_format import UnitFormat
@@ -124,15 +124,17 @@ class Inspection:
             every_bit: a line for each bit of each field, not one for each field.
         """
         table = _tables.captioned_table(_title(self), _caption(self, every_bit))
-        harm = ("bit", "flip") if every_bit else ("any flip", "worst bit", "its flip")
-        for column in ("format", "tensors", "bits", "field", "word", "weights", *harm, "worst case", "not finite"):
-            table.add_column(column, justify="left" if column in ("format", "field", "word") else "right")
+        for column in ("format", "field", "word"):
+            table.add_column(column, overflow="fold")
+        for column in ("bit", "flip", "worst") if every_bit else ("any flip", "harshest bit", "worst"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("NaN, inf", justify="right")
         for one in self.formats:
-            for place, field in enumerate(one.fields):
-                lead = (one.name, f"{one.tensors:,}", f"{one.bits:.4g}") if not place else ("", "", "")
+            lead = f"{one.name}, {one.bits:.4g} bits" + (f", {one.tensors:,} tensors" if one.tensors > 1 else "")
+            for field in one.fields:
                 for row in _rows_of(field, every_bit):
-                    table.add_row(*lead, *row)
-                    lead = ("", "", "")
+                    table.add_row(lead, *row)
+                    lead = ""
             table.add_section()
         return table
 
@@ -223,14 +225,15 @@ def _inspected(unit: UnitFormat, flips: Sequence[_Flips]) -> FormatInspection:
 
 
 def _rows_of(field: FieldInspection, every_bit: bool) -> list[tuple[str, ...]]:
-    lead = (field.name, f"{field.word_bits} x {field.meaning}", f"{field.weights:.4g}")
+    shared = f" for {field.weights:.4g}" if field.weights > 1 else ""
+    lead = (field.name, f"{field.word_bits} x {field.meaning}{shared}")
     if every_bit:
         shown = reversed(field.flips)
-        rows = [(str(flip.bit), f"{flip.mean:.3g}", f"{flip.worst:.3g}", _percent(flip.not_finite)) for flip in shown]
-        return [(*(lead if not place else ("",) * 3), *row) for place, row in enumerate(rows)]
+        rows = [(str(flip.bit), f"{flip.mean:.2g}", f"{flip.worst:.2g}", _percent(flip.not_finite)) for flip in shown]
+        return [(*(lead if not place else ("", "")), *row) for place, row in enumerate(rows)]
     lost = sum(flip.not_finite for flip in field.flips) / len(field.flips)
     worst = max(flip.worst for flip in field.flips)
-    harm = (f"{field.mean:.3g}", str(field.worst.bit), f"{field.worst.mean:.3g}", f"{worst:.3g}", _percent(lost))
+    harm = (f"{field.mean:.2g}", f"{field.worst.bit}: {field.worst.mean:.2g}", f"{worst:.2g}", _percent(lost))
     return [(*lead, *harm)]
 
 
@@ -248,9 +251,9 @@ def _title(inspection: Inspection) -> str:
 def _caption(inspection: Inspection, every_bit: bool) -> str:
     rule = {"clamp": "infinity as the largest number, NaN as 0", "zero": "as 0", "keep": "as it is"}[inspection.rule]
     lines = [
-        "bits: of a weight, with its scales; word: bits x meaning; weights: made of a word",
-        "flip: squared errors of all the weights that one flipped bit changes, in units of a weight's mean square",
-        f"not finite: flips after which the word is NaN or infinity, which is read {rule}",
+        "bits: of a weight, with its scales; word: bits x meaning, and weights that share one",
+        "flip: mean squared error that it adds to all the weights of its word, in units of a weight's mean square",
+        f"NaN, inf: share of the flips that make one, which is read {rule}",
     ]
     looked_at, weights = sum(one.looked_at for one in inspection.formats), inspection.weights
     if looked_at < weights:

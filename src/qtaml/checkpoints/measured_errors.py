@@ -8,7 +8,7 @@ from rich.table import Table
 from qtaml import _checks, _files, _tables
 from qtaml._progress import track
 from qtaml._random import child_seed
-from qtaml.checkpoints.checkpoint import Checkpoint
+from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan
 from qtaml.checkpoints.read_checkpoint import ReadCheckpoint
 from qtaml.measuring import Estimate, positive_interval

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 from qtaml import _files
-from qtaml.checkpoints.checkpoint import Checkpoint, Source
+from qtaml.checkpoints.checkpoint_file import Checkpoint, Source
 from qtaml.checkpoints.gguf_file import MAGIC, read_gguf
 from qtaml.checkpoints.safetensors_file import read_safetensors
 from qtaml.errors import StoredFileError
@@ -47,6 +47,25 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if path.suffix == ".safetensors" and not start.startswith((b"PK\x03\x04", b"\x80", b"version ")):
         return read_safetensors(source)
     raise StoredFileError(f"{path} is not read: {_next_step(path, start)}")
+
+
+def without_network(path: Path) -> str:
+    """What to type where weights without a network are given for a network; empty where nothing is to be said.
+
+    Args:
+        path: of a file or folder.
+    """
+    if path.is_dir():
+        held = (path / "adapter_config.json").is_file() or any(entry.suffix == ".gguf" for entry in path.iterdir())
+        return _next_step_of_folder(path) if held and not (path / "config.json").is_file() else ""
+    if path.suffix in (".gguf", ".safetensors") and path.is_file():
+        return (
+            f"{path} is a checkpoint, weights without the network that computes with them: qtaml inspect {path}, "
+            f"qtaml protect {path} --cells 1.2 --p 0.01; or package.module:factory --weights FILE.safetensors"
+        )
+    if path.is_file() and _is_script(path):
+        return f"{path} is TorchScript, which is not loaded: give its program, torch.export.export(...), as .pt2"
+    return ""
 
 
 def _next_step_of_folder(path: Path) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml._progress import track
-from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor
+from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.checkpoint_plan import (
     BitStorage,
     CheckpointPlan,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qtaml import _checks, _files
 from qtaml._progress import track
 from qtaml._random import child_seed
-from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor
+from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.checkpoint_plan import BitStorage, CheckpointPlan, LeftOut, ProtectedTensor
 from qtaml.checkpoints.fields import Bytes
 from qtaml.checkpoints.word_law import finite_words

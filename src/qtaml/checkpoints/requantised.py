@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from qtaml._random import child_seed
-from qtaml.checkpoints.checkpoint import Checkpoint
+from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan
 from qtaml.checkpoints.fields import Floats
 from qtaml.checkpoints.flips import stored_values, words_of

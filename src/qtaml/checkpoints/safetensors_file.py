@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from qtaml import _files
-from qtaml.checkpoints.checkpoint import Checkpoint, CheckpointTensor, Part, Source
+from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor, Part, Source
 from qtaml.checkpoints.fields import Bytes, Field, each, in_a_row
 from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.errors import StoredFileError

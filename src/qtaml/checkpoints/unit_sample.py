@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qtaml._random import child_seed
-from qtaml.checkpoints.checkpoint import CheckpointTensor
+from qtaml.checkpoints.checkpoint_file import CheckpointTensor
 from qtaml.checkpoints.fields import Bytes, Floats
 
 # Weights of a run, so that a run is one access to the disk, and fewest runs, so that their spread can be told.
