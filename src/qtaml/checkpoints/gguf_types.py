@@ -112,8 +112,8 @@ def _q8_0() -> _Made:
 
 
 # Scale x code - minimum, with the sign in the levels of the small minima.
-_WITH_MINIMA = Sum((Product(("super-scale", "scales", "codes")), Product(("super-minimum", "minima"))))
-_WITH_SCALES = Product(("super-scale", "scales", "codes"))
+_WITH_MINIMA = Sum((Product(("super scale", "scales", "codes")), Product(("super minimum", "minima"))))
+_WITH_SCALES = Product(("super scale", "scales", "codes"))
 
 
 def _q2_k() -> _Made:
@@ -121,8 +121,8 @@ def _q2_k() -> _Made:
     return (
         256,
         [
-            _float("super-scale", 80, 256),
-            _float("super-minimum", 82, 256),
+            _float("super scale", 80, 256),
+            _float("super minimum", 82, 256),
             _scales("scales", pairs[0::2], integers(4), 256),
             _scales("minima", pairs[1::2], integers(4, step=-1), 256),
             _codes(interleaved(16, 2, 32, _PAIRS, 2), integers(2)),
@@ -137,7 +137,7 @@ def _q3_k() -> _Made:
     return (
         256,
         [
-            _float("super-scale", 108, 256),
+            _float("super scale", 108, 256),
             _scales("scales", scales, integers(6, -32), 256),
             _codes(codes, integers(3, -4)),
         ],
@@ -153,8 +153,8 @@ def _k_scales(first: int, shift: int) -> Integers:
 
 def _with_k_scales(codes: Field) -> _Made:
     fields = [
-        _float("super-scale", 0, 256),
-        _float("super-minimum", 2, 256),
+        _float("super scale", 0, 256),
+        _float("super minimum", 2, 256),
         _scales("scales", _k_scales(4, 0), integers(6), 256),
         _scales("minima", _k_scales(8, 4), integers(6, step=-1), 256),
         codes,
@@ -176,7 +176,7 @@ def _q6_k() -> _Made:
     return (
         256,
         [
-            _float("super-scale", 208, 256),
+            _float("super scale", 208, 256),
             _scales("scales", in_a_row(192, 16, 8), twos_complement(8), 256),
             _codes(codes, integers(6, -32)),
         ],
@@ -228,7 +228,7 @@ def _iq4_xs() -> _Made:
 
     scales = _joined(in_a_row(4, 8, 4), in_a_row(2, 8, 2))
     codes = _codes(interleaved(8, 8, 16, _NIBBLES, 4), table(IQ4_NL.kvalues), "look-up")
-    return 256, [_float("super-scale", 0, 256), _scales("scales", scales, integers(6, -32), 256), codes], _WITH_SCALES
+    return 256, [_float("super scale", 0, 256), _scales("scales", scales, integers(6, -32), 256), codes], _WITH_SCALES
 
 
 def _whole(kind: str) -> Callable[[], _Made]:

@@ -12,6 +12,8 @@ from qtaml.errors import StoredFileError
 READ = "a .gguf or .safetensors file"
 _WEIGHT_FILES = (".gguf", ".safetensors", ".tflite")
 _LISTED = 4
+_FOREIGN = (b"PK\x03\x04", b"\x80", b"version ")
+"""What zip files, pickles and pointers of Git LFS begin with."""
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
@@ -41,10 +43,11 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if path.is_dir():
         raise StoredFileError(_next_step_of_folder(path))
     source = Source.of(path)
-    start = bytes(source.read(0, 8))
+    start = bytes(source.read(0, 9))
     if start.startswith(MAGIC):
         return read_gguf(source)
-    if path.suffix == ".safetensors" and not start.startswith((b"PK\x03\x04", b"\x80", b"version ")):
+    # Eight bytes are the length of the header, which may begin like anything else.
+    if path.suffix == ".safetensors" and (start[8:] == b"{" or not start.startswith(_FOREIGN)):
         return read_safetensors(source)
     raise StoredFileError(f"{path} is not read: {_next_step(path, start)}")
 

@@ -17,6 +17,7 @@ from qtaml.checkpoints.checkpoint_plan import (
     ProtectedField,
     ProtectedTensor,
 )
+from qtaml.checkpoints.fields import Bytes
 from qtaml.checkpoints.flips import effects_of_flips, moments_of_fields, no_errors, stored_values, words_of
 from qtaml.checkpoints.unit_law import weight_moments
 from qtaml.checkpoints.unit_sample import sample_units
@@ -150,6 +151,16 @@ class _Tensor:
         self.power, _ = self._sample.total((stored**2).sum(1))
         self.importance = (1.0 if gain is None else gain * self.power) if self.power else 0.0
         self._constant = _constant_bits(tensor)
+        if not self.power and not all(zeros.all() for zeros, _ in self._constant.values()):
+            self._check_zeros(weights)
+
+    def _check_zeros(self, weights: int) -> None:
+        """Refuse a tensor of which only zeros were looked at where there is more."""
+        if self._sample.factor > 1:
+            raise ModelError(
+                f"{self.tensor.name} holds other weights than zeros, but the {weights} that were looked at are zeros; "
+                "look at more (weights=)"
+            )
 
     def planes(self, rates: Mapping[str, Rates]) -> Iterator[_Plane]:
         """Each bit of each field in turn, beside errors at these rates."""
@@ -249,14 +260,24 @@ def _choose(planes: Sequence[_Plane], menu: _Menu, budget: float, bits: int) -> 
     return [own[choice.low][2] for own, choice in zip(menus, choices, strict=True)]
 
 
+def _any_of(rows: Bytes) -> Bytes:
+    """Bits that are 1 in any row."""
+    # NumPy goes through the rows one by one, which takes long for many short ones: first many side by side.
+    count, width = rows.shape
+    beside = max(1, min(count, 4096 // width))
+    whole = count // beside * beside
+    wide = np.bitwise_or.reduce(rows[:whole].reshape(-1, beside * width), axis=0).reshape(beside, width)
+    return np.asarray(np.bitwise_or.reduce(np.concatenate([wide, rows[whole:]]), axis=0))
+
+
 def _constant_bits(tensor: CheckpointTensor) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     """For each field, which of its bits are 0 in all words of the tensor, and which 1."""
     ones = [np.zeros(part.width, dtype=np.uint8) for part in tensor.parts]
     zeros = [np.zeros(part.width, dtype=np.uint8) for part in tensor.parts]
     for piece in tensor.pieces():
         for index, rows in enumerate(tensor.raw(*piece)):
-            ones[index] |= np.bitwise_or.reduce(rows, axis=0)
-            zeros[index] |= np.bitwise_or.reduce(~rows, axis=0)
+            ones[index] |= _any_of(rows)
+            zeros[index] |= _any_of(~rows)
     found = {}
     for field in tensor.format.fields:
         has_one, has_zero = (np.unpackbits(seen[field.part], bitorder="little")[field.places] for seen in (ones, zeros))

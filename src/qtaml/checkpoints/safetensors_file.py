@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qtaml import _files
 from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor, Part, Source
 from qtaml.checkpoints.fields import Bytes, Field, each, in_a_row
+from qtaml.checkpoints.packed_weights import Entry, packed_weights
 from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.errors import StoredFileError
 from qtaml.formats import FLOAT_FORMATS
@@ -36,22 +37,24 @@ def read_safetensors(source: Source) -> Checkpoint:
     Raises:
         StoredFileError: if the file is damaged or truncated.
     """
-    entries, start = header_of(source)
-    tensors, others = [], {}
+    entries = header_of(source)
+    tensors, others, taken = packed_weights(entries, source)
     for name, (dtype, shape, offset) in entries.items():
+        if name in taken:
+            continue
         if dtype not in _KINDS:
             others[name] = f"{dtype} is not read; {', '.join(_KINDS)} are"
         elif not math.prod(shape):
             others[name] = "it holds no weights"
         else:
             unit = float_format(_KINDS[dtype])
-            part = Part(start + offset, math.prod(shape), unit.fields[0].bits // 8)
+            part = Part(offset, math.prod(shape), unit.fields[0].bits // 8)
             tensors.append(CheckpointTensor(name, shape, unit, (part,), source))
     return Checkpoint(source, "safetensors", tensors, others)
 
 
-def header_of(source: Source) -> tuple[dict[str, tuple[str, tuple[int, ...], int]], int]:
-    """Dtype, shape and offset of each tensor of a safetensors file, and where the data begin.
+def header_of(source: Source) -> dict[str, Entry]:
+    """The tensors of a safetensors file, and where they lie in it.
 
     Raises:
         StoredFileError: if the file is damaged or truncated.
@@ -68,8 +71,10 @@ def header_of(source: Source) -> tuple[dict[str, tuple[str, tuple[int, ...], int
             raise
         raise StoredFileError(f"cannot read {source.path}: {error}") from error
     header.pop("__metadata__", None)
-    entries = {name: (one["dtype"], tuple(one["shape"]), one["data_offsets"][0]) for name, one in header.items()}
-    return entries, 8 + length
+    return {
+        name: Entry(one["dtype"], tuple(one["shape"]), 8 + length + one["data_offsets"][0])
+        for name, one in header.items()
+    }
 
 
 @cache

@@ -85,14 +85,18 @@ def finite_words(field: Field, words: Integers, rule: Nonfinite) -> Integers:
     if field.levels is not None or rule == "keep":
         return words
     form = FLOAT_FORMATS[field.meaning]
-    values = form.values(words)
+    exponent = form.last_exponent << form.mantissa_bits
+    # All values of millions of words take long, and no others than these can be NaN or infinity.
+    last = words & exponent == exponent
+    values = form.values(words[last])
     if np.isfinite(values).all():
         return words
     # Where the last exponent is reserved, infinity is the next word after the largest number.
-    largest = (form.last_exponent << form.mantissa_bits) - 1 if rule == "clamp" else 0
-    sign = 1 << form.bits - 1
-    signed = np.where(np.isneginf(values), largest | sign, largest)
-    return np.where(np.isfinite(values), words, np.where(np.isnan(values), 0, signed))
+    largest, sign = (exponent - 1 if rule == "clamp" else 0), 1 << form.bits - 1
+    infinite = np.where(np.isneginf(values), largest | sign, largest)
+    found = words.copy()
+    found[last] = np.where(np.isfinite(values), words[last], np.where(np.isnan(values), 0, infinite))
+    return found
 
 
 # Tensors of one type and plan share their tables.
