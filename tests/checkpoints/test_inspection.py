@@ -61,3 +61,13 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     save_file({"w": torch.tensor([1.0, float("inf")])}, tmp_path / "m.safetensors")
     with pytest.raises(ModelError, match="w holds weights that are no finite numbers"):
         inspect(open_checkpoint(tmp_path / "m.safetensors"))
+
+
+def test_a_scale_of_the_whole_tensor_changes_all_its_weights(tmp_path):
+    """One flip of the sign of the only scale: four times the mean square, of each of 800 weights."""
+    pytest.importorskip("compressed_tensors")
+    codes = torch.randn(100, 8, generator=torch.Generator().manual_seed(0)).to(torch.float8_e4m3fn)
+    save_file({"a.weight": codes, "a.weight_scale": torch.tensor([0.5])}, tmp_path / "m.safetensors")
+    (found,) = inspect(open_checkpoint(tmp_path / "m.safetensors")).formats
+    scales = found.fields[1]
+    assert (found.name, scales.weights, scales.flips[31].mean) == ("FP8, one scale", 800, pytest.approx(4 * 800))

@@ -106,6 +106,11 @@ class CheckpointTensor:
         """Bits that it takes in the file, scales and minima included."""
         return sum(8 * part.units * part.width for part in self.parts)
 
+    def words(self, name: str) -> int:
+        """Number of words of a field."""
+        field = self.format.by_name[name]
+        return field.words_of_unit * self.parts[field.part].units
+
     def raw(self, start: int, stop: int) -> tuple[Bytes, ...]:
         """Bytes of some units, of each part of shape (units, bytes); of a part that all share, (1, bytes)."""
         return tuple(self._rows(part, start, stop) if part.units > 1 else self._rows(part, 0, 1) for part in self.parts)

@@ -12,7 +12,6 @@ from qtaml._progress import track
 from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.fields import Field, Floats, Integers
 from qtaml.checkpoints.flips import effects_of_flips, no_errors, of_words, stored_values, words_of
-from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.word_law import value_of
 from qtaml.formats import Nonfinite
@@ -155,10 +154,11 @@ def inspect(checkpoint: Checkpoint, *, rule: Nonfinite = "clamp", weights: int =
         theory.md 6.11.
     """
     _checks.integer("weights", weights, 1)
-    found: dict[UnitFormat, list[_Flips]] = defaultdict(list)
+    # Units of one format may be rows of several lengths, so that the name tells formats apart.
+    found: dict[tuple[str, ...], list[_Flips]] = defaultdict(list)
     for tensor in track(list(checkpoint.values()), "looking at flips"):
-        found[tensor.format].append(_flips_of(tensor, rule, weights))
-    formats = [_inspected(unit, flips) for unit, flips in found.items()]
+        found[tensor.format.name, *tensor.format.by_name].append(_flips_of(tensor, rule, weights))
+    formats = [_inspected(flips) for flips in found.values()]
     return Inspection(
         str(checkpoint.source.path),
         checkpoint.kind,
@@ -172,10 +172,9 @@ def inspect(checkpoint: Checkpoint, *, rule: Nonfinite = "clamp", weights: int =
 
 @dataclass(frozen=True)
 class _Flips:
-    """Of one tensor: its size, and (mean, worst, share not finite) of each bit of each field."""
+    """Of one tensor: weights that were looked at, and (mean, worst, share not finite) of each bit of each field."""
 
-    weights: int
-    bits: int
+    tensor: CheckpointTensor
     looked_at: int
     harm: dict[str, Floats]
 
@@ -190,9 +189,12 @@ def _flips_of(tensor: CheckpointTensor, rule: Nonfinite, weights: int) -> _Flips
     for field in unit.fields:
         effects = effects_of_flips(unit, words, rule, no_errors(unit), field.name)
         sums = [of_words(field, effect) / power for effect in effects]
+        if tensor.parts[field.part].units < tensor.units:
+            # All units share the word: what its flip does to those that were looked at stands for all.
+            sums = [sample.factor * one.sum(0, keepdims=True) for one in sums]
         share = [_not_finite(field, words[field.name] ^ 1 << bit) for bit in range(field.bits)]
         harm[field.name] = np.array([[one.mean(), one.max(), lost] for one, lost in zip(sums, share, strict=True)])
-    return _Flips(tensor.weights, tensor.bits, stored.size, harm)
+    return _Flips(tensor, stored.size, harm)
 
 
 def _not_finite(field: Field, words: Integers) -> float:
@@ -200,27 +202,28 @@ def _not_finite(field: Field, words: Integers) -> float:
     return 1 - float(np.isfinite(value_of(field, words, "keep")).mean())
 
 
-def _inspected(unit: UnitFormat, flips: Sequence[_Flips]) -> FormatInspection:
+def _inspected(flips: Sequence[_Flips]) -> FormatInspection:
     """All tensors of a format: means by their weights, and the worst of all."""
-    weights = sum(one.weights for one in flips)
-    shares = np.array([one.weights / weights for one in flips])[:, None]
+    unit = flips[0].tensor.format
+    weights = sum(one.tensor.weights for one in flips)
+    shares = np.array([one.tensor.weights / weights for one in flips])[:, None]
     fields = []
     for field in unit.fields:
         harm = np.stack([one.harm[field.name] for one in flips])
         mean, lost = (shares * harm[:, :, 0]).sum(0), (shares * harm[:, :, 2]).sum(0)
         rows = zip(mean.tolist(), harm[:, :, 1].max(0).tolist(), lost.tolist(), strict=True)
-        of_weight = field.words_of_unit / unit.weights
+        words = sum(one.tensor.words(field.name) for one in flips)
         fields.append(
             FieldInspection(
                 field.name,
                 field.meaning,
                 field.bits,
-                field.bits * of_weight,
-                len(field.word_of) / field.words_of_unit,
+                field.bits * words / weights,
+                weights / words,
                 tuple(BitFlip(bit, *row) for bit, row in enumerate(rows)),
             )
         )
-    bits = sum(one.bits for one in flips) / weights
+    bits = sum(one.tensor.bits for one in flips) / weights
     return FormatInspection(unit.name, len(flips), weights, bits, tuple(fields), sum(one.looked_at for one in flips))
 
 

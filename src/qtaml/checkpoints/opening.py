@@ -7,9 +7,10 @@ from qtaml import _files
 from qtaml.checkpoints.checkpoint_file import Checkpoint, Source
 from qtaml.checkpoints.gguf_file import MAGIC, read_gguf
 from qtaml.checkpoints.safetensors_file import read_safetensors
+from qtaml.checkpoints.tflite_file import IDENTIFIER, read_tflite
 from qtaml.errors import StoredFileError
 
-READ = "a .gguf or .safetensors file"
+READ = "a .gguf, .safetensors or .tflite file"
 _WEIGHT_FILES = (".gguf", ".safetensors", ".tflite")
 _LISTED = 4
 _FOREIGN = (b"PK\x03\x04", b"\x80", b"version ")
@@ -20,7 +21,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     """The stored words of a checkpoint file; the weights stay in the file until they are asked for.
 
     Args:
-        path: a GGUF or safetensors file.
+        path: a GGUF, safetensors or TFLite file.
 
     Returns:
         Its tensors by their names.
@@ -46,6 +47,8 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     start = bytes(source.read(0, 9))
     if start.startswith(MAGIC):
         return read_gguf(source)
+    if start[4:8] == IDENTIFIER:
+        return read_tflite(source)
     # Eight bytes are the length of the header, which may begin like anything else.
     if path.suffix == ".safetensors" and (start[8:] == b"{" or not start.startswith(_FOREIGN)):
         return read_safetensors(source)

@@ -173,12 +173,12 @@ class _Tensor:
                 is_one = bits >> bit & 1
                 harm = [scale * self._sample.total((effect * (is_one == value)).sum(1))[0] for value in (0, 1)]
                 constant = bool(zeros[bit]), bool(ones[bit])
-                yield _Plane(self._count(field.name), (harm[0], harm[1]), constant)
+                yield _Plane(self.tensor.words(field.name), (harm[0], harm[1]), constant)
 
     def stored(self, chosen: Iterator[BitStorage], total: float, fault: IndependentFault) -> ProtectedTensor:
         """The entry of the plan from what its planes are stored in, taken from the choices in their order."""
         fields = tuple(
-            ProtectedField(field.name, self._count(field.name), tuple(next(chosen) for _ in range(field.bits)))
+            ProtectedField(field.name, self.tensor.words(field.name), tuple(next(chosen) for _ in range(field.bits)))
             for field in self.tensor.format.fields
         )
         error, spread = self._error({field.name: field.rates(fault) for field in fields})
@@ -201,10 +201,6 @@ class _Tensor:
         error, spread = self._sample.total(np.broadcast_to(moments.error, moments.stored.shape).sum(1))
         # Nothing is lost of zeros that stay zeros, and nothing counts what becomes of them.
         return (error / self.power, spread / self.power) if self.power else (0.0, 0.0)
-
-    def _count(self, name: str) -> int:
-        field = self.tensor.format.by_name[name]
-        return field.words_of_unit * self.tensor.parts[field.part].units
 
 
 class _Menu:
