@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qtaml import _files
+from qtaml import _checks, _files
 from qtaml.checkpoints.fields import Bytes
 from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.errors import ArgumentError, StoredFileError
@@ -107,8 +107,12 @@ class CheckpointTensor:
         return sum(8 * part.units * part.width for part in self.parts)
 
     def words(self, name: str) -> int:
-        """Number of words of a field."""
-        field = self.format.by_name[name]
+        """Number of words of a field.
+
+        Raises:
+            ArgumentError: if there is no such field.
+        """
+        field = self.format.by_name[_checks.one_of("name", name, self.format.by_name)]
         return field.words_of_unit * self.parts[field.part].units
 
     def raw(self, start: int, stop: int) -> tuple[Bytes, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field as Discriminated
 from rich.table import Table
 
-from qtaml import _files, _tables
+from qtaml import _checks, _files, _tables
 from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.word_law import Rates
 from qtaml.errors import StoredFileError
@@ -31,6 +31,9 @@ class LeftOut:
         value: 0 or 1.
         cells: of the one bit that says which, a side value of the plan: right but for a chance of 1e-6.
 
+    Raises:
+        ArgumentError: if the value is another one, or the cells are below 0.
+
     Example:
         >>> LeftOut(0, cells=21.0).residual(0.1, 0.1), LeftOut(0, cells=21.0).cells_for(1000)
         ((0.0, 1.0), 21.0)
@@ -39,6 +42,10 @@ class LeftOut:
     value: Literal[0, 1]
     cells: float
     kind: Literal["left_out"] = field(default="left_out", repr=False)
+
+    def __post_init__(self) -> None:
+        _checks.integer("value", self.value, 0, 1)
+        _checks.non_negative("cells", self.cells)
 
     def residual(self, p01: float, p10: float) -> tuple[float, float]:
         """Error rates of the bit: one value is never read."""

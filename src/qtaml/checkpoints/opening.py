@@ -1,5 +1,6 @@
 """Which kind of checkpoint a file is, by what it begins with; for what is not read, the next step."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         ([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], 96)
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise StoredFileError(_next_step_of_folder(path))
     source = Source.of(path)
     start = bytes(source.read(0, 9))
@@ -61,15 +62,16 @@ def without_network(path: Path) -> str:
     Args:
         path: of a file or folder.
     """
-    if path.is_dir():
+    # Not by the path itself, which fails for names that no file can have.
+    if os.path.isdir(path):
         held = (path / "adapter_config.json").is_file() or any(entry.suffix == ".gguf" for entry in path.iterdir())
         return _next_step_of_folder(path) if held and not (path / "config.json").is_file() else ""
-    if path.suffix in (".gguf", ".safetensors") and path.is_file():
+    if path.suffix in (".gguf", ".safetensors", ".tflite") and os.path.isfile(path):
         return (
             f"{path} is a checkpoint, weights without the network that computes with them: qtaml inspect {path}, "
             f"qtaml protect {path} --cells 1.2 --p 0.01; or package.module:factory --weights FILE.safetensors"
         )
-    if path.is_file() and _is_script(path):
+    if os.path.isfile(path) and _is_script(path):
         return f"{path} is TorchScript, which is not loaded: give its program, torch.export.export(...), as .pt2"
     return ""
 

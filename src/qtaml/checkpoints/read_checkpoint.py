@@ -1,5 +1,6 @@
 """A checkpoint as read from its memory: errors drawn piece by piece, values, and the same file with the words read."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.checkpoint_plan import BitStorage, CheckpointPlan, LeftOut, ProtectedTensor
 from qtaml.checkpoints.fields import Bytes
 from qtaml.checkpoints.word_law import finite_words
+from qtaml.errors import StoredFileError
 from qtaml.protections import Raw
 
 Columns = tuple[tuple[BitStorage | None, ...], NDArray[np.int64]]
@@ -72,8 +74,10 @@ class ReadCheckpoint:
             path: of the new file.
 
         Raises:
-            StoredFileError: if it cannot be written, or the stored file has changed.
+            StoredFileError: if it cannot be written, is the stored file itself, or that has changed.
         """
+        if os.path.realpath(path) == os.path.realpath(self.checkpoint.source.path):
+            raise StoredFileError(f"cannot write {path}: it is the checkpoint itself")
         with _files.new_file(path) as temporary:
             with _files.open_regular(self.checkpoint.source.path) as old, open(temporary, "wb") as new:
                 shutil.copyfileobj(old, new, 2**22)

@@ -13,6 +13,7 @@ from qtaml.checkpoints import ReadCheckpoint, open_checkpoint, protect, read_err
 from qtaml.cli.fault_option import FAULT_FORMS, parse_fault
 from qtaml.cli.inspect_file import FileArgument
 from qtaml.cli.options import JsonOption, SeedOption
+from qtaml.errors import ArgumentError
 from qtaml.protections import DECODERS, Decoder
 
 
@@ -30,6 +31,8 @@ def protect_command(
     as_json: JsonOption = False,
 ) -> None:
     """Plan how a checkpoint is stored with its own codes and scales; nothing is quantised anew."""
+    _check_ending("--out", out, ".json")
+    _check_ending("--read-back", read_back, file.suffix)
     checkpoint = open_checkpoint(file)
     allowed = tuple(cast(Decoder, one) for one in decoders or DECODERS if decoders or one != "ideal")
     plan = protect(
@@ -60,6 +63,11 @@ def protect_command(
     typer.echo(str(anew))
     if measured:
         Console().print(measured.table())
+
+
+def _check_ending(option: str, path: Path | None, ending: str) -> None:
+    if path is not None and path.suffix != ending:
+        raise ArgumentError(f"{option} must be a file whose name ends in {ending}, got {str(path)!r}")
 
 
 def _read_gains(path: Path) -> dict[str, float]:
