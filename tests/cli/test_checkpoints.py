@@ -42,7 +42,7 @@ def test_inspect_as_json(here):
 
 def test_protect_plans_measures_and_writes_the_file_as_read(here, tmp_path):
     """The plan, the errors, and the same format with other words."""
-    more = ("--reads", 3, "--read-back", "read.safetensors", "--out", "plan.json", "--json")
+    more = ("--reads", 3, "--read-back", "read.safetensors", "--out", "plan.json", "--json", "--decoders", "majority")
     code, out, _ = here("protect", "m.safetensors", "--cells", 1.1, "--p", 0.02, *more)
     assert code == 0
     found, plan = json.loads(out), CheckpointPlan.from_json((tmp_path / "plan.json").read_text())
