@@ -69,6 +69,9 @@ def moments_of(field: Field, words: Integers, rule: Nonfinite, rates: Rates) -> 
         Of shape (units, weights).
     """
     stored = value_of(field, words, rule)
+    if all(rate in (0.0, 1.0) for both in rates for rate in both):
+        # Nothing is drawn: one word is read. What single flips do is asked for thousands of times.
+        return Moments(stored, value_of(field, _flipped(words, rates), rule) - stored, np.zeros_like(stored))
     if field.levels is None:
         p01, p10 = zip(*rates, strict=True)
         mean, square = float_error_moments(words, field.meaning, p01=p01, p10=p10, nonfinite=rule)
@@ -78,6 +81,12 @@ def moments_of(field: Field, words: Integers, rule: Nonfinite, rates: Rates) -> 
     drift, variance = _moments(field, rates)
     place = _rows(field), words[:, field.word_of]
     return Moments(stored, drift[place], variance[place])
+
+
+def _flipped(words: Integers, rates: Rates) -> Integers:
+    """Words of which each bit is always or never read wrong."""
+    rise, fall = (sum(1 << bit for bit, both in enumerate(rates) if both[value]) for value in (0, 1))
+    return (words & ~np.int64(fall)) | (~words & np.int64(rise))
 
 
 def finite_words(field: Field, words: Integers, rule: Nonfinite) -> Integers:
