@@ -19,6 +19,7 @@ from qtaml.cli import (
     protect,
     readback,
     report,
+    rewrite,
     sweep,
     tune,
     verify,
@@ -68,6 +69,7 @@ app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)
 app.command("verify")(verify.verify_command)
 app.command("readback")(readback.readback_command)
+app.command("rewrite")(rewrite.rewrite_command)
 app.command("report")(report.report_command)
 app.command("explore")(explore.explore_command)
 
