@@ -22,7 +22,7 @@ LAYERS = (
     ["memory"],
     ["export", "measuring"],
     ["search"],
-    ["training"],
+    ["checkpoints", "training"],
     ["overview"],
     ["showing"],
     ["laboratory"],

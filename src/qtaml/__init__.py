@@ -7,7 +7,7 @@
 
 Each room answers one question; a room imports only from those before it:
 `device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `training`, `overview`, `showing`, `laboratory`, `cli`.
+`memory`, `export`, `measuring`, `search`, `checkpoints`, `training`, `overview`, `showing`, `laboratory`, `cli`.
 """
 
 import random
@@ -18,7 +18,19 @@ from typing import TYPE_CHECKING, Any
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
 
 if TYPE_CHECKING:
-    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory, training
+    from qtaml import (
+        checkpoints,
+        device,
+        faults,
+        formats,
+        measuring,
+        planning,
+        protections,
+        search,
+        sensitivity,
+        theory,
+        training,
+    )
     from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
@@ -40,6 +52,7 @@ __all__ = [
     "StoredFileError",
     "Study",
     "Yield",
+    "checkpoints",
     "codesign",
     "compensate",
     "design",

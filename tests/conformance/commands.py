@@ -34,6 +34,8 @@ VALID: dict[str, list[str]] = {
     "compensate": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--overhead", "0.1"],
     "design": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--cells", "4"],
     "tune": ["network:make", "--train", "data.npz", "--out", "new", "--plan", "stored", "--epochs", "1"],
+    "inspect": ["m.safetensors"],
+    "protect": ["m.safetensors", "--cells", "1.2", "--p", "0.1", "--decoders", "majority"],
     "predict": ["network:make", "--calibration", "data.npz", "--p", "0.1"],
     "evaluate": ["stored", "--test", "test.npz", "--model", "network:make", "--trials", "2"],
     "export": ["stored", "new.pt2", "--data", "data.npz", "--model", "network:make"],
@@ -105,7 +107,7 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
     if kind is float:
         return NO_NUMBERS
     if kind is Path:
-        return TAKEN if one.name in ("out", "checkpoint") else PATHS
+        return TAKEN if one.name in ("out", "checkpoint", "read_back") else PATHS
     return NAMES
 
 
@@ -117,6 +119,7 @@ def make_folder(folder: Path) -> None:
     np.savez(folder / "test.npz", inputs=inputs, labels=labels)
     valid_values.memory().save(folder / "stored")
     write_binary(valid_values.memory().artifact, folder / "image.bin")
+    (folder / "m.safetensors").write_bytes(valid_values.checkpoint().source.path.read_bytes())
     (folder / "results.json").write_text('{"title": "two", "rows": [{"cells": 0.5, "accuracy": 0.9}], "manifest": {}}')
     (folder / "sweep.toml").write_text("[[sweep]]\n")
     (folder / "foreign").mkdir()

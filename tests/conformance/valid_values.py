@@ -5,14 +5,29 @@ from collections.abc import Callable
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import save_file
 from torch import nn
 
 import qtaml
+from qtaml.checkpoints import (
+    Checkpoint,
+    CheckpointPlan,
+    CheckpointTensor,
+    Inspection,
+    LeftOut,
+    MeasuredErrors,
+    ReadCheckpoint,
+    inspect,
+    open_checkpoint,
+    protect,
+    read_errors,
+)
 from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
 from qtaml.device._arrays import Quantity
 from qtaml.export import write_binary, write_verilog
@@ -145,7 +160,29 @@ def saved(name: str, save: Callable[[Path], Any]) -> Path:
     return FOLDER / name
 
 
+@cache
+def checkpoint() -> Checkpoint:
+    """A file of one tensor, outside the folders of single tests."""
+    weights = {"w": torch.linspace(-1, 1, 24).reshape(4, 6).bfloat16()}
+    path = Path(mkdtemp()) / "m.safetensors"
+    save_file(weights, path)
+    return open_checkpoint(path)
+
+
+@cache
+def checkpoint_plan() -> CheckpointPlan:
+    """How it is stored."""
+    return protect(checkpoint(), p=0.1, cells=1.5, decoders=("none", "majority"))
+
+
 BY_KIND: dict[Any, Callable[[], Any]] = {
+    Checkpoint: checkpoint,
+    CheckpointTensor: lambda: checkpoint()["w"],
+    CheckpointPlan: checkpoint_plan,
+    ReadCheckpoint: lambda: ReadCheckpoint(checkpoint(), checkpoint_plan(), 0),
+    Inspection: lambda: inspect(checkpoint()),
+    MeasuredErrors: lambda: read_errors(checkpoint(), checkpoint_plan(), reads=2),
+    LeftOut: lambda: LeftOut(0, 1.0),
     nn.Module: model,
     Plan: plan,
     Memory: memory,
@@ -277,6 +314,21 @@ BY_NAME: dict[str, tuple[Callable[[], Any], ...]] = {
 """A value for the parameters of a name, where the kind does not tell."""
 
 BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
+    "checkpoints.Checkpoint": {"source": lambda: checkpoint().source, "tensors": lambda: tuple(checkpoint().values())},
+    "checkpoints.CheckpointTensor": {
+        name: partial(lambda name: getattr(checkpoint()["w"], name), name)
+        for name in ("shape", "format", "parts", "source")
+    },
+    "checkpoints.CheckpointTensor.words": {"name": lambda: "words"},
+    "checkpoints.CheckpointTensor.raw": {"start": lambda: 0, "stop": lambda: 1},
+    "checkpoints.CheckpointPlan": {"tensors": lambda: checkpoint_plan().tensors, "fault": lambda: Uniform(0.1)},
+    "checkpoints.CheckpointPlan.from_json": {"text": lambda: checkpoint_plan().to_json()},
+    "checkpoints.ReadCheckpoint.values": {"name": lambda: "w"},
+    "checkpoints.ReadCheckpoint.save": {"path": lambda: FOLDER / "read.safetensors"},
+    "checkpoints.Inspection": {"formats": lambda: inspect(checkpoint()).formats},
+    "checkpoints.MeasuredErrors": {"tensors": lambda: BY_KIND[MeasuredErrors]().tensors},
+    "checkpoints.open_checkpoint": {"path": lambda: checkpoint().source.path},
+    "checkpoints.protect": {"cells": lambda: 1.5},
     "Accuracy.of_outputs": {"logits": lambda: torch.zeros(6, 2)},
     "Memory.unread_on": {"model": lambda: memory().copy_of_model(), "args": lambda: (batch(),), "kwargs": dict},
     "Memory.check_reads": {"model": lambda: memory().copy_of_model(), "args": lambda: (batch(),), "kwargs": dict},

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from qtaml import _files
+from qtaml.checkpoints.opening import without_network
 from qtaml.cli.hugging_face import load_directory, tokens_of_text
 from qtaml.cli.program_file import load_program
 from qtaml.cli.state_dict import check_not_pickled, load_weights
@@ -48,6 +49,8 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
         QtamlError: if the package that a Hugging Face directory, or an ONNX file, needs is not installed.
     """
     path = Path(spec)
+    if hint := "" if spec.endswith(".pt2") else without_network(path):
+        raise ArgumentError(f"MODEL must be a network: {hint}")
     if path.is_dir():
         model = load_directory(path)
     elif spec.endswith(".pt2"):

@@ -14,7 +14,9 @@ from qtaml.cli import (
     evaluate,
     explore,
     export,
+    inspect_file,
     predict,
+    protect,
     readback,
     report,
     rewrite,
@@ -56,6 +58,8 @@ app.add_typer(device.app, name="device")
 app.command("sweep")(sweep.sweep_command)
 
 
+app.command("inspect")(inspect_file.inspect_command)
+app.command("protect")(protect.protect_command)
 app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)

@@ -83,7 +83,8 @@ def check_not_pickled(path: Path) -> None:
     start = _start(path) if path.suffix == ".safetensors" else b""
     if start.startswith(_LFS_START):
         raise StoredFileError(f"{path} is a pointer of Git LFS, not the weights themselves: fetch them by git lfs pull")
-    if path.suffix in PICKLED or start.startswith(_PICKLED_STARTS):
+    # A safetensors file begins with the length of its header, whose lowest byte may be that of a pickle.
+    if path.suffix in PICKLED or (start.startswith(_PICKLED_STARTS) and start[8:9] != b"{"):
         raise StoredFileError(
             f"{path} is a pickled checkpoint, which is not loaded: it can run code. Convert it where you trust it: "
             "model.load_state_dict(torch.load(PATH, weights_only=True)), then "

@@ -1,0 +1,217 @@
+"""The plan of a checkpoint whose words are kept: what each bit of each field is stored in."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field as Discriminated
+from rich.table import Table
+
+from qtaml import _checks, _files, _tables
+from qtaml.checkpoints.checkpoint_file import Checkpoint
+from qtaml.checkpoints.word_law import Rates
+from qtaml.errors import StoredFileError
+from qtaml.faults import Asymmetric, Uniform
+from qtaml.formats import Nonfinite
+from qtaml.protections import Protection
+
+IndependentFault = Uniform | Asymmetric
+"""Fault models of bits that fail independently and all alike, whatever their place: the law of a weight asks for it."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A bit that no word of a tensor has stored: it is always read as one value.
+
+    Attributes:
+        value: 0 or 1.
+        cells: of the one bit that says which, a side value of the plan: right but for a chance of 1e-6.
+
+    Raises:
+        ArgumentError: if the value is another one, or the cells are below 0.
+
+    Example:
+        >>> LeftOut(0, cells=21.0).residual(0.1, 0.1), LeftOut(0, cells=21.0).cells_for(1000)
+        ((0.0, 1.0), 21.0)
+    """
+
+    value: Literal[0, 1]
+    cells: float
+    kind: Literal["left_out"] = field(default="left_out", repr=False)
+
+    def __post_init__(self) -> None:
+        _checks.integer("value", self.value, 0, 1)
+        _checks.non_negative("cells", self.cells)
+
+    def residual(self, p01: float, p10: float) -> tuple[float, float]:
+        """Error rates of the bit: one value is never read."""
+        return (0.0, 1.0) if self.value == 0 else (1.0, 0.0)
+
+    def cells_for(self, bits: int) -> float:
+        """Cells of the bit of the plan, however many words there are."""
+        return self.cells
+
+
+BitStorage = Annotated[Protection | LeftOut, Discriminated(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class ProtectedField:
+    """How the words of a field are stored.
+
+    Attributes:
+        name: of the field.
+        words: of the tensor.
+        bits: what each bit is stored in, bit 0 first.
+    """
+
+    name: str
+    words: int
+    bits: tuple[BitStorage, ...]
+
+    def rates(self, fault: IndependentFault) -> Rates:
+        """Error rates of each bit as read, upper bounds where those of a code are."""
+        return tuple(bit.residual(*fault.mean_rates) for bit in self.bits)
+
+    @property
+    def cells(self) -> float:
+        """Cells of its words."""
+        return sum(bit.cells_for(self.words) for bit in self.bits)
+
+
+@dataclass(frozen=True)
+class ProtectedTensor:
+    """How a tensor is stored, and what is expected of it.
+
+    Attributes:
+        name: of the tensor.
+        format: of its words.
+        shape: of its weights.
+        bits: that it takes in the file.
+        fields: how each of its fields is stored.
+        power: sum of the squares of its weights.
+        importance: share of its relative error in the error of the plan.
+        error: expected squared error of its weights over `power`.
+        standard_error: of `error`; 0 if all weights were looked at.
+    """
+
+    name: str
+    format: str
+    shape: tuple[int, ...]
+    bits: int
+    fields: tuple[ProtectedField, ...]
+    power: float
+    importance: float
+    error: float
+    standard_error: float
+
+    @property
+    def cells(self) -> float:
+        """Cells that it takes."""
+        return sum(one.cells for one in self.fields)
+
+
+@dataclass(frozen=True)
+class CheckpointPlan:
+    """How a checkpoint is stored with its words as they are.
+
+    Attributes:
+        kind: of the file.
+        fault: how the memory fails.
+        rule: what is read where a word is no finite number.
+        tensors: how each is stored.
+        budget: cells that were allowed, as a share of the bits of the file.
+    """
+
+    kind: str
+    fault: Annotated[IndependentFault, Discriminated(discriminator="kind")]
+    rule: Nonfinite
+    tensors: tuple[ProtectedTensor, ...]
+    budget: float
+
+    @cached_property
+    def cells(self) -> float:
+        """Cells as a share of the bits that the tensors take in the file."""
+        return sum(one.cells for one in self.tensors) / sum(one.bits for one in self.tensors)
+
+    @cached_property
+    def error(self) -> float:
+        """Expected squared error of the weights, over their squares: mean over tensors by their importance."""
+        return sum(one.importance * one.error for one in self.tensors)
+
+    @cached_property
+    def standard_error(self) -> float:
+        """Of `error`, from the weights that were not looked at; 0 if all were."""
+        return math.hypot(*(one.importance * one.standard_error for one in self.tensors))
+
+    def fits(self, checkpoint: Checkpoint) -> None:
+        """Check that this is a plan for a checkpoint.
+
+        Raises:
+            StoredFileError: if not.
+        """
+        planned = [(one.name, one.format, one.shape) for one in self.tensors]
+        held = [(one.name, one.format.name, one.shape) for one in checkpoint.values()]
+        for mine, other in zip(planned, held, strict=False):
+            if mine != other:
+                raise StoredFileError(f"the plan is for another checkpoint: it has {mine} where the file has {other}")
+        if len(planned) != len(held):
+            raise StoredFileError(
+                f"the plan is for another checkpoint: it has {len(planned)} tensors, the file {len(held)}"
+            )
+
+    def to_json(self) -> str:
+        """As indented JSON."""
+        return _files.to_json(self)
+
+    @staticmethod
+    def from_json(text: str) -> "CheckpointPlan":
+        """The plan that `to_json` wrote.
+
+        Raises:
+            StoredFileError: if the text is none.
+        """
+        return _files.from_json(CheckpointPlan, text, "the plan")
+
+    def __str__(self) -> str:
+        """As a table of plain text."""
+        return _tables.as_text(self.table())
+
+    def table(self) -> Table:
+        """As a rich table, a line for each field of each format: the storage that most of its tensors have."""
+        about = f" +- {self.standard_error:.1g}" if self.standard_error else ""
+        table = _tables.captioned_table(
+            f"{self.kind}: {self.cells:.4g} cells for each bit of the file, predicted relative error "
+            f"{self.error:.3g}{about}",
+            f"{self.fault!r}; error: expected squared error of the weights over their squares, mean over tensors\n"
+            "behind codes that is an upper bound; bits from the most significant, 0 and 1: not stored, read as that",
+        )
+        for column in ("format", "tensors", "cells", "error", "field", "its bits in most tensors"):
+            table.add_column(
+                column, justify="left" if column in ("format", "field", "its bits in most tensors") else "right"
+            )
+        for name, group in groupby(sorted(self.tensors, key=lambda one: one.format), key=lambda one: one.format):
+            tensors = list(group)
+            cells = sum(one.cells for one in tensors) / sum(one.bits for one in tensors)
+            counted = [one.importance for one in tensors]
+            error = float(np.average([one.error for one in tensors], weights=counted if any(counted) else None))
+            lead = (name, str(len(tensors)), f"{cells:.4g}", f"{error:.3g}")
+            for place, one in enumerate(tensors[0].fields):
+                common, _ = Counter(tensor.fields[place].bits for tensor in tensors).most_common(1)[0]
+                table.add_row(*(lead if not place else ("",) * 4), one.name, _told(common))
+            table.add_section()
+        return table
+
+
+def _told(bits: tuple[BitStorage, ...]) -> str:
+    """Runs of equal bits, from the most significant one."""
+    runs = [(bit, len(list(run))) for bit, run in groupby(reversed(bits))]
+    return ", ".join(f"{count} x {_short(bit)}" if count > 1 else _short(bit) for bit, count in runs)
+
+
+def _short(bit: BitStorage) -> str:
+    return str(bit.value) if isinstance(bit, LeftOut) else f"{bit.kind} {bit.cells:.3g}"
