@@ -47,6 +47,27 @@ def show_command(name: NameArgument, as_json: JsonOption = False) -> None:
     Console().print(record.table())
 
 
+@app.command("leakage")
+def leakage_command(
+    name: NameArgument,
+    window: Annotated[float | None, typer.Option(help="s; that of the preset if not given.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="K; that of the preset if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for a picture over time and temperature.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which mechanism sets the flip probability: each alone beside all."""
+    record = preset_record(name)
+    found = record.cell.leakage(record.window if window is None else window, temperature)
+    if out is not None:
+        save_figure(found.plot(), out)
+    if as_json:
+        rows = [{"name": one.name, "log_p": one.log_p, "retention": one.retention} for one in found.mechanisms]
+        shown = {"window": found.window, "temperature": found.cell.temperature, "log_p": found.log_p}
+        typer.echo(_files.to_json({**shown, "mechanisms": rows}), nl=False)
+        return
+    Console().print(found.table())
+
+
 @app.command("sweep")
 def sweep_command(
     name: NameArgument,

@@ -7,6 +7,14 @@ log space. Units: nm, eV, V/nm, s, K, free-electron masses.
 from qtaml._kinds import guard_doors
 from qtaml.device.barriers import Barrier, Rectangular, fowler_nordheim_slope, linear_action, linear_action_slope
 from qtaml.device.cell import Cell
+from qtaml.device.electrodes import (
+    WORK_FUNCTIONS,
+    Electrode,
+    Trapezoid,
+    TunnelJunction,
+    asymmetry_figure,
+    log_asymmetry,
+)
 from qtaml.device.escape import (
     Regime,
     escape_count,
@@ -30,10 +38,13 @@ from qtaml.device.hardening import (
     thicker_barriers,
 )
 from qtaml.device.image_force import ImageForce, simmons_potential
+from qtaml.device.leaks import GateInduced, GateTunnelling, JunctionLeakage, Leak, Subthreshold
 from qtaml.device.materials import INSULATORS, Insulator, insulator
+from qtaml.device.mechanisms import Leakage, Mechanism
 from qtaml.device.multilevel import MultiLevelCell, level_labels, level_transition_matrix
 from qtaml.device.presets import PRESETS, Preset, preset, preset_record
 from qtaml.device.profiles import Profile
+from qtaml.device.retention import RetentionCell
 from qtaml.device.spread import (
     action_per_nm,
     lognormal_flip_probability,
@@ -43,8 +54,10 @@ from qtaml.device.spread import (
     static_flip_probabilities,
 )
 from qtaml.device.stacks import Layer, Stack
+from qtaml.device.storage_node import StorageNode
 from qtaml.device.thermal import log_arrhenius, log_thermal_factor, thermal_energy
 from qtaml.device.traps import Traps, emptied_depth, log_chain_rate, log_two_step_rate
+from qtaml.device.two_way_cell import TwoWayCell
 from qtaml.device.wells import (
     default_threshold,
     dot_frequency,
@@ -57,21 +70,36 @@ from qtaml.device.wells import (
 __all__ = [
     "INSULATORS",
     "PRESETS",
+    "WORK_FUNCTIONS",
     "Barrier",
     "Cell",
+    "Electrode",
+    "GateInduced",
+    "GateTunnelling",
     "Hardening",
     "Hardenings",
     "ImageForce",
     "Insulator",
+    "JunctionLeakage",
     "Layer",
+    "Leak",
+    "Leakage",
+    "Mechanism",
     "MultiLevelCell",
     "Preset",
     "Profile",
     "Rectangular",
     "Regime",
+    "RetentionCell",
     "Stack",
+    "StorageNode",
+    "Subthreshold",
+    "Trapezoid",
     "Traps",
+    "TunnelJunction",
+    "TwoWayCell",
     "action_per_nm",
+    "asymmetry_figure",
     "default_threshold",
     "dot_frequency",
     "emptied_depth",
@@ -87,6 +115,7 @@ __all__ = [
     "linear_action",
     "linear_action_slope",
     "log_arrhenius",
+    "log_asymmetry",
     "log_chain_rate",
     "log_escape_probability",
     "log_exposure",
