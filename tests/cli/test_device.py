@@ -27,7 +27,24 @@ def test_every_preset_is_shown_with_its_source(command, name):
     _, out, _ = command("device", "show", name, "--json")
     shown = json.loads(out)
     assert shown["source"] == preset_record(name).source
-    assert shown["cell"]["electrons"] == preset_record(name).cell.electrons
+    assert shown["cell"]["temperature"] == preset_record(name).cell.temperature
+
+
+def test_leakage_says_what_sets_p(command, tmp_path):
+    """At the preset's window, or another one and temperature; a preset without a barrier to sweep leads here."""
+    ended, out, err = command("device", "leakage", "gaincell_3t_16nm", "--out", tmp_path / "leakage.png")
+    assert ended == 0, err
+    assert "subthreshold sets p" in out
+    assert (tmp_path / "leakage.png").exists()
+    _, out, _ = command("device", "leakage", "nand_fg_7nm_trap", "--window", 1e6, "--temperature", 350, "--json")
+    shown = json.loads(out)
+    assert (shown["temperature"], shown["mechanisms"][0]["name"]) == (350.0, "tunnelling and traps")
+    ended, _, err = command("device", "sweep", "gaincell_3t_16nm")
+    assert ended == 2
+    assert "qtaml device leakage" in err
+    ended, _, err = command("device", "leakage", "gaincell_3t_16nm", "--temperature", -40)
+    assert ended == 2
+    assert "temperature must be above 0, got -40" in err
 
 
 @pytest.mark.slow

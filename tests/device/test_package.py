@@ -22,7 +22,20 @@ ALLOWED = (
     "qtaml.device",
     "qtaml",
 )
-STANDARD = ("abc", "collections", "csv", "dataclasses", "difflib", "enum", "io", "itertools", "pathlib", "re", "typing", "warnings")
+STANDARD = (
+    "abc",
+    "collections",
+    "csv",
+    "dataclasses",
+    "difflib",
+    "enum",
+    "io",
+    "itertools",
+    "pathlib",
+    "re",
+    "typing",
+    "warnings",
+)
 
 
 def imported_modules(path):

@@ -290,7 +290,7 @@ class Cell(RetentionCell):
         Example:
             >>> from qtaml.device import preset
             >>> f"{preset('gaincell_2t_sion').enlarged(4.0).flip_probability(20e-6):.1e}"
-            '6.0e-04'
+            '6.1e-04'
         """
         scale = _checks.at_least("area", area, 1.0)
         # Both are scaled, so that the threshold keeps its share: more electrons alone would only lose the bit sooner.

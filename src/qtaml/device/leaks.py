@@ -272,7 +272,7 @@ class GateTunnelling:
         >>> from qtaml.device import Electrode, insulator
         >>> same = TunnelJunction(Electrode("n+ Si"), Electrode("n+ Si"), insulator("sio2"), 1.8)
         >>> f"{np.exp(GateTunnelling(same, 1e-15, 2e13).log_currents(0.5, 300.0)):.1e}"
-        '2.6e-11'
+        '1.6e-11'
     """
 
     junction: TunnelJunction

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# Logarithms of the shortest and the longest window that is searched, s: those that a float can hold.
+_LOG_WINDOWS = (-700.0, 700.0)
+
+
 class RetentionCell(ABC):
     """A cell whose charged state is lost with time: `Cell`, `StorageNode`, `TwoWayCell`, `MeasuredCell`."""
 
@@ -174,21 +178,26 @@ class RetentionCell(ABC):
             s; infinite where it is longer than the largest float.
 
         Raises:
-            ArgumentError: if a p is not in (0, 1).
+            ArgumentError: if a p is not in (0, 1), or the cell does not reach it.
 
         Source:
             theory.md 1.1 "Closed inverses".
 
         Example:
             >>> from qtaml.device import preset
-            >>> round(preset("gaincell_3t_16nm").window_for(0.1) * 1e3, 2)
-            1.13
+            >>> round(preset("gaincell_3t_16nm").window_for(0.1) * 1e3, 1)
+            23.8
         """
         log_p = np.log(_checks.open_probability_array("p", p))
         guess = np.broadcast_to(self.typical_log_window(np.exp(log_p)), log_p.shape)
-        log_window = solve(
-            lambda log_tau, wanted: self.log_flip_probabilities(np.exp(log_tau)) - wanted, guess + 0.0, log_p
-        )
+
+        def missing(log_tau: Array, wanted: Array) -> Array:
+            return self.log_flip_probabilities(np.exp(np.clip(log_tau, *_LOG_WINDOWS))) - wanted
+
+        log_window = solve(missing, guess + 0.0, log_p)
+        if np.isnan(log_window).any():
+            most = float(np.exp(self.log_flip_probabilities(np.exp(_LOG_WINDOWS[1]))))
+            raise ArgumentError(f"p must be one that the cell reaches, which goes to {most:.3g} with time, got {p!r}")
         with np.errstate(over="ignore"):
             return like(p, np.exp(log_window))
 

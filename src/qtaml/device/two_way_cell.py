@@ -43,11 +43,12 @@ class TwoWayCell(RetentionCell):
 
     Example:
         >>> from qtaml.device import Electrode, TunnelJunction, insulator
-        >>> junction = TunnelJunction(Electrode("TiN"), Electrode("n+ Si"), insulator("sio2"), 2.0)
-        >>> cell = TwoWayCell(junction, 200, 100, 1e13, charged=0.4, empty=-0.4, thickness_spread=0.05)
-        >>> p01, p10 = cell.rates(cell.window_for(0.1))
+        >>> junction = TunnelJunction(Electrode("n+ Si"), Electrode("TiN"), insulator("sio2"), 2.0)
+        >>> shift = junction.neutral_level  # of a floating node
+        >>> cell = TwoWayCell(junction, 200, 100, 1e13, charged=0.4 + shift, empty=shift, thickness_spread=0.05)
+        >>> p01, p10 = cell.rates(5e-4)
         >>> f"{p01:.3f}, {p10:.3f}"
-        '0.000, 0.100'
+        '0.000, 0.495'
     """
 
     junction: TunnelJunction
