@@ -25,6 +25,7 @@ from qtaml.device.escape import (
     log_lost_probability_rare,
     regime,
 )
+from qtaml.device.failures_in_time import Phase, PhaseFailures, Reliability, read_profile, reliability
 from qtaml.device.flip_probability_map import sweep
 from qtaml.device.hardening import (
     Hardening,
@@ -40,11 +41,14 @@ from qtaml.device.hardening import (
 from qtaml.device.image_force import ImageForce, simmons_potential
 from qtaml.device.leaks import GateInduced, GateTunnelling, JunctionLeakage, Leak, Subthreshold
 from qtaml.device.materials import INSULATORS, Insulator, insulator
+from qtaml.device.measured_cell import Alternative, ExtrapolationWarning, GoodnessOfFit, MeasuredCell, Share
 from qtaml.device.mechanisms import Leakage, Mechanism
 from qtaml.device.multilevel import MultiLevelCell, level_labels, level_transition_matrix
 from qtaml.device.presets import PRESETS, Preset, preset, preset_record
 from qtaml.device.profiles import Profile
 from qtaml.device.retention import RetentionCell
+from qtaml.device.retention_data import RetentionData, read_retention
+from qtaml.device.retention_fit import fit_retention
 from qtaml.device.spread import (
     action_per_nm,
     lognormal_flip_probability,
@@ -71,11 +75,14 @@ __all__ = [
     "INSULATORS",
     "PRESETS",
     "WORK_FUNCTIONS",
+    "Alternative",
     "Barrier",
     "Cell",
     "Electrode",
+    "ExtrapolationWarning",
     "GateInduced",
     "GateTunnelling",
+    "GoodnessOfFit",
     "Hardening",
     "Hardenings",
     "ImageForce",
@@ -84,13 +91,19 @@ __all__ = [
     "Layer",
     "Leak",
     "Leakage",
+    "MeasuredCell",
     "Mechanism",
     "MultiLevelCell",
+    "Phase",
+    "PhaseFailures",
     "Preset",
     "Profile",
     "Rectangular",
     "Regime",
+    "Reliability",
     "RetentionCell",
+    "RetentionData",
+    "Share",
     "Stack",
     "StorageNode",
     "Subthreshold",
@@ -105,6 +118,7 @@ __all__ = [
     "emptied_depth",
     "escape_count",
     "faster_refresh",
+    "fit_retention",
     "fowler_nordheim_slope",
     "graded_barriers",
     "graded_refresh",
@@ -130,8 +144,11 @@ __all__ = [
     "preset",
     "preset_record",
     "rare_thickness_step",
+    "read_profile",
+    "read_retention",
     "refresh_intervals",
     "regime",
+    "reliability",
     "sample_failure_times",
     "sample_thickness",
     "simmons_potential",
