@@ -115,6 +115,23 @@ def test_a_tail_is_found_where_there_is_one():
     assert "does not describe the data" in str(without)
 
 
+def test_intervals_allow_for_scatter_that_chance_does_not_explain():
+    """Counts of five chips whose medians differ by half a sigma: wider intervals, by the square root of G^2/degrees."""
+    generator = np.random.default_rng(4)
+    rows = []
+    for chip in range(5):
+        ends = np.exp(np.array([-3.0, -2.0, -1.0]))
+        shares = np.diff([0.0, *scipy.special.ndtr(np.log(ends) - generator.normal(0.0, 0.5)), 1.0])
+        rows += zip(
+            [0.0, *ends], [*ends, np.inf], [300.0] * 4, generator.multinomial(10_000, shares), [chip] * 4, strict=True
+        )
+    cell = fit_retention(RetentionData(*zip(*rows, strict=True)), tail=False)
+    assert cell.heterogeneity == pytest.approx(cell.goodness.statistic / cell.goodness.degrees)
+    assert cell.heterogeneity > 20
+    assert cell.degrees == cell.goodness.degrees
+    assert "times as wide" in str(cell)
+
+
 def test_the_likelier_law_of_temperature_is_taken():
     """Three temperatures tell the exponential law from Arrhenius; the halving of 26 K comes back."""
     generator = np.random.default_rng(3)

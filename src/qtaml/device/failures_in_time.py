@@ -14,6 +14,7 @@ from qtaml.device.escape import log_escape_probability, log_exposure
 from qtaml.device.measured_cell import MeasuredCell
 from qtaml.device.retention import RetentionCell
 from qtaml.device.tails import log_binomial_tail
+from qtaml.device.two_way_cell import TwoWayCell
 from qtaml.device.unit_table import read_table
 from qtaml.errors import ArgumentError, StoredFileError
 
@@ -121,11 +122,11 @@ class Reliability:
             f"The function works while at most {self.tolerated:g} of the {self.bits} stored bits are wrong, and fails "
             "beyond.",
             "Bits fail independently of each other, and anew after each write of right data. Where the weak cells of a "
-            "chip are always the same, as where cells differ for good, there is no such rate: a chip fails in the first "
-            f"window of its hottest phase or never, and of {self.chip_failure_probability:.3g} of the chips it does.",
-            f"Right data are written every {self.refreshes} refreshes, {self.window:g} s apart. A refresh writes back what "
-            "it reads, so that lost bits stay lost until then.",
-            "Only charged cells lose their bit; every bit is counted as charged, the worst case.",
+            "chip are always the same, as where cells differ for good, there is no rate: a chip fails in the first "
+            f"window of its worst phase or never, and of {self.chip_failure_probability:.3g} of the chips it does.",
+            f"Right data are written every {self.refreshes} refreshes, {self.window:g} s apart. A refresh writes back "
+            "what it reads, so that lost bits stay lost until then.",
+            "Every bit is counted as one of the state that is lost more often.",
             f"p is {self.basis}.",
             "Temperatures are those of the memory; each phase is at one temperature.",
             "Retention alone: no soft errors, no wear, no failure of the refresh or of anything else.",
@@ -234,7 +235,7 @@ def reliability(
         at = cell.at(phase.temperature)
         if isinstance(at, MeasuredCell) and (said := at.extrapolation(window)):
             cautions.append(f"The {said}.")
-        log_p = float(at.log_flip_probabilities(window)) if confidence is None else _log_upper(at, window, confidence)
+        log_p = _log_p(at, window) if confidence is None else _log_upper(at, window, confidence)
         phases.append(_failures(phase, log_p, window, bits, wrong, refreshes))
     basis = "the estimate of its mean over cells"
     if confidence is not None:
@@ -261,6 +262,12 @@ def read_profile(path: str | Path) -> tuple[Phase, ...]:
         return tuple(Phase(table.number(row, "temperature"), table.number(row, "time") / 3600) for row in table.rows)
     except ArgumentError as error:
         raise StoredFileError(f"{path}: {error}") from error
+
+
+def _log_p(cell: RetentionCell, window: float) -> float:
+    """Of the state that is lost more often."""
+    lost = float(cell.log_flip_probabilities(window))
+    return max(lost, float(cell.log_gain_probabilities(window))) if isinstance(cell, TwoWayCell) else lost
 
 
 def _log_upper(cell: RetentionCell, window: float, confidence: float) -> float:

@@ -33,16 +33,18 @@ class ExtrapolationWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Share:
-    """What was measured at one temperature up to one window.
+    """What was measured of one chip at one temperature up to one window.
 
     Attributes:
         temperature: K.
+        chip: its number.
         window: s.
         failed: number of cells that had lost their bit.
         cells: number of cells.
     """
 
     temperature: float
+    chip: int
     window: float
     failed: float
     cells: float
@@ -54,7 +56,7 @@ class GoodnessOfFit:
 
     Attributes:
         statistic: G^2, twice the log-likelihood that free counts would gain.
-        degrees: classes less one for each temperature and less the fitted parameters.
+        degrees: classes less one for each chip and temperature, less the fitted parameters.
         p_value: of the statistic; below 0.01 the law does not describe the data.
         p_value_largest: with no degree taken off for parameters. Of single retention times the truth lies between.
     """
@@ -95,7 +97,8 @@ class MeasuredCell(RetentionCell):
         reference: K, to which times are reduced.
         estimates: free parameters in the order of `lognormal_mixture.names`.
         covariance: of the estimates.
-        degrees: of freedom of the band: failures less parameters.
+        heterogeneity: factor in it, above 1 where the counts scatter more about the law than chance explains.
+        degrees: of freedom of the band: failures less parameters, or those of the heterogeneity.
         windows: of the data, reduced to the reference temperature, s.
         temperatures: of the data, K.
         cells: number in the data.
@@ -115,6 +118,7 @@ class MeasuredCell(RetentionCell):
     reference: float
     estimates: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
+    heterogeneity: float
     degrees: int
     windows: tuple[float, float]
     temperatures: tuple[float, float]
@@ -160,12 +164,16 @@ class MeasuredCell(RetentionCell):
         rows["temperature (K)"] = f"{self.temperature:g}"
         return rows
 
-    def __str__(self) -> str:
-        """The parameters as a table."""
+    def table(self) -> Table:
+        """The parameters."""
         table = Table(show_header=False)
         for row in self.parameters().items():
             table.add_row(*row)
-        return _tables.as_text(table)
+        return table
+
+    def __str__(self) -> str:
+        """The table as text."""
+        return _tables.as_text(self.table())
 
     def interval(self, name: str, confidence: float = 0.95) -> tuple[float, float]:
         """Confidence interval of a free parameter, one of `lognormal_mixture.names`.
@@ -352,6 +360,8 @@ class MeasuredCell(RetentionCell):
             return "too few classes to test"
         found = self.goodness
         verdict = "; the law does not describe the data" if found.p_value_largest < 0.01 else ""
+        if self.heterogeneity > 1:
+            verdict += f"; intervals are {self.heterogeneity**0.5:.2g} times as wide for that"
         between = f"{found.p_value:.3g}" + (
             f" to {found.p_value_largest:.3g}" if found.p_value_largest > found.p_value else ""
         )

@@ -23,6 +23,7 @@ class RetentionData:
         by: earliest times at which they had lost it, s; infinite where they never did, equal to `after` where exact.
         temperature: K.
         cells: number of cells in each row.
+        chip: number of the chip of each row; all of one if not given.
         source: where the data come from.
 
     Raises:
@@ -41,14 +42,18 @@ class RetentionData:
     by: Sequence[float] | Array
     temperature: Sequence[float] | Array
     cells: Sequence[float] | Array
+    chip: Sequence[int] | Array = ()
     source: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("after", "by", "temperature", "cells"):
+        if len(self.chip) == 0:
+            object.__setattr__(self, "chip", np.zeros(len(self.after)))
+        columns = ("after", "by", "temperature", "cells", "chip")
+        for name in columns:
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64).ravel())
-        lengths = {len(self.after), len(self.by), len(self.temperature), len(self.cells)}
+        lengths = {len(getattr(self, name)) for name in columns}
         if len(lengths) > 1:
-            raise ArgumentError(f"after, by, temperature and cells must be of one length, got {sorted(lengths)}")
+            raise ArgumentError(f"{', '.join(columns)} must be of one length, got {sorted(lengths)}")
         _refuse("temperature", self.temperature, np.asarray(self.temperature) > 0, "above 0 K")
         after, by = np.asarray(self.after), np.asarray(self.by)
         _refuse("after", after, np.isfinite(after) & (after >= 0), "at least 0 and finite")
@@ -76,7 +81,7 @@ def read_retention(path: str | Path) -> RetentionData:
     `after (us)` and `by (us)`, between which a cell failed, either of them empty if unknown;
     `window (us)`, `failing`, `cells`: how many of so many cells had lost their bit. Rows of one temperature are the
     same cells at growing windows; other cells have another text in a column `chip`.
-    `cells` may count equal rows of the first two kinds.
+    `cells` may count equal rows of the first two kinds; `chip` is optional, and lets the fit see how chips differ.
 
     Args:
         path: the file; lines that begin with # are skipped.
@@ -113,7 +118,7 @@ def _times(table: UnitTable) -> RetentionData:
         number = table.number(row, "time", text.lstrip("<>"))
         after.append(0.0 if text.startswith("<") else number)
         by.append(np.inf if text.startswith(">") else number)
-    return RetentionData(after, by, table.temperatures(), table.counts(), source=str(table.path))
+    return RetentionData(after, by, table.temperatures(), table.counts(), table.chips(), str(table.path))
 
 
 def _intervals(table: UnitTable) -> RetentionData:
@@ -123,7 +128,7 @@ def _intervals(table: UnitTable) -> RetentionData:
 
     after = [bound(row, "after", 0.0) for row in table.rows]
     by = [bound(row, "by", np.inf) for row in table.rows]
-    return RetentionData(after, by, table.temperatures(), table.counts(), source=str(table.path))
+    return RetentionData(after, by, table.temperatures(), table.counts(), table.chips(), str(table.path))
 
 
 class _Test(NamedTuple):
@@ -145,7 +150,7 @@ def _failing_bits(table: UnitTable) -> RetentionData:
     tests = sorted(
         _Test(
             table.number(row, "temperature"),
-            table.text(row, "chip") if "chip" in table.columns else "",
+            table.chip(row),
             table.number(row, "window"),
             table.number(row, "failing"),
             table.number(row, "cells"),
@@ -154,9 +159,10 @@ def _failing_bits(table: UnitTable) -> RetentionData:
         for row in table.rows
     )
     groups = [list(group) for _, group in groupby(tests, key=lambda one: (one.temperature, one.chip))]
-    rows = [row for group in groups for row in _failed_between(table.path, group)]
-    after, by, kelvin, cells = np.array(rows).T
-    return RetentionData(after, by, kelvin, cells, source=str(table.path))
+    chips = sorted({test.chip for test in tests})
+    rows = [(*row, chips.index(group[0].chip)) for group in groups for row in _failed_between(table.path, group)]
+    after, by, kelvin, cells, chip = np.array(rows).T
+    return RetentionData(after, by, kelvin, cells, chip, str(table.path))
 
 
 def _failed_between(path: Path, tests: Sequence[_Test]) -> Iterator[tuple[float, float, float, float]]:

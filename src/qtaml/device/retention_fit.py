@@ -26,6 +26,8 @@ from qtaml.errors import ArgumentError, QtamlError
 _FEWEST_EXPECTED = 5.0
 # For each temperature: classes in which single retention times are counted, and most windows of failing bits.
 _CLASSES, _MOST_WINDOWS = 10, 40
+# Below this p-value intervals allow for the scatter: Finney's heterogeneity factor of probit analysis.
+_SCATTERED = 0.05
 # A step of free parameters in the second differences of the likelihood: they are of order 1.
 _STEP = 1e-3
 
@@ -90,8 +92,8 @@ class _Likelihood:
     def __init__(self, data: RetentionData, law: Law, tail: bool) -> None:
         self.data, self.law, self.tail = data, law, tail
         kept = np.asarray(data.cells) > 0
-        self.after, self.by, self.kelvin, self.cells = (
-            np.asarray(one)[kept] for one in (data.after, data.by, data.temperature, data.cells)
+        self.after, self.by, self.kelvin, self.cells, self.chip = (
+            np.asarray(one)[kept] for one in (data.after, data.by, data.temperature, data.cells, data.chip)
         )
         self.reference = float(np.round(np.average(self.kelvin, weights=self.cells), 1))
         with np.errstate(divide="ignore"):
@@ -159,19 +161,24 @@ class _Likelihood:
         reduced = np.concatenate([self.log_after - shift, self.log_by - shift])
         reduced = np.exp(reduced[np.isfinite(reduced)])
         shares = self._shares()
+        goodness = self._goodness(shares)
+        heterogeneity, degrees = 1.0, self.data.failures - self.estimates.size
+        if goodness is not None and goodness.p_value_largest < _SCATTERED:
+            heterogeneity, degrees = goodness.statistic / goodness.degrees, goodness.degrees
         return MeasuredCell(
             self.law,
             self.tail,
             self.reference,
             tuple(self.estimates.tolist()),
-            tuple(map(tuple, self.covariance.tolist())),
-            self.data.failures - self.estimates.size,
+            tuple(map(tuple, (heterogeneity * self.covariance).tolist())),
+            heterogeneity,
+            degrees,
             (float(reduced.min()), float(reduced.max())),
             (float(self.kelvin.min()), float(self.kelvin.max())),
             self.data.total,
             self.data.failures,
             shares,
-            self._goodness(shares),
+            goodness,
             alternatives,
             self.data.source or "given as arrays",
             _checks.positive("temperature", temperature),
@@ -204,10 +211,10 @@ class _Likelihood:
         return np.array([[mixed(one, other) for other in steps] for one in steps])
 
     def _shares(self) -> tuple[Share, ...]:
-        """Cells that had failed by a few windows, temperature by temperature, as far as all of them are known."""
+        """Cells that had failed by a few windows, of each chip and temperature, as far as all of them are known."""
         shares = []
-        for kelvin in np.unique(self.kelvin):
-            here = self.kelvin == kelvin
+        for kelvin, chip in np.unique(np.stack([self.kelvin, self.chip]), axis=1).T:
+            here = (self.kelvin == kelvin) & (self.chip == chip)
             after, by, cells = self.after[here], self.by[here], self.cells[here]
             ends = np.unique(by[np.isfinite(by)])
             if ends.size > (_CLASSES if (after == by).any() else _MOST_WINDOWS):
@@ -216,24 +223,27 @@ class _Likelihood:
             for end in ends[np.isfinite(ends)]:
                 # Known of a cell at a time that does not lie strictly inside its bounds.
                 if not ((after < end) & (end < by) & (after < by)).any():
-                    shares.append(Share(float(kelvin), float(end), float(cells[by <= end].sum()), float(cells.sum())))
+                    failed = float(cells[by <= end].sum())
+                    shares.append(Share(float(kelvin), int(chip), float(end), failed, float(cells.sum())))
         return tuple(shares)
 
     def _goodness(self, shares: tuple[Share, ...]) -> GoodnessOfFit | None:
         """G^2 of the counts between the windows of shares; classes of few cells are joined."""
-        statistic, classes, temperatures = 0.0, 0, 0
+        statistic, classes = 0.0, 0
         of = mixture(self.estimates, self.law, self.tail)
-        for kelvin in {share.temperature for share in shares}:
-            here = [share for share in shares if share.temperature == kelvin]
+        groups = sorted({(share.temperature, share.chip) for share in shares})
+        for kelvin, chip in groups:
+            here = [share for share in shares if (share.temperature, share.chip) == (kelvin, chip)]
             shift = float(acceleration(self.law, of.slope, kelvin, self.reference))
             fitted = np.exp(log_share(of, np.log([share.window for share in here]) - shift))
             total = here[0].cells
             seen = np.diff([0.0, *(share.failed for share in here), total])
             expected = total * np.diff([0.0, *fitted, 1.0])
             joined = _joined(seen, expected)
-            temperatures, classes = temperatures + 1, classes + len(joined)
+            classes += len(joined)
             statistic += 2 * sum(float(special.xlogy(n, n / m)) for n, m in joined)
-        most, degrees = classes - temperatures, classes - temperatures - self.estimates.size
+        most = classes - len(groups)
+        degrees = most - self.estimates.size
         if degrees < 1:
             return None
         least = float(scipy.stats.chi2.sf(statistic, degrees))

@@ -59,6 +59,15 @@ class UnitTable(NamedTuple):
             raise StoredFileError(f"{self.path}, line {row[0]}: {name} must be at least 0, got {text!r}")
         return number * _TIMES.get(unit, 1.0)
 
+    def chip(self, row: tuple[int, list[str]]) -> str:
+        """Name of the chip of a row, empty if no column says."""
+        return self.text(row, "chip") if "chip" in self.columns else ""
+
+    def chips(self) -> list[int]:
+        """Number of the chip of each row."""
+        names = [self.chip(row) for row in self.rows]
+        return [sorted(set(names)).index(name) for name in names]
+
     def counts(self) -> list[float]:
         """Cells of each row, 1 if no column says."""
         return [self.number(row, "cells") if "cells" in self.columns else 1.0 for row in self.rows]
