@@ -121,14 +121,16 @@ def fit_command(
     as_json: JsonOption = False,
 ) -> None:
     """Fit a cell to measured retention: lognormal, a temperature law, a band for p, a test of the fit."""
+    _checks.one_of("suffix of out", out.suffix, (".json",))
+    _checks.confidence(confidence)
     if law is not None:
         _checks.one_of("law", law, ("arrhenius", "exponential"))
     cell = fit_retention(read_retention(data), law=law, tail=tail, temperature=temperature)  # type: ignore[arg-type]
-    # Before anything is written: a wrong window leaves no file.
+    # Before anything is written: a wrong window leaves no file, a wrong picture no cell.
     said = None if window is None else _said(cell, window, confidence)
-    cell.save(out)
     if picture is not None:
         save_figure(cell.plot(), picture)
+    cell.save(out)
     if as_json:
         typer.echo(_files.to_json({"cell": cell, "question": said}), nl=False)
         return
@@ -158,6 +160,8 @@ def failures_command(
     as_json: JsonOption = False,
 ) -> None:
     """State failures in time (FIT) of the network's function over a mission, with what is assumed."""
+    if out is not None:
+        _checks.one_of("suffix of out", out.suffix, (".csv",))
     found = reliability(
         _record(name).cell,
         read_profile(profile),
@@ -185,7 +189,7 @@ def _record(name: str) -> Preset:
 
 
 def _said(cell: MeasuredCell, window: float, confidence: float) -> dict[str, Any]:
-    low, high = cell.band_at(np.array([_checks.positive("window", window)]), _checks.confidence(confidence))
+    low, high = cell.band_at(np.array([_checks.positive("window", window)]), confidence)
     return {
         "window": window,
         "temperature": cell.temperature,

@@ -42,7 +42,6 @@ from qtaml.device.image_force import ImageForce, simmons_potential
 from qtaml.device.leaks import GateInduced, GateTunnelling, JunctionLeakage, Leak, Subthreshold
 from qtaml.device.materials import INSULATORS, Insulator, insulator
 from qtaml.device.measured_cell import Alternative, ExtrapolationWarning, GoodnessOfFit, MeasuredCell, Share
-from qtaml.device.mechanisms import Leakage, Mechanism
 from qtaml.device.multilevel import MultiLevelCell, level_labels, level_transition_matrix
 from qtaml.device.presets import PRESETS, Preset, preset, preset_record
 from qtaml.device.profiles import Profile
@@ -90,9 +89,7 @@ __all__ = [
     "JunctionLeakage",
     "Layer",
     "Leak",
-    "Leakage",
     "MeasuredCell",
-    "Mechanism",
     "MultiLevelCell",
     "Phase",
     "PhaseFailures",

@@ -315,7 +315,7 @@ class Cell(RetentionCell):
         """
         log_window = np.log(_checks.positive("window", window))
         counts, log_shares = self.traps.counts() if self.traps is not None else ((0,), np.zeros(1))
-        quantiles = number // len(counts)
+        quantiles = max(_checks.integer("number", number, 1) // len(counts), 1)
         extra = self.thickness_spread * special.ndtri((np.arange(quantiles) + 0.5) / quantiles)
         p = np.concatenate([np.exp(self.log_lost_probabilities(log_window, extra, count)) for count in counts])
         return p, np.repeat(np.exp(log_shares), quantiles) / quantiles

@@ -109,7 +109,8 @@ class Subthreshold:
 
     def enlarged(self, area: float) -> Self:
         """The leak of a larger cell."""
-        return replace(self, current=self.current * area, threshold_spread=self.threshold_spread / area**0.5)
+        scale = _checks.positive("area", area)
+        return replace(self, current=self.current * scale, threshold_spread=self.threshold_spread / scale**0.5)
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ class JunctionLeakage:
 
     def enlarged(self, area: float) -> Self:
         """The leak of a larger cell."""
-        return replace(self, current=self.current * area, log_spread=self.log_spread / area**0.5)
+        scale = _checks.positive("area", area)
+        return replace(self, current=self.current * scale, log_spread=self.log_spread / scale**0.5)
 
     def _log_shape(self, voltage: ArrayLike, temperature: float) -> Array:
         volts = np.asarray(voltage, dtype=np.float64)
@@ -239,7 +241,8 @@ class GateInduced:
 
     def enlarged(self, area: float) -> Self:
         """The leak of a larger cell."""
-        return replace(self, current=self.current * area, log_spread=self.log_spread / area**0.5)
+        scale = _checks.positive("area", area)
+        return replace(self, current=self.current * scale, log_spread=self.log_spread / scale**0.5)
 
     def _log_shape(self, voltage: ArrayLike) -> Array:
         volts = np.asarray(voltage, dtype=np.float64)
@@ -302,8 +305,9 @@ class GateTunnelling:
 
     def enlarged(self, area: float) -> Self:
         """The leak of a larger cell."""
-        spread = self.thickness_spread / area**0.5
-        return replace(self, capacitance=self.capacitance * area, thickness_spread=spread)
+        scale = _checks.positive("area", area)
+        spread = self.thickness_spread / scale**0.5
+        return replace(self, capacitance=self.capacitance * scale, thickness_spread=spread)
 
 
 def _log_gain(halving: float | None, temperature: float) -> float:

@@ -96,9 +96,9 @@ class MeasuredCell(RetentionCell):
         tail: whether there is a second normal.
         reference: K, to which times are reduced.
         estimates: free parameters in the order of `lognormal_mixture.names`.
-        covariance: of the estimates.
+        covariance: of the estimates; from the scatter of chips if there are more of them than parameters.
         heterogeneity: factor in it, above 1 where the counts scatter more about the law than chance explains.
-        degrees: of freedom of the band: failures less parameters, or those of the heterogeneity.
+        degrees: of freedom of the band: failures less parameters, those of the heterogeneity, or chips less one.
         windows: of the data, reduced to the reference temperature, s.
         temperatures: of the data, K.
         cells: number in the data.

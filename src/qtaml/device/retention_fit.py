@@ -112,6 +112,10 @@ class _Likelihood:
 
     def value(self, free: Array) -> float:
         """Log-likelihood; of exact times that of ln t."""
+        return float(self.cells @ self.rows(free))
+
+    def rows(self, free: Array) -> Array:
+        """Log-likelihood of one cell of each row."""
         of = mixture(free, self.law, self.tail)
         shift = acceleration(self.law, of.slope, self.kelvin, self.reference)
         low, high = self.log_after - shift, self.log_by - shift
@@ -123,7 +127,7 @@ class _Likelihood:
         # Neither bound: it says nothing.
         rows[self.left & self.right] = 0.0
         # Far from the data a row may underflow; the search has to find its way back.
-        return float(self.cells @ np.maximum(rows, -1e6))
+        return np.maximum(rows, -1e6)
 
     def best(self) -> "_Likelihood":
         """Find the maximum.
@@ -152,7 +156,23 @@ class _Likelihood:
                 f"maximum (near {', '.join(f'{one:.3g}' for one in self.estimates)})"
             )
         self.covariance = np.asarray(np.linalg.inv(information), dtype=np.float64)
+        if self.chips > needed:
+            scores = self._scores_of_chips()
+            between = scores.T @ scores * (self.chips / (self.chips - 1))
+            self.covariance = self.covariance @ between @ self.covariance
         return self
+
+    @property
+    def chips(self) -> int:
+        """Number of chips in the data."""
+        return int(np.unique(self.chip).size)
+
+    def _scores_of_chips(self) -> Array:
+        """Derivatives of each chip's log-likelihood, of shape (chips, parameters)."""
+        steps = _STEP * np.eye(self.estimates.size)
+        slopes = [(self.rows(self.estimates + one) - self.rows(self.estimates - one)) / (2 * _STEP) for one in steps]
+        weighted = np.stack(slopes, axis=-1) * self.cells[:, None]
+        return np.array([weighted[self.chip == chip].sum(axis=0) for chip in np.unique(self.chip)])
 
     def cell(self, alternatives: tuple[Alternative, ...], temperature: float) -> MeasuredCell:
         """The fitted cell."""
@@ -163,7 +183,9 @@ class _Likelihood:
         shares = self._shares()
         goodness = self._goodness(shares)
         heterogeneity, degrees = 1.0, self.data.failures - self.estimates.size
-        if goodness is not None and goodness.p_value_largest < _SCATTERED:
+        if self.chips > self.estimates.size:
+            degrees = self.chips - 1
+        elif goodness is not None and goodness.p_value_largest < _SCATTERED:
             heterogeneity, degrees = goodness.statistic / goodness.degrees, goodness.degrees
         return MeasuredCell(
             self.law,

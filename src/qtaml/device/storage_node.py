@@ -194,7 +194,7 @@ class StorageNode(RetentionCell):
         ]
         # Against the nominal cell's, so that sums need no logarithms: each leak varies along an axis of its own, and
         # exponentials of their common shape would take nearly all of the time.
-        nominal = np.logaddexp.reduce([np.max(one, axis=tuple(range(one.ndim - 1))) for one in logs])
+        nominal = np.logaddexp.reduce([np.max(one, axis=tuple(range(one.ndim - 1)), initial=-np.inf) for one in logs])
         total = sum(np.exp(np.maximum(one - nominal, _LEAST_LOG)) for one in logs)
         weights = measure - nominal
         mean = _log_dot(1 / total, weights)
