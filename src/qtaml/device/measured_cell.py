@@ -335,7 +335,7 @@ class MeasuredCell(RetentionCell):
                     "time since refresh (s)",
                     "flip probability",
                     log_x=True,
-                    log_y=DRAWN if min(low) > 0 else (1e-12, 2.0),
+                    log_y=(max(float(low.min()) / 2, DRAWN[0]), DRAWN[1]),
                 )
             )
         return panels_figure(panels, columns=2)

@@ -1,25 +1,46 @@
 """Which mechanism sets the flip probability: each alone beside all, as a table and over time and temperature."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from rich.table import Table
 
 from qtaml import _checks, _tables
 from qtaml._figures import Curve, Panel, panels_figure
+from qtaml.device._arrays import Array
 from qtaml.errors import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from qtaml.device.retention import RetentionCell
 
 # Smallest and largest p of a picture: curves fall by hundreds of decades.
 DRAWN = (1e-12, 2.0)
 
 # Of a curve: cells with two spreads take a quarter of a second for each.
 _POINTS = 25
+
+
+class LeakingCell(Protocol):
+    """What is asked of a cell here: a part of `RetentionCell`."""
+
+    temperature: float
+
+    def mechanisms(self) -> Mapping[str, Self]:
+        """The cell with each mechanism alone."""
+
+    def log_flip_probability(self, window: float) -> float:
+        """Logarithm of p."""
+
+    def flip_probability(self, window: Any, temperature: float | None = None) -> Any:
+        """P."""
+
+    def window_for(self, p: float) -> float:
+        """Window of p, s."""
+
+    def times_around(self, windows: tuple[float, float] | None = None, points: int = 121) -> Array:
+        """Windows of a picture, s."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +72,7 @@ class Leakage:
         theory.md 2.9.
     """
 
-    cell: "RetentionCell"
+    cell: LeakingCell
     window: float
     log_p: float
     mechanisms: tuple[Mechanism, ...]
@@ -125,7 +146,7 @@ class Leakage:
         )
 
 
-def compare(cell: "RetentionCell", window: float) -> Leakage:
+def compare(cell: LeakingCell, window: float) -> Leakage:
     """What `RetentionCell.leakage` returns of a cell, at its own temperature."""
     time = _checks.positive("window", window)
     found = [

@@ -9,6 +9,7 @@ from scipy import special
 from qtaml import _checks
 from qtaml.device._arrays import Array
 from qtaml.device.lognormal_mixture import (
+    TAIL,
     Law,
     acceleration,
     log_density,
@@ -26,6 +27,8 @@ from qtaml.errors import ArgumentError, QtamlError
 _FEWEST_EXPECTED = 5.0
 # For each temperature: classes in which single retention times are counted, and most windows of failing bits.
 _CLASSES, _MOST_WINDOWS = 10, 40
+# Standard error above which a parameter of the tail, a logarithm or logit, says nothing.
+_VAGUE = 2.0
 # Below this p-value intervals allow for the scatter: Finney's heterogeneity factor of probit analysis.
 _SCATTERED = 0.05
 # A step of free parameters in the second differences of the likelihood: they are of order 1.
@@ -156,11 +159,19 @@ class _Likelihood:
                 f"maximum (near {', '.join(f'{one:.3g}' for one in self.estimates)})"
             )
         self.covariance = np.asarray(np.linalg.inv(information), dtype=np.float64)
+        self._check_tail()
         if self.chips > needed:
             scores = self._scores_of_chips()
             between = scores.T @ scores * (self.chips / (self.chips - 1))
             self.covariance = self.covariance @ between @ self.covariance
         return self
+
+    def _check_tail(self) -> None:
+        """Raise `QtamlError` if a tail is not known even to orders of magnitude, as where it mends another misfit."""
+        known = dict(zip(names(self.law, self.tail), np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
+        vague = [name for name in TAIL if known.get(name, 0.0) > _VAGUE]
+        if vague:
+            raise QtamlError(f"the data do not determine {', '.join(vague)} of a tail: leave it out with tail=False")
 
     @property
     def chips(self) -> int:
