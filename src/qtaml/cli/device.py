@@ -57,7 +57,7 @@ def show_command(name: NameArgument, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(_files.to_json(asdict(record)), nl=False)
         return
-    Console().print(record.table())
+    Console().print(record.cell.table() if isinstance(record.cell, MeasuredCell) else record.table())
 
 
 @app.command("leakage")
@@ -181,11 +181,11 @@ def failures_command(
 
 
 def _record(name: str) -> Preset:
-    """A preset, or a measured cell at the window where one in ten of its bits is lost."""
+    """A preset, or a measured cell at the longest window of its data."""
     if not name.endswith(".json"):
         return preset_record(name)
     cell = MeasuredCell.load(name)
-    return Preset(name, "measured cell", cell, cell.window_for(0.1), source=cell.source)
+    return Preset(name, "measured cell", cell, cell.reach[1], source=cell.source)
 
 
 def _said(cell: MeasuredCell, window: float, confidence: float) -> dict[str, Any]:

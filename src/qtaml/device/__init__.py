@@ -26,6 +26,7 @@ from qtaml.device.escape import (
     regime,
 )
 from qtaml.device.failures_in_time import Phase, PhaseFailures, Reliability, read_profile, reliability
+from qtaml.device.fit_records import Alternative, GoodnessOfFit, Share
 from qtaml.device.flip_probability_map import sweep
 from qtaml.device.hardening import (
     Hardening,
@@ -41,7 +42,7 @@ from qtaml.device.hardening import (
 from qtaml.device.image_force import ImageForce, simmons_potential
 from qtaml.device.leaks import GateInduced, GateTunnelling, JunctionLeakage, Leak, Subthreshold
 from qtaml.device.materials import INSULATORS, Insulator, insulator
-from qtaml.device.measured_cell import Alternative, ExtrapolationWarning, GoodnessOfFit, MeasuredCell, Share
+from qtaml.device.measured_cell import ExtrapolationWarning, MeasuredCell
 from qtaml.device.multilevel import MultiLevelCell, level_labels, level_transition_matrix
 from qtaml.device.presets import PRESETS, Preset, preset, preset_record
 from qtaml.device.profiles import Profile

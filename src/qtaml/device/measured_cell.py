@@ -15,6 +15,7 @@ from scipy import special
 from qtaml import _checks, _files, _tables
 from qtaml._figures import Curve, Panel, panels_figure
 from qtaml.device._arrays import Array, Quantity, like
+from qtaml.device.fit_records import Alternative, GoodnessOfFit, Share
 from qtaml.device.lognormal_mixture import Law, Mixture, acceleration, log_share, mixture, names
 from qtaml.device.mechanisms import DRAWN
 from qtaml.device.retention import RetentionCell
@@ -29,59 +30,6 @@ _STEP = 1e-4
 
 class ExtrapolationWarning(UserWarning):
     """A measured cell was asked about a window or a temperature outside its data."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """What was measured of one chip at one temperature up to one window.
-
-    Attributes:
-        temperature: K.
-        chip: its number.
-        window: s.
-        failed: number of cells that had lost their bit.
-        cells: number of cells.
-    """
-
-    temperature: float
-    chip: int
-    window: float
-    failed: float
-    cells: float
-
-
-@dataclass(frozen=True)
-class GoodnessOfFit:
-    """Likelihood-ratio test of the fit against the counts between the windows of its `Share`s.
-
-    Attributes:
-        statistic: G^2, twice the log-likelihood that free counts would gain.
-        degrees: classes less one for each chip and temperature, less the fitted parameters.
-        p_value: of the statistic; below 0.01 the law does not describe the data.
-        p_value_largest: with no degree taken off for parameters. Of single retention times the truth lies between.
-    """
-
-    statistic: float
-    degrees: int
-    p_value: float
-    p_value_largest: float
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """A law that was tried.
-
-    Attributes:
-        law: of temperature.
-        tail: whether it has one.
-        log_likelihood: at its best parameters.
-        criterion: Bayesian information criterion; the smallest is taken.
-    """
-
-    law: Law
-    tail: bool
-    log_likelihood: float
-    criterion: float
 
 
 @dataclass(frozen=True)
@@ -206,9 +154,27 @@ class MeasuredCell(RetentionCell):
             ExtrapolationWarning: if the window or the temperature lies outside the data.
         """
         cell = self if temperature is None else self.at(temperature)
-        logs = cell.log_flip_probabilities(window)
-        cell._warn(window)
-        return like(window, np.exp(logs))
+        return like(window, np.exp(cell.log_flip_probability(window)))
+
+    def log_flip_probability(self, window: Quantity) -> Quantity:
+        """Logarithm of `flip_probability`, exact where p underflows.
+
+        Warns:
+            ExtrapolationWarning: if the window or the temperature lies outside the data.
+        """
+        found = like(window, self.log_flip_probabilities(window))
+        self._warn(window)
+        return found
+
+    def window_for(self, p: Quantity) -> Quantity:
+        """Retention time: the window at which the fitted law reaches p; see `RetentionCell.window_for`.
+
+        Warns:
+            ExtrapolationWarning: if it or the temperature lies outside the data.
+        """
+        found = super().window_for(p)
+        self._warn(found)
+        return found
 
     def log_flip_probabilities(self, window: ArrayLike) -> Array:
         """Logarithm of the share of cells that have lost their bit, over windows in s."""
@@ -260,13 +226,18 @@ class MeasuredCell(RetentionCell):
         middle, reach = scores(estimates), self._quantile(confidence) * np.sqrt(variance)
         return special.ndtr(middle - reach), special.ndtr(middle + reach)
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Shortest and longest window of the data, moved to the cell's temperature by the fitted law, s."""
+        low, high = np.exp(np.log(self.windows) + self._shift(self.parameters_fitted))
+        return float(low), float(high)
+
     def extrapolation(self, window: ArrayLike) -> str:
         """Why a question at these windows, in s, is an extrapolation; empty if it is not one."""
         low, high = self.temperatures
         if not low - 0.5 <= self.temperature <= high + 0.5:
             return f"temperature of {self.temperature:g} K is an extrapolation: data are of {low:g} to {high:g} K"
-        reach = np.exp(np.log(self.windows) + self._shift(self.parameters_fitted))
-        times = np.asarray(window, dtype=np.float64)
+        reach, times = self.reach, np.asarray(window, dtype=np.float64)
         outside = (times < reach[0] * (1 - 1e-9)) | (times > reach[1] * (1 + 1e-9))
         if not outside.any():
             return ""
@@ -318,7 +289,7 @@ class MeasuredCell(RetentionCell):
         panels = []
         for kelvin in sorted({share.temperature for share in self.shares}) or [self.temperature]:
             cell, measured = self.at(kelvin), [share for share in self.shares if share.temperature == kelvin]
-            seen = [share.window for share in measured] or [self.window_for(0.1)]
+            seen = [share.window for share in measured] or list(cell.reach)
             times = self.times_around(windows or (min(seen) / 10, max(seen) * 2), 41)
             low, high = cell.band_at(times, 0.95)
             fitted = np.exp(cell.log_flip_probabilities(times)).tolist()
@@ -369,7 +340,7 @@ class MeasuredCell(RetentionCell):
 
     def _warn(self, window: ArrayLike) -> None:
         if said := self.extrapolation(window):
-            warnings.warn(said, ExtrapolationWarning, stacklevel=4)
+            warnings.warn(said, ExtrapolationWarning, stacklevel=3)
 
 
 def _measured_curve(measured: list[Share]) -> Curve:

@@ -8,6 +8,7 @@ from scipy import special
 
 from qtaml import _checks
 from qtaml.device._arrays import Array
+from qtaml.device.fit_records import Alternative, GoodnessOfFit, Share
 from qtaml.device.lognormal_mixture import (
     TAIL,
     Law,
@@ -19,7 +20,7 @@ from qtaml.device.lognormal_mixture import (
     mixture,
     names,
 )
-from qtaml.device.measured_cell import Alternative, GoodnessOfFit, MeasuredCell, Share
+from qtaml.device.measured_cell import MeasuredCell
 from qtaml.device.retention_data import RetentionData
 from qtaml.errors import ArgumentError, QtamlError
 
