@@ -54,7 +54,7 @@ def test_the_likelihood_has_its_maximum_at_the_moments():
     logs = np.random.default_rng(0).normal(-7.0, 0.8, 400)
     times = np.exp(logs)
     cell = fit_retention(RetentionData(times, times, np.full(400, 300.0), np.ones(400)), tail=False)
-    of = cell.parameters_fitted
+    of = cell.fitted
     assert (of.median, of.sigma) == pytest.approx((logs.mean(), logs.std()), rel=1e-5)
     assert np.array(cell.covariance) == pytest.approx(np.diag([logs.var() / 400, 1 / 800]), rel=1e-3, abs=1e-8)
 
@@ -67,7 +67,7 @@ def test_censored_data_against_a_likelihood_of_scipy():
     data = RetentionData(
         np.exp(np.minimum(logs, end)), np.where(logs > end, np.inf, np.exp(logs)), np.full(300, 300.0), np.ones(300)
     )
-    of = fit_retention(data, tail=False).parameters_fitted
+    of = fit_retention(data, tail=False).fitted
     sample = scipy.stats.CensoredData.right_censored(np.minimum(logs, end), logs > end)
     assert (of.median, of.sigma) == pytest.approx(scipy.stats.norm.fit(sample), rel=1e-3, abs=1e-3)
 
@@ -106,7 +106,7 @@ def test_a_tail_is_found_where_there_is_one():
     counts = np.histogram(np.exp(logs), [0.0, *ends, np.inf])[0]
     cell = fit_retention(RetentionData([0.0, *ends], [*ends, np.inf], np.full(12, 300.0), counts))
     assert cell.tail
-    assert cell.parameters_fitted.weight == pytest.approx(0.02, abs=0.003)
+    assert cell.fitted.weight == pytest.approx(0.02, abs=0.003)
     assert cell.goodness.p_value > 0.01
     low, high = cell.band(float(np.exp(-3.4)))
     assert low < 0.01 < high
@@ -220,8 +220,8 @@ def test_a_physical_cell_is_fitted_by_its_lognormal_law():
         counts = np.round(1e6 * np.diff([0.0, *cell.at(kelvin).flip_probability(windows), 1.0]))
         rows += zip([0.0, *windows], [*windows, np.inf], [kelvin] * 5, counts, strict=True)
     found = fit_retention(RetentionData(*zip(*rows, strict=True)), law="exponential", tail=False)
-    assert found.parameters_fitted.sigma == pytest.approx(np.log(10) * 50 / 70, rel=1e-3)
-    assert np.log(2) / found.parameters_fitted.slope == pytest.approx(26.0, rel=1e-3)
+    assert found.fitted.sigma == pytest.approx(np.log(10) * 50 / 70, rel=1e-3)
+    assert np.log(2) / found.fitted.slope == pytest.approx(26.0, rel=1e-3)
 
 
 @pytest.mark.parametrize(

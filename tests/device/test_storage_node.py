@@ -21,6 +21,7 @@ from qtaml.device import (
     preset,
 )
 from qtaml.errors import ArgumentError
+from qtaml.faults import StaticCells
 
 SAME = TunnelJunction(Electrode("n+ Si"), Electrode("n+ Si"), insulator("sio2"), 1.8)
 SUBTHRESHOLD = Subthreshold(1e-7, 0.55, 0.07, threshold_spread=0.05)
@@ -75,17 +76,16 @@ def test_discharge_solves_its_differential_equation():
 
 
 def test_self_consistent_tunnelling_of_single_electrons():
-    """dN/dt = -N nu T(V(N)), electron by electron: mean and p of the time to lose the margin, by simulation."""
+    """dN/dt = -N nu T(V(N)), electron by electron: mean and quantiles of the time to lose the margin."""
     node = StorageNode(1e-16, 0.5, 0.25, (replace(TUNNELLING, capacitance=1e-16, thickness_spread=0.0),))
     total = round(1e-16 * 0.5 / e)
     left = np.arange(total, total - node.electrons, -1)
     rates = np.array([np.exp(SAME.log_rates(-one * e / 1e-16, 300.0, 2e13)[1]) * one for one in left])
     draws = np.random.default_rng(0).exponential(1 / rates, size=(20_000, rates.size)).sum(axis=1)
-    assert np.exp(node.log_failure_time()) == pytest.approx(draws.mean(), rel=0.01)
+    # A continuous discharge is half an electron of 156 behind, 0.4% of the time; sampling leaves 0.2%.
+    assert np.exp(node.log_failure_time()) == pytest.approx(draws.mean(), rel=6e-3)
     for share in (0.02, 0.3, 0.9):
-        window = float(np.quantile(draws, share))
-        # 20,000 draws leave 0.0035 of p; a discharge of whole electrons against a continuous one shifts it by as much.
-        assert node.flip_probability(window) == pytest.approx(share, abs=0.02 + 0.06 * (share > 0.1))
+        assert node.window_for(share) == pytest.approx(np.quantile(draws, share), rel=6e-3)
 
 
 def test_little_loss_is_the_papers_binomial_law():
@@ -154,6 +154,14 @@ def test_what_sets_p_changes_with_heat_and_thickness():
     for found in (cold, hot):
         assert max(one.log_p for one in found.mechanisms) <= found.log_p
     assert "subthreshold sets p" in str(GAIN_CELL.leakage(1e-3))
+
+
+def test_weak_cells_of_a_chip_stay():
+    """Each cell has its retention time, so classes of cells fail always or never, and their mean is p."""
+    cells = StaticCells.from_cell(GAIN_CELL, 1e-3, charged=1)
+    assert np.mean(cells.p10) == pytest.approx(GAIN_CELL.flip_probability(1e-3), rel=1e-9)
+    assert sum(0 < p < 1 for p in cells.p10) <= 1
+    assert set(cells.p01) == {0.0}
 
 
 def test_a_picture_of_the_mechanisms():

@@ -86,7 +86,7 @@ class MeasuredCell(RetentionCell):
             raise ArgumentError(f"estimates must be {', '.join(wanted)}, with their covariance, got {self.estimates!r}")
 
     @property
-    def parameters_fitted(self) -> Mixture:
+    def fitted(self) -> Mixture:
         """The fitted law at the reference temperature."""
         return mixture(self.estimates, self.law, self.tail)
 
@@ -182,7 +182,7 @@ class MeasuredCell(RetentionCell):
 
     def typical_log_window(self, p: ArrayLike) -> Array:
         """Logarithm of the window in s at which the bulk of the cells, without tail, reaches p."""
-        of = self.parameters_fitted
+        of = self.fitted
         scores = special.ndtri(np.asarray(p, dtype=np.float64))
         return np.asarray(of.median + of.sigma * scores + self._shift(of))
 
@@ -229,7 +229,7 @@ class MeasuredCell(RetentionCell):
     @property
     def reach(self) -> tuple[float, float]:
         """Shortest and longest window of the data, moved to the cell's temperature by the fitted law, s."""
-        low, high = np.exp(np.log(self.windows) + self._shift(self.parameters_fitted))
+        low, high = np.exp(np.log(self.windows) + self._shift(self.fitted))
         return float(low), float(high)
 
     def extrapolation(self, window: ArrayLike) -> str:

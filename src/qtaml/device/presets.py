@@ -64,6 +64,7 @@ class Preset:
         cell = self.cell
         table = Table(title=f"{self.name}: {self.technology}", title_justify="left", show_header=False)
         rows = cell.parameters() | {
+            "what sets p": cell.leakage(self.window).dominant,
             "window (s)": f"{self.window:.4g}",
             "p after the window": f"{cell.flip_probability(self.window):.4g}",
             "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(f"{cell.window_for(p):.4g}" for p in (1e-6, 0.05, 0.1)),
@@ -75,6 +76,7 @@ class Preset:
         return table
 
 
+_DEFECTS = "direct tunnelling alone: traps in a real insulator, most of all after cycling, let charge out sooner"
 _TUNNELLING_ALONE = (
     "tunnelling alone: in silicon gain cells the subthreshold current of the write transistor sets retention, as in "
     "gaincell_3t_16nm"
@@ -96,6 +98,7 @@ _TABLE = (
         ),
         window=17e-9,
         source=f"oxide: {_SIO2.source}; 600 electrons, nu and 358 K: theory.md 2.5",
+        caution=_TUNNELLING_ALONE,
     ),
     Preset(
         "gaincell_2t_sion",
@@ -160,6 +163,7 @@ _TABLE = (
         Cell(Rectangular(_SIO2.height, 2.38, _SIO2.mass), 20, 10, 1e13, temperature=300.0),
         window=64e-3,
         source=f"oxide: {_SIO2.source}; 20 electrons: theory.md 2.3 (nano-memories, Tiwari group)",
+        caution=_DEFECTS,
     ),
     Preset(
         "fg_dt_2p5",
@@ -174,6 +178,7 @@ _TABLE = (
         ),
         window=0.15,
         source=f"oxide: {_SIO2.source}; 200 electrons: theory.md 2.3",
+        caution=_DEFECTS,
     ),
     Preset(
         "fg_dt_3p0",
@@ -188,6 +193,7 @@ _TABLE = (
         ),
         window=60.0,
         source=f"oxide: {_SIO2.source}; 200 electrons: theory.md 2.3",
+        caution=_DEFECTS,
     ),
     Preset(
         "al2o3_4p0",
@@ -202,6 +208,7 @@ _TABLE = (
         ),
         window=6.0,
         source=f"Al2O3: {_AL2O3.source}; 200 electrons: theory.md 2.3",
+        caution=_DEFECTS,
     ),
     Preset(
         "hbn_fg_15L",
