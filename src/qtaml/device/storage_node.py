@@ -24,8 +24,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 # Fewer electrons make steps that a current does not describe.
 _FEWEST_ELECTRONS = 10
 
-# Currents further below the largest do not count.
-_LEAST_LOG = -300.0
+# Currents further away from the nominal ones empty a cell at once, or never, as far as windows are floats.
+_MOST_LOG = 700.0
 
 # A third spread would take a hundred million failure times for each window.
 _MOST_SPREADS = 2
@@ -188,17 +188,21 @@ class StorageNode(RetentionCell):
         low, high = np.log(self.voltage - self.margin), np.log(self.voltage)
         log_volts = (low + high) / 2 + (high - low) / 2 * _NODES
         measure = np.log((high - low) / 2 * _WEIGHTS) + log_volts + np.log(self.capacitance)
-        logs = [
-            leak.log_currents(np.exp(log_volts), self.temperature, np.asarray(deviates.get(place, 0.0))[..., None])
-            for place, leak in enumerate(self.leaks)
-        ]
+        volts = np.exp(log_volts)
         # Against the nominal cell's, so that sums need no logarithms: each leak varies along an axis of its own, and
         # exponentials of their common shape would take nearly all of the time.
-        nominal = np.logaddexp.reduce([np.max(one, axis=tuple(range(one.ndim - 1)), initial=-np.inf) for one in logs])
-        total = sum(np.exp(np.maximum(one - nominal, _LEAST_LOG)) for one in logs)
-        weights = measure - nominal
-        mean = _log_dot(1 / total, weights)
-        variance = _log_dot(1 / total**2, weights - nominal) + np.log(e)
+        nominal = np.logaddexp.reduce([leak.log_currents(volts, self.temperature) for leak in self.leaks])
+        logs = [
+            leak.log_currents(volts, self.temperature, np.asarray(deviates.get(place, 0.0))[..., None])
+            for place, leak in enumerate(self.leaks)
+        ]
+        total = sum(np.exp(np.clip(one - nominal, -_MOST_LOG, _MOST_LOG)) for one in logs)
+        slowness = 1 / total
+        # Of order 1, so that its square is a float.
+        slowest = np.max(slowness, axis=-1, keepdims=True)
+        slowness, log_slowest, weights = slowness / slowest, np.log(slowest[..., 0]), measure - nominal
+        mean = _log_dot(slowness, weights) + log_slowest
+        variance = _log_dot(slowness**2, weights - nominal) + 2 * log_slowest + np.log(e)
         return mean, 2 * mean - variance
 
 
