@@ -49,6 +49,16 @@ def test_failing_bits_are_the_same_cells_at_growing_windows(tmp_path):
     assert rows == [(0, 1e-3, 3), (1e-3, 2e-3, 4), (2e-3, np.inf, 93), (0, 1e-3, 4), (1e-3, np.inf, 46)]
 
 
+def test_spreadsheets_write_other_signs(tmp_path):
+    """A mark at the beginning, either Greek letter, square brackets, degrees, columns of one's own."""
+    path = tmp_path / "retention.csv"
+    path.write_bytes("\ufeffTime [µs],Temperature [°C],operator\n5,25,me\n".encode())
+    assert read_retention(path).after == pytest.approx([5e-6])
+    path.write_bytes(b"time (\xb5s),temperature (C)\n5,25\n")
+    with pytest.raises(StoredFileError, match=r"is not a text in UTF-8"):
+        read_retention(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -109,6 +109,9 @@ class MeasuredCell(RetentionCell):
         rows["data, reduced to the reference (s)"] = f"{self.windows[0]:.3g} to {self.windows[1]:.3g}"
         rows["temperatures of the data (K)"] = f"{self.temperatures[0]:.4g} to {self.temperatures[1]:.4g}"
         rows["goodness of fit"] = self._goodness_text()
+        rows["laws tried (information criterion)"] = ", ".join(
+            f"{one.law}{' with tail' if one.tail else ''} {one.criterion:.1f}" for one in self.alternatives
+        )
         rows["temperature (K)"] = f"{self.temperature:g}"
         return rows
 
