@@ -215,7 +215,15 @@ def test_what_a_rewrite_needs(here, options, message):
 
 def test_chips_are_rewritten_one_by_one(here):
     """Each by a writer who knows its weak cells: more of them are good."""
-    weak = ("--fault", "static_cells:p01=[0,0,0,0,0,0,0,1],p10=[0,0,0,0,0,0,0,0]", "--chips", 6, "--trials", 1, "--json")
+    weak = (
+        "--fault",
+        "static_cells:p01=[0,0,0,0,0,0,0,1],p10=[0,0,0,0,0,0,0,0]",
+        "--chips",
+        6,
+        "--trials",
+        1,
+        "--json",
+    )
     means = []
     for more in ((), ("--rewrite",)):
         code, out, err = here("evaluate", "stored", *TEST, *weak, *more)
