@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 from pydantic import ConfigDict, Field, InstanceOf, PlainSerializer
 
 from qtaml import _checks
-from qtaml.device import Preset, larger_cells, preset_record
+from qtaml.device import MeasuredCell, Preset, larger_cells, preset_record
 from qtaml.errors import ArgumentError
 from qtaml.faults import FlipProbability, GivenFault, given
 from qtaml.formats import (
@@ -471,5 +471,8 @@ AnySettings = Annotated[
 
 
 def _larger_cells(device: Preset) -> tuple[HardenedCell, ...]:
+    # What larger ones would do was not measured.
+    if isinstance(device.cell, MeasuredCell):
+        return ()
     larger = larger_cells(device.cell, device.window, _AREAS)
     return tuple(HardenedCell.from_cell(one.cell, device.window, area=one.cost) for one in larger)
