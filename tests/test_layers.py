@@ -17,6 +17,7 @@ LAYERS = (
     ["sampling", "protections", "model", "networks"],
     ["faults", "sensitivity"],
     ["formats"],
+    ["cost"],
     ["theory"],
     ["planning"],
     ["memory"],

@@ -33,6 +33,7 @@ VALID: dict[str, list[str]] = {
     "demo": ["--out", "new", "--trials", "2"],
     "compensate": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--overhead", "0.1"],
     "design": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--cells", "4"],
+    "cost": ["stored", "--array", "gain_cell_3t", "--node", "28", "--window", "1e-3"],
     "tune": ["network:make", "--train", "data.npz", "--out", "new", "--plan", "stored", "--epochs", "1"],
     "predict": ["network:make", "--calibration", "data.npz", "--p", "0.1"],
     "evaluate": ["stored", "--test", "test.npz", "--model", "network:make", "--trials", "2"],

@@ -12,15 +12,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from qtaml import _files, _tables
+from qtaml.cost import Array, Contents, Decode, MemoryCost, Numbers, memory_cost
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
+from qtaml.planning.plan_contents import contents
 from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_cells
-from qtaml.protections import Protection
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
 
 if TYPE_CHECKING:
@@ -193,15 +194,51 @@ class Plan:
     @property
     def cells(self) -> float:
         """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
-        protected = Counter[Protection]()
-        for tensor in self.tensors:
-            for fmt, spans in tensor.storage.spans_of_formats:
-                for protection in fmt.protections:
-                    protected[protection] += fmt.words(sum(span.stop - span.start for span in spans))
-        # Blocks of a code hold bits of any tensor.
-        cells = sum(protection.cells_for(bits) for protection, bits in protected.items())
-        cells += self.side_cells(self.side_values)
-        return cells / (self.bits * self.weights)
+        return self._contents.cells / (self.bits * self.weights)
+
+    @property
+    def refreshes(self) -> float:
+        """Refreshes in each window, side values included, as a share of those of a plain memory of so many weights.
+
+        A larger cell counts by its area, one that is refreshed more often by how often: the charge that is moved.
+        """
+        return self._contents.refreshes / (self.bits * self.weights)
+
+    @property
+    def _contents(self) -> Contents:
+        return contents([one.storage for one in self.tensors], self.side_cells(self.side_values), self.bits)
+
+    def cost(
+        self,
+        *,
+        array: str | Array,
+        window: float | None = None,
+        node: float | None = None,
+        reads_per_second: float = 0.0,
+        decode: Decode = "every_read",
+        copy: str | Array | None = None,
+        numbers: Numbers | None = None,
+    ) -> MemoryCost:
+        """Area, energies and power of the memory; arguments and errors as for `qtaml.cost.memory_cost`.
+
+        Example:
+            >>> from qtaml.formats import Format, Section
+            >>> from qtaml.planning import ByHand
+            >>> storage = TensorFormat((Section(10**6, Format()),))
+            >>> plan = Plan(ByHand(p=0.1), (TensorPlan("weight", (), (1000, 1000), "float32", storage),))
+            >>> print(plan.cost(array="gain_cell_3t", node=28, window=1e-3).known("area"))  # mm2
+            1.333 to 2
+        """
+        return memory_cost(
+            self._contents,
+            array=array,
+            window=window,
+            node=node,
+            reads_per_second=reads_per_second,
+            decode=decode,
+            copy=copy,
+            numbers=numbers,
+        )
 
     @property
     def side_values(self) -> int:

@@ -1,0 +1,73 @@
+"""What a plan puts into the memory, counted for `qtaml.cost`."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from qtaml.cost import Contents
+from qtaml.formats import EvenLevels, Levels, TableLevels, TensorFormat
+from qtaml.formats.levels import evenly_spaced
+from qtaml.protections import Bch, Hamming, HardenedCell, Protection, Raw, Repetition
+
+
+def protected_bits(storages: Iterable[TensorFormat]) -> Counter[Protection]:
+    """Bits of all words under each protection: blocks of a code hold bits of any tensor."""
+    protected = Counter[Protection]()
+    for storage in storages:
+        for fmt, spans in storage.spans_of_formats:
+            for protection in fmt.protections:
+                protected[protection] += fmt.words(sum(span.stop - span.start for span in spans))
+    return protected
+
+
+def contents(storages: list[TensorFormat], side_cells: float, bits: int) -> Contents:
+    """What tensors and side values take, and what reads them.
+
+    Args:
+        storages: the tensors.
+        side_cells: cells of the side values, in plain cells, refreshed as those are.
+        bits: of a plain word.
+    """
+    protected = protected_bits(storages)
+    cells = [(one.cells_for(count), one.refresh_rate) for one, count in protected.items()]
+    decoders = Counter[str]()
+    for one, count in protected.items():
+        if (name := _decoder(one)) is not None:
+            decoders[name] += count
+    tables = Counter[str]()
+    for levels in {fmt.levels for storage in storages for fmt, _ in storage.spans_of_formats}:
+        if (name := _table(levels)) is not None:
+            tables[name] += 1
+    for storage in storages:
+        for fmt, spans in storage.spans_of_formats:
+            if (name := _table(fmt.levels)) is not None:
+                decoders[name] += bits * sum(span.stop - span.start for span in spans)
+    return Contents(
+        sum(area for area, _ in cells) + side_cells,
+        sum(area * rate for area, rate in cells) + side_cells,
+        sum(storage.weights for storage in storages),
+        bits,
+        dict(decoders),
+        dict(tables),
+    )
+
+
+def _decoder(protection: Protection) -> str | None:
+    """Its name in `qtaml.cost.logic`; None where a bit is read from its cell alone."""
+    match protection:
+        case Raw() | HardenedCell():
+            return None
+        case Repetition(copies=size):
+            return f"majority_{size}"
+        case Hamming(data_bits=size):
+            return f"hamming_{size}"
+        case Bch(code_bits=size):
+            return f"bch_{size}"
+    return protection.kind
+
+
+def _table(levels: Levels) -> str | None:
+    """The name of a readout table; None where levels are even, which are read by arithmetic, or there is no word."""
+    even = isinstance(levels, EvenLevels) or (isinstance(levels, TableLevels) and evenly_spaced(levels.values))
+    if even or not levels.bits:
+        return None
+    return f"trellis_{levels.bits * levels.window}" if levels.window > 1 else f"table_{levels.bits}"
