@@ -23,6 +23,7 @@ LAYERS = (
     ["memory"],
     ["export", "measuring"],
     ["search"],
+    ["exploration"],
     ["training"],
     ["overview"],
     ["showing"],

@@ -6,8 +6,9 @@
     result = qtaml.evaluate(memory, metric, trials=30)                   # .mean .low .high .values
 
 Each room answers one question; a room imports only from those before it:
-`device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `training`, `overview`, `showing`, `laboratory`, `cli`.
+`device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `cost`, `theory`,
+`planning`, `memory`, `export`, `measuring`, `search`, `exploration`, `training`, `overview`, `showing`, `laboratory`,
+`cli`.
 """
 
 import random
@@ -18,7 +19,20 @@ from typing import TYPE_CHECKING, Any
 from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, StoredFileError
 
 if TYPE_CHECKING:
-    from qtaml import device, faults, formats, measuring, planning, protections, search, sensitivity, theory, training
+    from qtaml import (
+        cost,
+        device,
+        faults,
+        formats,
+        measuring,
+        planning,
+        protections,
+        search,
+        sensitivity,
+        theory,
+        training,
+    )
+    from qtaml.exploration import explore
     from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
@@ -42,9 +56,11 @@ __all__ = [
     "Yield",
     "codesign",
     "compensate",
+    "cost",
     "design",
     "device",
     "evaluate",
+    "explore",
     "faults",
     "formats",
     "load",
@@ -69,6 +85,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
+    "explore": "exploration",
     "report": "showing",
     **dict.fromkeys(("codesign", "noisy", "tune"), "training"),
 }

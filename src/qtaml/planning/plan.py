@@ -18,7 +18,7 @@ from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
-from qtaml.planning.plan_contents import contents
+from qtaml.planning.plan_contents import counted
 from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_cells
@@ -194,7 +194,7 @@ class Plan:
     @property
     def cells(self) -> float:
         """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
-        return self._contents.cells / (self.bits * self.weights)
+        return self.contents.cells / (self.bits * self.weights)
 
     @property
     def refreshes(self) -> float:
@@ -202,11 +202,12 @@ class Plan:
 
         A larger cell counts by its area, one that is refreshed more often by how often: the charge that is moved.
         """
-        return self._contents.refreshes / (self.bits * self.weights)
+        return self.contents.refreshes / (self.bits * self.weights)
 
     @property
-    def _contents(self) -> Contents:
-        return contents([one.storage for one in self.tensors], self.side_cells(self.side_values), self.bits)
+    def contents(self) -> Contents:
+        """What it puts into the memory, counted for `qtaml.cost`."""
+        return counted([one.storage for one in self.tensors], self.side_cells(self.side_values), self.bits)
 
     def cost(
         self,
@@ -230,7 +231,7 @@ class Plan:
             1.333 to 2
         """
         return memory_cost(
-            self._contents,
+            self.contents,
             array=array,
             window=window,
             node=node,

@@ -19,7 +19,7 @@ def protected_bits(storages: Iterable[TensorFormat]) -> Counter[Protection]:
     return protected
 
 
-def contents(storages: list[TensorFormat], side_cells: float, bits: int) -> Contents:
+def counted(storages: list[TensorFormat], side_cells: float, bits: int) -> Contents:
     """What tensors and side values take, and what reads them.
 
     Args:
