@@ -70,7 +70,7 @@ RIGHT: dict[tuple[str, str], set[str]] = {
     ("demo", "out"): {"", "foreign"},
     ("sweep", "out"): {"", "foreign"},
     # The current folder, in which there is a result.
-    ("explore", "results"): {""},
+    ("explore", "sources"): {""},
     ("report", "bar"): {"-1"},
     # A picture gets the ending .png where its name has none.
     ("device sweep", "out"): {"foreign", "/dev/null"},

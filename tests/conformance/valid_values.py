@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 import qtaml
+from qtaml.cost import Contents, CostLine, Figure, Logic
 from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
 from qtaml.device._arrays import Quantity
+from qtaml.exploration import Exploration, ExplorationPoint, explore
 from qtaml.export import write_binary, write_verilog
 from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
 from qtaml.formats import EvenLevels, Format, Outliers, Section, TensorFormat, TrellisLevels, WeakBits
@@ -134,6 +136,13 @@ def saved(name: str, save: Callable[[Path], Any]) -> Path:
     return FOLDER / name
 
 
+@cache
+def explored() -> Exploration:
+    """A small exploration of the network."""
+    asked = {name: value() for name, value in EXPLORED.items()}
+    return explore(model(), batch(), metric=accuracy(), **asked)
+
+
 BY_KIND: dict[Any, Callable[[], Any]] = {
     nn.Module: model,
     Plan: plan,
@@ -144,6 +153,12 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     TensorFormat: lambda: TENSOR_FORMAT,
     WordLaw: lambda: LAW,
     Cell: lambda: CELL,
+    Contents: lambda: Contents(1000.0, 1000.0, 100),
+    CostLine: lambda: CostLine("area", "text", Figure(0.5, "a test")),
+    Exploration: explored,
+    ExplorationPoint: lambda: explored().points[0],
+    Figure: lambda: Figure(0.5, "a test"),
+    Logic: lambda: Logic("majority_3", "combinational"),
     Barrier: lambda: CELL.barrier,
     MultiLevelCell: lambda: MultiLevelCell(CELL.barrier, (0, 100), (50,), 1e13),
     Histogram: lambda: Histogram(TABLE, np.ones(4)),
@@ -264,6 +279,16 @@ BY_NAME: dict[str, tuple[Callable[[], Any], ...]] = {
 }
 """A value for the parameters of a name, where the kind does not tell."""
 
+EXPLORED: dict[str, Callable[[], Any]] = {
+    "device": lambda: "gaincell_2t_sion",
+    "array": lambda: "gain_cell_3t",
+    "node": lambda: 28.0,
+    "windows": lambda: [2e-5],
+    "budgets": lambda: [4.0],
+    "trials": lambda: 2,
+}
+"""A small exploration."""
+
 BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "Accuracy.of_outputs": {"logits": lambda: torch.zeros(6, 2)},
     "Memory.unread_on": {"model": lambda: memory().copy_of_model(), "args": lambda: (batch(),), "kwargs": dict},
@@ -281,6 +306,16 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "measuring.NegativeLogLikelihood.scores": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.check_causal": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.networks_interval": {"values": lambda: np.array([[0.5, 0.6], [0.4, 0.7]])},
+    "explore": EXPLORED,
+    "exploration.explore": EXPLORED,
+    "exploration.device_points": {"device": lambda: "gaincell_2t_sion", "windows": lambda: [2e-5]},
+    "exploration.Exploration.best": {"axes": lambda: ("window",)},
+    "exploration.Exploration.accuracy_table": {"axes": lambda: ("window",), "budget": lambda: 1.0},
+    "cost.array_named": {"name": lambda: "gain_cell_3t", "node": lambda: 28.0},
+    "cost.logic": {"name": lambda: "majority_3"},
+    "cost.memory_cost": {"array": lambda: "gain_cell_3t", "node": lambda: 28.0, "window": lambda: 1e-3},
+    "Plan.cost": {"array": lambda: "gain_cell_3t", "node": lambda: 28.0, "window": lambda: 1e-3},
+    "cost.Numbers.load": {"path": lambda: saved("numbers.json", lambda path: path.write_text("{}"))},
     "report": {"stored": plan, "along": lambda: {0.1: Uniform(0.1)}, "axis": lambda: "p"},
     "overview.summarise": {
         "stored": lambda: {"text": plan()},

@@ -1,6 +1,6 @@
 """Arrays of cells that a cost can be computed for: area and energies of a bit, each with its node and source."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qtaml import _checks
@@ -108,7 +108,7 @@ ARRAYS: tuple[Array, ...] = (
 """Named arrays. What no source has is None, and stays out of every sum."""
 
 
-def array_named(name: str, node: float | None = None, own: Iterable[Array] = (), *, argument: str = "array") -> Array:
+def array_named(name: str, node: float | None = None, own: Sequence[Array] = (), *, argument: str = "array") -> Array:
     """The array of a name at a node.
 
     Args:

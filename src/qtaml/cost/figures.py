@@ -40,9 +40,9 @@ class Figure:
         """The high end."""
         return self.value if self.high is None else self.high
 
-    def times(self, factor: float, per: float = 1.0) -> "Figure":
-        """The figure times a factor, over another one."""
-        return Figure(self.value * factor / per, self.source, self.top * factor / per)
+    def times(self, factor: float) -> "Figure":
+        """The figure times a factor of at least 0."""
+        return Figure(self.value * factor, self.source, self.top * factor)
 
     def __str__(self) -> str:
         return f"{self.value:.4g}" if self.top == self.value else f"{self.value:.4g} to {self.top:.4g}"

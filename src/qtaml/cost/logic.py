@@ -1,6 +1,6 @@
 """Decoders in gates and energy, what is known of them, and the area of a gate at a node."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,7 +96,7 @@ _BLOCK_CODE = Logic(
 )
 
 
-def logic(name: str, own: Iterable[Logic] = ()) -> Logic:
+def logic(name: str, own: Sequence[Logic] = ()) -> Logic:
     """The decoder of a name, a kind and a size: the figures of the next larger size, which are a bound.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ AXES = ("thickness", "height", "voltage", "temperature", "window")
 """What a device is explored over."""
 
 
+@runtime_checkable
 class Device(Protocol):
     """Anything that knows its flip probability after a window; `Cell` can be varied in all axes."""
 

@@ -46,6 +46,7 @@ class ExplorationPoint:
         area: mm2, of all parts that have a source, at the lower array efficiency.
         power: W, of all parts that have a source.
         latency: class of the slowest decoder.
+        plan: its name among the plans, and the end of its file's name.
         front: whether no other point is at least as good in accuracy, area and power, and better in one.
     """
 
@@ -66,6 +67,7 @@ class ExplorationPoint:
     area: float
     power: float
     latency: str
+    plan: str
     front: bool
 
 
@@ -80,7 +82,7 @@ class Exploration:
         beyond: device points whose flip probability is above all that plans were made for; they are in no row.
         unaffordable: combinations of p, decoders and budget in which nothing can be stored; they are in no row.
         missing: parts of area and power that no source has, which are in no number.
-        plans: the plan of each (planned_p, decoders, budget).
+        plans: by the name that points have for them.
         versions: versions of what made it.
     """
 
@@ -90,7 +92,7 @@ class Exploration:
     beyond: int
     unaffordable: int
     missing: tuple[str, ...]
-    plans: dict[tuple[float, str, float], Plan] = field(repr=False, compare=False)
+    plans: dict[str, Plan] = field(repr=False, compare=False)
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     @property
@@ -110,7 +112,7 @@ class Exploration:
 
     def plan(self, point: ExplorationPoint) -> Plan:
         """The plan of a point."""
-        return self.plans[point.planned_p, point.decoders, point.budget]
+        return self.plans[point.plan]
 
     def best(
         self, axes: Sequence[str], of: Minimised | Literal["accuracy"] = "accuracy"
@@ -229,6 +231,7 @@ class Exploration:
 
     def table(self, most: int = 12) -> Table:
         """The chosen point, and the front thinned to so many rows."""
+        _checks.integer("most", most, 1)
         caption = f"{len(self.points):,} points; {self.beyond:,} device points have a higher p than any plan"
         if self.unaffordable:
             caption += f"; {self.unaffordable:,} plans did not fit their budget"

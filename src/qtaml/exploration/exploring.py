@@ -140,8 +140,15 @@ def explore(
             points.append(_point(place, plan, priced))
     good = on_front([one.accuracy for one in points], [one.area for one in points], [one.power for one in points])
     rows = tuple(replace(one, front=bool(front)) for one, front in zip(points, good, strict=True))
-    by_kind = {(one.p, "+".join(one.decoders), one.budget): one.plan for one in plans}
-    found = Exploration(rows, accuracy, minimise, planned.count(None), unaffordable, tuple(missing), by_kind)
+    found = Exploration(
+        rows,
+        accuracy,
+        minimise,
+        planned.count(None),
+        unaffordable,
+        tuple(missing),
+        {one.name: one.plan for one in plans},
+    )
     if folder is not None:
         found.save(Path(folder) / "exploration.json")
     return found
@@ -178,5 +185,6 @@ def _point(place: DevicePoint, plan: StoredPlan, cost: MemoryCost) -> Exploratio
         cost.known("area").top,
         cost.known("power").top,
         cost.latency,
+        plan.name,
         front=False,
     )

@@ -48,6 +48,21 @@ class StoredPlan:
     high: float
     least_cells: float | None
 
+    @property
+    def name(self) -> str:
+        """What tells it from other plans for the network."""
+        return plan_name(self.p, self.decoders, self.budget)
+
+
+def plan_name(p: float, decoders: Sequence[str], budget: float) -> str:
+    """Name of a plan.
+
+    Example:
+        >>> plan_name(0.07, ("none", "table"), 0.5)
+        '0.07_none+table_0.5'
+    """
+    return f"{p:g}_{'+'.join(decoders)}_{budget:g}"
+
 
 @dataclass(frozen=True)
 class PlanMaker:
@@ -148,7 +163,7 @@ class PlanMaker:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoredFileError(f"cannot write {folder}: {error.strerror}") from error
-        return folder / f"{question}_{p:g}_{'+'.join(kinds)}_{budget:g}.json"
+        return folder / f"{question}_{plan_name(p, kinds, budget)}.json"
 
 
 @dataclass(frozen=True)
