@@ -61,7 +61,7 @@ def plan_name(p: float, decoders: Sequence[str], budget: float) -> str:
         >>> plan_name(0.07, ("none", "table"), 0.5)
         '0.07_none+table_0.5'
     """
-    return f"{p:g}_{'+'.join(decoders)}_{budget:g}"
+    return f"{p:.9g}_{'+'.join(decoders)}_{budget:.9g}"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from qtaml.planning.correction import CorrectionTest
 from qtaml.planning.plan_contents import counted
 from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
-from qtaml.planning.side_values import side_cells
+from qtaml.planning.side_values import side_storage
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
 
 if TYPE_CHECKING:
@@ -207,7 +207,13 @@ class Plan:
     @property
     def contents(self) -> Contents:
         """What it puts into the memory, counted for `qtaml.cost`."""
-        return counted([one.storage for one in self.tensors], self.side_cells(self.side_values), self.bits)
+        return counted([one.storage for one in self.tensors], self._side_storage(self.side_values), self.bits)
+
+    @property
+    def spent(self) -> float:
+        """What its budget counts: `cells`, or `refreshes` where these are the price of the design."""
+        by_refreshes = isinstance(self.settings, Design) and self.settings.price == "refreshes"
+        return self.refreshes if by_refreshes else self.cells
 
     def cost(
         self,
@@ -267,9 +273,14 @@ class Plan:
 
     def side_cells(self, values: int) -> float:
         """Memory cells of so many side values, by what the settings allow to read; of the paper, by an ideal code."""
+        return self._side_storage(values)[0]
+
+    def _side_storage(self, values: int) -> tuple[float, float]:
+        """Cells and refreshes of so many side values."""
         if isinstance(self.settings, Design):
-            return side_cells(self.fault, values, tuple(self.settings.decoders), tuple(self.settings.hardened))
-        return side_cells(self.fault, values, ("ideal",))
+            asked = self.settings
+            return side_storage(self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price)
+        return side_storage(self.fault, values, ("ideal",))
 
     @property
     def overhead(self) -> float:
@@ -434,6 +445,8 @@ class Plan:
         """The plan as a rich table, one row for each tensor."""
         total, side_price = self.first_order_error, self.side_price
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
+        if self.refreshes != self.cells:
+            caption += f", refreshes {self.refreshes:.4f}"
         if self.cells_with_map > self.cells:
             caption += f"; {self.cells_with_map:.4f} with the map of protected bits, which the paper counts as free"
         caption = escape("\n".join((caption, *self.remarks)))

@@ -19,12 +19,12 @@ def protected_bits(storages: Iterable[TensorFormat]) -> Counter[Protection]:
     return protected
 
 
-def counted(storages: list[TensorFormat], side_cells: float, bits: int) -> Contents:
+def counted(storages: list[TensorFormat], side_storage: tuple[float, float], bits: int) -> Contents:
     """What tensors and side values take, and what reads them.
 
     Args:
         storages: the tensors.
-        side_cells: cells of the side values, in plain cells, refreshed as those are.
+        side_storage: cells and refreshes of the side values, in those of plain cells.
         bits: of a plain word.
     """
     protected = protected_bits(storages)
@@ -42,8 +42,8 @@ def counted(storages: list[TensorFormat], side_cells: float, bits: int) -> Conte
             if (name := _table(fmt.levels)) is not None:
                 decoders[name] += bits * sum(span.stop - span.start for span in spans)
     return Contents(
-        sum(area for area, _ in cells) + side_cells,
-        sum(area * rate for area, rate in cells) + side_cells,
+        sum(area for area, _ in cells) + side_storage[0],
+        sum(area * rate for area, rate in cells) + side_storage[1],
         sum(storage.weights for storage in storages),
         bits,
         dict(decoders),

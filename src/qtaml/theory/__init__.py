@@ -5,6 +5,7 @@ any format and fault model. `qtaml.theory.paper` has the closed forms that are w
 """
 
 from qtaml._kinds import guard_doors
+from qtaml.theory.allowable_rates import allowable_rates
 from qtaml.theory.capacity import capacity
 from qtaml.theory.error_law import ErrorLaw
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
@@ -17,6 +18,7 @@ from qtaml.theory.weight_error import characteristic_function, error_distributio
 __all__ = [
     "ROUNDING_BOUND",
     "ErrorLaw",
+    "allowable_rates",
     "boundary_slopes",
     "capacity",
     "characteristic_function",
