@@ -140,7 +140,7 @@ def parse_floor(text: str) -> tuple[str, int]:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _fields(record: type[Any]) -> list[str]:
