@@ -41,3 +41,12 @@ def test_a_node_without_data_is_refused(here):
     code, _, error = here("cost", "stored", "--array", "gain_cell_3t", "--node", "5", "--window", "1e-3")
     assert code == 2
     assert "node must be one of 28, 16, 7 nm for 'gain_cell_3t', got 5" in error
+
+
+def test_it_writes_the_memory_for_other_programs(here, tmp_path):
+    """ZigZag, and Timeloop with Accelergy."""
+    words = ("--array", "gain_cell_3t", "--node", "28", "--window", "1e-3")
+    code, _, _ = here("cost", "stored", *words, "--zigzag", "zigzag.yaml", "--timeloop", "timeloop.yaml")
+    assert code == 0
+    assert (tmp_path / "zigzag.yaml").read_text().startswith("weights:")
+    assert "ERT:" in (tmp_path / "timeloop.yaml").read_text()

@@ -106,7 +106,7 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
     if kind is float:
         return NO_NUMBERS
     if kind is Path:
-        return TAKEN if one.name in ("out", "checkpoint") else PATHS
+        return TAKEN if one.name in ("out", "checkpoint", "zigzag", "timeloop") else PATHS
     return NAMES
 
 

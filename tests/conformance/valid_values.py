@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 import qtaml
-from qtaml.cost import Contents, CostLine, Figure, Logic
+from qtaml.cost import Array, Contents, CostLine, Figure, Logic, array_named
 from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
 from qtaml.device._arrays import Quantity
 from qtaml.exploration import Exploration, ExplorationPoint, explore
@@ -153,6 +153,7 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     TensorFormat: lambda: TENSOR_FORMAT,
     WordLaw: lambda: LAW,
     Cell: lambda: CELL,
+    Array: lambda: array_named("gain_cell_3t", 28.0),
     Contents: lambda: Contents(1000.0, 1000.0, 100),
     CostLine: lambda: CostLine("area", "text", Figure(0.5, "a test")),
     Exploration: explored,
@@ -315,6 +316,8 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "cost.logic": {"name": lambda: "majority_3"},
     "cost.memory_cost": {"array": lambda: "gain_cell_3t", "node": lambda: 28.0, "window": lambda: 1e-3},
     "Plan.cost": {"array": lambda: "gain_cell_3t", "node": lambda: 28.0, "window": lambda: 1e-3},
+    "cost.nvsim_cell": {"kind": lambda: "gcDRAM"},
+    "cost.read_nvsim": {"path": lambda: Path(__file__).parents[1] / "cost/fixtures/nvsim_1t1r.txt"},
     "cost.Numbers.load": {"path": lambda: saved("numbers.json", lambda path: path.write_text("{}"))},
     "report": {"stored": plan, "along": lambda: {0.1: Uniform(0.1)}, "axis": lambda: "p"},
     "overview.summarise": {

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from qtaml import _files
 from qtaml.cli.options import JsonOption
-from qtaml.cost import ARRAYS, Numbers
+from qtaml.cost import ARRAYS, Numbers, array_named, timeloop_memory, zigzag_memory
+from qtaml.errors import ArgumentError
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan
 
@@ -22,9 +24,14 @@ def cost_command(
     decode: Annotated[str, typer.Option(help="every_read, or once at start_up into a --copy.")] = "every_read",
     copy: Annotated[str | None, typer.Option(help="Array of the decoded copy, at the same node.")] = None,
     numbers: Annotated[Path | None, typer.Option(help="Your own figures (.json).")] = None,
+    zigzag: Annotated[Path | None, typer.Option(help="Write the memory for ZigZag (.yaml).")] = None,
+    timeloop: Annotated[Path | None, typer.Option(help="Write it for Timeloop and Accelergy (.yaml).")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Area, energies and power of a network as it is stored, each number with its source."""
+    for path in (zigzag, timeloop):
+        if path is not None and path.suffix not in (".yaml", ".yml"):
+            raise ArgumentError(f"--zigzag and --timeloop must end in .yaml, got {path}")
     made = Plan.load(plan) if plan.suffix == ".json" else read_artifact(plan).plan
     own = Numbers.load(numbers) if numbers is not None else None
     found = made.cost(
@@ -36,4 +43,8 @@ def cost_command(
         copy=copy,
         numbers=own,
     )
+    for path, write in ((zigzag, zigzag_memory), (timeloop, timeloop_memory)):
+        if path is not None:
+            held = array_named(array, node, own.arrays if own else ())
+            _files.write_text(path, write(made.contents, held))
     typer.echo(found.to_json() if as_json else str(found), nl=not as_json)
