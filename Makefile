@@ -40,11 +40,7 @@ format: setup  ## Rewrite the code in the one style
 wheel: setup  ## Build dist/qtaml-*.whl, look into it, and use it in an environment of its own (about two minutes)
 	$(BIN)/python -m tools.check_wheel
 
-.venv/docs: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
-	touch $@
-
-docs: .venv/docs  ## Build the documentation site into out/site, strictly: a warning is an error
+docs: setup  ## Build the documentation site into out/site, strictly: a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: setup  ## Time everything that has to be fast next to references: results/bench.json, docs/performance.md

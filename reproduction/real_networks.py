@@ -13,6 +13,7 @@ from torch import nn
 
 from qtaml import _files
 from qtaml._tables import captioned_table
+from qtaml.faults import Uniform
 from qtaml.laboratory.cases import Case, OwnNetwork, Samples
 from qtaml.laboratory.laboratory import Laboratory, Record
 from qtaml.measuring import Estimate
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROBABILITIES = (0.001, 0.01, 0.05)
-CELLS = (0.3, 0.5, 0.6, 0.75, 1.0)
+CELLS = (0.3, 0.4, 0.6, 0.8, 0.95)
 PLAIN_CELLS = (1.0, 1.125, 1.25)
 """Budgets of the paper's methods, which keep all eight bits and begin at a plain memory."""
+RESERVE = "design, every decoder, to 2p"
 VOTES: tuple[Decoding, ...] = ("none", "table", "majority")
 METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     "Uniform-MSP, ideal code": lambda p, cells: UniformMsp(p=p, protected_bits=8 * (cells - 1)),
@@ -37,8 +39,9 @@ METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     "TAC by row, ideal code": lambda p, cells: Tac(p=p, overhead=cells - 1, granularity="row"),
     "design, table and majority": lambda p, cells: Design(p=p, cells=cells, decoders=VOTES),
     "design, every decoder": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS),
+    RESERVE: lambda p, cells: Design(p=(p, 2 * p), cells=cells, decoders=REAL_DECODERS),
 }
-"""Settings of each method for a flip probability and a budget."""
+"""Settings of each method for a flip probability and a budget. With a reserve, the memory is read at twice p."""
 COSINE, NEIGHBOUR, WITHIN = "cosine", "same nearest neighbour", "within 50 cents"
 
 
@@ -184,7 +187,8 @@ REAL_NETWORKS: Experiment[Row] = Experiment(
 
 
 def _case(network: str, p: float, method: str, cells: float, metric: str) -> Case:
-    return Case(network, METHODS[method](p, cells), metric=metric, own=NETWORKS[network].own(network))
+    read = Uniform(2 * p) if method == RESERVE else None
+    return Case(network, METHODS[method](p, cells), read, metric, NETWORKS[network].own(network))
 
 
 def _rows(network: str, p: float, method: str, cells: float, records: Sequence[Record]) -> list[Row]:

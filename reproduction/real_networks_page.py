@@ -49,7 +49,8 @@ def _introduction(manifest: Mapping[str, Any]) -> list[str]:
         f"Each number is a mean over {manifest['trials']} reads under seed {manifest['seed']}; brackets hold 95% "
         "intervals over reads and test samples. Columns are budgets: cells as a share of a plain memory of 8 bits a "
         "weight. TAC and Uniform-MSP pay two cells for a protected bit and nothing for scales; the designs pay what "
-        "codes, tables and scales really take.",
+        "codes, tables and scales really take. What is designed up to 2p is planned for the worst between p and "
+        "2p, and read at 2p; its predicted error is that of the worst.",
         "",
     ]
 

@@ -1,6 +1,5 @@
 """The documentation: its code runs, its commands and links exist, tutorials say the truth, and the site builds."""
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -145,7 +144,6 @@ FOUND = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed: make docs")
 def test_the_site_builds_without_a_warning(tmp_path):
     """Strictly: each link, anchor, reference and page of the navigation."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]

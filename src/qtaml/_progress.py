@@ -1,7 +1,9 @@
 """Progress of long work, on standard error, where a person is watching."""
 
+import math
 import sys
-from collections.abc import Collection, Iterable, Iterator
+import time
+from collections.abc import Collection, Generator, Iterable
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import TypeVar
@@ -12,13 +14,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 
 # A context variable: a thread does not take the display of another thread for its outer one.
-_active: ContextVar[Progress | None] = ContextVar("_active", default=None)
+_active: "ContextVar[_Display | None]" = ContextVar("_active", default=None)
+_SECONDS = 30
+"""Between two lines where there is no terminal."""
 
 
-def track(items: Collection[T], description: str, order: Iterable[T] | None = None) -> Iterator[T]:
+class _Display(Progress):
+    """A display that knows when the next line is due where it shows no bars."""
+
+    next_line = math.inf
+
+
+def track(items: Collection[T], description: str, order: Iterable[T] | None = None) -> Generator[T]:
     """Yield the items, with a progress bar and the time left if standard error is a terminal, or in a notebook.
 
-    Inside another tracked loop the bar becomes one more line of the same display.
+    Inside another tracked loop the bar becomes one more line of the same display. Elsewhere, as in a file of a batch
+    job, a line comes every half minute.
 
     Args:
         items: what is gone through.
@@ -37,9 +48,10 @@ def track(items: Collection[T], description: str, order: Iterable[T] | None = No
         with nullcontext() if outer else progress:
             task = progress.add_task(description, total=len(items))
             try:
-                for item in items if order is None else order:
+                for number, item in enumerate(items if order is None else order, 1):
                     yield item
                     progress.advance(task)
+                    _log(progress, f"{description}: {number} of {len(items)}")
             finally:
                 # Also if the caller stops early: the line would stay.
                 progress.remove_task(task)
@@ -49,10 +61,20 @@ def track(items: Collection[T], description: str, order: Iterable[T] | None = No
 
 def be_silent() -> None:
     """Show nothing from now on: for a worker process, whose parent shows the progress of the whole."""
-    _active.set(Progress(disable=True))
+    _active.set(_Display(disable=True))
 
 
-def _new_progress() -> Progress:
+def _log(display: _Display, line: str) -> None:
+    if time.monotonic() >= display.next_line:
+        print(f"qtaml: {line}", file=sys.stderr)
+        display.next_line = time.monotonic() + _SECONDS
+
+
+def _new_progress() -> _Display:
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not (console.is_terminal or console.is_jupyter))
+    shown = console.is_terminal or console.is_jupyter
+    display = _Display(*columns, console=console, transient=True, disable=not shown)
+    if not shown:
+        display.next_line = time.monotonic() + _SECONDS
+    return display

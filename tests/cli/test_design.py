@@ -80,10 +80,10 @@ def test_a_device_stands_for_a_probability(here, tmp_path):
     [
         (("--p", 0.1, "--cells", 0.001), 3, "cells must be at least 1 for the cheapest formats"),
         (("--p", 0.1, "--error", 1e-12), 3, "no design of at most 2 cells reaches an output error of 1e-12"),
-        (("--p", 0.1, "--cells", 1, "--error", 1), 2, "give exactly one of cells, error and accuracy"),
-        (("--p", 0.1), 2, "give exactly one of cells, error and accuracy"),
-        (("--cells", 1), 2, "give exactly one of p, fault and device"),
-        (("--cells", 1, "--p", 0.1, "--device", "hbn_fg_15L"), 2, "give exactly one of p, fault and device"),
+        (("--p", 0.1, "--cells", 1, "--error", 1), 2, "give exactly one of --cells, --error and --accuracy"),
+        (("--p", 0.1), 2, "give exactly one of --cells, --error and --accuracy"),
+        (("--cells", 1), 2, "give exactly one of --p, --fault and --device"),
+        (("--cells", 1, "--p", 0.1, "--device", "hbn_fg_15L"), 2, "give exactly one of --p, --fault and --device"),
         (("--cells", 1, "--device", "hbn"), 2, "preset must be one of"),
         (("--p", 0.1, "--accuracy", 0.9), 2, "--accuracy and --test must be given together"),
         (

@@ -1,6 +1,7 @@
 """`qtaml verify` and `qtaml readback` on a stored network and what a memory made of it."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -9,8 +10,8 @@ import torch
 from torch.export import Dim
 
 import qtaml
-from qtaml.export import write_verilog
-from qtaml.faults import Uniform
+from qtaml.export import write_binary, write_verilog
+from qtaml.faults import StaticCells, Uniform
 from qtaml.memory import read_artifact, words_as_read
 from tests.cases import CONVOLUTION
 
@@ -154,7 +155,7 @@ def test_a_dump_with_other_errors(here, folder):
     [
         (("readback", "stored", "clean.bin", "--word-bits", "1024"), 4, "in words of 1024 bits takes"),
         (("readback", "stored", "clean.bin", "--word-bits", "12"), 2, "word_bits must be a multiple of 8, got 12"),
-        (("readback", "stored", "test.npz"), 2, "suffix of DUMP must be one of '.bin', '.mem', '.hex', '.txt'"),
+        (("readback", "stored", "test.npz"), 2, "suffix of test.npz must be one of '.bin', '.mem', '.hex', '.txt'"),
         (("readback", "stored", "clean.mem", "--word-bits", "64"), 4, "must hold words of 64 bits, got 32"),
         (("readback", "stored", "none.bin"), 4, "cannot read none.bin"),
         (("readback", "test.npz", "clean.bin"), 4, "cannot read"),
@@ -168,3 +169,64 @@ def test_bad_input_is_told(here, arguments, code, message):
     found, _, err = here(*arguments)
     assert (found, err.count("\n")) == (code, 1)
     assert message in err
+
+
+def test_a_network_is_rewritten_for_a_chip(here, folder):
+    """Two dumps show its weak cells; what is then stored is read right by far more, and verified by the same dumps."""
+    artifact, chip = read_artifact(folder / "stored"), StaticCells(p01=(0.0,) * 15 + (1.0,), p10=(0.0,) * 16, chip=3)
+    for name, value in (("zeros", 0), ("ones", 255)):
+        written = {one: torch.full_like(stored.words, value) for one, stored in artifact.tensors.items()}
+        read = words_as_read(artifact.with_words(written), seed=value, fault=chip)
+        write_binary(artifact.with_words(read), f"{name}.bin")
+    dumps = ("--zeros", "zeros.bin", "--ones", "ones.bin", "--model", "network.pt2")
+    code, out, _ = here("rewrite", "stored", "--out", "chip", *dumps)
+    assert code == 0
+    assert re.search(r"^\d+ of 1,824 stored bits are stuck, 0 turn over", out)
+
+    model = CONVOLUTION.model().eval()
+    loaded = [qtaml.load(folder / name, model) for name in ("stored", "chip")]
+    reads = [dict(memory.read(seed=0, fault=chip)) for memory in loaded]
+    errors = [float((read["head.weight"] - model.head.weight).detach().square().sum()) for read in reads]
+    assert errors[1] < errors[0] / 4
+    code, _, _ = here("verify", "chip", *dumps)
+    assert code == 0
+    code, _, err = here("verify", "chip", "--model", "network.pt2")
+    assert code == 4
+    assert "stored words differ" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("verify", "stored", "--zeros", "network.pt2"), "--zeros and --ones must be given together"),
+        (
+            ("rewrite", "stored", "--out", "new", "--zeros", "test.npz", "--ones", "test.npz"),
+            "suffix of test.npz must be",
+        ),
+        (("evaluate", "stored", *TEST, "--rewrite"), "--rewrite need --chips"),
+    ],
+)
+def test_what_a_rewrite_needs(here, options, message):
+    """Both dumps, of a memory; and chips."""
+    code, _, err = here(*options)
+    assert code == 2
+    assert message in err
+
+
+def test_chips_are_rewritten_one_by_one(here):
+    """Each by a writer who knows its weak cells: more of them are good."""
+    weak = (
+        "--fault",
+        "static_cells:p01=[0,0,0,0,0,0,0,1],p10=[0,0,0,0,0,0,0,0]",
+        "--chips",
+        6,
+        "--trials",
+        1,
+        "--json",
+    )
+    means = []
+    for more in ((), ("--rewrite",)):
+        code, out, err = here("evaluate", "stored", *TEST, *weak, *more)
+        assert code == 0, err
+        means.append(sum(json.loads(out)["values"]) / 6)
+    assert means[1] > means[0]

@@ -239,8 +239,12 @@ def test_lists_are_values_too(text, fault):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ((), 2, "give exactly one of p and fault, got p=None and fault=None"),
-        (("--p", 0.1, "--fault", ASYMMETRIC), 2, "give exactly one of p and fault, got p=0.1 and fault=Asymmetric"),
+        ((), 2, "give exactly one of --p and --fault, got no --p and no --fault"),
+        (
+            ("--p", 0.1, "--fault", ASYMMETRIC),
+            2,
+            "give exactly one of --p and --fault, got --p 0.1 and --fault Asymmetric",
+        ),
         (
             ("--fault", "magic:p=1"),
             2,
@@ -292,7 +296,7 @@ def test_bad_fault_models_are_refused(here, tmp_path, options, code, message):
         (("--hardened", "area=0,p01=0.1,p10=0.1"), "area must be above 0, got 0"),
         (("--bits", 1), "bits must be a whole number from 2 to 16, got 1"),
         (("--seed", -1), "seed must be a whole number of at least 0, got -1"),
-        (("--rows", "--decoders", "none"), "decoders must hold 'table' for rows=True, got ['none']"),
+        (("--rows", "--decoders", "none"), "--decoders must hold 'table' for --rows, got ['none']"),
     ],
 )
 def test_bad_settings_are_refused(here, options, message):
@@ -300,3 +304,18 @@ def test_bad_settings_are_refused(here, options, message):
     ended, out, err = here("design", "--p", 0.1, "--cells", 1.0, "--weights", "nowhere.safetensors", *options)
     assert (ended, out) == (2, "")
     assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "give exactly one of --cells, --error and --accuracy, got no --cells, no --error and no --accuracy"),
+        (("--cells", 0), "--cells must be above 0, got 0.0"),
+        (("--cells", 0.5, "--decoders", "any"), "--decoders must be one of 'none', "),
+    ],
+)
+def test_messages_name_options(here, options, said):
+    """A setting is called as it is typed, not as it is called in Python."""
+    code, _, errors = here("design", "--p", 0.1, *options)
+    assert code == 2
+    assert said in errors

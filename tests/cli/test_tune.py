@@ -53,7 +53,7 @@ def test_the_same_command_goes_on_from_its_checkpoint(here):
         ((), "give one of --plan and --cells"),
         (("--plan", "stored", "--cells", 1), "give one of --plan and --cells"),
         (("--cells", 1), "give --p or --fault with --cells"),
-        (("--plan", "stored", "--learning-rate", 0), "learning_rate must be above 0"),
+        (("--plan", "stored", "--learning-rate", 0), "--learning-rate must be above 0"),
         (("--plan", "stored", "--out", "stored"), "--out must hold nothing that is read"),
         (("--plan", "missing.json"), "cannot read missing.json"),
     ],

@@ -1,6 +1,7 @@
 """Plans as records: cells, tables, JSON."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,14 @@ def test_a_plan_prints_as_a_table():
     for word in ("conv.weight", "head.weight", "protected", "correction", "gain", "error share", "cells", "p=0.1"):
         assert word in text
     assert "embed.weight = head.weight" in str(qtaml.uniform_msp(TRANSFORMER.model(), p=0.1, protected_bits=1))
+
+
+def test_shares_of_the_error_sum_to_one():
+    """Of what differs from read to read; the bias stands below the table."""
+    original = plan()
+    biased = replace(original, predicted_bias=original.noise_error)
+    assert biased.to_pandas()["error_share"].sum() == pytest.approx(1.0)
+    assert "bias, which no tensor's share counts, is 50.0% of the predicted error" in " ".join(str(biased).split())
 
 
 def test_a_plan_survives_a_file(tmp_path):

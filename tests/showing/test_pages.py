@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 import qtaml
@@ -123,3 +124,12 @@ def test_a_report_of_one_network_is_named_by_its_plan(tmp_path):
 def test_numbers_have_five_digits():
     """And none that JSON does not know."""
     assert [short(one) for one in (0.123456789, 1e-300, 3.0, float("nan"), None)] == [0.12346, 1e-300, 3, None, None]
+
+
+def test_a_caution_stands_on_the_page():
+    """Few samples of a score without bounds: the interval may be too narrow, and the page says so."""
+    model, inputs = nn.Linear(8, 4), torch.randn(20, 8)
+    memory = qtaml.store(model, qtaml.uniform_msp(model, p=0.1, protected_bits=4))
+    found = qtaml.report(memory, qtaml.measuring.OutputError(model, inputs), better="lower", bar=1.0, chips=0, trials=5)
+    (remark,) = (one for one in data_of(report_page(found))["networks"][0]["remarks"] if "too narrow" in one)
+    assert "20" in remark

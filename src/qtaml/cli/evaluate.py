@@ -33,6 +33,10 @@ def evaluate_command(
     above: Annotated[
         float | None, typer.Option(help="With --chips: the share of chips whose metric is at least this.")
     ] = None,
+    rewrite: Annotated[
+        bool,
+        typer.Option("--rewrite", help="With --chips: write each anew, by a writer who knows its weak cells."),
+    ] = False,
     picture: Annotated[
         Path | None, typer.Option(help="With --chips: draw the share of chips over the metric (needs qtaml[plot]).")
     ] = None,
@@ -48,8 +52,8 @@ def evaluate_command(
 ) -> None:
     """Measure a stored network over independent reads of the leaking memory, or chip by chip."""
     read_under = another_fault(p, fault)
-    if chips is None and (above is not None or picture is not None):
-        raise ArgumentError(f"--above and --picture need --chips, got {above} and {picture}")
+    if chips is None and (above is not None or picture is not None or rewrite):
+        raise ArgumentError(f"--above, --picture and --rewrite need --chips, got {above}, {picture} and {rewrite}")
     memory, network, spec = load_stored(read_artifact(stored), model, weights)
     if (output := getattr(memory.plan.settings, "output", None)) is not None:
         # What counted for the plan counts for its metric: the memory copies the network with it.
@@ -58,7 +62,8 @@ def evaluate_command(
     if chips is not None:
         if stop_width is not None:
             raise ArgumentError(f"--stop-width must be left out where --chips are given, got {stop_width:g}")
-        found = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, chips=chips)
+        written = network if rewrite else None
+        found = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, chips=chips, rewrite=written)
         _show_chips(as_perplexity(found) if metric == "perplexity" else found, metric, above, picture, as_json=as_json)
         return
     result = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, stop_width=stop_width)

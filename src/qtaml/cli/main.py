@@ -18,6 +18,7 @@ from qtaml.cli import (
     predict,
     readback,
     report,
+    rewrite,
     sweep,
     tune,
     verify,
@@ -66,6 +67,7 @@ app.command("evaluate")(evaluate.evaluate_command)
 app.command("export")(export.export_command)
 app.command("verify")(verify.verify_command)
 app.command("readback")(readback.readback_command)
+app.command("rewrite")(rewrite.rewrite_command)
 app.command("report")(report.report_command)
 app.command("explore")(explore.explore_command)
 

@@ -6,18 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 
-from qtaml import _checks
+from qtaml.cli.dumps import DumpWidthOption, read_dump
 from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricName, MetricOption, TestData, chosen_metric
 from qtaml.cli.options import JsonOption, LengthOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
-from qtaml.export import read_binary, read_verilog
 from qtaml.measuring import Estimate, ObservedRate, measure, observed_errors, perplexity
 from qtaml.memory import read_artifact
-from qtaml.planning import Plan
 
 
 def readback_command(
@@ -25,10 +22,7 @@ def readback_command(
     dump: Annotated[
         Path, typer.Argument(help="What the memory gave back: .bin, or text of $writememh (.mem, .hex or .txt).")
     ],
-    word_bits: Annotated[
-        int | None,
-        typer.Option(help="Width of a memory word, as it was written; 32 for .bin if not given.", min=8),
-    ] = None,
+    word_bits: DumpWidthOption = None,
     test: Annotated[Path | None, typer.Option(help=TEST_HELP + " Without them only bits are compared.")] = None,
     metric: MetricOption = "accuracy",
     model: StoredModelOption = None,
@@ -39,7 +33,7 @@ def readback_command(
 ) -> None:
     """Compare a memory dump with the stored network: error rates of each bit position, and the network it holds."""
     artifact = read_artifact(stored)
-    words = _read(dump, artifact.plan, word_bits)
+    words = read_dump(dump, artifact.plan, word_bits)
     estimate = None
     if test is not None:
         memory, network, spec = load_stored(artifact, model, weights)
@@ -57,13 +51,6 @@ def readback_command(
     Console(width=146).print(rows.table())
     if estimate is not None:
         typer.echo(f"{metric} {estimate} (95% over {estimate.covers})")
-
-
-def _read(dump: Path, plan: Plan, word_bits: int | None) -> dict[str, torch.Tensor]:
-    if _checks.one_of("suffix of DUMP", dump.suffix.lower(), (".bin", ".mem", ".hex", ".txt")) == ".bin":
-        # A raw image has no lines, so its width cannot be seen; text shows it by the digits of each word.
-        return read_binary(dump, plan, word_bits=word_bits or 32)
-    return read_verilog(dump, plan, word_bits=word_bits)
 
 
 def _as_json(rows: Sequence[ObservedRate], metric: MetricName, estimate: Estimate | None) -> str:

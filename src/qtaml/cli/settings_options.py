@@ -1,6 +1,7 @@
 """Options of a command from a settings record: one for each field, with its type, its default and its help."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -62,7 +63,10 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
             # Options that are not given are left out, so that the record's own defaults hold: typer gives None or an
             # empty list.
             settings = {name: forms[name].read(value) for name, value in written.items() if value not in (None, [])}
-            command(settings=record(**settings), **given)
+            try:
+                command(settings=record(**settings), **given)
+            except ArgumentError as error:
+                raise ArgumentError(_as_typed(str(error), forms)) from error
 
         own = dict(inspect.signature(command).parameters)
         del own["settings"]
@@ -80,10 +84,27 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
     return decorate
 
 
+def _as_typed(message: str, forms: Mapping[str, _Form]) -> str:
+    """A message about settings as they are called in Python, with the names of the options."""
+    flags = {name: _flag(name, form) for name, form in forms.items()}
+    names = "|".join(flags)
+    message = re.sub(rf"^({names})(?= must)", lambda found: flags[found[1]], message)
+    message = re.sub(rf"\b({names})=None\b", lambda found: f"no {flags[found[1]]}", message)
+    message = re.sub(rf"\b({names})=True\b", lambda found: flags[found[1]], message)
+    message = re.sub(rf"\b({names})=", lambda found: f"{flags[found[1]]} ", message)
+    # Elsewhere a name may be a word: "error" is one.
+    choice = re.match("give (exactly|at most) one of .*?, got ", message)
+    end = choice.end() if choice else 0
+    return re.sub(rf"\b(?<!-)({names})\b", lambda found: flags[found[1]], message[:end]) + message[end:]
+
+
+def _flag(name: str, form: _Form) -> str:
+    return "--" + (form.name or name).replace("_", "-")
+
+
 def _option(name: str, form: _Form, default: Any, told: str) -> inspect.Parameter:
-    flag = "--" + (form.name or name).replace("_", "-")
     # Docstrings of settings begin in lower case, after the name.
-    option = typer.Option(flag, help=f"{told[0].upper()}{told[1:]}", metavar=form.metavar)
+    option = typer.Option(_flag(name, form), help=f"{told[0].upper()}{told[1:]}", metavar=form.metavar)
     # typer takes a parameter without a default as required.
     shown = form.default if default is not inspect.Parameter.empty else default
     kind = inspect.Parameter.KEYWORD_ONLY

@@ -87,7 +87,9 @@ def check_not_pickled(path: Path) -> None:
         raise StoredFileError(
             f"{path} is a pickled checkpoint, which is not loaded: it can run code. Convert it where you trust it: "
             "model.load_state_dict(torch.load(PATH, weights_only=True)), then "
-            "safetensors.torch.save_model(model, 'model.safetensors')"
+            "safetensors.torch.save_model(model, 'model.safetensors') for --weights, or the whole network: "
+            "torch.export.save(torch.export.export(model.eval(), (inputs,), "
+            "dynamic_shapes=({0: torch.export.Dim('samples')},)), 'network.pt2')"
         )
 
 

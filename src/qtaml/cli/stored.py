@@ -83,7 +83,8 @@ def store_and_show(
     Raises:
         StoredFileError: if the folder holds something else, or cannot be written.
     """
+    replaced = ", in place of the one that was there" if (out / "plan.json").exists() else ""
     store(network, plan).save(out, source=source_of(spec), weights=os.path.abspath(weights) if weights else "")
     for remark in plan.remarks if as_json else ():
         typer.echo(remark, err=True)
-    typer.echo(plan.to_json() if as_json else f"{plan}\nstored network: {out}", nl=not as_json)
+    typer.echo(plan.to_json() if as_json else f"{plan}\nstored network: {out}{replaced}", nl=not as_json)

@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from qtaml.cli.dumps import ONES_HELP, ZEROS_HELP, DumpWidthOption, weak_cells_of
 from qtaml.cli.options import JsonOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
-from qtaml.errors import StoredFileError
+from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.memory import differences, read_artifact, regions
 
 
@@ -15,15 +18,21 @@ def verify_command(
     stored: StoredArgument,
     model: StoredModelOption = None,
     weights: WeightsOption = None,
+    zeros: Annotated[Path | None, typer.Option(help=f"{ZEROS_HELP} Of a network that was rewritten for it.")] = None,
+    ones: Annotated[Path | None, typer.Option(help=f"{ONES_HELP} Likewise.")] = None,
+    word_bits: DumpWidthOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every checksum, and rebuild the stored bits from the original weights and the plan."""
+    if (zeros is None) != (ones is None):
+        raise ArgumentError(f"--zeros and --ones must be given together, got {zeros} and {ones}")
     artifact = read_artifact(stored)
+    weak = weak_cells_of(artifact.plan, zeros, ones, word_bits) if zeros and ones else None
     if not as_json:
         # read_artifact refuses a wrong one.
         typer.echo(f"{stored}: every checksum is right")
     memory, network, spec = load_stored(artifact, model, weights)
-    found = differences(memory, network)
+    found = differences(memory, network, weak_cells=weak)
     storages = [entry.storage for entry in memory.plan.tensors]
     bits = sum(region.words * region.format.bits for storage in storages for region in regions(storage))
     if as_json:

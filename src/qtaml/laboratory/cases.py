@@ -13,6 +13,7 @@ from qtaml.measuring import SampleMetric
 from qtaml.model import Batch
 from qtaml.networks import RECIPES, Data
 from qtaml.planning import (
+    MEASURED,
     AnySettings,
     Design,
     FixedPoint,
@@ -24,16 +25,16 @@ from qtaml.planning import (
     Tac,
     UniformMsp,
     WeightScaling,
-    calibrated,
-    compensate,
     fixed_point,
     magnitude_protection,
     random_protection,
     sensitivity_protection,
+    tac,
     uniform_msp,
     weight_scaling,
 )
 from qtaml.search import AnyDesigner, design, designer_for
+from qtaml.sensitivity import Calibration
 
 
 # Compared by identity: it is part of the key of a memo, and the equality of tensors is a tensor.
@@ -69,10 +70,19 @@ class OwnNetwork:
     test: str
 
 
+def _calibrated(model: nn.Module, data: Data | Samples, settings: Settings) -> Calibration:
+    return _calibration(model, data, tuple((name, getattr(settings, name)) for name in MEASURED))
+
+
+@lru_cache(maxsize=4)
+def _calibration(model: nn.Module, data: Data | Samples, asked: tuple[tuple[str, Any], ...]) -> Calibration:
+    return Calibration(model, data.calibration, **dict(asked))
+
+
 # Few: each holds gains and fitted candidates of a network. Tasks are sorted by network, so more are seldom used.
 @lru_cache(maxsize=4)
 def _designer(model: nn.Module, data: Data | Samples, settings: Design) -> AnyDesigner:
-    return designer_for(calibrated(model, data.calibration, settings), settings)
+    return designer_for(_calibrated(model, data, settings), settings)
 
 
 def _design(model: nn.Module, data: Data | Samples, settings: Design) -> Plan:
@@ -84,7 +94,7 @@ def _design(model: nn.Module, data: Data | Samples, settings: Design) -> Plan:
 
 METHODS: dict[type[Settings], Callable[[nn.Module, Data | Samples, Any], Plan]] = {
     UniformMsp: lambda model, data, settings: uniform_msp(model, settings),
-    Tac: lambda model, data, settings: compensate(model, data.calibration, settings),
+    Tac: lambda model, data, settings: tac(_calibrated(model, data, settings), settings),
     Magnitude: lambda model, data, settings: magnitude_protection(model, settings),
     Sensitivity: lambda model, data, settings: sensitivity_protection(model, data.calibration, settings),
     RandomProtection: lambda model, data, settings: random_protection(model, settings),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy
 from rich.table import Table
+from torch import nn
 
 from qtaml import _checks, _files, _tables
 from qtaml._figures import Curve, Panel, panels_figure
@@ -16,7 +17,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
 from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.metrics import Metric
-from qtaml.measuring.reads_of_chips import chips_differ, values_of_chips
+from qtaml.measuring.reads_of_chips import chips_differ, values_of_chips, values_of_rewritten_chips
 from qtaml.memory import Memory
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Yield:
         seed: seed of chips and errors.
         confidence: coverage of the intervals.
         unread: stored tensors that act on none of the inputs of the metric, so that their errors do not show.
+        rewritten: each chip was written by a writer who knows its weak cells.
         versions: versions of what made the result.
 
     Example:
@@ -60,6 +62,7 @@ class Yield:
     seed: int
     confidence: float
     unread: tuple[str, ...] = ()
+    rewritten: bool = False
     versions: dict[str, str] = field(default_factory=_files.versions)
 
     def quantile(self, share: float) -> Estimate:
@@ -200,8 +203,9 @@ class Yield:
         Args:
             above: also the share of chips whose value is at least this.
         """
+        written = ", each written anew" * self.rewritten
         shown = _tables.captioned_table(
-            f"{len(self.values):,} chips, reads of each: {self.trials}; {self.fault}",
+            f"{len(self.values):,} chips{written}, reads of each: {self.trials}; {self.fault}",
             f"[{100 * self.confidence:g}% interval for other chips of this kind on these test samples]",
         )
         shown.add_column("of the chips")
@@ -243,7 +247,15 @@ def chips_needed(share: float = 0.95, confidence: float = 0.95) -> int:
 
 
 def measure_chips(
-    memory: Memory, metric: Metric, *, chips: int, trials: int, fault: AnyFault, seed: int, confidence: float
+    memory: Memory,
+    metric: Metric,
+    *,
+    chips: int,
+    trials: int,
+    fault: AnyFault,
+    seed: int,
+    confidence: float,
+    rewrite: nn.Module | None = None,
 ) -> Yield:
     """A metric of a stored network on each of so many chips; arguments as for `evaluate`."""
     chips, trials = _checks.integer("chips", chips, 1), _checks.integer("trials", trials, 1)
@@ -252,11 +264,21 @@ def measure_chips(
             f"chips x trials must be at most {_MOST_READS:,} reads, got {chips:,} x {trials:,}; "
             f"{chips_needed():,} chips are enough for a bound of 95% with 95% confidence"
         )
-    found = values_of_chips(memory, metric, range(chips), trials=trials, fault=fault, seed=seed)
+    asked: dict[str, Any] = {"trials": trials, "fault": fault, "seed": seed}
+    if rewrite is None:
+        found = values_of_chips(memory, metric, range(chips), **asked)
+    else:
+        found = values_of_rewritten_chips(rewrite, memory.plan, metric, range(chips), **asked)
     values = tuple(next(found) for _ in track(range(chips), "reading chips"))
-    if memory.unread is None and chips > 1 and len(set(values)) == 1 and chips_differ(memory, fault, seed):
+    if (
+        rewrite is None
+        and memory.unread is None
+        and chips > 1
+        and len(set(values)) == 1
+        and chips_differ(memory, fault, seed)
+    ):
         warnings.warn(f"every chip gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=3)
-    return Yield(values, trials, fault, seed, confidence, memory.unread or ())
+    return Yield(values, trials, fault, seed, confidence, memory.unread or (), rewrite is not None)
 
 
 def _share(share: float) -> float:

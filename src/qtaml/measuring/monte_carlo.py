@@ -166,6 +166,7 @@ def evaluate(
     seed: int = 0,
     confidence: float = 0.95,
     chips: int,
+    rewrite: nn.Module | None = None,
 ) -> Yield: ...
 def evaluate(
     memory: Memory,
@@ -177,6 +178,7 @@ def evaluate(
     confidence: float = 0.95,
     stop_width: float | None = None,
     chips: int | None = None,
+    rewrite: nn.Module | None = None,
 ) -> Result | Yield:
     """Measure a metric of a stored network over independent reads, or on each of many chips.
 
@@ -198,6 +200,8 @@ def evaluate(
             95% as for 96.5%), and cover as much as they say again (docs/coverage.md has what was measured).
         chips: number of chips to measure one after the other, of which each keeps its weak cells, its rates, or which
             of several memories it is. Chip c is the same however many there are, and for every plan.
+        rewrite: with `chips`, the trained network, if each chip is written anew by a writer who knows its weak cells:
+            words are chosen that this chip reads right (theory.md 6.9).
 
     Returns:
         Mean, intervals, and the value of each read. Where every read gave the same value although errors are possible,
@@ -223,8 +227,18 @@ def evaluate(
     if chips is not None:
         if stop_width is not None:
             raise ArgumentError(f"stop_width must be left out where chips are given, got {stop_width!r}")
-        trials = _READS_OF_A_CHIP if trials is None else trials
-        return measure_chips(memory, metric, chips=chips, trials=trials, fault=fault, seed=seed, confidence=confidence)
+        return measure_chips(
+            memory,
+            metric,
+            chips=chips,
+            trials=_READS_OF_A_CHIP if trials is None else trials,
+            fault=fault,
+            seed=seed,
+            confidence=confidence,
+            rewrite=rewrite,
+        )
+    if rewrite is not None:
+        raise ArgumentError("rewrite must be given with chips, got it without")
     trials = _checks.integer("trials", _TRIALS if trials is None else trials, 2)
     if stop_width is not None:
         stop_width = _checks.positive("stop_width", stop_width)

@@ -6,12 +6,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from torch import nn
 
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault, FaultModel, WordLaw
 from qtaml.measuring.metrics import Metric
 from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
-from qtaml.memory import Memory
+from qtaml.memory import Memory, store, weak_bits
+from qtaml.planning import Plan
 from qtaml.protections import BitProtection
 
 _READS_AT_A_TIME = 4096
@@ -42,6 +44,29 @@ def values_of_chips(
         for _ in some:
             scores = [checked_scores(metric, next(found), trial)[0].mean() for trial in range(trials)]
             yield float(np.mean(scores))
+
+
+def values_of_rewritten_chips(
+    model: nn.Module, plan: Plan, metric: Metric, chips: Sequence[int], *, trials: int, fault: AnyFault, seed: int
+) -> Generator[float, None, None]:
+    """The metric of one chip after the other, each written by a writer who knows its weak cells.
+
+    Args:
+        model: the trained network.
+        plan: how it is stored.
+        metric: as for `values_of_chips`, as all other arguments.
+        chips: as there.
+        trials: as there.
+        fault: as there.
+        seed: as there; a chip number is the same chip.
+
+    Yields:
+        As there.
+    """
+    for chip in chips:
+        weak_cells = weak_bits(plan, fault.of_chip(child_seed(seed, "chip", chip)))
+        own = store(model, plan, weak_cells=weak_cells)
+        yield from values_of_chips(own, metric, [chip], trials=trials, fault=fault, seed=seed)
 
 
 def chips_differ(memory: Memory, fault: AnyFault, seed: int) -> bool:

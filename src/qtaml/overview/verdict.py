@@ -20,7 +20,9 @@ def verdict(overview: Overview, network: NetworkOverview) -> str:
         return f"{stored}. {_predicted(network)} Nothing was measured."
     parts = [f"{stored}: {overview.metric} {metric_text(overview, network.result.estimate)}"]
     if network.without_errors:
-        parts[0] += f", {metric_text(overview, network.without_errors.value)} without errors"
+        parts[0] += f", {metric_text(overview, network.without_errors.value)} if nothing is read wrong"
+    if overview.trained:
+        parts[0] += f", {metric_text(overview, overview.trained.value)} of the trained network"
     sentences = [parts[0], _chips(overview, network), _reserve(overview, network)]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 

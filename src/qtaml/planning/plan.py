@@ -443,27 +443,28 @@ class Plan:
 
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
-        total, side_price = self.first_order_error, self.side_price
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
         if self.refreshes != self.cells:
             caption += f", refreshes {self.refreshes:.4f}"
         if self.cells_with_map > self.cells:
             caption += f"; {self.cells_with_map:.4f} with the map of protected bits, which the paper counts as free"
+        if self.predicted_bias and self.first_order_error:
+            caption += f"; bias, which no tensor's share counts, is {self.predicted_bias / self.first_order_error:.1%} "
+            caption += "of the predicted error"
         caption = escape("\n".join((caption, *self.remarks)))
         table = _tables.captioned_table(f"plan: {self.method}", caption)
         for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
             table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")
-        for tensor in self.tensors:
-            share = tensor.predicted_error / total if tensor.predicted_error is not None and total else None
+        for tensor, row in zip(self.tensors, self._rows(), strict=True):
             table.add_row(
                 escape(" = ".join((tensor.name, *tensor.aliases))),
-                f"{tensor.storage.weights:,}",
-                str(tensor.storage.bits),
-                _protected(tensor.storage),
-                tensor.storage.correction,
+                f"{row['weights']:,}",
+                str(row["bits"]),
+                row["protected"],
+                row["correction"],
                 str(tensor.gain or "-"),
-                f"{share:.1%}" if share is not None else "-",
-                f"{tensor.storage.cells + side_price * tensor.side_values:,.0f}",
+                f"{row['error_share']:.1%}" if row["error_share"] is not None else "-",
+                f"{row['cells']:,.0f}",
             )
         return table
 

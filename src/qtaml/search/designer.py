@@ -38,9 +38,9 @@ _TRIALS = 2**27
 _LEAST_TRIALS, _MOST_TRIALS = 4, 120
 _DRAWN_SHARE, _LEAST_DRAWN = 0.4, 16
 """Share of the trials that are drawn, if they are at least so many."""
-_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START = 60, 4, 16, 4, 2
-"""By reads, for which forward passes are many: drawn, of these read, trials from there, reads of each, and rounds by
-which readout gains are balanced at the start."""
+_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _READS_OF_LAST, _ROUNDS_OF_START = 60, 4, 16, 4, 8, 2
+"""By reads, for which forward passes are many: drawn, of these read, trials from there, reads of each, those by which
+the readout gains of the plan are balanced, and rounds of that at the start."""
 _MOST_OPERATIONS = 2e12
 """Floating-point operations of a search by reads: about a minute of a core. SmallCNN takes 1e11."""
 
@@ -159,13 +159,14 @@ class Designer:
             lambda emphasis, near: read(self._tried(near.way, cells, trained, emphasis, near), near.outlook.gains, 1),
             trials=_TRIALS_BY_READS,
         )
-        readout = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, None, _ROUNDS_OF_START).gains)
+        start = found.outlook.gains
+        readout = as_kept(self._balanced_at_reads(found.storages, start, _READS_OF_LAST, _ROUNDS_OF_START).gains)
         gains = Gains(gains_at_reads(self._planned(found.storages, cells, readout), self.calibration), coherent=False)
         plan = with_measured(self._finished(found, cells, gains, readout), self.calibration)
         return min(plan, best, key=measured_mean)
 
     def _balanced_at_reads(
-        self, storages: Mapping[str, TensorFormat], start: Mapping[str, float], reads: int | None, rounds: int
+        self, storages: Mapping[str, TensorFormat], start: Mapping[str, float], reads: int, rounds: int
     ) -> Balanced:
         """Readout gains of the least error of reads; the noise in them is beyond what the first order knows."""
         measured, plan = self.calibration, self._planned(storages, 1.0)

@@ -1,10 +1,12 @@
 """Search over the emphasis on each tensor: factors on their errors, by which cells are allocated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Protocol, TypeVar
 
 import numpy as np
 
+from qtaml._progress import track
 from qtaml._random import child_seed
 
 _WIDEST, _FINEST = 4.0, 1.2
@@ -52,22 +54,19 @@ def improved(
         attempt: the outcome of an emphasis, and of the outcome that it is near to.
         trials: most attempts.
     """
-    left = trials
     best = min(starts, key=lambda one: one.error)
+    with closing(track(range(trials), "searching")) as left:
 
-    def changes(of: Found, factor: float) -> Iterator[Found]:
-        nonlocal left
-        for name in names:
-            for change in (factor, 1 / factor):
-                if left > 0:
-                    left -= 1
-                    yield attempt({**of.emphasis, name: of.emphasis[name] * change}, of)
+        def changes(of: Found, factor: float) -> Iterator[Found]:
+            each = ((name, change) for name in names for change in (factor, 1 / factor))
+            for (name, change), _ in zip(each, left, strict=False):
+                yield attempt({**of.emphasis, name: of.emphasis[name] * change}, of)
 
-    for start in starts:
-        now, factor = start, _WIDEST
-        while factor > _FINEST and left > 0:
-            least = now.error * (1 - _WORTH)
-            better = next((one for one in changes(now, factor) if one.error < least), None)
-            now, factor = (now, factor**0.5) if better is None else (better, factor)
-        best = min(best, now, key=lambda one: one.error)
+        for start in starts:
+            now, factor = start, _WIDEST
+            while factor > _FINEST:
+                least = now.error * (1 - _WORTH)
+                better = next((one for one in changes(now, factor) if one.error < least), None)
+                now, factor = (now, factor**0.5) if better is None else (better, factor)
+            best = min(best, now, key=lambda one: one.error)
     return best

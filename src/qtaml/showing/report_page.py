@@ -93,7 +93,7 @@ def _network(overview: Overview, one: NetworkOverview) -> dict[str, Any]:
         "asked": str(one.settings),
         "predicted": short(one.predicted_error),
         "power": short(one.output_power),
-        "remarks": list(one.remarks),
+        "remarks": [*one.remarks, *_cautions(overview, one)],
         "metric": _ends(one.result.estimate) if one.result else None,
         "reads": [short(value) for value in one.result.values] if one.result else [],
         "covers": one.result.covers if one.result else "",
@@ -112,6 +112,12 @@ def _network(overview: Overview, one: NetworkOverview) -> dict[str, Any]:
         "tensors": _tensors(one.tensors),
         "details": [_weights(detail, one.tensors) for detail in one.details],
     }
+
+
+def _cautions(overview: Overview, one: NetworkOverview) -> list[str]:
+    """Why the interval of the metric may be too narrow."""
+    caution = one.result.caution if one.result else ""
+    return [f"The interval of the {overview.metric} may be too narrow: {caution}."] if caution else []
 
 
 def _chips(overview: Overview, one: NetworkOverview) -> dict[str, Any] | None:
