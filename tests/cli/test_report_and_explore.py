@@ -99,6 +99,7 @@ def exploring(here, folder):
     return lambda *added: here("explore", "own:make", "--calibration", "inputs.npz", *words, *more, *added)
 
 
+@pytest.mark.slow
 def test_a_network_is_explored(exploring, here, folder):
     """The page, the rows, the plans; the folder makes the page again."""
     code, out, _ = exploring("--test", "own.npz")

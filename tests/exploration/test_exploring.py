@@ -16,6 +16,9 @@ from qtaml.exploration.stored_plans import PlanMaker
 from qtaml.faults import Uniform
 from qtaml.showing import explorer_page
 
+pytestmark = pytest.mark.slow
+"""Each exploration plans for seconds."""
+
 LADDER = (0.003, 0.07, 0.2)
 
 
@@ -109,18 +112,19 @@ def test_the_front_is_that_of_brute_force():
 
 def test_the_same_question_goes_on_where_it_stopped(network, tmp_path, monkeypatch):
     """Plans are kept; other test data or reads are another question."""
-    first = asked(network, folder=tmp_path)
+    small = {"thicknesses": [1.8], "budgets": [1.0], "folder": tmp_path}
+    first = asked(network, **small)
     kept = list((tmp_path / "plans").iterdir())
-    assert len(kept) == 6
+    assert len(kept) == 2
     kept[0].unlink()
     made, make = [], PlanMaker._made
     monkeypatch.setattr(PlanMaker, "_made", lambda *job: made.append(job[1:]) or make(*job))
-    assert asked(network, folder=tmp_path) == first
+    assert asked(network, **small) == first
     assert len(made) == 1
-    asked(network, folder=tmp_path, trials=4)
+    asked(network, **small, trials=4)
     model, inputs, _ = network
-    asked((model, inputs, qtaml.Accuracy(inputs, model(inputs).argmin(1))), folder=tmp_path)
-    assert len(made) == 1 + 6 + 6
+    asked((model, inputs, qtaml.Accuracy(inputs, model(inputs).argmin(1))), **small)
+    assert len(made) == 1 + 2 + 2
 
 
 def test_the_rows_on_disk_make_an_explorer_page(found):

@@ -9,6 +9,7 @@ from torch import nn
 import qtaml
 from qtaml.device import preset_record
 from qtaml.errors import ArgumentError
+from qtaml.networks import trained
 from qtaml.planning import Design, Plan, side_cells
 from qtaml.planning.hardened_cells import hardened_cells
 from qtaml.planning.side_values import side_storage
@@ -70,22 +71,18 @@ def test_a_plan_with_refresh_rates_is_read_again_from_its_file(plan):
 
 
 @pytest.mark.slow
-def test_own_rates_halve_the_refreshes_at_less_than_one_point_of_accuracy(network):
-    """Against plain words of 8 bits, refreshed alike and just often enough for the same."""
-    model, inputs, metric = network
-    wanted = 0.985
-    rate = 1.0
-    while True:
-        p = DEVICE.cell.flip_probability(DEVICE.window / rate)
-        plain = qtaml.evaluate(qtaml.store(model, qtaml.uniform_msp(model, p=p, protected_bits=0)), metric, trials=10)
-        if plain.mean >= wanted:
-            break
-        rate *= 1.05
+def test_own_rates_take_less_than_half_the_refreshes_within_a_point_of_accuracy(tmp_path):
+    """A digit network: 0.27 of a plain memory's; plain words miss the point at four times as many."""
+    model, data = trained("SmallCNN", cache=tmp_path)
+    metric = qtaml.Accuracy(data.test_inputs, data.test_labels)
+    wanted = float(metric.scores(model).float().mean()) - 0.01
     own = {"hardening": ("refresh",), "price": "refreshes", "decoders": ("none", "table"), "beyond_first_order": False}
-    plan = qtaml.design(model, inputs[:64], device=DEVICE, cells=rate / 2, **own)
+    plan = qtaml.design(model, data.calibration, device=DEVICE, cells=0.27, **own)
     result = qtaml.evaluate(qtaml.store(model, plan), metric, trials=10)
-    assert plan.refreshes <= rate / 2
-    assert result.mean >= wanted
+    p = DEVICE.cell.flip_probability(DEVICE.window / (4 * 0.27))
+    plain = qtaml.evaluate(qtaml.store(model, qtaml.uniform_msp(model, p=p, protected_bits=0)), metric, trials=10)
+    assert plan.refreshes <= 0.27
+    assert result.reads_low >= wanted > plain.reads_high
 
 
 def test_a_memory_that_is_known_to_a_range_has_refresh_rates_too(network):
@@ -108,8 +105,9 @@ def test_a_memory_that_is_known_to_a_range_has_refresh_rates_too(network):
     }
 
 
-def test_an_accuracy_is_reached_with_the_least_refreshes(network):
-    """`cells` is then found, in refreshes."""
+@pytest.mark.slow
+def test_an_error_is_reached_with_the_least_refreshes(network):
+    """The budget that is searched is one of refreshes."""
     model, inputs, _ = network
     own = {"hardening": ("refresh",), "price": "refreshes", "decoders": ("none", "table"), "beyond_first_order": False}
     study = qtaml.Study(model, inputs[:64])
