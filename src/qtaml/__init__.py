@@ -6,8 +6,9 @@
     result = qtaml.evaluate(memory, metric, trials=30)                   # .mean .low .high .values
 
 Each room answers one question; a room imports only from those before it:
-`device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `theory`, `planning`,
-`memory`, `export`, `measuring`, `search`, `checkpoints`, `training`, `overview`, `showing`, `laboratory`, `cli`.
+`device`, `sampling`, `protections`, `model`, `networks`, `faults`, `sensitivity`, `formats`, `cost`, `theory`,
+`planning`, `memory`, `export`, `measuring`, `search`, `exploration`, `checkpoints`, `training`, `overview`, `showing`,
+`laboratory`, `cli`.
 """
 
 import random
@@ -20,6 +21,7 @@ from qtaml.errors import ArgumentError, BudgetError, ModelError, QtamlError, Sto
 if TYPE_CHECKING:
     from qtaml import (
         checkpoints,
+        cost,
         device,
         faults,
         formats,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
         theory,
         training,
     )
+    from qtaml.exploration import explore
     from qtaml.measuring import Accuracy, Result, Yield, evaluate
     from qtaml.memory import Memory, load, store
     from qtaml.planning import Plan, compensate, predict, uniform_msp
@@ -55,9 +58,11 @@ __all__ = [
     "checkpoints",
     "codesign",
     "compensate",
+    "cost",
     "design",
     "device",
     "evaluate",
+    "explore",
     "faults",
     "formats",
     "load",
@@ -82,6 +87,7 @@ _ROOM_OF = {
     **dict.fromkeys(("Memory", "load", "store"), "memory"),
     **dict.fromkeys(("Plan", "compensate", "predict", "uniform_msp"), "planning"),
     **dict.fromkeys(("Study", "design"), "search"),
+    "explore": "exploration",
     "report": "showing",
     **dict.fromkeys(("codesign", "noisy", "tune"), "training"),
 }

@@ -85,6 +85,12 @@ def test_a_device_stands_for_a_probability(here, tmp_path):
         (("--cells", 1), 2, "give exactly one of --p, --fault and --device"),
         (("--cells", 1, "--p", 0.1, "--device", "hbn_fg_15L"), 2, "give exactly one of --p, --fault and --device"),
         (("--cells", 1, "--device", "hbn"), 2, "preset must be one of"),
+        (
+            ("--cells", 1, "--device", "gaincell_2t_sion", "--hardening", "refresh"),
+            2,
+            "--price must be 'refreshes' for",
+        ),
+        (("--cells", 1, "--p", 0.1, "--hardening", "refresh"), 2, "--hardening must be given with a device"),
         (("--p", 0.1, "--accuracy", 0.9), 2, "--accuracy and --test must be given together"),
         (
             ("--p", 0.1, "--accuracy", 0.9, "--test", "calibration.npz"),

@@ -83,3 +83,46 @@ def test_a_folder_without_a_result_is_named(here):
     code, _, err = here("explore", "stored1/..")
     assert code == 4
     assert "holds no result: `qtaml sweep` writes one" in err
+
+
+@pytest.fixture
+def exploring(here, folder):
+    """`qtaml explore` of a network that is a factory, with its data."""
+    model, batch = CONVOLUTION.model().eval(), CONVOLUTION.batch(60)
+    (folder / "own.py").write_text(
+        "from tests.cases import CONVOLUTION\n\n\ndef make():\n    return CONVOLUTION.model()\n"
+    )
+    np.savez(folder / "own.npz", images=batch.numpy(), labels=model(batch).argmax(1).numpy())
+    np.savez(folder / "inputs.npz", images=batch.numpy())
+    words = ("--device", "gaincell_2t_sion", "--array", "gain_cell_3t", "--node", "28", "--windows", "1e-5:2e-5:2")
+    more = ("--budgets", "2", "--trials", "2", "--folder", "explored", "--out", "explored.html")
+    return lambda *added: here("explore", "own:make", "--calibration", "inputs.npz", *words, *more, *added)
+
+
+@pytest.mark.slow
+def test_a_network_is_explored(exploring, here, folder):
+    """The page, the rows, the plans; the folder makes the page again."""
+    code, out, _ = exploring("--test", "own.npz", "--picture", "explored.png")
+    assert code == 0
+    assert "explorer: explored.html, 2 rows" in out
+    assert (folder / "explored.png").exists()
+    code, out, _ = exploring("--test", "own.npz", "--json")
+    record = json.loads(out)
+    assert [row["window"] for row in record["rows"]] == [1e-5, 2e-5]
+    assert record["manifest"]["chosen"]["power"] == min(row["power"] for row in record["rows"])
+    assert len(list((folder / "explored" / "plans").iterdir())) == 2
+    code, out, _ = here("explore", "explored", "--out", "again.html")
+    assert (code, out) == (0, "explorer: again.html, 2 rows\n")
+
+
+def test_exploring_needs_what_it_is_of(exploring, here):
+    """And options of exploring need a network."""
+    code, _, err = exploring()
+    assert code == 2
+    assert "to explore give one network, --calibration, --test, --device, --array and --windows" in err
+    code, _, err = exploring("--test", "own.npz", "--thicknesses", "1:2")
+    assert code == 2
+    assert "--thicknesses must be numbers such as 1,2 or a range such as 1:3:9, got '1:2'" in err
+    code, _, err = here("explore", "sweep", "--node", "28")
+    assert code == 2
+    assert "--node needs --calibration: without, results are shown" in err

@@ -288,7 +288,10 @@ def test_bad_fault_models_are_refused(here, tmp_path, options, code, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--hardened", "2"), "--hardened must be area=..,p01=..,p10=.., got '2': must be NAME=VALUE, got '2'"),
+        (
+            ("--hardened", "2"),
+            "--hardened must be area=..,p01=..,p10=..,refreshes=.., got '2': must be NAME=VALUE, got '2'",
+        ),
         (("--hardened", "area=2,p01=0.1"), "got 'area=2,p01=0.1': p10: Field required"),
         (("--hardened", "area=0,p01=0.1,p10=0.1"), "area must be above 0, got 0"),
         (("--bits", 1), "bits must be a whole number from 2 to 16, got 1"),

@@ -33,6 +33,7 @@ VALID: dict[str, list[str]] = {
     "demo": ["--out", "new", "--trials", "2"],
     "compensate": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--overhead", "0.1"],
     "design": ["network:make", "--calibration", "data.npz", "--out", "new", "--p", "0.1", "--cells", "4"],
+    "cost": ["stored", "--array", "gain_cell_3t", "--node", "28", "--window", "1e-3"],
     "tune": ["network:make", "--train", "data.npz", "--out", "new", "--plan", "stored", "--epochs", "1"],
     "inspect": ["m.safetensors"],
     "protect": ["m.safetensors", "--cells", "1.2", "--p", "0.1", "--decoders", "majority"],
@@ -84,7 +85,7 @@ RIGHT: dict[tuple[str, str], set[str]] = {
     ("demo", "out"): {"", "foreign"},
     ("sweep", "out"): {"", "foreign"},
     # The current folder, in which there is a result.
-    ("explore", "results"): {""},
+    ("explore", "sources"): {""},
     ("report", "bar"): {"-1"},
     # A picture gets the ending .png where its name has none.
     ("device sweep", "out"): {"foreign", "/dev/null"},
@@ -122,7 +123,7 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
     if kind is float:
         return NO_NUMBERS
     if kind is Path:
-        return TAKEN if one.name in ("out", "checkpoint", "read_back") else PATHS
+        return TAKEN if one.name in ("out", "checkpoint", "read_back", "zigzag", "timeloop") else PATHS
     return NAMES
 
 

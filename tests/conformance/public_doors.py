@@ -21,7 +21,7 @@ from qtaml.faults import Uniform
 from tests.conformance import valid_values
 from tests.conformance.valid_values import BY_DOOR, BY_KIND, BY_NAME
 
-PARTS = ("theory.paper", "memory", "export", "laboratory", "overview", "showing", "networks", "sampling")
+PARTS = ("exploration", "theory.paper", "memory", "export", "laboratory", "overview", "showing", "networks", "sampling")
 """Rooms that `qtaml` does not name among its own."""
 
 

@@ -28,6 +28,7 @@ from qtaml.checkpoints import (
     protect,
     read_errors,
 )
+from qtaml.cost import Array, Contents, CostLine, Figure, Logic, array_named
 from qtaml.device import (
     Alternative,
     Barrier,
@@ -50,6 +51,7 @@ from qtaml.device import (
     preset,
 )
 from qtaml.device._arrays import Quantity
+from qtaml.exploration import Exploration, ExplorationPoint, explore
 from qtaml.export import write_binary, write_verilog
 from qtaml.faults import AnyFault, FaultModel, Uniform, WordLaw
 from qtaml.formats import (
@@ -209,6 +211,13 @@ def checkpoint_plan() -> CheckpointPlan:
     return protect(checkpoint(), p=0.1, cells=1.5, decoders=("none", "majority"))
 
 
+@cache
+def explored() -> Exploration:
+    """A small exploration of the network."""
+    asked = {name: value() for name, value in EXPLORED.items()}
+    return explore(model(), batch(), metric=accuracy(), **asked)
+
+
 BY_KIND: dict[Any, Callable[[], Any]] = {
     Checkpoint: checkpoint,
     CheckpointTensor: lambda: checkpoint()["w"],
@@ -228,6 +237,13 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     WordLaw: lambda: LAW,
     Cell: lambda: CELL,
     RetentionCell: lambda: CELL,
+    Array: lambda: array_named("gain_cell_3t", 28.0),
+    Contents: lambda: Contents(1000.0, 1000.0, 100),
+    CostLine: lambda: CostLine("area", "text", Figure(0.5, "a test")),
+    Exploration: explored,
+    ExplorationPoint: lambda: explored().points[0],
+    Figure: lambda: Figure(0.5, "a test"),
+    Logic: lambda: Logic("majority_3", "combinational"),
     Barrier: lambda: CELL.barrier,
     Electrode: lambda: Electrode("TiN"),
     TunnelJunction: lambda: JUNCTION,
@@ -359,6 +375,16 @@ BY_NAME: dict[str, tuple[Callable[[], Any], ...]] = {
 }
 """A value for the parameters of a name, where the kind does not tell."""
 
+EXPLORED: dict[str, Callable[[], Any]] = {
+    "device": lambda: "gaincell_2t_sion",
+    "array": lambda: "gain_cell_3t",
+    "node": lambda: 28.0,
+    "windows": lambda: [2e-5],
+    "budgets": lambda: [4.0],
+    "trials": lambda: 2,
+}
+"""A small exploration."""
+
 BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "checkpoints.Checkpoint": {"source": lambda: checkpoint().source, "tensors": lambda: tuple(checkpoint().values())},
     "checkpoints.CheckpointTensor": {
@@ -391,6 +417,18 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "measuring.NegativeLogLikelihood.scores": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.check_causal": {"model": lambda: nn.Sequential(nn.Embedding(3, 3))},
     "measuring.networks_interval": {"values": lambda: np.array([[0.5, 0.6], [0.4, 0.7]])},
+    "explore": EXPLORED,
+    "exploration.explore": EXPLORED,
+    "exploration.device_points": {"device": lambda: "gaincell_2t_sion", "windows": lambda: [2e-5]},
+    "exploration.Exploration.best": {"axes": lambda: ("window",)},
+    "exploration.Exploration.accuracy_table": {"axes": lambda: ("window",), "budget": lambda: 1.0},
+    "cost.array_named": {"name": lambda: "gain_cell_3t", "node": lambda: 28.0},
+    "cost.logic": {"name": lambda: "majority_3"},
+    "cost.memory_cost": {"array": lambda: "gain_cell_3t", "node": lambda: 28.0, "window": lambda: 1e-3},
+    "Plan.cost": {"array": lambda: "gain_cell_3t", "node": lambda: 28.0, "window": lambda: 1e-3},
+    "cost.nvsim_cell": {"kind": lambda: "gcDRAM"},
+    "cost.read_nvsim": {"path": lambda: Path(__file__).parents[1] / "cost/fixtures/nvsim_1t1r.txt"},
+    "cost.Numbers.load": {"path": lambda: saved("numbers.json", lambda path: path.write_text("{}"))},
     "report": {"stored": plan, "along": lambda: {0.1: Uniform(0.1)}, "axis": lambda: "p"},
     "overview.summarise": {
         "stored": lambda: {"text": plan()},

@@ -122,7 +122,10 @@ def test_a_function_takes_the_settings_of_its_record(record):
     function, calibrated = FUNCTIONS[record]
     taken = inspect.signature(function).parameters
     others = ["model", *["calibration"] * calibrated, *["metric"] * (record is Design)]
-    settings = [*(["p"] if record is not Design else ["p", "device"]), *(one.name for one in fields(record))]
+    settings = [
+        *(["p"] if record is not Design else ["p", "device", "hardening"]),
+        *(one.name for one in fields(record)),
+    ]
     assert sorted(taken) == sorted({*others, *settings} - {"kind"})
     for name, parameter in setting_parameters(record).items():
         assert taken[name] == parameter

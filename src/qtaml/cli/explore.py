@@ -1,23 +1,131 @@
-"""`qtaml explore`: many results on one HTML page, over any two of their numbers."""
+"""`qtaml explore`: devices and ways to store together, and many results on one HTML page."""
 
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from qtaml.errors import StoredFileError
+from qtaml import _checks
+from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
+from qtaml.cli.options import JsonOption, LengthOption, SamplesOption, SeedOption, WeightsOption
+from qtaml.cost import Numbers
+from qtaml.errors import ArgumentError, StoredFileError
+from qtaml.exploration import Exploration, explore
 from qtaml.laboratory import read_results
-from qtaml.showing import save_explorer
+from qtaml.measuring import Accuracy
+from qtaml.showing import save_explorer, save_figure
+from qtaml.showing.page import page_path
+
+_NUMBERS = "A,B,...|FROM:TO:POINTS"
+_MOST_POINTS = 10_000
 
 
 def explore_command(
-    results: Annotated[
-        list[Path],
-        typer.Argument(help="Result files of a sweep or an exploration (.json), or the folders that hold them."),
+    context: typer.Context,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Result files (.json) of sweeps and explorations, or folders of them, to look through; or, with "
+            "--calibration, a network to explore: .pt2, a Hugging Face directory, or package.module:factory."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
+    calibration: Annotated[Path | None, typer.Option(help="Unlabelled inputs of the network to explore.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Inputs and 'labels', for the accuracy.")] = None,
+    device: Annotated[str, typer.Option(help="Preset of the cell; `qtaml device list` shows them.")] = "",
+    array: Annotated[str, typer.Option(help="Array of the cells, as for `qtaml cost`.")] = "",
+    node: Annotated[float | None, typer.Option(help="Technology node, nm.")] = None,
+    windows: Annotated[str, typer.Option(help="Seconds between refreshes; a range by factors.", metavar=_NUMBERS)] = "",
+    thicknesses: Annotated[str, typer.Option(help="Of the barrier, nm.", metavar=_NUMBERS)] = "",
+    heights: Annotated[str, typer.Option(help="Of the barrier, eV.", metavar=_NUMBERS)] = "",
+    voltages: Annotated[str, typer.Option(help="Across the barrier, V.", metavar=_NUMBERS)] = "",
+    temperatures: Annotated[str, typer.Option(help="K.", metavar=_NUMBERS)] = "",
+    decoders: Annotated[
+        list[str] | None,
+        typer.Option(help="What may be needed to read, as for `qtaml design`; several times for several."),
+    ] = None,
+    budgets: Annotated[str, typer.Option(help="Cells, as shares of a plain memory.", metavar=_NUMBERS)] = "",
+    accuracy: Annotated[float | None, typer.Option(help="That the chosen point reaches.")] = None,
+    minimise: Annotated[str, typer.Option(help="power, area or cells.")] = "power",
+    reads_per_second: Annotated[float, typer.Option(help="Reads of all weights.")] = 0.0,
+    numbers: Annotated[Path | None, typer.Option(help="Your own figures of arrays and decoders (.json).")] = None,
+    folder: Annotated[Path, typer.Option(help="Where plans are kept, to go on where it stopped.")] = Path(
+        "exploration"
+    ),
+    picture: Annotated[Path | None, typer.Option(help="File for a picture of accuracy and front.")] = None,
+    trials: Annotated[int, typer.Option(help="Reads of each plan.", min=2)] = 10,
+    weights: WeightsOption = None,
+    samples: SamplesOption = 64,
+    length: LengthOption = 128,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write one HTML page to look through results: axes, filters, Pareto front, every row. It needs no server."""
+    """Explore a network over devices and ways to store, or look through results: one HTML page that needs no server.
+
+    Give --calibration and --test to explore; plans and rows are kept in --folder. Without, the page is made of results.
+    """
+    if calibration is None:
+        _check_no_option_of_exploring(context)
+        _show_results([Path(one) for one in sources], out)
+        return
+    if len(sources) != 1 or test is None or not (device and array and windows):
+        raise ArgumentError(
+            "to explore give one network, --calibration, --test, --device, --array and --windows, "
+            f"got {' '.join(sources)}"
+        )
+    # Before what may take minutes.
+    page_path(out)
+    network = load_model(sources[0], weights)
+    found = explore(
+        network,
+        calibration_batch(calibration, sources[0], samples, length),
+        metric=Accuracy(*load_labelled(test, sources[0], length)),
+        device=device,
+        array=array,
+        windows=_numbers("windows", windows, by_factors=True) or (),
+        thicknesses=_numbers("thicknesses", thicknesses),
+        heights=_numbers("heights", heights),
+        voltages=_numbers("voltages", voltages),
+        temperatures=_numbers("temperatures", temperatures),
+        **({"decoders": [tuple(one.split(",")) for one in decoders]} if decoders else {}),  # type: ignore[arg-type]
+        **({"budgets": _numbers("budgets", budgets)} if budgets else {}),  # type: ignore[arg-type]
+        accuracy=accuracy,
+        minimise=minimise,  # type: ignore[arg-type]  # checked there
+        node=node,
+        reads_per_second=reads_per_second,
+        numbers=None if numbers is None else Numbers.load(numbers),
+        trials=trials,
+        folder=folder,
+        seed=seed,
+    )
+    if picture is not None:
+        save_figure(found.plot(), picture)
+    _show_exploration(found, folder, out, as_json=as_json)
+
+
+def _check_no_option_of_exploring(context: typer.Context) -> None:
+    """Raise `ArgumentError` if an option was given that results have no use for."""
+    given = [
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if unused := [name for name in given if name not in ("sources", "out")]:
+        raise ArgumentError(f"--{unused[0].replace('_', '-')} needs --calibration: without, results are shown")
+
+
+def _show_exploration(found: Exploration, folder: Path, out: Path, *, as_json: bool) -> None:
+    title, rows = read_results(folder / "exploration.json")
+    page = save_explorer(rows, title, out, source=str(folder / "exploration.json"))
+    if as_json:
+        typer.echo(found.to_json(), nl=False)
+        return
+    typer.echo(found)
+    typer.echo(f"rows: {folder / 'exploration.json'}\nexplorer: {page}, {len(rows):,} rows")
+
+
+def _show_results(results: list[Path], out: Path) -> None:
     paths = [path for given in results for path in _result_files(given)]
     found = [(path, *read_results(path)) for path in paths]
     several = len(found) > 1
@@ -32,5 +140,28 @@ def _result_files(given: Path) -> list[Path]:
         return [given]
     found = sorted(given.glob("[!.]*.json"))
     if not found:
-        raise StoredFileError(f"{given} holds no result: `qtaml sweep` writes one into its folder")
+        raise StoredFileError(f"{given} holds no result: `qtaml sweep` writes one into its folder, `qtaml explore` too")
     return found
+
+
+def _numbers(name: str, text: str, *, by_factors: bool = False) -> list[float] | None:
+    """Numbers of an option, None for an empty one.
+
+    Example:
+        >>> _numbers("windows", "1e-3:1e-1:3", by_factors=True), _numbers("heights", "3,3.1")
+        ([0.001, 0.01, 0.1], [3.0, 3.1])
+    """
+    if not text:
+        return None
+    try:
+        if ":" not in text:
+            return [float(one) for one in text.split(",")]
+        low, high, points = text.split(":")
+        ends = (_checks.positive(name, float(low)), _checks.positive(name, float(high)))
+        count = _checks.integer(f"{name} POINTS", int(points), 1, _MOST_POINTS)
+        axis = (np.geomspace if by_factors else np.linspace)(*ends, count)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(f"--{name} must be numbers such as 1,2 or a range such as 1:3:9, got {text!r}") from None
+    return [float(f"{one:.9g}") for one in axis]

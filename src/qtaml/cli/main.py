@@ -8,6 +8,7 @@ import typer
 from qtaml import __version__
 from qtaml.cli import (
     compensate,
+    cost,
     demo,
     design,
     device,
@@ -63,6 +64,7 @@ app.command("protect")(protect.protect_command)
 app.command("demo")(demo.demo_command)
 app.command("compensate")(compensate.compensate_command)
 app.command("design")(design.design_command)
+app.command("cost")(cost.cost_command)
 app.command("tune")(tune.tune_command)
 app.command("predict")(predict.predict_command)
 app.command("evaluate")(evaluate.evaluate_command)

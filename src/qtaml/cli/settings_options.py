@@ -129,7 +129,7 @@ def _form(setting: inspect.Parameter) -> _Form:
         read = partial(_records, setting.name, items[0])
         return _Form(list[str] | None, read, metavar=",".join(f"{name}=.." for name in _fields(items[0])))
     if origin is Sequence:
-        return _Form(str, _names, ",".join(default))
+        return _Form(str if default else str | None, _names, ",".join(default) or None)
     if origin in (Union, UnionType) and any(get_origin(item) is Literal for item in items):
         # One of some names, or a number.
         names = (name for item in items for name in (get_args(item) or ("N",)))

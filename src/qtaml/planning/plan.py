@@ -12,15 +12,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from qtaml import _files, _tables
+from qtaml.cost import Contents
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
+from qtaml.planning.counted import Counted, counted
 from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
-from qtaml.planning.side_values import side_cells
-from qtaml.protections import Protection
+from qtaml.planning.side_values import side_storage
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Counted):
     """How a network is stored. With the original weights it determines the stored memory bit for bit.
 
     Attributes:
@@ -191,17 +192,15 @@ class Plan:
         return sum(tensor.storage.weights for tensor in self.tensors)
 
     @property
-    def cells(self) -> float:
-        """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
-        protected = Counter[Protection]()
-        for tensor in self.tensors:
-            for fmt, spans in tensor.storage.spans_of_formats:
-                for protection in fmt.protections:
-                    protected[protection] += fmt.words(sum(span.stop - span.start for span in spans))
-        # Blocks of a code hold bits of any tensor.
-        cells = sum(protection.cells_for(bits) for protection, bits in protected.items())
-        cells += self.side_cells(self.side_values)
-        return cells / (self.bits * self.weights)
+    def contents(self) -> Contents:
+        """What it puts into the memory, counted for `qtaml.cost`."""
+        return counted([one.storage for one in self.tensors], self._side_storage(self.side_values), self.bits)
+
+    @property
+    def spent(self) -> float:
+        """What its budget counts: `cells`, or `refreshes` where these are the price of the design."""
+        by_refreshes = isinstance(self.settings, Design) and self.settings.price == "refreshes"
+        return self.refreshes if by_refreshes else self.cells
 
     @property
     def side_values(self) -> int:
@@ -229,14 +228,14 @@ class Plan:
 
     def side_cells(self, values: int) -> float:
         """Memory cells of so many side values, by what the settings allow to read; of the paper, by an ideal code."""
-        if isinstance(self.settings, Design):
-            return side_cells(self.fault, values, tuple(self.settings.decoders), tuple(self.settings.hardened))
-        return side_cells(self.fault, values, ("ideal",))
+        return self._side_storage(values)[0]
 
-    @property
-    def overhead(self) -> float:
-        """`cells` - 1; with ideal protection the share of the bits that is protected, the paper's ECC overhead."""
-        return self.cells - 1
+    def _side_storage(self, values: int) -> tuple[float, float]:
+        """Cells and refreshes of so many side values."""
+        if isinstance(self.settings, Design):
+            asked = self.settings
+            return side_storage(self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price)
+        return side_storage(self.fault, values, ("ideal",))
 
     @property
     def predicted_error(self) -> float | None:
@@ -396,6 +395,8 @@ class Plan:
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
+        if self.refreshes != self.cells:
+            caption += f", refreshes {self.refreshes:.4f}"
         if self.cells_with_map > self.cells:
             caption += f"; {self.cells_with_map:.4f} with the map of protected bits, which the paper counts as free"
         if self.predicted_bias and self.first_order_error:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 from pydantic import ConfigDict, Field, InstanceOf, PlainSerializer
 
 from qtaml import _checks
-from qtaml.device import MeasuredCell, Preset, larger_cells, preset_record
+from qtaml.device import Preset, preset_record
 from qtaml.errors import ArgumentError
 from qtaml.faults import FlipProbability, GivenFault, given
 from qtaml.formats import (
@@ -30,6 +30,7 @@ from qtaml.formats.scales import check_granularity
 from qtaml.formats.transitions import LARGEST_MATRIX_BITS
 from qtaml.model import output_name
 from qtaml.planning.allocation import Allocation
+from qtaml.planning.hardened_cells import HARDENINGS, Hardening, Price, hardened_cells
 from qtaml.planning.words import WordScale, word_levels
 from qtaml.protections import Decoder, HardenedCell
 
@@ -47,9 +48,6 @@ REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic",
 _SEARCHED_TABLES = tuple(name for name in WEIGHT_TABLES if NamedLevels(name).bits <= LARGEST_MATRIX_BITS)
 
 _READS, _READS_OF_A_CHIP = 30, 5
-
-_AREAS = (1.5, 2.0, 3.0, 4.0)
-"""Sizes of larger cells that a device offers, in plain cells."""
 
 
 def check_overhead(overhead: float) -> float:
@@ -318,8 +316,11 @@ class Design(Settings):
     Attributes:
         fault: a fault model, or a list of them, one of which a chip is; where it knows words of certain lengths only,
             words have those; or
-        device: a preset or its name (`qtaml device list`), kept as its flip probability at its window and as larger
+        device: a preset or its name (`qtaml device list`), kept as its flip probability at its window and as better
             cells in `hardened`.
+        hardening: which better cells a device offers: "larger" ones, "thicker" barriers, and those with a "refresh"
+            rate of their own. "larger" if not given, or "refresh" where refreshes are the price; without, the other two
+            would be free.
         cells: budget, as a share of a plain memory; or
         error: the wanted mean squared output error, for the least cells that are predicted to reach it; or
         accuracy: the wanted value of the metric, for the least cells that are measured to reach it with 95% confidence:
@@ -332,7 +333,10 @@ class Design(Settings):
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
             paper's "ideal" code; "trellis" beside "table" (a table for windows of words, theory.md 6.8) saves cells, in
             a search that takes several times as long.
-        hardened: further protections: larger cells, each with its area in plain cells and its own p01 and p10.
+        hardened: further protections: better cells, each with its area in plain cells, its own p01 and p10, and its
+            refreshes for each one of a plain cell.
+        price: what is counted of cells: their area ("cells"), or their "refreshes", a larger cell by its charge. Then
+            `cells`, and what reaches an error or accuracy with the least, is a share of a plain memory's refreshes.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
         group: allow a scale for each group of so many weights along a row.
         levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp4_e2m1", "fp8_e4m3",
@@ -352,6 +356,7 @@ class Design(Settings):
     """
 
     device: InitVar[InstanceOf[Preset] | str | None] = None
+    hardening: InitVar[Sequence[Hardening]] = ()
     cells: float | None = None
     error: float | None = None
     accuracy: float | None = None
@@ -359,6 +364,7 @@ class Design(Settings):
     trials: int | None = None
     decoders: Sequence[Decoding] = REAL_DECODERS
     hardened: Sequence[HardenedCell] = ()
+    price: Price = "cells"
     rows: bool = False
     group: int | None = None
     levels: Sequence[str] = ()
@@ -372,21 +378,39 @@ class Design(Settings):
     output: GivenOutput = None
     kind: Literal["design"] = field(default="design", repr=False)
 
-    def __post_init__(self, p: FlipProbability | None, device: Preset | str | None) -> None:
+    def __post_init__(
+        self, p: FlipProbability | None, device: Preset | str | None, hardening: Sequence[Hardening]
+    ) -> None:
         named = device.name if isinstance(device, Preset) else device
         if sum(one is not None for one in (p, self.fault, device)) != 1:
             raise ArgumentError(
                 f"give exactly one of p, fault and device, got p={p!r}, fault={self.fault!r} and device={named}"
             )
+        if hardening and device is None:
+            raise ArgumentError(
+                f"hardening must be given with a device, whose cells it is of, got {hardening!r} without"
+            )
         if device is not None:
             preset = device if isinstance(device, Preset) else preset_record(device)
             p = preset.cell.flip_probability(preset.window)
-            object.__setattr__(self, "hardened", (*self.hardened, *_larger_cells(preset)))
+            better = hardened_cells(preset, self._kinds_of_hardening(hardening))
+            object.__setattr__(self, "hardened", (*self.hardened, *better))
         if self.trials is None:
             object.__setattr__(self, "trials", _READS if self.chips is None else _READS_OF_A_CHIP)
         super().__post_init__(p)
         self._check_goal()
         self._check_decoders()
+
+    def _kinds_of_hardening(self, kinds: Sequence[Hardening]) -> Sequence[Hardening]:
+        if isinstance(kinds, str):
+            raise ArgumentError(f"hardening must be several names such as ('larger',), got {kinds!r}")
+        for kind in kinds:
+            _checks.one_of("hardening", kind, HARDENINGS)
+            if kind != "larger" and self.price == "cells":
+                raise ArgumentError(
+                    f"price must be 'refreshes' for hardening={kind!r}, which takes no area, got 'cells'"
+                )
+        return kinds or (("larger",) if self.price == "cells" else ("refresh",))
 
     def _check_goal(self) -> None:
         if sum(goal is not None for goal in (self.cells, self.error, self.accuracy)) != 1:
@@ -430,6 +454,10 @@ class Design(Settings):
         for cell in self.hardened:
             if not isinstance(cell, HardenedCell):
                 raise ArgumentError(f"hardened must be cells such as HardenedCell(2.0, 0.01, 0.01), got {cell!r}")
+            if cell.refreshes != 1 and self.price == "cells":
+                raise ArgumentError(
+                    f"price must be 'refreshes' for {cell!r}, whose refreshes no area shows, got 'cells'"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -468,11 +496,3 @@ AnySettings = Annotated[
     Field(discriminator="kind"),
 ]
 """What a plan may have been made from."""
-
-
-def _larger_cells(device: Preset) -> tuple[HardenedCell, ...]:
-    # What larger ones would do was not measured.
-    if isinstance(device.cell, MeasuredCell):
-        return ()
-    larger = larger_cells(device.cell, device.window, _AREAS)
-    return tuple(HardenedCell.from_cell(one.cell, device.window, area=one.cost) for one in larger)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml.faults import FaultModel, Several
+from qtaml.planning.hardened_cells import Price
 from qtaml.protections import BlockCode, HardenedCell, pareto_front
 
 SIDE_BITS = 16
@@ -51,27 +52,56 @@ def side_cells(fault: FaultModel, values: int, decoders: Sequence[str], hardened
         >>> [round(side_cells(Uniform(0.1), 100, (kind,)) / 100, 1) for kind in ("ideal", "algebraic", "majority")]
         [32.0, 104.8, 592.0]
     """
-    return _of_network(fault, _checks.integer("values", values, 0), tuple(decoders), tuple(hardened))
+    return side_storage(fault, values, decoders, hardened)[0]
+
+
+def side_storage(
+    fault: FaultModel,
+    values: int,
+    decoders: Sequence[str],
+    hardened: Sequence[HardenedCell] = (),
+    price: Price = "cells",
+) -> tuple[float, float]:
+    """(cells, refreshes) of side values, each in units of a plain cell's, in the way of the least price.
+
+    Arguments and errors as for `side_cells`; the price is that of `Design`.
+    """
+    return _of_network(fault, _checks.integer("values", values, 0), tuple(decoders), tuple(hardened), price)
 
 
 # Of budgets and choices by the hundred many need as many values.
 @lru_cache(maxsize=4096)
-def _of_network(fault: FaultModel, values: int, decoders: tuple[str, ...], hardened: tuple[HardenedCell, ...]) -> float:
+def _of_network(
+    fault: FaultModel, values: int, decoders: tuple[str, ...], hardened: tuple[HardenedCell, ...], price: Price
+) -> tuple[float, float]:
     if not values:
-        return 0.0
+        return 0.0, 0.0
     if "ideal" in decoders:
-        return 2.0 * SIDE_BITS * values
-    members = fault.members if isinstance(fault, Several) else (fault,)
-    return max(
-        min(area * _cells(SIDE_BITS * values, decoders, *rates) for area, *rates in _bare_cells(member, hardened))
-        for member in members
-    )
+        return 2.0 * SIDE_BITS * values, 2.0 * SIDE_BITS * values
+    key = _by_refreshes if price == "refreshes" else _by_area
+
+    def least(member: FaultModel) -> tuple[float, float]:
+        ways = []
+        for area, rate, *rates in _bare_cells(member, hardened):
+            cells = area * _cells(SIDE_BITS * values, decoders, *rates)
+            ways.append((cells, cells * rate))
+        return min(ways, key=key)
+
+    return max(map(least, fault.members if isinstance(fault, Several) else (fault,)), key=key)
 
 
-def _bare_cells(fault: FaultModel, hardened: Sequence[HardenedCell]) -> Iterable[tuple[float, float, float]]:
-    yield (1.0, *fault.mean_rates)
+def _by_area(storage: tuple[float, float]) -> float:
+    return storage[0]
+
+
+def _by_refreshes(storage: tuple[float, float]) -> float:
+    return storage[1]
+
+
+def _bare_cells(fault: FaultModel, hardened: Sequence[HardenedCell]) -> Iterable[tuple[float, float, float, float]]:
+    yield (1.0, 1.0, *fault.mean_rates)
     for cell in hardened:
-        yield (cell.cells, *cell.residual(*fault.mean_rates))
+        yield (cell.cells, cell.refreshes, *cell.residual(*fault.mean_rates))
 
 
 def _cells(bits: int, decoders: Sequence[str], p01: float, p10: float) -> float:

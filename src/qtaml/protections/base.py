@@ -56,6 +56,11 @@ class BitProtection(ABC):
         return ()
 
     @property
+    def refresh_rate(self) -> float:
+        """Refreshes of its cells for each one of a plain cell."""
+        return 1.0
+
+    @property
     def is_bound(self) -> bool:
         """Whether the residual rates are upper bounds, not the rates themselves."""
         return False

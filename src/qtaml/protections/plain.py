@@ -75,7 +75,7 @@ class Ideal(BitProtection):
 
 @dataclass(frozen=True)
 class HardenedCell(BitProtection):
-    """A larger cell, or one with a thicker barrier, with error rates of its own.
+    """A larger cell, one with a thicker barrier, or one that is refreshed more often, with error rates of its own.
 
     The rates are those of the window for which the cell was made, whatever the fault model of the plain cells.
 
@@ -83,9 +83,10 @@ class HardenedCell(BitProtection):
         area: in plain cells.
         p01: probability of reading 1 where 0 is stored.
         p10: probability of reading 0 where 1 is stored.
+        refreshes: for each one of a plain cell.
 
     Raises:
-        ArgumentError: if the area is not above 0, or a rate is no probability.
+        ArgumentError: if the area or the refreshes are not above 0, or a rate is no probability.
 
     Source:
         theory.md 2.7.
@@ -98,6 +99,7 @@ class HardenedCell(BitProtection):
     area: float
     p01: float
     p10: float
+    refreshes: float = 1.0
     kind: Literal["hardened_cell"] = field(default="hardened_cell", repr=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +107,7 @@ class HardenedCell(BitProtection):
         object.__setattr__(self, "area", _checks.positive("area", self.area))
         object.__setattr__(self, "p01", _checks.probability("p01", self.p01))
         object.__setattr__(self, "p10", _checks.probability("p10", self.p10))
+        object.__setattr__(self, "refreshes", _checks.positive("refreshes", self.refreshes))
 
     @staticmethod
     def from_cell(cell: RetentionCell, window: float, *, area: float, charged: int | None = None) -> "HardenedCell":
@@ -138,6 +141,11 @@ class HardenedCell(BitProtection):
     def block(self) -> tuple[int, float]:
         """Data bits that are stored together, and the memory cells that they take."""
         return 1, self.area
+
+    @property
+    def refresh_rate(self) -> float:
+        """Refreshes of its cells for each one of a plain cell."""
+        return self.refreshes
 
     @property
     def decoder(self) -> Decoder:

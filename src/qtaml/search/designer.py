@@ -359,11 +359,3 @@ class ReserveDesigner:
         if fault not in self._designers:
             self._designers[fault] = Designer(self.calibration, replace(self.settings, fault=fault))
         return self._designers[fault]
-
-
-AnyDesigner = Designer | ReserveDesigner
-
-
-def designer_for(calibration: Calibration, settings: Design) -> AnyDesigner:
-    """The designer for one memory, or for several."""
-    return (ReserveDesigner if isinstance(settings.fault, Several) else Designer)(calibration, settings)

@@ -13,7 +13,7 @@ from qtaml.errors import ArgumentError, BudgetError
 from qtaml.measuring.metrics import Metric
 from qtaml.model import Batches
 from qtaml.planning import Design, Plan, calibrated, takes
-from qtaml.search.designer import AnyDesigner, designer_for
+from qtaml.search.designer_choice import AnyDesigner, designer_for
 from qtaml.search.measured_goal import Goal
 
 # In units of a plain memory. A goal that twice a plain memory does not reach counts as out of reach.
@@ -163,7 +163,7 @@ class _Budgets:
         if not reaches(best):
             raise _out_of_reach(f"reaches {goal}")
         # The largest plan may leave much of its budget unspent: what lies between need not be looked at.
-        good = self._step_of(best.cells)
+        good = self._step_of(best.spent)
         bad = max(self._step_of(_MOST_CELLS / 256), good) + 1
         for _ in track(range(math.ceil(math.log2(bad - good))), "searching the least cells"):
             if bad - good <= 1:

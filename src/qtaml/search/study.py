@@ -12,7 +12,8 @@ from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring.metrics import Metric
 from qtaml.model import Batches, Output, digest, output_name
 from qtaml.planning import MEASURED, Design, Plan, Predict, Prediction, Settings, Tac, savings, tac
-from qtaml.search.designer import AnyDesigner, designer_for
+from qtaml.search.allowed_flips import AllowedFlipsTable, allowed_flips
+from qtaml.search.designer_choice import AnyDesigner, designer_for
 from qtaml.search.goals import check_metric, reached, without_goal
 from qtaml.sensitivity import Calibration, Gain
 
@@ -113,6 +114,18 @@ class Study:
         if memory not in self._designers:
             self._designers[memory] = designer_for(measured, memory)
         return reached(self._designers[memory], self._model, wanted, metric)
+
+    def allowed_flips(self, error: float, *, order: float, most: float = 0.5, bits: int = 8) -> AllowedFlipsTable:
+        """How often each bit of each tensor may be read wrong; arguments and errors as for `search.allowed_flips`.
+
+        Example:
+            >>> import torch
+            >>> study = Study(nn.Linear(16, 4), torch.randn(64, 16))
+            >>> top, *_, last = (one.p for one in reversed(study.allowed_flips(0.01, order=1.0)))
+            >>> top < last
+            True
+        """
+        return allowed_flips(self._measured(), error, order=order, most=most, bits=bits)
 
     def save(self, path: str | Path) -> None:
         """Write what was measured as a JSON file, atomically."""

@@ -5,6 +5,7 @@ any format and fault model. `qtaml.theory.paper` has the closed forms that are w
 """
 
 from qtaml._kinds import guard_doors
+from qtaml.theory.allowable_rates import allowable_rates
 from qtaml.theory.capacity import capacity
 from qtaml.theory.error_law import ErrorLaw
 from qtaml.theory.float_law import FloatMoments, bit_shares, float_error_moments
@@ -19,6 +20,7 @@ __all__ = [
     "ROUNDING_BOUND",
     "ErrorLaw",
     "FloatMoments",
+    "allowable_rates",
     "bit_shares",
     "boundary_slopes",
     "capacity",

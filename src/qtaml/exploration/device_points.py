@@ -1,0 +1,135 @@
+"""Flip probabilities of a device over a grid of thicknesses, heights, voltages, temperatures and windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from qtaml import _checks
+from qtaml.device import Cell, Preset, preset_record
+from qtaml.errors import ArgumentError
+
+AXES = ("thickness", "height", "voltage", "temperature", "window")
+"""What a device is explored over."""
+
+
+@runtime_checkable
+class Device(Protocol):
+    """Anything that knows its flip probability after a window; `Cell` can be varied in all axes."""
+
+    def flip_probability(self, window: Any) -> Any:
+        """Flip probability after windows in s."""
+
+
+@dataclass(frozen=True)
+class DevicePoint:
+    """A device at one place of the grid.
+
+    Attributes:
+        thickness: of the barrier (of the varied layer of a stack), nm; None where the device has none.
+        height: of the barrier, eV; None where that is no single number.
+        voltage: across the barrier, V; None where the device is as it came.
+        temperature: K; None where the device is as it came.
+        window: s between refreshes.
+        p: flip probability.
+    """
+
+    thickness: float | None
+    height: float | None
+    voltage: float | None
+    temperature: float | None
+    window: float
+    p: float
+
+
+def device_points(
+    device: Device | Preset | str,
+    windows: Sequence[float],
+    *,
+    thicknesses: Sequence[float] | None = None,
+    heights: Sequence[float] | None = None,
+    voltages: Sequence[float] | None = None,
+    temperatures: Sequence[float] | None = None,
+) -> tuple[DevicePoint, ...]:
+    """The grid of all combinations.
+
+    Args:
+        device: a preset or its name, a cell, or anything with `flip_probability(window)`.
+        windows: s between refreshes.
+        thicknesses: of the barrier, nm; that of the cell if not given, as for all others.
+        heights: of the barrier, eV.
+        voltages: across the barrier, V: the field is voltage over thickness.
+        temperatures: K.
+
+    Returns:
+        A point for each combination, windows last.
+
+    Raises:
+        ArgumentError: if a list is empty, a number is not above 0 (a voltage below), or the device cannot be varied so.
+
+    Example:
+        >>> points = device_points("gaincell_2t_sion", [20e-6], thicknesses=[1.75, 1.8])
+        >>> [f"{one.p:.2g}" for one in points]
+        ['0.27', '0.053']
+    """
+    if isinstance(device, str | Preset):
+        device = (device if isinstance(device, Preset) else preset_record(device)).cell
+    times = _axis("windows", windows)
+    if None in times:
+        raise ArgumentError("windows must be given, in s")
+    axes = (
+        _axis("thicknesses", thicknesses),
+        _axis("heights", heights),
+        _axis("voltages", voltages, zero=True),
+        _axis("temperatures", temperatures),
+    )
+    found = []
+    for thickness, height, voltage, temperature in product(*axes):
+        cell = _varied(device, thickness, height, voltage, temperature)
+        barrier = getattr(cell, "barrier", None)
+        shown = (getattr(barrier, "thickness", None), getattr(barrier, "height", None), voltage)
+        rates = np.asarray(cell.flip_probability(np.array(times)), dtype=np.float64)
+        kelvin = getattr(cell, "temperature", None) if temperature is None else temperature
+        found += [DevicePoint(*shown, kelvin, float(window), float(p)) for window, p in zip(times, rates, strict=True)]
+    return tuple(found)
+
+
+def _axis(name: str, values: Sequence[float] | None, *, zero: bool = False) -> list[Any]:
+    if values is None:
+        return [None]
+    check = _checks.non_negative if zero else _checks.positive
+    if not len(values):
+        raise ArgumentError(f"{name} must hold at least one number, got {values!r}")
+    return [check(name, value) for value in values]
+
+
+def _varied(
+    device: Device, thickness: float | None, height: float | None, voltage: float | None, temperature: float | None
+) -> Any:
+    """The device at one place but for the window."""
+    changed: Any = device
+    if (thickness, height, voltage) != (None, None, None):
+        if not isinstance(device, Cell):
+            raise ArgumentError(
+                f"thicknesses, heights and voltages need a Cell, whose barrier they are of, got {device!r}"
+            )
+        changed = replace(device, barrier=_barrier(device.barrier, thickness, height, voltage))
+    if temperature is not None:
+        if not hasattr(changed, "temperature") and not hasattr(changed, "at"):
+            raise ArgumentError(f"temperatures need a device that has one, got {device!r}")
+        # Cells whose law over temperature is their own say with `at` what they are at another one.
+        changed = changed.at(temperature) if hasattr(changed, "at") else replace(changed, temperature=temperature)
+    return changed
+
+
+def _barrier(barrier: Any, thickness: float | None, height: float | None, voltage: float | None) -> Any:
+    if thickness is not None:
+        barrier = barrier.thickened(thickness - barrier.thickness)
+    for name, axis, value in (("height", "heights", height), ("field", "voltages", voltage)):
+        if value is not None and not hasattr(barrier, name):
+            raise ArgumentError(f"{axis} need a barrier with one {name}, got {barrier}")
+    if height is not None:
+        barrier = replace(barrier, height=height)
+    return barrier if voltage is None else replace(barrier, field=voltage / barrier.thickness)

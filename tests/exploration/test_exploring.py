@@ -1,0 +1,192 @@
+"""`qtaml.explore` on a small network."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import qtaml
+from qtaml.cost import Array, Figure
+from qtaml.errors import ArgumentError
+from qtaml.exploration import Exploration, explore
+from qtaml.exploration.exploration import on_front
+from qtaml.exploration.stored_plans import PlanMaker
+from qtaml.faults import Uniform
+from qtaml.showing import explorer_page
+
+pytestmark = pytest.mark.slow
+"""Each exploration plans for seconds."""
+
+LADDER = (0.003, 0.07, 0.2)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network with its inputs, and the share of samples whose class it keeps."""
+    torch.manual_seed(3)
+    model, inputs = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4)), torch.randn(200, 16)
+    return model, inputs, qtaml.Accuracy(inputs, model(inputs).argmax(1))
+
+
+def asked(network, **changed):
+    """A small exploration."""
+    model, inputs, metric = network
+    question = {
+        "device": "gaincell_2t_sion",
+        "array": "gain_cell_3t",
+        "node": 28.0,
+        "windows": [1e-5, 2e-5, 4e-5],
+        "thicknesses": [1.8, 1.85],
+        "budgets": [0.5, 1.0],
+        "accuracy": 0.8,
+        "trials": 3,
+        "ladder": LADDER,
+    }
+    return explore(model, inputs[:64], metric=metric, **(question | changed))
+
+
+@pytest.fixture(scope="module")
+def found(network):
+    """What it finds."""
+    return asked(network)
+
+
+def test_each_point_takes_the_plan_of_the_next_flip_probability_above(found):
+    """So that its accuracy is that of a memory that errs more often; what has no plan is counted."""
+    assert (len(found.points), found.beyond, found.unaffordable) == (9, 1, 1)
+    assert len({(one.thickness, one.window) for one in found.points}) + found.beyond == 3 * 2
+    assert "1 device points have a higher p than any plan; 1 plans did not fit their budget" in str(found)
+    for one in found.points:
+        assert one.planned_p == min(p for p in LADDER if p >= one.p)
+        plan = found.plan(one)
+        assert plan.cells == one.cells <= one.budget
+        assert plan.fault == Uniform(one.planned_p)
+
+
+def test_a_plan_errs_less_at_a_smaller_flip_probability_than_its_own(network, found):
+    """What rounding up relies on: output error at half of p is below that at p."""
+    model, inputs, _ = network
+    error = qtaml.measuring.OutputError(model, inputs)
+    for plan in found.plans.values():
+        memory = qtaml.store(model, plan)
+        own, less = (
+            qtaml.evaluate(memory, error, trials=8, fault=fault).mean
+            for fault in (plan.fault, Uniform(plan.fault.p / 2))
+        )
+        assert less < own
+
+
+def test_power_is_that_of_the_plan_at_the_window(network, found):
+    """And area; both as `Plan.cost` has them."""
+    for one in found.points:
+        cost = found.plan(one).cost(array="gain_cell_3t", node=28.0, window=one.window)
+        assert (one.area, one.power) == (cost.known("area").top, cost.known("power").top)
+    assert found.missing == ("power of standby",)
+
+
+def test_no_plan_is_below_the_limit_that_stands_beside_it(found):
+    """Water filling over the capacity of a cell."""
+    assert all(one.least_cells <= one.cells for one in found.points)
+
+
+def test_the_chosen_point_has_the_least_power_of_those_that_reach_the_accuracy(found):
+    """By the lower end of the interval; of none, there is none."""
+    good = [one for one in found.points if one.accuracy_low >= 0.8]
+    assert found.chosen.power == min(one.power for one in good)
+    hopeless = Exploration(found.points, 2.0, "power", 0, 0, (), found.plans)
+    assert hopeless.chosen is None
+    assert "No point reaches an accuracy of 2.0" in str(hopeless)
+
+
+def test_the_front_is_that_of_brute_force():
+    """200 points, some of them equal."""
+    points = np.random.default_rng(0).integers(0, 6, (200, 3)).astype(float)
+    dominated = [
+        any((b[0] >= a[0], *(b[1:] <= a[1:])) == (True, True, True) and tuple(a) != tuple(b) for b in points)
+        for a in points
+    ]
+    assert on_front(*points.T).tolist() == [not one for one in dominated]
+
+
+def test_the_same_question_goes_on_where_it_stopped(network, tmp_path, monkeypatch):
+    """Plans are kept; other test data or reads are another question."""
+    small = {"thicknesses": [1.8], "budgets": [1.0], "folder": tmp_path}
+    first = asked(network, **small)
+    kept = list((tmp_path / "plans").iterdir())
+    assert len(kept) == 2
+    kept[0].unlink()
+    made, make = [], PlanMaker._made
+    monkeypatch.setattr(PlanMaker, "_made", lambda *job: made.append(job[1:]) or make(*job))
+    assert asked(network, **small) == first
+    assert len(made) == 1
+    asked(network, **small, trials=4)
+    model, inputs, _ = network
+    asked((model, inputs, qtaml.Accuracy(inputs, model(inputs).argmin(1))), **small)
+    assert len(made) == 1 + 2 + 2
+
+
+def test_the_rows_on_disk_make_an_explorer_page(found):
+    """Strict JSON, with the chosen point."""
+    record = json.loads(found.to_json())
+    assert record["manifest"]["chosen"]["power"] == found.chosen.power
+    assert explorer_page(record["rows"], record["title"]).startswith("<!doctype html>")
+
+
+def test_accuracy_over_thickness_height_and_window(found):
+    """A row for each place, the best over the ways to store; and the least of a cost."""
+    table = found.accuracy_table()
+    best = found.best(("thickness", "height", "window"))
+    assert table.row_count == len(best)
+    for (thickness, _, window), value in best.items():
+        assert value == max(one.accuracy for one in found.points if (one.thickness, one.window) == (thickness, window))
+    least = found.best(("window",), "power")
+    assert min(least.values()) == found.chosen.power
+    with pytest.raises(ArgumentError, match=r"axes must be one of 'thickness', .*, got 'p'"):
+        found.best(("p",))
+    with pytest.raises(ArgumentError, match=r"budget must be one of \[0.5, 1.0\], got 0.7"):
+        found.accuracy_table(budget=0.7)
+
+
+def test_it_draws_itself(found):
+    """A curve for each window over what else was varied, and the front; a frame with a row for each point."""
+    pytest.importorskip("matplotlib")
+    thickness, front = found.plot().axes
+    assert [axes.get_title(loc="left") for axes in (thickness, front)] == ["over thickness", "Pareto front"]
+    best = found.best(("window", "thickness"))
+    drawn = {(line.get_label(), *point) for line in thickness.lines for point in zip(*line.get_data(), strict=True)}
+    assert drawn == {(f"{window:.3g} s", thick, value) for (window, thick), value in best.items()}
+    pytest.importorskip("pandas")
+    assert len(found.to_pandas()) == len(found.points)
+    assert "<table" in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            {"windows": [1.0]},
+            "no device point has a flip probability up to 0.2, the largest of the ladder: the least is 1",
+        ),
+        ({"node": 5.0}, "node must be one of 28, 16, 7 nm"),
+        ({"minimise": "weight"}, "minimise must be one of 'power', 'area', 'cells', got 'weight'"),
+        ({"ladder": [0.6]}, "ladder must"),
+        ({"device": "unknown"}, "unknown"),
+        ({"budgets": []}, "budgets must hold at least one"),
+        ({"decoders": []}, "decoders must hold at least one"),
+        ({"decode": "start_up"}, "copy must be given with decode='start_up'"),
+    ],
+)
+def test_bad_questions_are_refused_before_anything_is_planned(network, changed, told, monkeypatch):
+    """With what is allowed."""
+    monkeypatch.delattr(PlanMaker, "_made")
+    with pytest.raises(ArgumentError, match=told):
+        asked(network, **changed)
+
+
+def test_an_array_that_is_not_refreshed_has_no_window_in_its_cost(network):
+    """The device still has."""
+    mine = Array("mine", 28.0, Figure(0.1, "us"), refreshed=False)
+    rows = asked(network, array=mine, node=None, windows=[2e-5], thicknesses=[1.85], budgets=[1.0]).points
+    assert [one.power for one in rows] == [0.0]
