@@ -74,8 +74,8 @@ def test_moments_of_a_weight_are_those_of_the_enumeration(shape):
 def test_the_effect_of_a_bit_is_that_of_the_enumeration(shape, name):
     """What the error gains from a bit that is always wrong over one that is never, beside the errors of the others."""
     unit, rates, words = _unit(SHAPES[shape]), _rates(), {"scale": 2, "codes": 1, "minimum": 3}
-    found = effects_of_flips(unit, {key: np.array([[word]]) for key, word in words.items()}, "clamp", rates, name)
-    for bit, effect in enumerate(found):
+    found = effects_of_flips(unit, {key: np.array([[word]]) for key, word in words.items()}, "clamp", rates)
+    for bit, effect in enumerate(next(effects for field, effects in found if field.name == name)):
         never, always = (
             {**rates, name: tuple((rate, rate) if place == bit else both for place, both in enumerate(rates[name]))}
             for rate in (0.0, 1.0)

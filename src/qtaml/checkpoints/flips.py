@@ -1,16 +1,19 @@
 """What a flipped bit of a field does to the squared error of the weights that are made of its word."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from qtaml.checkpoints.checkpoint_file import CheckpointTensor
 from qtaml.checkpoints.fields import Bytes, Field, Floats, Integers
 from qtaml.checkpoints.unit_format import UnitFormat, combined
-from qtaml.checkpoints.unit_law import Influence, influence
+from qtaml.checkpoints.unit_law import influence
 from qtaml.checkpoints.word_law import Moments, Rates, moments_of, value_of
 from qtaml.errors import ModelError
 from qtaml.formats import Nonfinite
+
+# Above this rate of a bit the line through what is read at that rate, and at 1, would be extended too far.
+_LARGE = 0.5
 
 
 def moments_of_fields(
@@ -41,9 +44,9 @@ def no_errors(unit: UnitFormat) -> dict[str, Rates]:
 
 
 def effects_of_flips(
-    unit: UnitFormat, words: Mapping[str, Integers], rule: Nonfinite, rates: Mapping[str, Rates], name: str
-) -> list[Floats]:
-    """What the flip of each bit of a field adds to the expected squared error of each weight, beside other errors.
+    unit: UnitFormat, words: Mapping[str, Integers], rule: Nonfinite, rates: Mapping[str, Rates]
+) -> Iterator[tuple[Field, list[Floats]]]:
+    """What the flip of each bit adds to the expected squared error of each weight, beside other errors.
 
     The squared error is linear in each error rate, since bits fail independently: that of a plan is the one without
     errors of the bit, plus its rate times this.
@@ -53,25 +56,35 @@ def effects_of_flips(
         words: of each field, shape (units, words).
         rule: what is read where a word is no finite number.
         rates: error rates of all bits; that of the bit itself does not matter.
-        name: the field.
 
-    Returns:
-        For each bit, of shape (units, weights).
+    Yields:
+        Each field, and for each of its bits an array of shape (units, weights).
 
     Source:
         theory.md 6.11.
     """
-    field = unit.by_name[name]
-    shared = influence(unit.value, moments_of_fields(unit, words, rule, rates), name)
-    return [_effect(field, words[name], rule, rates[name], bit, shared) for bit in range(field.bits)]
+    fields = moments_of_fields(unit, words, rule, rates)
+    for field in unit.fields:
+        shared, own = influence(unit.value, fields, field.name), rates[field.name]
+        changes = (_change(field, words[field.name], rule, own, bit, fields[field.name]) for bit in range(field.bits))
+        yield field, [np.asarray(shared.square * square + 2 * shared.residual * drift) for square, drift in changes]
 
 
-def _effect(field: Field, words: Integers, rule: Nonfinite, rates: Rates, bit: int, shared: Influence) -> Floats:
-    right, flipped = (
-        moments_of(field, words, rule, (*rates[:bit], (rate, rate), *rates[bit + 1 :])) for rate in (0.0, 1.0)
-    )
-    square, drift = flipped.error - right.error, flipped.drift - right.drift
-    return np.asarray(shared.square * square + 2 * shared.residual * drift)
+def _change(
+    field: Field, words: Integers, rule: Nonfinite, rates: Rates, bit: int, usual: Moments
+) -> tuple[Floats, Floats]:
+    """What E[e^2] and E[e] of the words of a field gain if a bit is always read wrong instead of never."""
+
+    def with_rate(rate: float) -> Moments:
+        return moments_of(field, words, rule, (*rates[:bit], (rate, rate), *rates[bit + 1 :]))
+
+    wrong = with_rate(1.0)
+    if max(rates[bit]) > _LARGE:
+        right = with_rate(0.0)
+        return wrong.error - right.error, wrong.drift - right.drift
+    # Both are linear in the rate, so that what is read at the bit's own rate tells what is read at none.
+    left = 1 - np.array(rates[bit])[words[:, field.word_of] >> bit & 1]
+    return (wrong.error - usual.error) / left, (wrong.drift - usual.drift) / left
 
 
 def words_of(unit: UnitFormat, parts: tuple[Bytes, ...]) -> dict[str, Integers]:

@@ -186,8 +186,7 @@ def _flips_of(tensor: CheckpointTensor, rule: Nonfinite, weights: int) -> _Flips
     # A tensor of zeros has no mean square: its errors are then as they are.
     power = float((stored**2).mean()) or 1.0
     harm = {}
-    for field in unit.fields:
-        effects = effects_of_flips(unit, words, rule, no_errors(unit), field.name)
+    for field, effects in effects_of_flips(unit, words, rule, no_errors(unit)):
         sums = [of_words(field, effect) / power for effect in effects]
         if tensor.parts[field.part].units < tensor.units:
             # All units share the word: what its flip does to those that were looked at stands for all.

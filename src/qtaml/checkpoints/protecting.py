@@ -1,7 +1,7 @@
 """Choose what each bit of a checkpoint is stored in, its words as they are: least expected error within a budget."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenFault, Un
 from qtaml.formats import Nonfinite
 from qtaml.planning.allocation import Allocation, Choice, Options, allocate
 from qtaml.planning.side_values import SIDE_BITS, side_cells
-from qtaml.protections import Decoder, Protection, Repetition, pareto_front
+from qtaml.protections import Decoder, Repetition, pareto_front
 
 # The exact knapsack of 500 bits takes a second, and its time grows faster than that. With more bits the last step of
 # the linear relaxation, which is left out, is a smaller part of the error than its estimate is known to.
@@ -170,8 +170,7 @@ class _Tensor:
     def planes(self, rates: Mapping[str, Rates]) -> Iterator[_Plane]:
         """Each bit of each field in turn, beside errors at these rates."""
         scale = self.importance / self.power if self.power else 0.0
-        for field in self.tensor.format.fields:
-            effects = effects_of_flips(self.tensor.format, self._words, self._rule, rates, field.name)
+        for field, effects in effects_of_flips(self.tensor.format, self._words, self._rule, rates):
             bits = self._words[field.name][:, field.word_of]
             zeros, ones = self._constant[field.name]
             for bit, effect in enumerate(effects):
@@ -209,35 +208,36 @@ class _Tensor:
 
 
 class _Menu:
-    """What planes may be stored in: (cells, error rates, storage), for each number of words."""
+    """What planes may be stored in."""
 
     def __init__(self, fault: IndependentFault, decoders: Sequence[Decoder]) -> None:
-        self._rates = fault.mean_rates
-        self._all = pareto_front(*self._rates, decoders=decoders)
-        self._front = {0: self._all}
-        self._decoders = decoders
-        self._votes = [Repetition.best(copies, *self._rates) for copies in _MORE_COPIES if "majority" in decoders]
+        self._rates, self._decoders = fault.mean_rates, decoders
+        self._longest = max(one.block[0] for one in pareto_front(*self._rates, decoders=decoders))
         cells = side_cells(fault, 1, tuple(decoders)) / SIDE_BITS
         self._left_out = LeftOut(0, cells), LeftOut(1, cells)
+        self._votes = [Repetition.best(copies, *self._rates) for copies in _MORE_COPIES if "majority" in decoders]
+        self._known: dict[int, list[tuple[BitStorage, float, float]]] = {}
 
     def of(self, plane: _Plane) -> list[tuple[float, float, BitStorage]]:
         """Cells, harm, and storage, by ascending cells and falling harm."""
-        found: list[tuple[float, float, BitStorage]] = []
-        for one in (*self._left_out, *self._fitting(plane.words)):
-            if isinstance(one, LeftOut) and not _may_leave_out(plane, one.value):
-                continue
-            rise, fall = one.residual(*self._rates)
-            found.append((one.cells_for(plane.words), rise * plane.harm[0] + fall * plane.harm[1], one))
-        found.sort(key=lambda option: option[:2])
-        return [option for place, option in enumerate(found) if all(option[1] < other[1] for other in found[:place])]
+        found = [
+            (one.cells_for(plane.words), rise * plane.harm[0] + fall * plane.harm[1], one)
+            for one, rise, fall in self._fitting(min(plane.words, max(self._longest, _FEW_WORDS)))
+            if not isinstance(one, LeftOut) or _may_leave_out(plane, one.value)
+        ]
+        better: list[tuple[float, float, BitStorage]] = []
+        for option in sorted(found, key=lambda one: one[:2]):
+            if not better or option[1] < better[-1][1]:
+                better.append(option)
+        return better
 
-    def _fitting(self, words: int) -> Sequence[Protection]:
-        # Below the longest block a shorter code may be the better one.
-        longest = max(one.block[0] for one in self._all)
-        key = 0 if words >= longest else words
-        if key not in self._front:
-            self._front[key] = pareto_front(*self._rates, decoders=self._decoders, bits=words)
-        return cast(Sequence[Protection], [*self._front[key], *(self._votes if words <= _FEW_WORDS else ())])
+    def _fitting(self, words: int) -> list[tuple[BitStorage, float, float]]:
+        """Storage for so many words, and its error rates: shorter codes for fewer words."""
+        if words not in self._known:
+            front = pareto_front(*self._rates, decoders=self._decoders, bits=words)
+            votes = self._votes if words < _FEW_WORDS else []
+            self._known[words] = [(one, *one.residual(*self._rates)) for one in (*self._left_out, *front, *votes)]
+        return self._known[words]
 
 
 def _may_leave_out(plane: _Plane, value: int) -> bool:
