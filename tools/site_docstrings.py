@@ -6,7 +6,7 @@ from typing import Any
 import griffe
 
 
-class Sections(griffe.Extension):  # not installed where types are checked
+class Sections(griffe.Extension):
     """Take `Example:` for the section of examples, so that doctests are shown as code."""
 
     def on_instance(self, *, obj: Any, **_: Any) -> None:

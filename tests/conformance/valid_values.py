@@ -513,6 +513,7 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "codesign": {"settings": lambda: Design(p=0.1, cells=4.0, passes=2), "tuning": lambda: Tune(epochs=1)},
     "training.Tuned": {"history": lambda: (Epoch(0.5),)},
     "training.Codesigned": {"steps": lambda: (BY_KIND[CodesignStep](),)},
+    "training.AdaptedLinear": {"layer": lambda: nn.Linear(3, 4)},
     "training.clip_weights": {"limits": lambda: {"0.weight": 1.0}},
     "networks.trained": {"name": lambda: "SmallCNN"},
     "sampling.error_mask": {"probabilities": lambda: [0.1] * 8},

@@ -34,6 +34,7 @@ class AdaptedLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear, rank: int) -> None:
         super().__init__()
+        _checks.integer("rank", rank, 1)
         weight = layer.weight
         self.weight, self.bias = weight.requires_grad_(False), layer.bias
         self.down = nn.Parameter(torch.empty(rank, layer.in_features, dtype=weight.dtype, device=weight.device))
@@ -76,7 +77,6 @@ def with_adapters(model: nn.Module, *, rank: int, layers: str = "*", seed: int =
         >>> sum(one.numel() for one in adapted.parameters() if one.requires_grad)
         108
     """
-    _checks.integer("rank", rank, 1)
     adapted = uncompiled(whole_copy(model)).requires_grad_(False)
     shared = Counter(id(one) for module in adapted.modules() for one in module.parameters(recurse=False))
     chosen = [
