@@ -135,7 +135,7 @@ FOUND = {
         (r"as many cells as the plain memory: .*accuracy (0\.\d+)", 0.91, 0.95),
     ],
     "memory_engineer": [
-        (r"thickness (\d\.\d+) nm", 1.79, 1.83),
+        (r"standard deviation of ln t\s+│ (0\.\d+)", 0.67, 0.71),
         (r"3e-05 s: plain (0\.\d+)", 0.70, 0.77),
         (r"3e-05 s: designed (0\.\d+)", 0.91, 0.95),
     ],

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qtaml.device import PRESETS, preset_record
+from qtaml.device import PRESETS, MeasuredCell, preset_record
 
 
 def test_every_preset_is_listed(command):
@@ -27,7 +27,77 @@ def test_every_preset_is_shown_with_its_source(command, name):
     _, out, _ = command("device", "show", name, "--json")
     shown = json.loads(out)
     assert shown["source"] == preset_record(name).source
-    assert shown["cell"]["electrons"] == preset_record(name).cell.electrons
+    assert shown["cell"]["temperature"] == preset_record(name).cell.temperature
+
+
+def test_leakage_says_what_sets_p(command, tmp_path):
+    """At the preset's window, or another one and temperature; a preset without a barrier to sweep leads here."""
+    ended, out, err = command("device", "leakage", "gaincell_3t_16nm", "--out", tmp_path / "leakage.png")
+    assert ended == 0, err
+    assert "subthreshold sets p" in out
+    assert (tmp_path / "leakage.png").exists()
+    _, out, _ = command("device", "leakage", "nand_fg_7nm_trap", "--window", 1e6, "--temperature", 350, "--json")
+    shown = json.loads(out)
+    assert (shown["temperature"], shown["mechanisms"][0]["name"]) == (350.0, "tunnelling and traps")
+    ended, _, err = command("device", "sweep", "gaincell_3t_16nm")
+    assert ended == 2
+    assert "qtaml device leakage" in err
+    ended, _, err = command("device", "leakage", "gaincell_3t_16nm", "--temperature", -40)
+    assert ended == 2
+    assert "temperature must be above 0, got -40" in err
+
+
+RETENTION = """temperature (C),window (us),failing,cells
+25,10,2,100000
+25,30,35,100000
+25,100,420,100000
+85,10,440,100000
+85,30,2700,100000
+"""
+
+
+def test_a_cell_is_fitted_shown_and_stated(command, tmp_path):
+    """From retention data to a cell, a reserve for `--p`, a picture, and failures in time."""
+    (tmp_path / "retention.csv").write_text(RETENTION)
+    (tmp_path / "mission.csv").write_text("temperature (C),time (h)\n25,8000\n85,500\n")
+    cell = tmp_path / "cell.json"
+    picture = tmp_path / "fit.png"
+    arguments = ("--out", cell, "--window", 2e-5, "--no-tail", "--picture", picture)
+    ended, out, err = command("device", "fit", tmp_path / "retention.csv", *arguments)
+    assert ended == 0, err
+    low, high = MeasuredCell.load(cell).band(2e-5)
+    assert f"--p {low:.4g}:{high:.4g}" in out
+    assert picture.exists()
+    _, out, _ = command("device", "fit", tmp_path / "retention.csv", *arguments[:4], "--law", "exponential", "--json")
+    assert json.loads(out)["cell"]["law"] == "exponential"
+    assert json.loads(out)["question"]["extrapolation"] == ""
+    ended, out, err = command("device", "show", cell)
+    assert ended == 0, err
+    assert "halved every (K)" in out
+    ended, out, err = command(
+        *("device", "failures", cell, "--profile", tmp_path / "mission.csv", "--bits", 10_000, "--tolerated", 0.02),
+        *("--window", 2e-5, "--confidence", 0.9, "--out", tmp_path / "fit.csv", "--json"),
+    )
+    assert ended == 0, err
+    assert len(json.loads(out)["statement"]["phases"]) == 2
+    assert "assumption 1" in (tmp_path / "fit.csv").read_text()
+
+
+def test_extrapolation_and_bad_data_are_said_on_the_command_line(command, tmp_path):
+    """A window beyond the data, missing units, an unknown law; nothing is written for the latter two."""
+    path = tmp_path / "retention.csv"
+    path.write_text(RETENTION)
+    ended, out, err = command("device", "fit", path, "--out", tmp_path / "cell.json", "--window", 1.0)
+    assert ended == 0, err
+    assert "is an extrapolation: data reach" in " ".join(out.split())
+    ended, _, err = command("device", "fit", path, "--out", tmp_path / "new.json", "--law", "eyring")
+    assert ended == 2
+    assert "law must be one of 'arrhenius', 'exponential', got 'eyring'" in err
+    path.write_text(RETENTION.replace(" (us)", ""))
+    ended, _, err = command("device", "fit", path, "--out", tmp_path / "new.json")
+    assert ended == 4
+    assert "column 'window' must have a unit in brackets" in err
+    assert not (tmp_path / "new.json").exists()
 
 
 @pytest.mark.slow

@@ -57,6 +57,19 @@ VALID: dict[str, list[str]] = {
     "device list": [],
     "device show": ["fg_dt_3p0"],
     "device sweep": ["fg_dt_3p0", "--points", "3"],
+    "device leakage": ["fg_dt_3p0"],
+    "device fit": ["retention.csv", "--out", "new.json"],
+    "device failures": [
+        "fg_dt_3p0",
+        "--profile",
+        "mission.csv",
+        "--bits",
+        "1000",
+        "--tolerated",
+        "0.1",
+        "--window",
+        "20",
+    ],
 }
 """The arguments of a valid line of each command. Where an option is given twice, the last one counts."""
 
@@ -74,6 +87,8 @@ RIGHT: dict[tuple[str, str], set[str]] = {
     ("report", "bar"): {"-1"},
     # A picture gets the ending .png where its name has none.
     ("device sweep", "out"): {"foreign", "/dev/null"},
+    ("device leakage", "out"): {"foreign", "/dev/null"},
+    ("device fit", "picture"): {"missing", "/dev/null"},
 }
 """Reviewed: values that are right for an option: a folder for what is measured may hold other things."""
 
@@ -120,5 +135,7 @@ def make_folder(folder: Path) -> None:
     write_binary(valid_values.memory().artifact, folder / "image.bin")
     (folder / "results.json").write_text('{"title": "two", "rows": [{"cells": 0.5, "accuracy": 0.9}], "manifest": {}}')
     (folder / "sweep.toml").write_text("[[sweep]]\n")
+    (folder / "retention.csv").write_text("time (us),temperature (C)\n1,25\n2,25\n4,25\n9,25\n")
+    (folder / "mission.csv").write_text("temperature (C),time (h)\n25,100\n")
     (folder / "foreign").mkdir()
     (folder / "foreign" / "thesis.txt").write_text("years of work")

@@ -14,7 +14,27 @@ from torch import nn
 
 import qtaml
 from qtaml.cost import Array, Contents, CostLine, Figure, Logic, array_named
-from qtaml.device import Barrier, Cell, Layer, MultiLevelCell, preset
+from qtaml.device import (
+    Alternative,
+    Barrier,
+    Cell,
+    Electrode,
+    GoodnessOfFit,
+    Insulator,
+    Layer,
+    MeasuredCell,
+    MultiLevelCell,
+    Phase,
+    PhaseFailures,
+    RetentionCell,
+    RetentionData,
+    Share,
+    StorageNode,
+    TunnelJunction,
+    fit_retention,
+    insulator,
+    preset,
+)
 from qtaml.device._arrays import Quantity
 from qtaml.exploration import Exploration, ExplorationPoint, explore
 from qtaml.export import write_binary, write_verilog
@@ -95,12 +115,26 @@ def overview() -> Overview:
     return summarise({"text": plan()})
 
 
+@cache
+def retention_data() -> RetentionData:
+    """Measured times of cells."""
+    times = np.exp(np.random.default_rng(0).normal(-7.0, 1.0, 60))
+    return RetentionData(times, times, np.full(60, 300.0), np.ones(60))
+
+
+@cache
+def measured_cell() -> MeasuredCell:
+    """A cell fitted to them."""
+    return fit_retention(retention_data(), tail=False)
+
+
 def weights() -> dict[str, torch.Tensor]:
     """Its matrices by name."""
     return {name: tensor.detach() for name, tensor in model().named_parameters() if tensor.ndim == 2}
 
 
 CELL = preset("fg_dt_3p0")
+JUNCTION = TunnelJunction(Electrode("TiN"), Electrode("TiN"), insulator("sio2"), 2.0)
 FORMAT = Format(EvenLevels(8))
 TENSOR_FORMAT = TensorFormat((Section(12, FORMAT),))
 WORDS = torch.arange(12, dtype=torch.uint8).reshape(4, 3)
@@ -160,7 +194,19 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     ExplorationPoint: lambda: explored().points[0],
     Figure: lambda: Figure(0.5, "a test"),
     Logic: lambda: Logic("majority_3", "combinational"),
+    RetentionCell: lambda: CELL,
     Barrier: lambda: CELL.barrier,
+    Electrode: lambda: Electrode("TiN"),
+    TunnelJunction: lambda: JUNCTION,
+    StorageNode: lambda: preset("gaincell_3t_16nm"),
+    MeasuredCell: measured_cell,
+    RetentionData: retention_data,
+    Insulator: lambda: insulator("sio2"),
+    Share: lambda: Share(300.0, 0, 1.0, 1.0, 2.0),
+    GoodnessOfFit: lambda: GoodnessOfFit(1.0, 1, 0.3, 0.3),
+    Alternative: lambda: Alternative("none", False, -1.0, 1.0),
+    Phase: lambda: Phase(300.0, 10.0),
+    PhaseFailures: lambda: PhaseFailures(Phase(300.0, 10.0), 0.1, 0.1, -1.0, -1.0, 1.0),
     MultiLevelCell: lambda: MultiLevelCell(CELL.barrier, (0, 100), (50,), 1e13),
     Histogram: lambda: Histogram(TABLE, np.ones(4)),
     Gain: lambda: Gain(1.0, 0.1),
@@ -340,6 +386,21 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "export.read_verilog": {"path": lambda: saved("image.mem", partial(write_verilog, memory().artifact))},
     "device.insulator": {"name": lambda: "sio2"},
     "device.level_transition_matrix": {"electrons": lambda: (0, 100), "references": lambda: (50,)},
+    "device.GateInduced": {"current": lambda: 1e-15, "at": lambda: 1.0, "gate": lambda: -0.5, "oxide": lambda: 1.0},
+    "device.Subthreshold": {"current": lambda: 1e-7, "threshold": lambda: 0.5},
+    "device.GateTunnelling": {"capacitance": lambda: 1e-15},
+    "device.StorageNode": {
+        "capacitance": lambda: 1e-15,
+        "voltage": lambda: 0.6,
+        "margin": lambda: 0.3,
+        "leaks": lambda: preset("gaincell_3t_16nm").leaks,
+    },
+    "device.MeasuredCell": {
+        "law": lambda: "none",
+        "tail": lambda: False,
+        "estimates": lambda: (0.1, 0.1),
+        "covariance": lambda: ((0.1, 0.0), (0.0, 0.1)),
+    },
     "device.preset": {"name": lambda: "fg_dt_3p0"},
     "device.preset_record": {"name": lambda: "fg_dt_3p0"},
     "device.MultiLevelCell": {"level_electrons": lambda: (0, 100), "references": lambda: (50,)},

@@ -12,6 +12,7 @@ ALLOWED = (
     "scipy",
     "rich.table",
     "qtaml._checks",
+    "qtaml._files",
     "qtaml._kinds",
     "qtaml._tables",
     "qtaml._figures",
@@ -21,7 +22,20 @@ ALLOWED = (
     "qtaml.device",
     "qtaml",
 )
-STANDARD = ("collections", "dataclasses", "difflib", "enum", "itertools", "typing")
+STANDARD = (
+    "abc",
+    "collections",
+    "csv",
+    "dataclasses",
+    "difflib",
+    "enum",
+    "io",
+    "itertools",
+    "pathlib",
+    "re",
+    "typing",
+    "warnings",
+)
 
 
 def imported_modules(path):

@@ -32,6 +32,15 @@ SPREAD_TIMES = [  # name, unit in s, times at p = 1e-3, 0.05, 0.1 with a spread 
 ]
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_says_what_sets_p_its_source_and_a_caution(name):
+    """And prints them."""
+    record = preset_record(name)
+    assert record.source
+    assert record.caution
+    assert record.cell.leakage(record.window).dominant in str(record)
+
+
 def test_contract_of_the_first_line():
     """A Python float of the paper's symmetric p, in its usual range."""
     p = preset("gaincell_2t_sion").flip_probability(window=20e-6)
@@ -90,12 +99,12 @@ def test_nanocrystal_warning():
 
 
 def test_every_preset_is_complete():
-    """Key, description and source; its window has a p of interest unless a caution says why not."""
+    """Key, description and source; its window has a p of interest, but for the cell that never fails."""
     for name, record in PRESETS.items():
         assert record.name == name
         assert record.technology
         assert record.source
-        assert 0.01 < record.cell.flip_probability(record.window) < 0.2 or record.caution
+        assert 0.01 < record.cell.flip_probability(record.window) < 0.2 or record.name == "nand_fg_7nm"
 
 
 @pytest.mark.parametrize(

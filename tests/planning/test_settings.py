@@ -165,6 +165,22 @@ def test_a_device_is_kept_as_what_it_stands_for():
     assert replace(asked, cells=0.7).hardened == asked.hardened
 
 
+def test_a_storage_node_grows_and_a_measured_cell_does_not():
+    """Both are devices: with the larger cells that Pelgrom's law gives, or none, as none was measured."""
+    silicon = Design(device="gaincell_3t_16nm", cells=0.5)
+    assert [cell.area for cell in silicon.hardened] == [1.5, 2, 3, 4]
+    assert silicon.hardened[-1].p01 < 2e-3
+    times = np.exp(np.random.default_rng(0).normal(-7.0, 1.0, 200))
+    data = qtaml.device.RetentionData(times, times, np.full(200, 300.0), np.ones(200))
+    cell = qtaml.device.fit_retention(data, tail=False)
+    measured = Design(device=qtaml.device.Preset("mine", "measured", cell, 2e-4, source="data"), cells=0.5)
+    assert measured.hardened == ()
+    assert measured.fault == Uniform(cell.flip_probability(2e-4))
+    low, high = cell.band(2e-4)
+    assert low < measured.fault.p < high
+    assert Design(p=(low, high), cells=0.5).fault.members[-1] == Uniform(high)
+
+
 def test_numbers_are_kept_as_python_numbers():
     """Those of NumPy are equal to them, and JSON holds both alike."""
     asked = Tac(p=np.float32(0.5) / 4, overhead=np.float64(0.1), seed=np.int64(3), floors={"a": np.int8(1)})

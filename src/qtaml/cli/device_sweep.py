@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from qtaml import _checks, _files
-from qtaml.device import Preset, sweep
+from qtaml.device import Cell, Preset, sweep
 from qtaml.errors import ArgumentError
 from qtaml.showing import Curve, Panel, panels_figure
 
@@ -87,16 +87,17 @@ def compute(
         theory.md 2.4 to 2.6.
     """
     _checks.integer("points", points, 2)
-    nominal = preset.cell.barrier.thickness
+    cell = _barrier_cell(preset)
+    nominal = cell.barrier.thickness
     # Half a nanometre less would leave nothing of the thinnest barriers.
     thin, thick = _range("thickness", thickness or (max(nominal - 0.5, nominal / 2), nominal + 0.5))
     short, long = _range("window", window or (preset.window / 1e3, preset.window * 1e3))
     return DeviceSweep(
         preset.name,
         preset.technology,
-        _points(preset, np.linspace(thin, thick, points), np.array([preset.window])),
+        _points(cell, np.linspace(thin, thick, points), np.array([preset.window])),
         # By factors: windows span decades.
-        _points(preset, np.array([nominal]), np.geomspace(short, long, points)),
+        _points(cell, np.array([nominal]), np.geomspace(short, long, points)),
         preset.source,
         preset.caution,
     )
@@ -147,10 +148,19 @@ def _range(name: str, ends: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def _points(preset: Preset, thickness: np.ndarray, window: np.ndarray) -> tuple[Point, ...]:
-    bare = replace(preset.cell, thickness_spread=0.0)
+def _barrier_cell(preset: Preset) -> Cell:
+    if not isinstance(preset.cell, Cell):
+        raise ArgumentError(
+            f"name must be a preset with one barrier, whose thickness can be varied, got {preset.name!r}; "
+            "`qtaml device leakage` shows it over time and temperature"
+        )
+    return preset.cell
+
+
+def _points(cell: Cell, thickness: np.ndarray, window: np.ndarray) -> tuple[Point, ...]:
+    bare = replace(cell, thickness_spread=0.0)
     # sweep returns logarithms, since p may lie below the smallest float.
-    spread, alone = (np.exp(sweep(cell, thickness, window)).ravel() for cell in (preset.cell, bare))
+    spread, alone = (np.exp(sweep(one, thickness, window)).ravel() for one in (cell, bare))
     places = [(d, t) for d in thickness for t in window]
     return tuple(
         Point(float(d), float(t), float(p), float(q)) for (d, t), p, q in zip(places, spread, alone, strict=True)

@@ -31,12 +31,17 @@ _HALVINGS = 25
 _DECILE = 1.2815515655446004
 
 
-def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[int, ...]) -> Array:
-    """Logarithm of E[P(Z)], the the integral of P(z) exp(-z^2/2)/sqrt(2 pi), for a probability P that falls with z.
+def log_normal_average(
+    log_probability: Callable[[Array], Array],
+    shape: tuple[int, ...],
+    step_like: Callable[[Array], Array] | None = None,
+) -> Array:
+    """Logarithm of E[P(Z)], the integral of P(z) exp(-z^2/2)/sqrt(2 pi), for a probability P that falls with z.
 
     Args:
         log_probability: takes deviates of shape (*shape, n) and returns ln P of the same shape.
         shape: shape of the result.
+        step_like: another such function that steps where P does, if P does step; P itself if not given.
 
     Returns:
         Natural logarithms of the averages.
@@ -49,7 +54,7 @@ def log_normal_average(log_probability: Callable[[Array], Array], shape: tuple[i
         >>> round(float(np.exp(log_normal_average(step, ()))), 5)
         0.02275
     """
-    centre, width = _locate_step(log_probability, shape)
+    centre, width = _locate_step(step_like or log_probability, shape)
     around_step = np.concatenate([width[..., None] * _STEP_EDGES, _spread_out(_TAIL_EDGES, shape)], axis=-1)
     edges = np.concatenate([centre[..., None] + around_step, _spread_out(_COARSE_EDGES, shape)], axis=-1)
     # Clipped edges coincide at an end: their panels have no width and add nothing.

@@ -1,38 +1,31 @@
 """One memory cell: from its barrier and its electrons to the probability that its bit is read wrong."""
 
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from rich.markup import escape as escape_markup
-from rich.table import Table
 from scipy import special
 
-from qtaml import _checks, _tables
-from qtaml._figures import Curve, Panel, panels_figure
+from qtaml import _checks
 from qtaml.device import escape
 from qtaml.device._arrays import Array, Quantity, like
 from qtaml.device.averaging import log_normal_average
 from qtaml.device.barriers import Barrier
 from qtaml.device.inverse import double_until, find_root, required_log_exposure, solve
+from qtaml.device.retention import RetentionCell
 from qtaml.device.tails import log_binomial_tail, log_sum_tail
 from qtaml.device.thermal import log_thermal_factor
 from qtaml.device.traps import Traps
 from qtaml.errors import ArgumentError
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 # Largest extra thickness in nm that an inverse question tries: far beyond any insulator, and a power of 2, so that
 # doubling from 1 nm ends there.
 _THICKEST = 1024.0
-# Smallest and largest p of a picture: curves fall by hundreds of decades.
-_DRAWN = (1e-12, 2.0)
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(RetentionCell):
     """A cell that stores one bit as charge behind a tunnelling barrier.
 
     Each of N_e electrons tries to escape nu times a second; the bit is lost when more than n_th have escaped:
@@ -90,33 +83,6 @@ class Cell:
             "spread of thickness (nm)": f"{self.thickness_spread:g}",
             "traps": str(self.traps or "none"),
         }
-
-    def _repr_html_(self) -> str:
-        shown = Table(show_header=False)
-        for row in self.parameters().items():
-            shown.add_row(*map(escape_markup, row))
-        return _tables.as_html(shown)
-
-    def plot(self, windows: tuple[float, float] | None = None) -> "Figure":
-        """Flip probability over the time between refreshes (needs `qtaml[plot]`).
-
-        Args:
-            windows: from and to, s; three decades to either side of where p is 0.1 if not given.
-
-        Raises:
-            ArgumentError: if the range is empty or not above 0.
-            QtamlError: if matplotlib is not installed.
-        """
-        middle = self.window_for(0.1)
-        low, high = (_checks.positive("windows", end) for end in windows or (middle / 1e3, middle * 1e3))
-        if low >= high:
-            raise ArgumentError(f"windows must be a range from a shorter to a longer one, got {low:g} to {high:g}")
-        times = np.geomspace(low, high, 121)
-        curve = Curve("mean over cells", times.tolist(), np.asarray(self.flip_probability(times)).tolist())
-        panel = Panel(
-            [curve], str(self.barrier), "time since refresh (s)", "flip probability", log_x=True, log_y=_DRAWN
-        )
-        return panels_figure([panel])
 
     def log_transmission(self, extra: ArrayLike = 0.0) -> Array:
         """Logarithm of T of one attempt with the thermal factor: -S - ln(1 - kT d ln T/dE), at most 0.
@@ -186,54 +152,6 @@ class Cell:
         log_window = np.log(_checks.positive("window", window))
         return escape.escape_count(self.electrons, float(self._log_exposure(log_window, 0.0)))
 
-    def flip_probability(self, window: Quantity) -> Quantity:
-        """The paper's symmetric p: a bit read after `window` seconds is wrong with this probability.
-
-        The probability that a charged cell has lost its bit, P(Binomial(N_e, p_e) > n_th), averaged over the thickness
-        spread and the number of traps. It reaches 1 for long windows; only `random_polarity_probability` is a channel
-        that ends at 1/2. See also `rates`.
-
-        Args:
-            window: time since the last write or refresh, s; a float or an array.
-
-        Returns:
-            p, a float for a float.
-
-        Raises:
-            ArgumentError: if a window is not above 0.
-
-        Source:
-            paper Definition A.9; theory.md 1.1, 2.4.
-
-        Example:
-            >>> from qtaml.device import preset
-            >>> preset("fg_dt_3p0").flip_probability(np.array([20.0, 60.0, 200.0])).round(3)
-            array([0.001, 0.087, 0.745])
-        """
-        return like(window, np.exp(self.log_flip_probabilities(window)))
-
-    def log_flip_probability(self, window: Quantity) -> Quantity:
-        """Logarithm of `flip_probability`, exact where p underflows.
-
-        Args:
-            window: time since the last write or refresh, s; a float or an array.
-
-        Returns:
-            ln p, a float for a float.
-
-        Raises:
-            ArgumentError: if a window is not above 0.
-
-        Source:
-            theory.md 1.1 "Log-space".
-
-        Example:
-            >>> from qtaml.device import preset
-            >>> round(preset("nand_fg_7nm").log_flip_probability(1.0), 1)
-            -955.6
-        """
-        return like(window, self.log_flip_probabilities(window))
-
     def log_flip_probabilities(self, window: ArrayLike, extra: ArrayLike = 0.0) -> Array:
         """Logarithm of p over windows and extra thicknesses, which broadcast: ln E_z[p(tau, d + extra + sigma z)].
 
@@ -257,54 +175,6 @@ class Cell:
         """
         return self._log_average(np.log(_checks.positive_array("window", window)), np.asarray(extra, dtype=np.float64))
 
-    def rates(self, window: Quantity, charged: int = 1) -> tuple[Quantity, Quantity]:
-        """Error rates (p01, p10) of forward-only loss: only charged cells lose their bit, with `flip_probability`.
-
-        Args:
-            window: s.
-            charged: the bit that a charged cell stands for; 0 in NAND flash and in the anti-cells of DRAM.
-
-        Returns:
-            (p01, p10): P(read 1 | stored 0) and P(read 0 | stored 1), one of them 0.
-
-        Raises:
-            ArgumentError: if a window is not above 0 or `charged` is not a bit.
-
-        Source:
-            theory.md 3; Kraft et al., DATE 2018.
-
-        Example:
-            >>> from qtaml.device import preset
-            >>> p01, p10 = preset("fg_dt_3p0").rates(60.0)
-            >>> p01, round(p10, 3)
-            (0.0, 0.087)
-        """
-        lost = self.flip_probability(window)
-        never = like(window, np.zeros_like(np.asarray(lost)))
-        return (never, lost) if _checks.integer("charged", charged, 0, 1) == 1 else (lost, never)
-
-    def random_polarity_probability(self, window: Quantity) -> Quantity:
-        """Symmetric p of forward-only cells that store each bit inverted or not at random: half of `flip_probability`.
-
-        Args:
-            window: s.
-
-        Returns:
-            p, which ends at 1/2.
-
-        Raises:
-            ArgumentError: if a window is not above 0.
-
-        Source:
-            theory.md 3.
-
-        Example:
-            >>> from qtaml.device import preset
-            >>> preset("fg_dt_3p0").random_polarity_probability(1e6)
-            0.5
-        """
-        return like(window, np.asarray(self.flip_probability(window)) / 2)
-
     def window_for(self, p: Quantity) -> Quantity:
         """Retention time: the window at which p is reached.
 
@@ -327,14 +197,17 @@ class Cell:
             >>> round(preset("fg_dt_3p0").window_for(0.1), 1)
             63.0
         """
-        exposure = required_log_exposure(p, self.electrons, self.threshold)
-        log_window = exposure - self._log_exposure(0.0, 0.0)
+        log_window = self.typical_log_window(p)
         # Spread and traps move the root, traps by many decades, so the closed form only starts the search.
         if self.thickness_spread > 0 or self.traps is not None:
             wanted, nominal = np.log(np.asarray(p, dtype=np.float64)), np.asarray(0.0)
             log_window = solve(lambda u, log_p: self._log_average(u, nominal) - log_p, log_window, wanted)
         with np.errstate(over="ignore"):
             return like(p, np.exp(log_window))
+
+    def typical_log_window(self, p: ArrayLike) -> Array:
+        """Logarithm of the window in s at which a cell without spread and traps reaches p: the closed form."""
+        return np.asarray(required_log_exposure(p, self.electrons, self.threshold) - self._log_exposure(0.0, 0.0))
 
     def thickness_for(self, p: Quantity, window: float) -> Quantity:
         """Thickness in nm (of the barrier's varied layer) that gives p at a window.
@@ -401,6 +274,51 @@ class Cell:
     def thickened(self, extra: float) -> Self:
         """The same cell with a barrier `extra` nm thicker."""
         return replace(self, barrier=self.barrier.thickened(extra))
+
+    def enlarged(self, area: float) -> Self:
+        """The same cell with `area` times the electrons and the threshold, and a spread smaller by sqrt(area).
+
+        Args:
+            area: in cells of this size, at least 1; electrons and threshold are rounded.
+
+        Raises:
+            ArgumentError: if the area is below 1.
+
+        Source:
+            theory.md 2.7.
+
+        Example:
+            >>> from qtaml.device import preset
+            >>> f"{preset('gaincell_2t_sion').enlarged(4.0).flip_probability(20e-6):.1e}"
+            '6.1e-04'
+        """
+        scale = _checks.at_least("area", area, 1.0)
+        # Both are scaled, so that the threshold keeps its share: more electrons alone would only lose the bit sooner.
+        return replace(
+            self,
+            electrons=round(scale * self.electrons),
+            threshold=round(scale * self.threshold),
+            thickness_spread=self.thickness_spread / scale**0.5,
+        )
+
+    def mechanisms(self) -> dict[str, RetentionCell]:
+        """Direct tunnelling alone, and if there are traps, both together."""
+        direct: dict[str, RetentionCell] = {"direct tunnelling": replace(self, traps=None)}
+        return direct if self.traps is None else direct | {"tunnelling and traps": self}
+
+    def kinds_of_cells(self, window: float, number: int) -> tuple[Array, Array]:
+        """Lost-bit probabilities over quantiles of thickness and numbers of traps, and the share of cells of each.
+
+        Args:
+            window: s.
+            number: quantiles of the thickness times numbers of traps.
+        """
+        log_window = np.log(_checks.positive("window", window))
+        counts, log_shares = self.traps.counts() if self.traps is not None else ((0,), np.zeros(1))
+        quantiles = max(_checks.integer("number", number, 1) // len(counts), 1)
+        extra = self.thickness_spread * special.ndtri((np.arange(quantiles) + 0.5) / quantiles)
+        p = np.concatenate([np.exp(self.log_lost_probabilities(log_window, extra, count)) for count in counts])
+        return p, np.repeat(np.exp(log_shares), quantiles) / quantiles
 
     def log_lost_probabilities(self, log_window: ArrayLike, extra: ArrayLike = 0.0, traps: int = 0) -> Array:
         """Logarithm of P(X + Y > n_th) of cells of known thickness and number of traps: nothing is averaged.

@@ -4,7 +4,7 @@ Larger cells, thicker barriers, more frequent refresh, and their allocation to t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from rich.table import Table
@@ -12,6 +12,7 @@ from rich.table import Table
 from qtaml import _checks, _tables
 from qtaml.device._arrays import Array
 from qtaml.device.cell import Cell
+from qtaml.device.retention import RetentionCell
 from qtaml.device.spread import action_per_nm
 
 
@@ -39,7 +40,7 @@ class Hardening:
     cost: float
     p: float
     unit: str
-    cell: Cell
+    cell: RetentionCell
     window: float
 
 
@@ -54,9 +55,10 @@ class Hardenings(tuple[Hardening, ...]):
         return _tables.as_text(table)
 
 
-def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> Hardenings:
+def larger_cells(cell: RetentionCell, window: float, factors: Sequence[float]) -> Hardenings:
     """Cells of more area: so many times the electrons, at the same threshold share and the same escape probability.
 
+    Their spread is smaller by the square root of the area (Pelgrom). Without spread
     p = P(Binomial(a N_e, p_e) > a n_th) for an area of a cells, about exp(-a N_e KL(n_th/N_e || p_e)): it falls with
     a only for p_e below the threshold share.
 
@@ -80,7 +82,10 @@ def larger_cells(cell: Cell, window: float, factors: Sequence[float]) -> Hardeni
         >>> [round(h.p, 3) for h in larger_cells(cell, cell.window_for(0.1), [1, 2, 3])]
         [0.1, 0.041, 0.018]
     """
-    return Hardenings(_hardening(factor, "cells", _enlarged(cell, factor), window) for factor in factors)
+    return Hardenings(
+        _hardening(factor, "cells", cell.enlarged(_checks.at_least("factors", factor, 1.0)), window)
+        for factor in factors
+    )
 
 
 def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> Hardenings:
@@ -108,7 +113,7 @@ def thicker_barriers(cell: Cell, window: float, extras: Sequence[float]) -> Hard
     return Hardenings(_hardening(extra, "nm", cell.thickened(extra), window) for extra in extras)
 
 
-def faster_refresh(cell: Cell, window: float, rates: Sequence[float]) -> Hardenings:
+def faster_refresh(cell: RetentionCell, window: float, rates: Sequence[float]) -> Hardenings:
     """The same cell, refreshed more often: p(window/rate), which falls as rate^-(n_th + 1) in the rare regime.
 
     Args:
@@ -239,13 +244,6 @@ def graded_refresh(cell: Cell, window: float, bits: int) -> Hardenings:
     return faster_refresh(cell, window, (window / refresh_intervals(window, bits, cell.threshold)).tolist())
 
 
-def _hardening(cost: float, unit: str, cell: Cell, window: float) -> Hardening:
+def _hardening(cost: float, unit: str, cell: RetentionCell, window: float) -> Hardening:
     """The record, with the residual p of the cell at the window."""
     return Hardening(float(cost), cell.flip_probability(float(window)), unit, cell, float(window))
-
-
-def _enlarged(cell: Cell, factor: float) -> Cell:
-    """The cell with `factor` times the electrons and the threshold."""
-    scale = _checks.at_least("factors", factor, 1.0)
-    # Both are scaled, so that the threshold keeps its share: more electrons alone would only lose the bit sooner.
-    return replace(cell, electrons=round(scale * cell.electrons), threshold=round(scale * cell.threshold))

@@ -1,6 +1,5 @@
 """Static errors: the same weak cells of a chip fail in every read."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -9,11 +8,10 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import special
 
 from qtaml import _checks
 from qtaml._random import child_seed, torch_generator
-from qtaml.device import Cell
+from qtaml.device import RetentionCell
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw, check_bits
 from qtaml.faults.lognormal import lognormal_rates
@@ -87,7 +85,7 @@ class StaticCells(AllBitsAlike):
 
     @staticmethod
     def from_cell(
-        cell: Cell, window: float, *, charged: int | None = None, classes: int = 64, chip: int | None = 0
+        cell: RetentionCell, window: float, *, charged: int | None = None, classes: int = 64, chip: int | None = 0
     ) -> "StaticCells":
         """The weak cells of chips whose cells differ in thickness and in their number of traps.
 
@@ -120,7 +118,7 @@ class StaticCells(AllBitsAlike):
         _checks.integer("classes", classes, 2, 256)
         if charged is not None:
             _checks.integer("charged", charged, 0, 1)
-        p = _mean_by_class(*_lost_probabilities(cell, window), classes)
+        p = _mean_by_class(*cell.kinds_of_cells(window, _KINDS_OF_CELLS), classes)
         never = (0.0,) * classes
         return StaticCells(never if charged == 1 else p, never if charged == 0 else p, chip)
 
@@ -160,16 +158,6 @@ class StaticCells(AllBitsAlike):
         """The same faults as seen behind one protection for each bit position, bit 0 first."""
         # Chips differ in which of their cells are weak, and share the rates of the classes.
         return _ClassesOfCells(_rates_behind(self.p01, self.p10, tuple(protections)), self.chip)
-
-
-def _lost_probabilities(cell: Cell, window: float) -> tuple[Array, Array]:
-    """Lost-bit probabilities over quantiles of thickness and numbers of traps, and the share of cells with each."""
-    log_window = math.log(_checks.positive("window", window))
-    counts, log_shares = cell.traps.counts() if cell.traps is not None else ((0,), np.zeros(1))
-    quantiles = _KINDS_OF_CELLS // len(counts)
-    extra = cell.thickness_spread * special.ndtri((np.arange(quantiles) + 0.5) / quantiles)
-    p = np.concatenate([np.exp(cell.log_lost_probabilities(log_window, extra, count)) for count in counts])
-    return p, np.repeat(np.exp(log_shares), quantiles) / quantiles
 
 
 def _mean_by_class(p: Array, share: Array, classes: int) -> tuple[float, ...]:

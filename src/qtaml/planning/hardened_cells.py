@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from qtaml.device import Preset, faster_refresh, larger_cells, thicker_barriers
+from qtaml.device import Cell, MeasuredCell, Preset, faster_refresh, larger_cells, thicker_barriers
+from qtaml.errors import ArgumentError
 from qtaml.protections import HardenedCell
 
 Hardening = Literal["larger", "thicker", "refresh"]
@@ -32,6 +33,9 @@ def hardened_cells(device: Preset, kinds: Sequence[Hardening]) -> tuple[Hardened
         device: the plain cell and its window.
         kinds: of hardening.
 
+    Raises:
+        ArgumentError: if its cell cannot be hardened so.
+
     Source:
         theory.md 2.7, 10.2.
 
@@ -41,9 +45,12 @@ def hardened_cells(device: Preset, kinds: Sequence[Hardening]) -> tuple[Hardened
         [0.25, 0.5, 2.0]
     """
     cell, window, found = device.cell, device.window, list[HardenedCell]()
-    if "larger" in kinds:
+    if "thicker" in kinds and not isinstance(cell, Cell):
+        raise ArgumentError(f"hardening must not hold 'thicker' for {device.name!r}, whose cell has no single barrier")
+    # What larger ones would do was not measured of a measured cell.
+    if "larger" in kinds and not isinstance(cell, MeasuredCell):
         found += [_hardened(one.p, area=one.cost) for one in larger_cells(cell, window, _AREAS)]
-    if "thicker" in kinds:
+    if "thicker" in kinds and isinstance(cell, Cell):
         thickness = cell.barrier.thickness
         more = thicker_barriers(cell, window, _EXTRAS)
         found += [_hardened(one.p, refreshes=1 + one.cost / thickness) for one in more]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from qtaml import _checks
-from qtaml.device import Cell
+from qtaml.device import RetentionCell
 from qtaml.protections.base import BitProtection, Decoder
 
 
@@ -110,7 +110,7 @@ class HardenedCell(BitProtection):
         object.__setattr__(self, "refreshes", _checks.positive("refreshes", self.refreshes))
 
     @staticmethod
-    def from_cell(cell: Cell, window: float, *, area: float, charged: int | None = None) -> "HardenedCell":
+    def from_cell(cell: RetentionCell, window: float, *, area: float, charged: int | None = None) -> "HardenedCell":
         """The protection by a cell of `qtaml.device`: p01 = p10 = p(window), or 0 for the bit that cannot be lost.
 
         Args:
@@ -124,7 +124,7 @@ class HardenedCell(BitProtection):
             ArgumentError: if the window or the area is not above 0, or `charged` is no bit.
 
         Example:
-            >>> from qtaml.device import Rectangular, larger_cells
+            >>> from qtaml.device import Cell, Rectangular, larger_cells
             >>> plain = Cell(Rectangular(3.15, 2.0, 0.42), 100, 50, 1e13)
             >>> window = plain.window_for(0.1)
             >>> (triple,) = larger_cells(plain, window, [3])
