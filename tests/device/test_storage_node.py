@@ -168,6 +168,16 @@ def test_what_sets_p_changes_with_heat_and_thickness():
     assert "subthreshold sets p" in str(GAIN_CELL.leakage(1e-3))
 
 
+def test_leaks_that_lose_no_bit_alone_are_listed():
+    """Gate-induced leakage ends at 0.4 V, junction leakage is hopelessly late: both are said, neither is a bare 0."""
+    gidl = GateInduced(1e-15, at=0.6, gate=-0.4, oxide=1.0)
+    node = replace(GAIN_CELL, leaks=(SUBTHRESHOLD, replace(JUNCTION, current=1e-18), gidl))
+    assert node.idle == ("gate-induced",)
+    rows = [line.split() for line in str(node.leakage(1e-3)).splitlines()]
+    assert ["│", "gate-induced", "│", "0", "│", "never", "│"] in rows
+    assert any("junction" in row and row[3].startswith("1e-") for row in rows)
+
+
 def test_weak_cells_of_a_chip_stay():
     """Each cell has its retention time, so classes of cells fail always or never, and their mean is p."""
     cells = StaticCells.from_cell(GAIN_CELL, 1e-3, charged=1)

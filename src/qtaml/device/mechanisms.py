@@ -27,6 +27,10 @@ class LeakingCell(Protocol):
 
     temperature: float
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Mechanisms that alone lose no bit."""
+
     def mechanisms(self) -> Mapping[str, Self]:
         """The cell with each mechanism alone."""
 
@@ -92,8 +96,10 @@ class Leakage:
             title_justify="left",
         )
         for one in self.mechanisms:
-            table.add_row(one.name, f"{np.exp(one.log_p):.3g}", f"{one.retention:.3g}")
-        table.add_row("all", f"{np.exp(self.log_p):.3g}", f"{self.cell.window_for(0.5):.3g}")
+            table.add_row(one.name, _shown(one.log_p), f"{one.retention:.3g}")
+        for name in self.cell.idle:
+            table.add_row(name, "0", "never")
+        table.add_row("all", _shown(self.log_p), f"{self.cell.window_for(0.5):.3g}")
         return table
 
     def __str__(self) -> str:
@@ -154,3 +160,8 @@ def compare(cell: LeakingCell, window: float) -> Leakage:
     ]
     ordered = tuple(sorted(found, key=lambda one: -one.log_p))
     return Leakage(cell, time, cell.log_flip_probability(time), ordered)
+
+
+def _shown(log_p: float) -> str:
+    """A probability that may underflow."""
+    return f"{np.exp(log_p):.3g}" if log_p > -700 else f"1e{log_p / np.log(10):.0f}"

@@ -54,6 +54,11 @@ class RetentionCell(ABC):
         """The same cell at another temperature, K."""
         return cast("Self", dataclasses.replace(cast("Any", self), temperature=temperature))
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Names of mechanisms that alone lose no bit, and so are not among `mechanisms`."""
+        return ()
+
     def mechanisms(self) -> Mapping[str, "RetentionCell"]:
         """The ways in which the bit is lost, each as the cell in which only that one is at work."""
         return {"tunnelling": self}

@@ -90,8 +90,7 @@ class StorageNode(RetentionCell):
             raise ArgumentError(f"leaks must have different names, got {names}")
         if len(self._varied) > _MOST_SPREADS:
             raise ArgumentError(f"leaks must have a spread in at most {_MOST_SPREADS} of them, got {names}")
-        least = [leak.log_currents(self.voltage - self.margin, self.temperature) for leak in self.leaks]
-        if not np.isfinite(np.max(least)):
+        if not any(map(self._reaches_margin, self.leaks)):
             raise ArgumentError(f"leaks must discharge the node down to its margin, got {names}, which end before")
 
     @property
@@ -150,15 +149,17 @@ class StorageNode(RetentionCell):
         leaks = tuple(leak.enlarged(scale) for leak in self.leaks)
         return replace(self, capacitance=scale * self.capacitance, leaks=leaks)
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Leaks that end before the margin is used up, as gate-induced leakage does."""
+        return tuple(leak.name for leak in self.leaks if not self._reaches_margin(leak))
+
     def mechanisms(self) -> dict[str, RetentionCell]:
-        """The node with each leak alone; one that ends before the margin is used up is left out: it loses no bit."""
-        alone = {}
-        for leak in self.leaks:
-            try:
-                alone[leak.name] = replace(self, leaks=(leak,))
-            except ArgumentError:
-                continue
-        return dict(alone)
+        """The node with each leak alone, but for those that are `idle`."""
+        return {leak.name: replace(self, leaks=(leak,)) for leak in self.leaks if self._reaches_margin(leak)}
+
+    def _reaches_margin(self, leak: Leak) -> bool:
+        return bool(np.isfinite(leak.log_currents(self.voltage - self.margin, self.temperature)))
 
     def _log_average(self, log_window: float, deviates: dict[int, Array]) -> Array:
         """Ln p given some deviates, averaged over those of the other leaks."""

@@ -66,7 +66,8 @@ class UnitTable(NamedTuple):
     def chips(self) -> list[int]:
         """Number of the chip of each row."""
         names = [self.chip(row) for row in self.rows]
-        return [sorted(set(names)).index(name) for name in names]
+        numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+        return [numbers[name] for name in names]
 
     def counts(self) -> list[float]:
         """Cells of each row, 1 if no column says."""

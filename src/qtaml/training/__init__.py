@@ -1,6 +1,7 @@
 """Training of networks for the memory that they will be stored in."""
 
 from qtaml._kinds import guard_doors
+from qtaml.training.adapters import AdaptedLinear, with_adapters
 from qtaml.training.checkpoint import Epoch
 from qtaml.training.codesigning import Codesigned, CodesignStep, codesign, expected_network
 from qtaml.training.losses import Loss, LossName, loss_of, needs_labels
@@ -11,6 +12,7 @@ from qtaml.training.tuning import Tuned, tune
 from qtaml.training.tuning_settings import Tune
 
 __all__ = [
+    "AdaptedLinear",
     "CodesignStep",
     "Codesigned",
     "Epoch",
@@ -29,6 +31,7 @@ __all__ = [
     "noisy",
     "tune",
     "unevenness",
+    "with_adapters",
 ]
 
 guard_doors(__name__)

@@ -13,6 +13,7 @@ from qtaml.faults import AnyFault, FaultModel, GivenFault, given
 from qtaml.memory import check_fits
 from qtaml.model import check_storable, named_tensors, uncompiled, uncompiled_name, whole_copy
 from qtaml.planning import Plan
+from qtaml.training.adapters import has_adapters
 from qtaml.training.weights_as_read import Errors, WeightsAsRead
 
 
@@ -61,7 +62,7 @@ class NoisyNetwork(nn.Module):
         self.plan, self.fault, self.errors = without_measurements(plan), fault or plan.fault, errors
         self.chip = None if chip is None else _checks.integer("chip", chip, 0)
         self.seed = _checks.integer("seed", seed, 0)
-        self.model = trainable_copy(model, plan)
+        self.model, self._adapted = trainable_copy(model, plan), has_adapters(model)
         self._reads = WeightsAsRead(self.plan, errors)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -111,7 +112,7 @@ class NoisyNetwork(nn.Module):
         read: dict[str, torch.Tensor] = {}
         for entry in self.plan.tensors:
             weight = present[entry.name]
-            if isinstance(weight, nn.Parameter):
+            if not self._adapted:
                 _check_trainable(entry.name, weight)
             with torch.no_grad():
                 new = self._reads(entry, weight.detach(), seed, fault)
@@ -201,7 +202,7 @@ def trainable_copy(model: nn.Module, plan: Plan) -> nn.Module:
     present = named_tensors(model)
     for entry in plan.tensors:
         check_storable(entry.name, present[entry.name])
-        if isinstance(present[entry.name], nn.Parameter):
+        if not has_adapters(model):
             _check_trainable(entry.name, present[entry.name])
     asked = {uncompiled_name(name): one.requires_grad for name, one in model.named_parameters()}
     copied = uncompiled(whole_copy(model))
@@ -212,11 +213,12 @@ def trainable_copy(model: nn.Module, plan: Plan) -> nn.Module:
     return copied
 
 
-def _check_trainable(name: str, parameter: torch.Tensor) -> None:
-    if not parameter.requires_grad:
+def _check_trainable(name: str, tensor: torch.Tensor) -> None:
+    if isinstance(tensor, nn.Parameter) and not tensor.requires_grad:
         raise ModelError(
             f"tensor {name!r}, which the plan stores, is frozen (requires_grad=False), so it cannot be trained for its "
-            "memory: unfreeze it, or make a plan with exclude that leaves it out"
+            "memory: unfreeze it, train adapters beside it (training.with_adapters), or make a plan with exclude that "
+            "leaves it out"
         )
 
 
