@@ -102,9 +102,10 @@ def exploring(here, folder):
 @pytest.mark.slow
 def test_a_network_is_explored(exploring, here, folder):
     """The page, the rows, the plans; the folder makes the page again."""
-    code, out, _ = exploring("--test", "own.npz")
+    code, out, _ = exploring("--test", "own.npz", "--picture", "explored.png")
     assert code == 0
     assert "explorer: explored.html, 2 rows" in out
+    assert (folder / "explored.png").exists()
     code, out, _ = exploring("--test", "own.npz", "--json")
     record = json.loads(out)
     assert [row["window"] for row in record["rows"]] == [1e-5, 2e-5]

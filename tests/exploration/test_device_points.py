@@ -39,6 +39,27 @@ def test_axes_that_are_not_given_are_those_of_the_device():
     assert one.p == CELL.flip_probability(2e-5)
 
 
+class Warm(Measured):
+    """One that says itself what it is at another temperature."""
+
+    def __init__(self, temperature=300.0):
+        self.kelvin = temperature
+
+    def flip_probability(self, window):
+        """Twice as much for each 26 K."""
+        return super().flip_probability(window) * 2 ** ((self.kelvin - 300) / 26)
+
+    def at(self, temperature):
+        """At another temperature."""
+        return Warm(temperature)
+
+
+def test_a_device_may_have_a_law_of_its_own_over_temperature():
+    """By its method `at`."""
+    points = device_points(Warm(), [1e-5], temperatures=[300.0, 326.0])
+    assert [(one.temperature, one.p) for one in points] == [(300.0, pytest.approx(0.01)), (326.0, pytest.approx(0.02))]
+
+
 def test_a_device_that_is_known_by_its_flip_probability_alone():
     """Over windows only."""
     assert [one.p for one in device_points(Measured(), [1e-5, 2e-5])] == pytest.approx([0.01, 0.02])

@@ -149,6 +149,19 @@ def test_accuracy_over_thickness_height_and_window(found):
         found.accuracy_table(budget=0.7)
 
 
+def test_it_draws_itself(found):
+    """A curve for each window over what else was varied, and the front; a frame with a row for each point."""
+    pytest.importorskip("matplotlib")
+    thickness, front = found.plot().axes
+    assert [axes.get_title(loc="left") for axes in (thickness, front)] == ["over thickness", "Pareto front"]
+    best = found.best(("window", "thickness"))
+    drawn = {(line.get_label(), *point) for line in thickness.lines for point in zip(*line.get_data(), strict=True)}
+    assert drawn == {(f"{window:.3g} s", thick, value) for (window, thick), value in best.items()}
+    pytest.importorskip("pandas")
+    assert len(found.to_pandas()) == len(found.points)
+    assert "<table" in found._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [

@@ -14,7 +14,8 @@ from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.exploration import Exploration, explore
 from qtaml.laboratory import read_results
 from qtaml.measuring import Accuracy
-from qtaml.showing import save_explorer
+from qtaml.showing import save_explorer, save_figure
+from qtaml.showing.page import page_path
 
 _NUMBERS = "A,B,...|FROM:TO:POINTS"
 _MOST_POINTS = 10_000
@@ -52,6 +53,7 @@ def explore_command(
     folder: Annotated[Path, typer.Option(help="Where plans are kept, to go on where it stopped.")] = Path(
         "exploration"
     ),
+    picture: Annotated[Path | None, typer.Option(help="File for a picture of accuracy and front.")] = None,
     trials: Annotated[int, typer.Option(help="Reads of each plan.", min=2)] = 10,
     weights: WeightsOption = None,
     samples: SamplesOption = 64,
@@ -72,6 +74,8 @@ def explore_command(
             "to explore give one network, --calibration, --test, --device, --array and --windows, "
             f"got {' '.join(sources)}"
         )
+    # Before what may take minutes.
+    page_path(out)
     network = load_model(sources[0], weights)
     found = explore(
         network,
@@ -95,6 +99,8 @@ def explore_command(
         folder=folder,
         seed=seed,
     )
+    if picture is not None:
+        save_figure(found.plot(), picture)
     _show_exploration(found, folder, out, as_json=as_json)
 
 

@@ -91,7 +91,7 @@ def device_points(
         barrier = getattr(cell, "barrier", None)
         shown = (getattr(barrier, "thickness", None), getattr(barrier, "height", None), voltage)
         rates = np.asarray(cell.flip_probability(np.array(times)), dtype=np.float64)
-        kelvin = getattr(cell, "temperature", None)
+        kelvin = getattr(cell, "temperature", None) if temperature is None else temperature
         found += [DevicePoint(*shown, kelvin, float(window), float(p)) for window, p in zip(times, rates, strict=True)]
     return tuple(found)
 
@@ -117,9 +117,10 @@ def _varied(
             )
         changed = replace(device, barrier=_barrier(device.barrier, thickness, height, voltage))
     if temperature is not None:
-        if not hasattr(changed, "temperature"):
+        if not hasattr(changed, "temperature") and not hasattr(changed, "at"):
             raise ArgumentError(f"temperatures need a device that has one, got {device!r}")
-        changed = replace(changed, temperature=temperature)
+        # Cells whose law over temperature is their own say with `at` what they are at another one.
+        changed = changed.at(temperature) if hasattr(changed, "at") else replace(changed, temperature=temperature)
     return changed
 
 

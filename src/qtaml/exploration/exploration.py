@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from qtaml import _checks, _files, _tables
-from qtaml._figures import Curve, HeatMap, Panel, panels_figure
+from qtaml._figures import Curve, Panel, panels_figure
 from qtaml.errors import ArgumentError
 from qtaml.exploration.device_points import AXES
 from qtaml.planning import Plan
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Minimised = Literal["power", "area", "cells"]
 MINIMISED: tuple[Minimised, ...] = ("power", "area", "cells")
+_MOST_CURVES = 9
 _UNITS = {"thickness": "nm", "height": "eV", "voltage": "V", "temperature": "K", "window": "s"}
 
 
@@ -163,36 +164,40 @@ class Exploration:
         return table
 
     def plot(self) -> "Figure":
-        """Accuracy over thickness and window, over each axis that was varied, and the front (needs `qtaml[plot]`).
+        """Accuracy over each axis that was varied, the others as in the chosen point, by window; and the front.
+
+        Needs `qtaml[plot]`.
 
         Raises:
             QtamlError: if matplotlib is not installed.
         """
-        varied = self._varied
-        panels: list[Panel | HeatMap] = []
-        if {"thickness", "window"} <= set(varied):
-            panels.append(self._map("thickness", "window"))
-        for axis in varied:
-            best = sorted(self.best((axis,)).items())
-            curve = Curve("best way to store", [x for (x,), _ in best], [y for _, y in best])
-            label = f"{axis} ({_UNITS[axis]})"
-            panels.append(Panel([curve], f"over {axis}", label, "accuracy", log_x=axis == "window", legend="none"))
+        base = self.chosen or self.points[0]
+        panels = [self._slice(axis, base) for axis in self._varied if axis != "window"]
+        panels = panels or [self._slice("window", base)]
         front = Curve("front", [one.power for one in self.front], [one.accuracy for one in self.front], points=True)
         panels.append(Panel([front], "Pareto front", "power (W)", "accuracy", log_x=True, legend="none"))
         return panels_figure(panels)
 
+    def _slice(self, axis: str, base: ExplorationPoint) -> Panel:
+        """Best accuracy over an axis, a curve for each of at most nine windows."""
+        fixed = [one for one in AXES if one not in (axis, "window")]
+        found = [one for one in self.points if all(getattr(one, name) == getattr(base, name) for name in fixed)]
+        windows = sorted({one.window for one in found}) if axis != "window" else [None]
+        places = np.unique(np.linspace(0, len(windows) - 1, _MOST_CURVES).astype(int))
+        curves = []
+        for window in (windows[place] for place in places):
+            best: dict[float, float] = {}
+            for one in found:
+                if window in (None, one.window):
+                    x = getattr(one, axis)
+                    best[x] = max(best.get(x, one.accuracy), one.accuracy)
+            label = "best way to store" if window is None else f"{window:.3g} s"
+            curves.append(Curve(label, sorted(best), [best[x] for x in sorted(best)]))
+        return Panel(curves, f"over {axis}", f"{axis} ({_UNITS[axis]})", "accuracy", log_x=axis == "window")
+
     @property
     def _varied(self) -> list[str]:
         return [axis for axis in AXES if len({getattr(one, axis) for one in self.points}) > 1]
-
-    def _map(self, x: str, y: str) -> HeatMap:
-        best = self.best((x, y))
-        columns, rows = (sorted({place[part] for place in best}) for part in (0, 1))
-        values = [[best.get((column, row), np.nan) for column in columns] for row in rows]
-        texts = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in values]
-        x_names, y_names = ([f"{value:.3g}" for value in axis] for axis in (columns, rows))
-        labels = (f"{x} ({_UNITS[x]})", f"{y} ({_UNITS[y]})", "accuracy")
-        return HeatMap(values, texts, x_names, y_names, "best accuracy", *labels)
 
     def to_json(self) -> str:
         """Title, rows and what was asked, as `qtaml explore` reads them."""

@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from qtaml import _files, _tables
-from qtaml.cost import Array, Contents, Decode, MemoryCost, Numbers, memory_cost
+from qtaml.cost import Contents
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault
 from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
-from qtaml.planning.plan_contents import counted
+from qtaml.planning.counted import Counted, counted
 from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_storage
@@ -113,7 +113,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Counted):
     """How a network is stored. With the original weights it determines the stored memory bit for bit.
 
     Attributes:
@@ -192,19 +192,6 @@ class Plan:
         return sum(tensor.storage.weights for tensor in self.tensors)
 
     @property
-    def cells(self) -> float:
-        """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
-        return self.contents.cells / (self.bits * self.weights)
-
-    @property
-    def refreshes(self) -> float:
-        """Refreshes in each window, side values included, as a share of those of a plain memory of so many weights.
-
-        A larger cell counts by its area, one that is refreshed more often by how often: the charge that is moved.
-        """
-        return self.contents.refreshes / (self.bits * self.weights)
-
-    @property
     def contents(self) -> Contents:
         """What it puts into the memory, counted for `qtaml.cost`."""
         return counted([one.storage for one in self.tensors], self._side_storage(self.side_values), self.bits)
@@ -214,38 +201,6 @@ class Plan:
         """What its budget counts: `cells`, or `refreshes` where these are the price of the design."""
         by_refreshes = isinstance(self.settings, Design) and self.settings.price == "refreshes"
         return self.refreshes if by_refreshes else self.cells
-
-    def cost(
-        self,
-        *,
-        array: str | Array,
-        window: float | None = None,
-        node: float | None = None,
-        reads_per_second: float = 0.0,
-        decode: Decode = "every_read",
-        copy: str | Array | None = None,
-        numbers: Numbers | None = None,
-    ) -> MemoryCost:
-        """Area, energies and power of the memory; arguments and errors as for `qtaml.cost.memory_cost`.
-
-        Example:
-            >>> from qtaml.formats import Format, Section
-            >>> from qtaml.planning import ByHand
-            >>> storage = TensorFormat((Section(10**6, Format()),))
-            >>> plan = Plan(ByHand(p=0.1), (TensorPlan("weight", (), (1000, 1000), "float32", storage),))
-            >>> print(plan.cost(array="gain_cell_3t", node=28, window=1e-3).known("area"))  # mm2
-            1.333 to 2
-        """
-        return memory_cost(
-            self.contents,
-            array=array,
-            window=window,
-            node=node,
-            reads_per_second=reads_per_second,
-            decode=decode,
-            copy=copy,
-            numbers=numbers,
-        )
 
     @property
     def side_values(self) -> int:
@@ -281,11 +236,6 @@ class Plan:
             asked = self.settings
             return side_storage(self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price)
         return side_storage(self.fault, values, ("ideal",))
-
-    @property
-    def overhead(self) -> float:
-        """`cells` - 1; with ideal protection the share of the bits that is protected, the paper's ECC overhead."""
-        return self.cells - 1
 
     @property
     def predicted_error(self) -> float | None:

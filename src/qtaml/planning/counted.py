@@ -1,12 +1,72 @@
-"""What a plan puts into the memory, counted for `qtaml.cost`."""
+"""What a plan puts into the memory, counted, and what that costs."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 
-from qtaml.cost import Contents
+from qtaml.cost import Array, Contents, Decode, MemoryCost, Numbers, memory_cost
 from qtaml.formats import EvenLevels, Levels, TableLevels, TensorFormat
 from qtaml.formats.levels import evenly_spaced
 from qtaml.protections import Bch, Hamming, HardenedCell, Protection, Raw, Repetition
+
+
+class Counted(ABC):
+    """The part of a plan that says what it costs."""
+
+    @property
+    @abstractmethod
+    def contents(self) -> Contents:
+        """What it puts into the memory, counted for `qtaml.cost`."""
+
+    @property
+    def cells(self) -> float:
+        """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
+        held = self.contents
+        return held.cells / (held.bits * held.weights)
+
+    @property
+    def overhead(self) -> float:
+        """`cells` - 1; with ideal protection the share of the bits that is protected, the paper's ECC overhead."""
+        return self.cells - 1
+
+    @property
+    def refreshes(self) -> float:
+        """Refreshes in each window, side values included, as a share of those of a plain memory of so many weights.
+
+        A larger cell counts by its area, one that is refreshed more often by how often: the charge that is moved.
+        """
+        held = self.contents
+        return held.refreshes / (held.bits * held.weights)
+
+    def cost(
+        self,
+        *,
+        array: str | Array,
+        window: float | None = None,
+        node: float | None = None,
+        reads_per_second: float = 0.0,
+        decode: Decode = "every_read",
+        copy: str | Array | None = None,
+        numbers: Numbers | None = None,
+    ) -> MemoryCost:
+        """Area, energies and power of the memory; arguments and errors as for `qtaml.cost.memory_cost`.
+
+        Example:
+            >>> import torch, qtaml
+            >>> plan = qtaml.uniform_msp(torch.nn.Linear(1000, 1000), p=0.1, protected_bits=0)
+            >>> print(plan.cost(array="gain_cell_3t", node=28, window=1e-3).known("area"))  # mm2
+            1.333 to 2
+        """
+        return memory_cost(
+            self.contents,
+            array=array,
+            window=window,
+            node=node,
+            reads_per_second=reads_per_second,
+            decode=decode,
+            copy=copy,
+            numbers=numbers,
+        )
 
 
 def protected_bits(storages: Iterable[TensorFormat]) -> Counter[Protection]:
