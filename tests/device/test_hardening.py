@@ -14,6 +14,7 @@ from qtaml.device import (
     graded_barriers,
     graded_refresh,
     larger_cells,
+    preset,
     rare_thickness_step,
     refresh_intervals,
     thicker_barriers,
@@ -127,3 +128,17 @@ def test_impossible_protections_are_refused(call, message):
     """The message names the argument and its value."""
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+def test_a_gain_cell_of_four_times_the_area_is_hard_because_its_spread_halves():
+    """P near 6e-4, against Gauss-Hermite quadrature over the thickness; with the spread of the plain cell it stays."""
+    cell, window = preset("gaincell_2t_sion"), 20e-6
+    (large,) = larger_cells(cell, window, [4.0])
+    assert large.cell.thickness_spread == cell.thickness_spread / 2
+    nodes, shares = np.polynomial.hermite_e.hermegauss(199)
+    known = replace(large.cell, thickness_spread=0.0)
+    p = [known.thickened(large.cell.thickness_spread * z).flip_probability(window) for z in nodes]
+    assert large.p == pytest.approx(np.sum(shares * p) / np.sum(shares), rel=0.02)
+    assert large.p == pytest.approx(6e-4, rel=0.05)
+    same_spread = replace(large.cell, thickness_spread=cell.thickness_spread)
+    assert same_spread.flip_probability(window) == pytest.approx(0.0528, rel=0.01)

@@ -171,6 +171,7 @@ def test_it_draws_itself(found):
         ),
         ({"node": 5.0}, "node must be one of 28, 16, 7 nm"),
         ({"minimise": "weight"}, "minimise must be one of 'power', 'area', 'cells', got 'weight'"),
+        ({"array": "edram_1t1c", "node": None}, "minimise must be 'area' or 'cells' for the array edram_1t1c, 22 nm"),
         ({"ladder": [0.6]}, "ladder must"),
         ({"device": "unknown"}, "unknown"),
         ({"budgets": []}, "budgets must hold at least one"),
@@ -188,5 +189,7 @@ def test_bad_questions_are_refused_before_anything_is_planned(network, changed, 
 def test_an_array_that_is_not_refreshed_has_no_window_in_its_cost(network):
     """The device still has."""
     mine = Array("mine", 28.0, Figure(0.1, "us"), refreshed=False)
-    rows = asked(network, array=mine, node=None, windows=[2e-5], thicknesses=[1.85], budgets=[1.0]).points
-    assert [one.power for one in rows] == [0.0]
+    small = {"windows": [2e-5], "thicknesses": [1.85], "budgets": [1.0], "minimise": "area", "accuracy": None}
+    found = asked(network, array=mine, node=None, **small)
+    assert [one.area for one in found.points] == [found.chosen.area]
+    assert "power of standby" in found.missing

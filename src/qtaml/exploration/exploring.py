@@ -126,7 +126,7 @@ def explore(
         )
 
     # What is wrong with the terms is said before anything that takes long.
-    cost(Contents(1.0, 1.0, 1), 1.0)
+    _check_minimised(minimise, cost(Contents(1.0, 1.0, 1), 1.0))
     study = Study(model, calibration, seed=seed, output=output)
     maker = PlanMaker(study, model, metric, trials, None if folder is None else Path(folder), thorough)
     rates = {p for p in planned if p is not None}
@@ -152,6 +152,16 @@ def explore(
     if folder is not None:
         found.save(Path(folder) / "exploration.json")
     return found
+
+
+def _check_minimised(minimise: Minimised, cost: MemoryCost) -> None:
+    """Raise `ArgumentError` if power is to be least, and no source has it or its refreshes."""
+    lacking = [one for one in cost.missing if one.startswith("power of refresh")]
+    if minimise == "power" and (lacking or not cost.known("power").top):
+        raise ArgumentError(
+            f"minimise must be 'area' or 'cells' for the array {cost.array}: no source has its power, got "
+            "'power'; give figures of your own (numbers)"
+        )
 
 
 def _rungs(places: Sequence[DevicePoint], ladder: Sequence[float]) -> list[float | None]:

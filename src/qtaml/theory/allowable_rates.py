@@ -35,10 +35,10 @@ def allowable_rates(
         theory.md 10.2.
 
     Example:
-        >>> allowable_rates([1.0, 4.0, 16.0], [1, 1, 1], 0.3, order=math.inf).round(4)
-        array([0.1   , 0.025 , 0.0063])
-        >>> allowable_rates([1.0, 4.0, 16.0], [1, 1, 1], 0.7, order=1).round(4)  # p_j ~ w_j**-1/2
-        array([0.1  , 0.05 , 0.025])
+        >>> allowable_rates([1.0, 4.0, 16.0], [1, 1, 1], 0.3, order=math.inf).round(5).tolist()
+        [0.1, 0.025, 0.00625]
+        >>> allowable_rates([1.0, 4.0, 16.0], [1, 1, 1], 0.7, order=1).round(5).tolist()  # p_j ~ w_j**-1/2
+        [0.1, 0.05, 0.025]
     """
     w, n = np.asarray(effects, dtype=np.float64), np.asarray(cells, dtype=np.float64)
     if w.shape != n.shape or w.ndim != 1 or not w.size:
