@@ -8,7 +8,7 @@ import torch
 
 from qtaml.faults import MultiLevel, WordLaw, multi_level, static_cells
 from qtaml.formats import transition_matrix
-from qtaml.sampling import digits, error_mask, flip, flip_asymmetric, sampler
+from qtaml.sampling import error_mask, flip, flip_asymmetric, sampler, torch_digits
 from tests.reference.error_masks import mask_probabilities
 from tests.reference.statistics import assert_counts_follow, assert_rate, assert_uncorrelated, counts_of, set_bits
 from tests.tolerances import FALSE_ALARM
@@ -24,7 +24,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUD
 @pytest.mark.parametrize("probability", [1e-9, 1e-300, 5e-324, 0.05, 0.1, 1 / 3, 0.4999999999999999, 0.5, 1 - 2**-53])
 def test_digits_sum_to_the_probability_itself(probability: float) -> None:
     """The binary digits that the sampler compares with add up to the very float, so nothing is rounded."""
-    patterns = digits.binary_digits([probability])
+    patterns = torch_digits.binary_digits([probability])
     total = sum(Fraction(pattern & 1, 2**place) for place, pattern in enumerate(patterns, start=1))
     assert total == Fraction(probability)
 
@@ -43,13 +43,17 @@ def test_every_sequence_of_random_digits_once() -> None:
     def next_digit(count: int) -> torch.Tensor:
         place = next(upcoming)
         # Lanes go on beyond the first pass only if all their digits so far were the same as those of p.
-        alive = sequences[sequences % 2**digits._DIGITS_PER_PASS == 0] if place >= digits._DIGITS_PER_PASS else None
+        alive = (
+            sequences[sequences % 2**torch_digits._DIGITS_PER_PASS == 0]
+            if place >= torch_digits._DIGITS_PER_PASS
+            else None
+        )
         digit = (sequences if alive is None else alive) >> place & 1
         assert len(digit) == count
         return -digit
 
     undecided = torch.full((2**places,), -1, dtype=torch.int64)
-    error = digits._decide(undecided, digits.binary_digits(probabilities), next_digit)
+    error = torch_digits._decide(undecided, torch_digits.binary_digits(probabilities), next_digit)
     errors_of_words = error.numpy().view(np.uint8).reshape(-1, 8)
     assert set_bits(errors_of_words[:, 0].astype(np.int64), 8) == list(numerators)
     assert (errors_of_words == errors_of_words[:, :1]).all()
@@ -57,7 +61,7 @@ def test_every_sequence_of_random_digits_once() -> None:
 
 def test_lanes_of_torch_have_all_bits_random() -> None:
     """Each of the 64 bits that torch's generator fills is set half of the time, and none go together (finds 1 %)."""
-    lanes = digits._random_lanes(0, torch.device("cpu"))(2**19).numpy().view(np.uint64)
+    lanes = torch_digits._random_lanes(0, torch.device("cpu"))(2**17).numpy().view(np.uint64)
     columns = np.stack([(lanes >> np.uint64(position) & np.uint64(1)).astype(float) for position in range(64)], axis=1)
     for successes in columns.sum(axis=0):
         assert_rate(int(successes), len(lanes), 0.5, FALSE_ALARM / 64)
@@ -68,7 +72,7 @@ def test_lanes_of_torch_have_all_bits_random() -> None:
 def test_masks_follow_the_product_law(probabilities: tuple[float, ...]) -> None:
     """The 256 masks occur as often as the product law says (finds a root mean square relative error of 0.8 %)."""
     mask = torch.empty(WORDS, dtype=torch.uint8)
-    digits.draw_mask(mask, probabilities, seed=0)
+    torch_digits.draw_mask(mask, probabilities, seed=0)
     assert_counts_follow(counts_of(mask.numpy(), 8), mask_probabilities(probabilities), FALSE_ALARM)
 
 
