@@ -93,7 +93,7 @@ class ProtectedTensor:
         shape: of its weights.
         bits: that it takes in the file.
         fields: how each of its fields is stored.
-        power: sum of the squares of its weights.
+        power: sum of the squares of its weights; 1 for a tensor of zeros, whose errors count as they are.
         importance: share of its relative error in the error of the plan.
         error: expected squared error of its weights over `power`.
         standard_error: of `error`; 0 if all weights were looked at.
