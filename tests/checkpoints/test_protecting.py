@@ -198,3 +198,12 @@ def test_a_tensor_of_which_only_zeros_were_seen_is_refused(tmp_path):
     save_file({"w": weights.half()}, tmp_path / "m.safetensors")
     with pytest.raises(ModelError, match="weights must be more than 100 for w: all that were looked at are 0"):
         protect(open_checkpoint(tmp_path / "m.safetensors"), p=0.01, cells=1.2, weights=100)
+
+
+def test_a_plan_that_saves_little_says_so(tmp_path):
+    """BF16 with weights of 2 and more: the top of its exponent is not protected by any code."""
+    weights = torch.randn(4000, generator=torch.Generator().manual_seed(0)).bfloat16()
+    save_file({"w": weights}, tmp_path / "m.safetensors")
+    plan = protect(open_checkpoint(tmp_path / "m.safetensors"), p=0.01, cells=1.1, decoders=VOTES)
+    assert plan.error > 0.1
+    assert "errors are a large part of the weights" in str(plan)
