@@ -181,3 +181,29 @@ def test_what_cannot_be_planned_is_refused(checkpoint, plan, tmp_path, float_fil
     save_file({"i": torch.arange(3)}, tmp_path / "whole.safetensors")
     with pytest.raises(ModelError, match="holds no weights that are read"):
         protect(open_checkpoint(tmp_path / "whole.safetensors"), p=0.01, cells=1.0)
+
+
+def test_zeros_stay_zeros(tmp_path):
+    """A bias that was never trained: its bits, all alike, are not left to the memory."""
+    save_file({"bias": torch.zeros(40).half(), "w": torch.linspace(-1, 1, 64).half()}, tmp_path / "m.safetensors")
+    checkpoint = open_checkpoint(tmp_path / "m.safetensors")
+    plan = protect(checkpoint, p=0.1, cells=2.0, decoders=VOTES)
+    assert not ReadCheckpoint(checkpoint, plan, seed=0).values("bias").any()
+
+
+def test_a_tensor_of_which_only_zeros_were_seen_is_refused(tmp_path):
+    """Its few other weights would be planned as if they were none."""
+    weights = torch.zeros(200_000)
+    weights[123_456] = 1.0
+    save_file({"w": weights.half()}, tmp_path / "m.safetensors")
+    with pytest.raises(ModelError, match="weights must be more than 100 for w: all that were looked at are 0"):
+        protect(open_checkpoint(tmp_path / "m.safetensors"), p=0.01, cells=1.2, weights=100)
+
+
+def test_a_plan_that_saves_little_says_so(tmp_path):
+    """BF16 with weights of 2 and more: the top of its exponent is not protected by any code."""
+    weights = torch.randn(4000, generator=torch.Generator().manual_seed(0)).bfloat16()
+    save_file({"w": weights}, tmp_path / "m.safetensors")
+    plan = protect(open_checkpoint(tmp_path / "m.safetensors"), p=0.01, cells=1.1, decoders=VOTES)
+    assert plan.error > 0.1
+    assert "errors are a large part of the weights" in str(plan)

@@ -19,6 +19,9 @@ from qtaml.faults import Asymmetric, Uniform
 from qtaml.formats import Nonfinite
 from qtaml.protections import Protection
 
+# Above this error the effects of bits on each other decide: a search in another order found half the error of a plan.
+_LARGE = 0.1
+
 IndependentFault = Uniform | Asymmetric
 """Fault models of bits that fail independently and all alike, whatever their place: the law of a weight asks for it."""
 
@@ -93,7 +96,7 @@ class ProtectedTensor:
         shape: of its weights.
         bits: that it takes in the file.
         fields: how each of its fields is stored.
-        power: sum of the squares of its weights.
+        power: sum of the squares of its weights; 1 for a tensor of zeros, whose errors count as they are.
         importance: share of its relative error in the error of the plan.
         error: expected squared error of its weights over `power`.
         standard_error: of `error`; 0 if all weights were looked at.
@@ -183,12 +186,14 @@ class CheckpointPlan:
 
     def table(self) -> Table:
         """As a rich table, a line for each field of each format: the storage that most of its tensors have."""
+        lost = "\nerrors are a large part of the weights: the choice may be far from the best; quantise anew"
         about = f" +- {self.standard_error:.1g}" if self.standard_error else ""
         table = _tables.captioned_table(
             f"{self.kind}: {self.cells:.4g} cells for each bit of the file, predicted relative error "
             f"{self.error:.3g}{about}",
             f"{self.fault!r}; error: expected squared error of the weights over their squares, mean over tensors\n"
-            "behind codes that is an upper bound; bits from the most significant, 0 and 1: not stored, read as that",
+            "behind codes that is an upper bound; bits from the most significant, 0 and 1: not stored, read as that"
+            + (lost if self.error > _LARGE else ""),
         )
         for column in ("format", "tensors", "cells", "error", "field", "its bits in most tensors"):
             table.add_column(

@@ -153,23 +153,25 @@ class _Tensor:
         unit, self._sample = tensor.format, sample_units(tensor, weights)
         self._words = words_of(unit, self._sample.parts)
         stored = stored_values(tensor, self._words)
-        self.power, _ = self._sample.total((stored**2).sum(1))
-        self.importance = (1.0 if gain is None else gain * self.power) if self.power else 0.0
+        power, _ = self._sample.total((stored**2).sum(1))
+        # A tensor of zeros has to be read as zeros: its errors count as they are.
+        self.power = power or 1.0
+        self.importance = 1.0 if gain is None else gain * self.power
         self._constant = _constant_bits(tensor)
-        if not self.power and not all(zeros.all() for zeros, _ in self._constant.values()):
+        if not power and not all(zeros.all() for zeros, _ in self._constant.values()):
             self._check_zeros(weights)
 
     def _check_zeros(self, weights: int) -> None:
         """Refuse a tensor of which only zeros were looked at where there is more."""
         if self._sample.factor > 1:
             raise ModelError(
-                f"{self.tensor.name} holds other weights than zeros, but the {weights} that were looked at are zeros; "
-                "look at more (weights=)"
+                f"weights must be more than {weights} for {self.tensor.name}: all that were looked at are 0, "
+                "others are not"
             )
 
     def planes(self, rates: Mapping[str, Rates]) -> Iterator[_Plane]:
         """Each bit of each field in turn, beside errors at these rates."""
-        scale = self.importance / self.power if self.power else 0.0
+        scale = self.importance / self.power
         for field, effects in effects_of_flips(self.tensor.format, self._words, self._rule, rates):
             bits = self._words[field.name][:, field.word_of]
             zeros, ones = self._constant[field.name]
@@ -203,8 +205,7 @@ class _Tensor:
         unit = self.tensor.format
         moments = weight_moments(unit.value, moments_of_fields(unit, self._words, self._rule, rates))
         error, spread = self._sample.total(np.broadcast_to(moments.error, moments.stored.shape).sum(1))
-        # Nothing is lost of zeros that stay zeros, and nothing counts what becomes of them.
-        return (error / self.power, spread / self.power) if self.power else (0.0, 0.0)
+        return error / self.power, spread / self.power
 
 
 class _Menu:

@@ -94,7 +94,7 @@ class ReadCheckpoint:
             found = np.nan_to_num(tensor.format.dequantise(read)).astype(np.float64)
             error += float(((found - stored) ** 2).sum())
             power += float((stored**2).sum())
-        return error / power if power else 0.0
+        return error / (power or 1.0)
 
     def _pieces(self, tensor: CheckpointTensor) -> Iterator[tuple[int, int, tuple[Bytes, ...]]]:
         """First unit, end, and bytes of each part as read, of each piece of a tensor."""

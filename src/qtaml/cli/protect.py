@@ -24,6 +24,7 @@ def protect_command(
     fault: Annotated[str | None, typer.Option(metavar=FAULT_FORMS, help="a fault model: uniform, asymmetric.")] = None,
     gains: Annotated[Path | None, typer.Option(help="JSON: importance of a squared error, by tensor.")] = None,
     decoders: Annotated[list[str] | None, typer.Option(help="Allowed decoders; all real ones if not given.")] = None,
+    weights: Annotated[int, typer.Option(help="Weights of each tensor that are looked at.", min=1)] = 8192,
     reads: Annotated[int, typer.Option(help="Reads that measure the error; 0 for none.", min=0)] = 0,
     read_back: Annotated[Path | None, typer.Option(help="Write the file as one read gives it.", metavar="FILE")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the plan, as JSON.")] = None,
@@ -42,6 +43,7 @@ def protect_command(
         cells=cells,
         gains=None if gains is None else _read_gains(gains),
         decoders=allowed,
+        weights=weights,
     )
     anew = requantised(checkpoint, plan, decoders=allowed)
     measured = read_errors(checkpoint, plan, reads=reads, seed=seed) if reads else None
