@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: help setup demo audit test quick lint format wheel docs bench bench-coverage bench-storage reproduce clean
+.PHONY: help setup demo audit test long quick lint format wheel docs bench bench-coverage bench-storage reproduce clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -27,11 +27,14 @@ lint: setup  ## Style and types
 	$(BIN)/mypy
 
 test: lint  ## Style, types, doctests and tests (under 8 minutes on two cores)
-	$(PYTEST)
+	$(PYTEST) -m "not long"
+
+long: setup  ## Tests that kill clusters, run every tutorial and every experiment (about 4 minutes)
+	$(PYTEST) -m long
 
 quick: setup  ## Style, doctests and all tests but the slow ones, while you write (under 90 seconds)
 	$(BIN)/ruff check .
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
 format: setup  ## Rewrite the code in the one style
 	$(BIN)/ruff check --fix .

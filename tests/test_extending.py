@@ -62,7 +62,7 @@ def test_one_new_file_and_one_change_are_enough(extended):
     assert list(touched.values()) == [2, 2, 1, 0, 2, 0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_added_works(extended):
     """Each section's code runs on the copy, in one process."""
     root, _ = extended

@@ -33,7 +33,7 @@ def _large(path, blocks):
             file.write(block.tobytes())
 
 
-@pytest.mark.slow  # 256 MiB are written and read several times
+@pytest.mark.long  # 256 MiB are written and read several times
 def test_a_file_is_never_whole_in_memory(tmp_path):
     """One tensor of 256 MiB is inspected, planned, read with errors and written in less than half of that."""
     _large(tmp_path / "m.safetensors", 64)

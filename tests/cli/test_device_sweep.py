@@ -24,8 +24,8 @@ def test_p_falls_with_thickness_and_rises_with_time():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_can_be_drawn(name, tmp_path):
+@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith("gaincell_3t")])
+def test_every_preset_with_one_barrier_can_be_drawn(name, tmp_path):
     """Also one whose p is too small to show."""
     result = device_sweep.compute(preset_record(name), points=5)
     figure = device_sweep.draw(result)

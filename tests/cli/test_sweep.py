@@ -182,7 +182,7 @@ def test_killed_processes_of_this_machine(start, command, described, tmp_path, w
     assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path, whole, ("--workers", 2), workers)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_killed_processes_of_a_ray_cluster(cluster, start, command, described, tmp_path, whole):
     """Two workers, one of them killed, then the driver; the cluster goes on, and leaves no process at its end."""
@@ -199,7 +199,7 @@ def test_killed_processes_of_a_ray_cluster(cluster, start, command, described, t
     wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in left))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_drivers_on_one_folder(start, described, environment, tmp_path):
     """Each measures a part, nothing is measured twice, and both write the same table."""
     file, out = described(SMALL), tmp_path / "out"

@@ -297,7 +297,7 @@ def test_rows_that_no_sample_reaches_are_counted():
     assert not qtaml.compensate(Words(), torch.arange(60).reshape(15, 4), p=0.05, overhead=0.1).remarks
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_rows_that_no_sample_reaches_are_stored_as_others_are():
     """With formats of rows they would get no bits, and their tokens no meaning; a floor of 0 allows that."""
     tokens = torch.arange(96).reshape(24, 4) % 20

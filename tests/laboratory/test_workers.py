@@ -29,7 +29,7 @@ def test_every_job_is_done_once_in_this_process():
         assert list(call(pow, JOBS)) == [(job, pow(*job)) for job in JOBS]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_dead_processes(ray, tmp_path, monkeypatch):
     """A job whose process dies is done again, one whose process always dies is given up, and no other suffers.
 

@@ -55,7 +55,7 @@ def test_errors_as_assumed_are_found_so(fault):
 PAIRS = MultiLevel((((0.9, 0.1, 0.0, 0.0), (0.05, 0.85, 0.1, 0.0), (0.0, 0.1, 0.85, 0.05), (0.0, 0.0, 0.05, 0.95)),))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault", [Uniform(0.1), PAIRS, Clustered(0.1, 4), TensorVariation(0.1, 0.5, chip=None)], ids=str
 )

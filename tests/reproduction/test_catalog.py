@@ -70,8 +70,13 @@ def test_every_experiment_has_a_tiny_size():
     assert TINY.keys() == CATALOG.keys()
 
 
+LONG = {"figure6", "language_model", "other_memory", "real_codes"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in CATALOG]
+)
 def test_an_experiment_runs_end_to_end(name, laboratory, tmp_path):
     """On disk rows are flat, read back as they were; intervals hold estimates; table and picture are made."""
     experiment = CATALOG[name]

@@ -360,7 +360,7 @@ def test_the_model_is_not_changed_and_the_plan_is_repeatable():
     assert_unchanged(model, before)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("cells", [0.3, 0.75])
 def test_more_decoders_are_never_worse(cells):
     """A network that fills few blocks of the long codes: they are among the choices, and no trap."""

@@ -66,7 +66,7 @@ def test_too_few_weights_are_refused():
         fit_trellis(np.ones(5), Uniform(0.1).law(1), Shape(1, 6), terms=9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_design_with_trellises_errs_less():
     """In the same cells, within the budget, and as predicted; 14,000 weights pay for few tables."""
     torch.manual_seed(0)
