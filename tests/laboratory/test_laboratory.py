@@ -56,7 +56,7 @@ def test_a_damaged_record_is_named(mine, content):
         mine.measure(CASES[:1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_numbers_do_not_depend_on_the_number_of_processes(mine, laboratory_beside, tmp_path):
     """One process and two give the same bits."""
     (tmp_path / "two").mkdir()

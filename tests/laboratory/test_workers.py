@@ -52,7 +52,7 @@ def test_dead_processes(ray, tmp_path, monkeypatch):
             list(call(divmod, [(1, 0)]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks at sockets as Linux shows them")
 def test_a_cluster_of_this_machine_is_for_nobody_else(ray, tmp_path):
     """All its processes listen on loopback, and no token is left that another user can read."""

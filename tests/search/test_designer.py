@@ -131,7 +131,7 @@ def test_rows_have_a_scale_each():
     assert plan.cells <= 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("case", "cells"),
     [(CONVOLUTION, 1.6), (TRANSFORMER, 1.0)],

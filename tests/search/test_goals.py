@@ -137,7 +137,7 @@ def test_without_errors_the_prediction_is_the_quantisation(decoders):
 # Goals
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_fewest_cells_for_a_predicted_error():
     """It is reached, and not with a hundredth fewer cells."""
     model, inputs = network(24, 64, 8)
@@ -146,7 +146,7 @@ def test_the_fewest_cells_for_a_predicted_error():
     assert quick(model, inputs, cells=0.97 * plan.cells).predicted_error > 0.2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_fewest_cells_for_a_measured_accuracy():
     """The lower end of the interval over the same reads reaches it."""
     model, inputs = network(24, 64, 8)
