@@ -35,6 +35,7 @@ def found() -> list[dict[str, Any]]:
     return json.loads(output)
 
 
+@pytest.mark.slow
 def test_it_imports_nothing_heavy(found):
     """Nor does any room; the rest of SciPy and pydantic wait until one is opened."""
     _, imported, opened = found

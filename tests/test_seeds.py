@@ -61,6 +61,7 @@ def calls_without_seed(source: str) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_no_generator_is_made_without_a_seed():
     """Such a generator draws from the operating system, which no fixture can seed."""
     paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]

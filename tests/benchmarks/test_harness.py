@@ -30,6 +30,7 @@ def test_functions_take_turns_after_one_call_of_each():
     assert called == ["a", "b", "a", "b", "a", "b"]
 
 
+@pytest.mark.slow
 def test_the_median_is_that_of_the_repetitions():
     """One slow call of five, and the slow first one, do not count."""
     waits = iter([0.2, 0.001, 0.2, 0.001, 0.001, 0.001])

@@ -54,6 +54,7 @@ def test_peers_that_are_not_installed_are_left_out(monkeypatch, tmp_path):
     assert row.reference == "plain reference"
 
 
+@pytest.mark.slow
 def test_an_installation_that_fails_is_no_error(monkeypatch, tmp_path):
     """Where there is no network."""
     monkeypatch.setattr(peers, "FOLDER", tmp_path / "missing")

@@ -17,6 +17,7 @@ def test_quick_sizes_run(module):
     assert all(row.seconds > 0 and row.reference_seconds > 0 and row.size > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_the_plain_loop_reads_what_qtaml_reads():
     """Without errors both give the same network, to the float rounding of levels and ties."""
     model, data = reads.network("SmallCNN")

@@ -53,6 +53,7 @@ def _whole(checkpoint):
     return [tensor.values().size for tensor in checkpoint.values()]
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_a_damaged_gguf_header_gives_an_error_or_a_checkpoint(gguf_file, tmp_path_factory, data):
     """Bytes of the header changed, or the file cut anywhere."""

@@ -104,6 +104,7 @@ def test_a_flipped_bit_changes_the_same_in_file_and_library(case, tmp_path):
         assert changed.sum() == unit[:, field.word_of == field.words_of_unit - 1].sum()
 
 
+@pytest.mark.slow
 def test_files_as_read_are_those_of_the_same_format(case, tmp_path):
     """Predicted and measured error agree, and the library decompresses what is written."""
     checkpoint, _ = case

@@ -35,6 +35,7 @@ def plan(checkpoint):
     return protect(checkpoint, p=0.05, cells=1.2, decoders=IDEAL, weights=10**6)
 
 
+@pytest.mark.slow
 def test_the_measured_error_is_the_predicted_one(checkpoint, plan):
     """All weights looked at and 40 reads: within the interval of the reads, which is narrow."""
     measured = read_errors(checkpoint, plan, reads=40)
@@ -43,6 +44,7 @@ def test_the_measured_error_is_the_predicted_one(checkpoint, plan):
     assert measured.error.high - measured.error.low < 0.1 * plan.error
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_weights_predicts_what_all_do(checkpoint, plan):
     """The error of nearly the same plan, from a tenth of the weights."""
     sampled = protect(checkpoint, p=0.05, cells=1.2, decoders=IDEAL, weights=1000)
@@ -50,6 +52,7 @@ def test_a_sample_of_the_weights_predicts_what_all_do(checkpoint, plan):
     assert abs(sampled.error - plan.error) < 3 * sampled.standard_error
 
 
+@pytest.mark.slow
 def test_the_budget_is_kept_and_more_of_it_leaves_less_error(checkpoint):
     """Cells are those of the whole blocks that are stored."""
     plans = [protect(checkpoint, p=0.01, cells=cells, decoders=VOTES) for cells in (0.8, 1.0, 1.2)]
@@ -63,6 +66,7 @@ def _tiny(tmp_path, values=(1.0, -0.5, 0.75, 0.25) * 80):
     return open_checkpoint(tmp_path / "tiny.safetensors")
 
 
+@pytest.mark.slow
 def test_the_choice_is_the_best_of_all(tmp_path):
     """Bits raw, voted or left out: no other choice within the budget has less error, all enumerated."""
     from qtaml.checkpoints.checkpoint_plan import ProtectedField
@@ -121,6 +125,7 @@ def test_the_file_as_read_has_the_words_read_and_all_else_as_it_was(checkpoint, 
         assert not np.array_equal(tensor.values(), checkpoint[name].values())
 
 
+@pytest.mark.slow
 def test_a_safetensors_file_as_read_opens_by_its_own_library(float_file, tmp_path):
     """Whole numbers stay, floats are as read, and no word is infinite that was finite."""
     checkpoint = open_checkpoint(float_file)
@@ -137,6 +142,7 @@ def test_plans_survive_json(plan):
     assert CheckpointPlan.from_json(plan.to_json()) == plan
 
 
+@pytest.mark.slow
 def test_gains_say_which_tensor_matters(checkpoint):
     """The error of one tensor falls when it alone counts, to that of a plan which spends all on it."""
     only = {name: float(name == "a.weight") for name in checkpoint}
@@ -152,6 +158,7 @@ def test_asymmetric_errors_spare_the_value_that_is_never_lost(tmp_path):
     assert plan.error < protect(_tiny(tmp_path), p=0.1, cells=1.0, decoders=VOTES).error
 
 
+@pytest.mark.slow
 def test_requantising_is_shown_beside(checkpoint):
     """What has less error in the same cells needs fewer cells for the same error."""
     plan = protect(checkpoint, p=0.1, cells=0.8, decoders=VOTES)

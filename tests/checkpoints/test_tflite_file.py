@@ -117,6 +117,7 @@ def test_a_flipped_bit_of_a_scale_changes_its_channel(file, tmp_path):
     assert np.array_equal(flipped[7], 2 * stored[7]) or np.array_equal(2 * flipped[7], stored[7])
 
 
+@pytest.mark.slow
 def test_the_file_as_read_is_a_tflite_file(file, tmp_path):
     """Its values are those of the read."""
     checkpoint = open_checkpoint(file)

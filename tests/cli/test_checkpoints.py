@@ -40,6 +40,7 @@ def test_inspect_as_json(here):
     assert len(found["formats"][0]["fields"][0]["flips"]) == 16
 
 
+@pytest.mark.slow
 def test_protect_plans_measures_and_writes_the_file_as_read(here, tmp_path):
     """The plan, the errors, and the same format with other words."""
     more = ("--reads", 3, "--read-back", "read.safetensors", "--out", "plan.json", "--json", "--decoders", "majority")
@@ -52,6 +53,7 @@ def test_protect_plans_measures_and_writes_the_file_as_read(here, tmp_path):
     assert not torch.equal(load_file("read.safetensors")["a"], load_file("m.safetensors")["a"])
 
 
+@pytest.mark.slow
 def test_protect_takes_gains_and_a_fault_model(here, tmp_path):
     """As text on the terminal."""
     (tmp_path / "gains.json").write_text('{"a": 1.0, "b": 0.0}')

@@ -93,6 +93,7 @@ def test_a_program_is_compensated_and_evaluated(folder, here):
     assert "80 test samples" in qtaml.Result.from_json(here(*kl, "--json")[1]).caution
 
 
+@pytest.mark.slow
 def test_a_factory_with_weights_is_compensated_and_evaluated(here):
     """package.module:factory with a .safetensors state dict; the plan comes as JSON."""
     options = ("--out", "from_factory", "--json", "--include", "*.bias", "--granularity", "row")
@@ -265,6 +266,7 @@ def test_the_weights_of_a_factory_are_remembered(here, folder, tmp_path):
     assert (tmp_path / "w.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [("evaluate", "--test", "test.npz"), ("verify",), ("export", "out.safetensors")])
 def test_a_stored_network_never_names_what_is_loaded(here, tmp_path, way):
     """A program runs code: the one that a stored network remembers is a hint, under the name it was given."""

@@ -19,6 +19,7 @@ def here(tmp_path, monkeypatch, command):
     return command
 
 
+@pytest.mark.slow
 def test_a_stored_network_and_its_plan_cost_the_same(here):
     """228 weights in 10 cells each: 2,280 x (2.1 + 138) fJ each millisecond."""
     words = ("--array", "gain_cell_3t", "--node", "28", "--window", "1e-3", "--json")

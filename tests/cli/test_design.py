@@ -66,6 +66,7 @@ def test_a_goal_may_be_an_error_or_an_accuracy(here, tmp_path):
     assert ended == 0, err
 
 
+@pytest.mark.slow
 def test_a_device_stands_for_a_probability(here, tmp_path):
     """Larger cells of the preset are among the protections."""
     arguments = ("--device", "gaincell_2t_sion", "--cells", 1.0, "--json", "--out", tmp_path / "stored")
@@ -75,6 +76,7 @@ def test_a_device_stands_for_a_probability(here, tmp_path):
     assert qtaml.Plan.from_json(out).fault.p == record.cell.flip_probability(record.window)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

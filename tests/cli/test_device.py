@@ -18,6 +18,7 @@ def test_every_preset_is_listed(command):
         assert entry["p"] == record.cell.flip_probability(record.window)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_shown_with_its_source(command, name):
     """Parameters, source and caution; the JSON holds every field."""
@@ -30,6 +31,7 @@ def test_every_preset_is_shown_with_its_source(command, name):
     assert shown["cell"]["temperature"] == preset_record(name).cell.temperature
 
 
+@pytest.mark.slow
 def test_leakage_says_what_sets_p(command, tmp_path):
     """At the preset's window, or another one and temperature; a preset without a barrier to sweep leads here."""
     ended, out, err = command("device", "leakage", "gaincell_3t_16nm", "--out", tmp_path / "leakage.png")
@@ -56,6 +58,7 @@ RETENTION = """temperature (C),window (us),failing,cells
 """
 
 
+@pytest.mark.slow
 def test_a_cell_is_fitted_shown_and_stated(command, tmp_path):
     """From retention data to a cell, a reserve for `--p`, a picture, and failures in time."""
     (tmp_path / "retention.csv").write_text(RETENTION)
@@ -83,6 +86,7 @@ def test_a_cell_is_fitted_shown_and_stated(command, tmp_path):
     assert "assumption 1" in (tmp_path / "fit.csv").read_text()
 
 
+@pytest.mark.slow
 def test_extrapolation_and_bad_data_are_said_on_the_command_line(command, tmp_path):
     """A window beyond the data, missing units, an unknown law; nothing is written for the latter two."""
     path = tmp_path / "retention.csv"
@@ -122,6 +126,7 @@ def test_mistakes_have_exit_codes(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_picture_without_an_ending_is_a_png(command, tmp_path):
     """Its name is completed, and nothing else is left there."""
     ended, out, err = command("device", "sweep", "few_electron_dt", "--out", tmp_path / "new" / "sweep", "--points", 5)

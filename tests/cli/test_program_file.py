@@ -181,6 +181,7 @@ def grow(config, name, elements):
     config["config"][name]["tensor_meta"]["sizes"] = [{"as_int": elements}]
 
 
+@pytest.mark.slow
 def test_what_torch_saves_is_loaded(saved, inputs):
     """With the same outputs; guards still say which sizes it takes."""
     model = load_program(saved)
@@ -236,6 +237,7 @@ def test_what_would_take_all_memory_or_time_is_refused(saved, marker, name):
         load_program(path)
 
 
+@pytest.mark.slow
 def test_packed_members_are_refused(saved, marker):
     """3 MB would become 3 GB."""
     path = rewritten(saved, added("data/weights/weight_0", bytes(10**8)), zipfile.ZIP_DEFLATED)

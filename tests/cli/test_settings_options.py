@@ -133,6 +133,7 @@ def test_every_option_reaches_the_record(here, name, options, asked):
     assert qtaml._files.from_json(type(asked), kept, "the settings") == asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("form", ["words", "json", "toml"])
 def test_every_command_that_plans_takes_a_fault_model(here, tmp_path, name, form):
@@ -167,6 +168,7 @@ def test_a_stored_network_is_evaluated_under_another_fault_model(here, command):
     assert (ended, "give at most one of --p and --fault, got 0.2 and 'asymmetric" in err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("options", [("--p", "0.05:0.1"), ("--fault", "uniform:p=[.05,.1]")], ids=str)
 def test_every_command_that_plans_takes_a_range(here, name, options):
@@ -201,6 +203,7 @@ def test_a_design_for_a_share_of_the_chips(here):
     assert f"{plan.confirmation.good} of them do" in err
 
 
+@pytest.mark.slow
 def test_a_stored_network_is_evaluated_chip_by_chip(here, command):
     """As a table, as JSON and as a picture; what is for chips alone is refused without them."""
     assert here("compensate", *GOALS["compensate"], "--p", "0.05:0.2")[0] == 0

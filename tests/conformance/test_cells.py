@@ -47,6 +47,7 @@ def test_rates_and_their_mean(cell):
     assert cell.rates(window, charged=0) == (p10, p01)
 
 
+@pytest.mark.slow
 def test_weak_cells_have_the_same_mean(cell):
     """Kinds of cells, and the classes that a fault model makes of them."""
     window = float(windows(cell)[1])
@@ -65,6 +66,7 @@ def test_another_temperature_is_another_cell(cell):
         cell.flip_probability(window, temperature=-40.0)
 
 
+@pytest.mark.slow
 def test_no_mechanism_alone_loses_more_than_all(cell):
     """And the first of them sets p."""
     found = cell.leakage(float(windows(cell)[1]))
@@ -73,6 +75,7 @@ def test_no_mechanism_alone_loses_more_than_all(cell):
     assert found.dominant in str(found)
 
 
+@pytest.mark.slow
 def test_it_shows_itself(cell):
     """Parameters with units, a table for notebooks, a picture."""
     assert all(isinstance(value, str) for value in cell.parameters().values())

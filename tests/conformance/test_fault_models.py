@@ -83,6 +83,7 @@ def chi_square(counts: np.ndarray, probabilities: np.ndarray) -> float:
     return stats.chisquare(observed[keep], expected[keep]).pvalue if keep.sum() > 1 else 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [0, 5, 10, 15])
 def test_reads_follow_the_stated_law(model, stored):
     """Chi-square of all words read against the row of the transition matrix; false alarm 1e-5 each, fixed seeds.
@@ -93,6 +94,7 @@ def test_reads_follow_the_stated_law(model, stored):
     assert chi_square(read_counts(model, stored), row) > 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [3, 12])
 def test_reads_behind_ideal_protection_follow_the_law_too(model, stored):
     """The two most significant bits are always read as stored; the others as the law behind the protection says."""
@@ -188,6 +190,7 @@ def test_json_keeps_it(model):
     assert adapter.validate_json(adapter.dump_json(model)) == model
 
 
+@pytest.mark.slow
 def test_a_network_is_planned_stored_and_read(model):
     """Any fault model can stand for p from end to end."""
     network = CONVOLUTION.model()
@@ -331,6 +334,7 @@ def test_weak_cells_keep_their_classes_behind_protections_of_one_cell():
     assert len(set(repeated)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaincell_2t_sion", "few_electron_dt", "fg_dt_3p0", "hbn_fg_15L"])
 def test_weak_cells_of_a_preset_have_its_flip_probability(name):
     """The mean over the classes of cells is the cell's own p, and the physical direction leaves one of two errors."""

@@ -259,6 +259,7 @@ def test_gains_that_hold_are_those_of_backward_passes_to_the_bit():
     assert checked_gains(model, batch, weights) == jacobian_gains(model, batch, weights)
 
 
+@pytest.mark.slow
 def test_a_tensor_that_no_sample_reaches_counts_as_the_others_do():
     """Rows of a second vocabulary that the calibration does not use: the floor is the user's."""
 
@@ -404,6 +405,7 @@ def test_the_order_of_calls_does_not_matter(build):
     assert len(set(alone)) > 1
 
 
+@pytest.mark.slow
 def test_the_default_device_of_torch_does_not_matter():
     """What qtaml makes for itself lies where it is used."""
     model = Mlp()

@@ -16,6 +16,7 @@ CACTI = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "node"), CACTI)
 def test_arrays_of_cacti_give_its_area_energies_and_leakage_again(name, node):
     """A megabyte of them, read in words of 512 bits."""

@@ -78,6 +78,7 @@ def test_spread_of_the_theory(check_printed):
     assert cell.flip_probability(window) == pytest.approx(0.17749, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_spread_average_agrees_with_a_monte_carlo_of_thicknesses():
     """200000 cells, fixed seed: |z| < 4, which a bias of 4 % of p would exceed."""
     window, drawn = 0.15, 200_000
@@ -86,6 +87,7 @@ def test_spread_average_agrees_with_a_monte_carlo_of_thicknesses():
     assert abs(p.mean() - SPREAD.flip_probability(window)) < 4 * p.std() / np.sqrt(drawn)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(cells, st.floats(-9.0, 9.0), st.floats(0.05, 3.0))
 def test_p_is_a_probability_that_grows_with_time_and_falls_with_thickness(cell, log10_window, decades):
@@ -116,6 +118,7 @@ def test_thickness_for_is_the_inverse_of_p(cell, p, log10_window):
     assert np.exp(cell.log_flip_probabilities(10.0**log10_window, extra)) == pytest.approx(p, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_inverses_take_arrays():
     """One answer for each p, the same as one by one."""
     wanted = np.array([1e-9, 1e-3, 0.1])

@@ -64,6 +64,7 @@ def test_hopeless_and_safe_memories_keep_their_digits():
     assert hopeless.fit == pytest.approx(1e9 * 3600 / 100.0)
 
 
+@pytest.mark.slow
 def test_the_upper_end_of_a_measured_cell_fails_more(measured):
     """A confidence takes the band; extrapolations are among the assumptions."""
     statements = [

@@ -44,6 +44,7 @@ def test_impossible_probabilities_are_refused(p):
         required_log_exposure([0.5, p], 10, 5)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=5), st.floats(0.5, 30.0))
 def test_root_finders_agree_on_steep_functions(roots, steepness):
     """An S-shaped function: bisection and Chandrupatla's method find the same roots."""

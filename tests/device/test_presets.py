@@ -32,6 +32,7 @@ SPREAD_TIMES = [  # name, unit in s, times at p = 1e-3, 0.05, 0.1 with a spread 
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_says_what_sets_p_its_source_and_a_caution(name):
     """And prints them."""
@@ -65,6 +66,7 @@ def test_times_with_spread(name, unit, printed, check_printed):
         check_printed(time / unit, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaincell_2t_sion", "gaincell_hkmg_16nm"])
 def test_gauss_hermite_sums_of_many_electrons_are_a_staircase(name):
     """81 nodes put p of a near step 5% off or more; over 60 to 140 nodes the sums average to the graded panels."""

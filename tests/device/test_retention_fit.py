@@ -74,6 +74,7 @@ def test_censored_data_against_a_likelihood_of_scipy():
     assert (of.median, of.sigma) == pytest.approx(scipy.stats.norm.fit(sample), rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["times", "censored", "bits"])
 def test_intervals_hold_the_truth_at_their_rate(kind):
     """30 fits of each kind, intervals of 90%: 22 hits or more of each question, which fewer than 1 in 500 would miss.
@@ -163,6 +164,7 @@ def test_the_likelier_law_of_temperature_is_taken():
     assert low < np.log(2) / 26 < high
 
 
+@pytest.mark.slow
 def test_a_fitted_cell_works_like_a_preset(measured):
     """flip_probability over window and temperature, rates, inverse, weak cells, report; p near the truth."""
     window = float(np.exp(log_median(345.0) - SIGMA))
@@ -213,6 +215,7 @@ def test_a_picture_for_each_temperature(measured):
     assert [axes.get_title(loc="left") for axes in measured.plot().axes] == ["300 K", "330 K", "360 K"]
 
 
+@pytest.mark.slow
 def test_a_physical_cell_is_fitted_by_its_lognormal_law():
     """Expected counts of the 16 nm preset: sigma 1.64, halved every 26 K."""
     cell = preset("gaincell_3t_16nm")

@@ -43,6 +43,7 @@ def test_retention_is_lognormal_where_a_threshold_spread_dominates():
         assert np.exp(expected) == pytest.approx(lognormal_flip_probability(window, median, sigma), rel=1e-9)
 
 
+@pytest.mark.slow
 @given(spread=st.floats(0.005, 0.4), score=st.floats(-35.0, 8.0))
 def test_p_is_the_lognormal_law_at_any_spread_and_time(spread, score):
     """Spreads of ln t from 0.16 to 13: the logarithm of p down to 1e-268, and nothing overflows."""
@@ -109,6 +110,7 @@ def test_little_loss_is_the_papers_binomial_law():
         assert node.window_for(p) == pytest.approx(cell.window_for(p), rel=5e-3)
 
 
+@pytest.mark.slow
 def test_two_spreads_against_simulation():
     """A node whose threshold and oxide both vary: 100,000 cells; false alarms once in 10,000 tests."""
     node = StorageNode(1e-15, 0.6, 0.3, (SUBTHRESHOLD, JUNCTION, replace(TUNNELLING, thickness_spread=0.08)))
@@ -120,6 +122,7 @@ def test_two_spreads_against_simulation():
         assert abs(share - p) < 3.9 * np.sqrt(p / times.size)
 
 
+@pytest.mark.slow
 def test_two_spreads_in_the_far_tail():
     """Against the integral, over thresholds, of the share of oxides that are thin enough; p is 7e-9 and 5e-5."""
     leaks = tuple(leak.enlarged(100.0) for leak in (SUBTHRESHOLD, JUNCTION, TUNNELLING))
@@ -157,6 +160,7 @@ def test_heat_halves_retention_every_26_kelvin_where_asked():
     assert node.flip_probability(1e-3, temperature=326.0) == node.at(326.0).flip_probability(1e-3)
 
 
+@pytest.mark.slow
 def test_what_sets_p_changes_with_heat_and_thickness():
     """Tunnelling is nearly athermal: cold or thin, it takes over from the write transistor."""
     thick = replace(TUNNELLING, junction=replace(SAME, thickness=2.25))
@@ -186,6 +190,7 @@ def test_weak_cells_of_a_chip_stay():
     assert set(cells.p01) == {0.0}
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_mechanisms():
     """Over time and temperature: each alone, and all."""
     found = replace(GAIN_CELL, leaks=(SUBTHRESHOLD, JUNCTION)).leakage(1e-3)
@@ -195,6 +200,7 @@ def test_a_picture_of_the_mechanisms():
         found.plot(temperatures=(360.0, 280.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaincell_3t_16nm", "gaincell_3t_28nm"])
 def test_presets_of_silicon_keep_their_published_time(name):
     """The first of 2^20 bits; what thickness of SiO2 would let tunnelling take over is in the caution."""

@@ -56,6 +56,7 @@ def test_a_program_is_loaded_elsewhere(name, tmp_path):
         assert torch.equal(program(*args, **kwargs), output_tensor(memory.model(seed=3), batch))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [Dim("samples", min=2, max=4096), Dim("samples", max=64), Dim.DYNAMIC], ids=str)
 def test_programs_with_bounds_on_their_batches_go_out_again(samples, tmp_path):
     """The bounds of the program that was stored are those of the one that is written."""

@@ -60,6 +60,7 @@ def cut(inputs, samples):
     return tuple(value[:samples] for value in inputs) if isinstance(inputs, tuple) else inputs[:samples]
 
 
+@pytest.mark.slow
 def test_tied_weights_are_in_the_file_once(tmp_path):
     """And nothing of the machine or the inputs. Small ones the converter may copy, transposed."""
     model = nn.Sequential(nn.Embedding(20000, 16), nn.Linear(16, 20000, bias=False))

@@ -51,6 +51,7 @@ def test_what_is_stored_has_no_errors_of_larger_cells_either():
     assert (network_as_read(memory, None, None).weight - model.weight).abs().max() <= half_a_step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [CONVOLUTION, RECURRENT], ids=lambda case: case.name)
 @pytest.mark.parametrize("given", [1, 2, 7])
 def test_a_program_takes_any_number_of_samples(case, given):

@@ -145,6 +145,7 @@ def test_a_list_of_memories_is_several() -> None:
     assert qtaml.planning.Design(p=(0.05, 0.2), cells=0.5).fault == given((0.05, 0.2), None)
 
 
+@pytest.mark.slow
 def test_a_network_is_designed_for_a_range_and_read_over_it() -> None:
     """From end to end, through JSON; the design knows the mean rates of its members."""
     torch.manual_seed(1)

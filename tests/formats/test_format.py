@@ -49,6 +49,7 @@ def random_rates(bits: int) -> PerBit:
 # Writing and reading without errors
 
 
+@pytest.mark.slow
 @given(fmt=every_format, weights=st.lists(st.floats(-1, 1), min_size=1, max_size=20))
 @settings(max_examples=200, deadline=None)
 def test_round_trip_within_half_a_step(fmt: Format, weights: list[float]) -> None:

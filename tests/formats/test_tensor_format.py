@@ -238,6 +238,7 @@ def test_a_read_repeats_with_its_seed() -> None:
     assert (read.shape, read.dtype) == (words.shape, torch.float64)
 
 
+@pytest.mark.slow
 def test_the_average_read_is_the_expected_one() -> None:
     """Over 1500 reads of 600 weights the average misses `read_mean` by less than 5 standard errors of each weight.
 

@@ -71,6 +71,7 @@ def total_cost(weights, words, mean, square, levels):
     return float((square[stored] - 2 * weights.numpy() * mean[stored]).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "window", "shared", "count"), [(1, 3, 1, 10), (2, 2, 1, 5), (1, 4, 2, 9)])
 def test_the_stream_is_the_best_of_all(bits, window, shared, count):
     """Of all closed streams, by enumeration; the state at the joint is chosen first, which may miss the best."""
@@ -193,6 +194,7 @@ def test_a_prepared_reader_reads_the_same(shape):
     assert storage.holds(storage.corrupt(words, Uniform(0.1), seed=0))
 
 
+@pytest.mark.slow
 def test_reads_have_the_moments_that_are_computed():
     """Over 2000 of them."""
     fmt, fault = Format(trellis(2, 4)), Asymmetric(0.05, 0.1)

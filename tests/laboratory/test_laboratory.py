@@ -22,6 +22,7 @@ def mine(laboratory_beside, tmp_path):
     return laboratory_beside(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_not_measured_again(mine):
     """Neither by the same laboratory nor by another on the folder, and not for a case that is asked twice."""
     first = mine.measure([*CASES, CASES[0]])

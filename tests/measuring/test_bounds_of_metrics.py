@@ -127,6 +127,7 @@ def test_bounds_that_do_not_hold_are_refused(memory, bounds, message):
         qtaml.evaluate(memory, always(1.0, bounds), trials=2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:every read gave")
 def test_a_single_number_needs_no_spread_to_be_designed_for():
     """The interval of equal values is wide; they reach an accuracy all the same."""

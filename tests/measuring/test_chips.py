@@ -120,6 +120,7 @@ def test_a_result_prints_and_survives_json() -> None:
     assert "takes 59 chips" in str(chips_of(range(58)))
 
 
+@pytest.mark.slow
 def test_the_curve_is_the_share_of_chips_that_reach_each_value() -> None:
     """Drawn as a staircase with a band."""
     result = chips_of([0.5, 0.75, 0.75, 1.0])

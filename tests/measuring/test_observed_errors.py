@@ -75,6 +75,7 @@ def test_false_alarms_are_as_rare_as_is_said(fault):
     assert alarms <= 15
 
 
+@pytest.mark.slow
 def test_rates_are_those_of_the_words_that_are_stored():
     """In cells of two bits the rate of a bit depends on the other: the assumed one is the mean of very many reads."""
     stored = artifact(PAIRS, TensorFormat((Section(1000, Format(EvenLevels(4))),)))

@@ -62,6 +62,7 @@ def test_the_model_is_not_changed():
     assert_unchanged(model, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", [0.002, 0.05])
 def test_one_linear_layer_errs_as_predicted(p):
     """With the exact correction a linear map has no other error than the predicted one: 1000 reads, ratio 1.
@@ -86,6 +87,7 @@ def test_two_linear_layers_err_as_predicted_while_errors_are_small():
     assert check.high - check.low < 0.5
 
 
+@pytest.mark.slow
 def test_a_drift_that_is_not_corrected_is_predicted_too():
     """Equal weights drift together: without correction most of the error is that of the expected weights."""
     model, inputs = nn.Linear(256, 1, bias=False), torch.ones(8, 256)
@@ -110,6 +112,7 @@ def test_a_wrong_prediction_shows():
     assert str(check).startswith("measured / predicted ")
 
 
+@pytest.mark.slow
 def test_few_passes_widen_the_interval():
     """What the gains leave uncertain is in the interval."""
     model, inputs = linear(32, 8)

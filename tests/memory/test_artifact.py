@@ -151,6 +151,7 @@ def test_every_format_comes_back_bit_for_bit(name, dtype, tmp_path, example):
     assert np.array_equal(read.astype(np.float64), memory.model(seed=None).weight.double().numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_example_reads_whole_networks(case, tmp_path, example):
     """Tied weights under each of their names."""

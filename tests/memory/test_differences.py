@@ -8,6 +8,7 @@ from qtaml.memory import differences
 from tests.cases import CASES, CONVOLUTION, assert_unchanged, snapshot
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_was_stored_can_be_rebuilt(case, tmp_path):
     """From the original weights and the plan, also after the disk."""

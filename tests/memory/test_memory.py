@@ -136,6 +136,7 @@ def test_every_floating_dtype_is_stored(dtype):
     assert (read.double() - model.weight.double()).abs().max() <= model.weight.double().abs().max() / 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_saved_and_loaded_it_is_the_same(case, tmp_path):
     """Every stored bit survives the disk, also when loaded into a network of other weights."""
@@ -146,6 +147,7 @@ def test_saved_and_loaded_it_is_the_same(case, tmp_path):
     assert all(torch.equal(reads[0][name], reads[1][name]) for name in reads[1])
 
 
+@pytest.mark.slow
 def test_plan_and_weights_rebuild_the_memory():
     """A plan that went through JSON stores the same bits."""
     model, memory = stored(RESIDUAL, granularity="row", encoding="gray")
@@ -349,6 +351,7 @@ def test_reading_leaves_the_plan_as_it_was():
     assert qtaml.Plan.from_json(before) == memory.plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_reader_gives_what_read_into_gives(case):
     """Read after read into the same copy: weights, tied ones, and everything outside the memory."""

@@ -45,6 +45,7 @@ def test_every_bit_is_where_the_map_says(storage, seed):
             assert [plane[i // 8] >> i % 8 & 1 for i in range(len(labels))] == [label >> bit & 1 for label in labels]
 
 
+@pytest.mark.slow
 @given(storages(), st.integers(0, 9))
 def test_unpacking_undoes_packing(storage, seed):
     """Words come back; planes follow each other without gaps; what fills them up is zero."""

@@ -45,6 +45,7 @@ def test_the_embedding_is_the_mean_over_the_tokens_of_the_mask(encoder: Encoder)
         assert torch.allclose(found[sample], mean / mean.norm(), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["scores", lambda found: found["scores"]], ids=["name", "function"])
 def test_a_plan_is_for_the_output_that_counts(encoder: Encoder, output: object) -> None:
     """The head has no gain for the states, and has one for its scores; the record keeps the name of a function."""
@@ -59,6 +60,7 @@ def test_a_plan_is_for_the_output_that_counts(encoder: Encoder, output: object) 
     assert_unchanged(encoder, before)
 
 
+@pytest.mark.slow
 def test_a_study_with_a_function_is_loaded_with_it(encoder: Encoder, tmp_path) -> None:
     """The file has its name only; another one is refused."""
 

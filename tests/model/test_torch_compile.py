@@ -36,6 +36,7 @@ def test_wrappers_can_be_taken_off(case, compiled):
     assert uncompiled(compiled(case.model())).state_dict().keys() == case.model().state_dict().keys()
 
 
+@pytest.mark.slow
 def test_copies_that_would_read_other_weights_are_refused(compiled):
     """A `forward` compiled by itself stays that of the original; freezing makes constants of weights."""
     model = compiled(CONVOLUTION.model())

@@ -35,6 +35,7 @@ def found(trained):
     )
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_plan_and_of_evaluate(trained, found):
     """Nothing is measured in another way than by the functions of the library."""
     model, metric, plans = trained
@@ -158,6 +159,7 @@ def test_another_network_is_not_taken_for_the_trained_one(trained):
         summarise({"MSP": memory}, metric, model=other)
 
 
+@pytest.mark.slow
 def test_with_the_trained_network_plans_and_artifacts_are_measured_too(trained, tmp_path):
     """They are what the network and the plan make, and give what the memory gives."""
     model, metric, plans = trained
@@ -181,6 +183,7 @@ def test_a_bar_that_is_nothing_has_to_be_said(trained):
     assert good_chips(shown, shown.networks[0]).value in (0.0, 0.5, 1.0)
 
 
+@pytest.mark.slow
 def test_limits_follow_from_the_memory_and_the_weights(trained):
     """Words without errors need 1 / capacity; a design has a limit below what it takes."""
     model, _, _ = trained

@@ -42,6 +42,7 @@ def reference_case(options: Sequence[Options]) -> tuple[list[int], list[tuple[in
 # Split
 
 
+@pytest.mark.slow
 @given(problem=protections())
 @settings(max_examples=300, deadline=None)
 def test_split_is_within_the_rounding_bound_of_the_continuous_optimum(problem: tuple[list[Options], int]) -> None:
@@ -65,6 +66,7 @@ def test_the_rounding_bound_is_reached() -> None:
     assert split / continuous == pytest.approx(ROUNDING_BOUND, rel=1e-6)
 
 
+@pytest.mark.slow
 @given(problem=protections())
 @settings(max_examples=200, deadline=None)
 def test_split_reaches_the_bound_of_all_allocations(problem: tuple[list[Options], int]) -> None:
@@ -76,6 +78,7 @@ def test_split_reaches_the_bound_of_all_allocations(problem: tuple[list[Options]
     )
 
 
+@pytest.mark.slow
 @given(problem=protections(most_weights=5))
 @settings(max_examples=60, deadline=None)
 def test_split_equals_the_best_choice_for_each_weight(problem: tuple[list[Options], int]) -> None:
@@ -86,6 +89,7 @@ def test_split_equals_the_best_choice_for_each_weight(problem: tuple[list[Option
     assert error_of(options, budget, "split") == pytest.approx(best, rel=1e-9, abs=scale * EXACT_MATHS)
 
 
+@pytest.mark.slow
 @given(problem=protections())
 @settings(max_examples=200, deadline=None)
 def test_split_splits_at_most_one_tensor(problem: tuple[list[Options], int]) -> None:
@@ -161,6 +165,7 @@ def test_greedy_is_far_off_on_random_instances_too() -> None:
 # Any options
 
 
+@pytest.mark.slow
 @given(problem=any_options())
 @settings(max_examples=150, deadline=None)
 def test_any_options_are_allocated_within_the_budget(problem: tuple[list[Options], int]) -> None:
@@ -250,6 +255,7 @@ def test_ten_thousand_groups_of_fifty_options_are_certified(
     assert total_error(ten_thousand, choices) <= 1.001 * error_bound(ten_thousand, budget)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.1])
 def test_tensors_alike_but_for_their_sizes_end_near_the_bound(share: float) -> None:
     """Millions of allocations are nearly as good: the search is thinned, and within 1e-4 of what no one can reach."""

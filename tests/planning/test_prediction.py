@@ -42,6 +42,7 @@ def test_an_unimportant_large_tensor_is_where_tac_saves():
     assert prediction.pays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_saving_is_that_of_plans(case):
     """A plan at TAC's overhead has the predicted error of Uniform-MSP, but for one weight's step."""

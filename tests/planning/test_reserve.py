@@ -36,6 +36,7 @@ def test_the_worst_member_is_planned_for(method) -> None:
     assert any("Planned for all of 5 memories" in remark for remark in plan.remarks)
 
 
+@pytest.mark.slow
 def test_weights_make_a_mean() -> None:
     """A member that never occurs is not planned for."""
     model, inputs = network()

@@ -17,6 +17,7 @@ def plan_of(case, **arguments):
     return qtaml.compensate(case.model(), case.batch(), **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("overhead", [0.0, 0.07, 0.5, 1.0])
 def test_the_budget_is_kept_and_used(case, overhead):
@@ -66,6 +67,7 @@ def test_important_tensors_get_more_bits():
     assert widened.tensors[0].storage.protected_bits > first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("allocation", ["split", "integer", "greedy"])
 def test_every_allocation_reports_its_gap(allocation):
     """The gap to the best split allocation is stated, and is never negative."""
@@ -83,6 +85,7 @@ def test_floors_are_kept():
     assert min(depth[name] for name in ("second.weight", "shortcut.weight", "branch.weight")) >= 2
 
 
+@pytest.mark.slow
 def test_an_insufficient_budget_names_the_least_one():
     """The error says which overhead would do, and that overhead does."""
     with pytest.raises(
@@ -93,6 +96,7 @@ def test_an_insufficient_budget_names_the_least_one():
     assert plan_of(RESIDUAL, overhead=least, residual_floor=1).overhead == pytest.approx(least)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_plan():
     """Plans are reproducible, and survive JSON."""
     first, again = plan_of(CONVOLUTION, seed=5), plan_of(CONVOLUTION, seed=5)
@@ -101,6 +105,7 @@ def test_the_same_seed_gives_the_same_plan():
     assert plan_of(CONVOLUTION, seed=6) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_model_is_not_changed(case):
     """Neither by success nor by failure."""
@@ -199,6 +204,7 @@ def test_calibration_of_the_wrong_shape_is_refused():
         qtaml.compensate(TRANSFORMER.model(), torch.zeros(4, 2), p=0.1, overhead=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["keep", "recompute"])
 @pytest.mark.parametrize("granularity", ["tensor", "row"])
 def test_predicted_error_is_that_of_what_is_stored(step, granularity):
@@ -287,6 +293,7 @@ def test_always_takes_every_tensor_unmeasured():
     assert read.settings.decision == "always"
 
 
+@pytest.mark.slow
 def test_predicted_decisions_are_those_that_reads_would_find():
     """On every tensor where the paper's test of 64 reads is clear, from a few backward passes for all of them."""
     with torch.random.fork_rng(devices=[]):

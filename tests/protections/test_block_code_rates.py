@@ -54,6 +54,7 @@ def test_bound_covers_at_a_point_and_between_two():
     assert (below <= stats.binom.isf(FALSE_ALARM, runs, 0.05)).all()
 
 
+@pytest.mark.slow
 def test_bounds_grow_with_errors_and_lie_above_estimates():
     """In every code, measured or between two, from no errors to one half of them."""
     for code in BlockCode.candidates(0.1, 0.1)[::3]:
@@ -85,6 +86,7 @@ def left_out_codes():
             yield from ((point, rates) for point in code.points[:-2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left_out", [left_out_points, left_out_codes])
 def test_what_was_left_out(left_out):
     """The bound may lie below what was counted in 5% of cases; the estimate is near in nearly all.

@@ -48,6 +48,7 @@ def test_bits_stored_again(data_bits, code_bits, p):
     assert torch.equal(coder.decode(stored ^ wrong, p), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data_bits", "code_bits", "p"), [(500, 640, 0.016), (1000, 2360, 0.118)])
 def test_the_fast_decoder_decides_as_the_coder(data_bits, code_bits, p):
     """Which blocks are wrong, and in all but a few bits in which places, where about a third of them is."""

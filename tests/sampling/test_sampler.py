@@ -50,6 +50,7 @@ def test_masks_follow_the_product_law(probabilities: tuple[float, ...]) -> None:
     assert_counts_follow(counts, mask_probabilities(probabilities), FALSE_ALARM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["compiled", "vectorised"])
 @pytest.mark.parametrize("p", [1e-6, 1e-3, 0.1, 0.5])
 def test_planes_pairs_and_neighbours(p: float, kernels: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,7 @@ def test_every_sequence_of_random_digits_once() -> None:
     assert (errors_of_words == errors_of_words[:, :1]).all()
 
 
+@pytest.mark.slow
 def test_lanes_of_torch_have_all_bits_random() -> None:
     """Each of the 64 bits that torch's generator fills is set half of the time, and none go together (finds 1 %)."""
     lanes = torch_digits._random_lanes(0, torch.device("cpu"))(2**17).numpy().view(np.uint64)

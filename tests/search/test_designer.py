@@ -186,6 +186,7 @@ def test_plain_words_cost_at_least_a_plain_memory():
     assert refused.value.least_overhead == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoders", [REAL_DECODERS, ("ideal",)], ids=["real", "ideal"])
 def test_without_errors_nothing_is_protected(decoders):
     """At p = 0 a design is quantisation."""

@@ -190,6 +190,7 @@ def test_a_start_is_never_made_worse() -> None:
     assert started.error < fit(similar, law, patience=0).error
 
 
+@pytest.mark.slow
 @given(scale=st.floats(1e-6, 1e6), shift=st.floats(-10, 10))
 def test_scale_and_shift_of_the_weights_carry_over_to_the_table(scale: float, shift: float) -> None:
     """Nothing in the search depends on the unit of the weights."""

@@ -103,6 +103,7 @@ def test_a_design_prints_as_a_table():
 # Predictions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoders", [VOTES, ("ideal",)], ids=["fitted", "plain"])
 def test_one_layer_errs_as_predicted(decoders):
     """Its output is linear in the weights: bias and variance are all there is, at any p. 500 reads, ratio 1."""
@@ -125,6 +126,7 @@ def test_small_errors_are_predicted_within_a_fifth(p, cells):
     assert 0.8 < check.low < check.high < 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoders", [VOTES, ("ideal",)], ids=["fitted", "plain"])
 def test_without_errors_the_prediction_is_the_quantisation(decoders):
     """At p = 0 every read is the same, and its output error is the predicted one."""

@@ -43,6 +43,7 @@ def plan() -> qtaml.Plan:
     return least(LOT, chips=0.9, trials=2)
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_confirms_it(plan) -> None:
     """On the printed page and in a file; the settings are those that were asked."""
     found = plan.confirmation
@@ -81,6 +82,7 @@ def test_chips_of_any_kind(fault: FaultModel) -> None:
     assert chips.share_above(0.8).high >= 0.8
 
 
+@pytest.mark.slow
 def test_a_mean_is_confirmed_on_other_reads() -> None:
     """Its lower end is that of an attempt, whose seed is none of the search."""
     found = least(Uniform(0.05), trials=10, accuracy=0.7)
@@ -104,6 +106,7 @@ class Lucky(Goal):
         return Confirmation(0.95, 2, good=1, chips=1) if attempt > 2 else None
 
 
+@pytest.mark.slow
 def test_a_lucky_plan_is_not_returned(monkeypatch) -> None:
     """The budget grows until a plan is confirmed; each attempt has a number, and so errors, of its own."""
     monkeypatch.setattr("qtaml.search.goals.Goal", Lucky)

@@ -34,6 +34,7 @@ def plan(network):
     return qtaml.design(model, inputs[:64], device=DEVICE, cells=1.0, beyond_first_order=False, **asked)
 
 
+@pytest.mark.slow
 def test_significant_bits_are_refreshed_more_often_by_its_own_choice(plan):
     """In every word rates never fall towards the most significant bit; in most weights' words they differ."""
     graded = weights = 0
@@ -85,6 +86,7 @@ def test_own_rates_take_less_than_half_the_refreshes_within_a_point_of_accuracy(
     assert result.reads_low >= wanted > plain.reads_high
 
 
+@pytest.mark.slow
 def test_a_memory_that_is_known_to_a_range_has_refresh_rates_too(network):
     """Of several memories; the worst counts for the side values."""
     model, inputs, _ = network

@@ -36,6 +36,7 @@ def test_gains_agree_with_the_whole_jacobian(case):
         assert gain.standard_error < 0.04 * exact, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [CONVOLUTION, RESIDUAL, TRANSFORMER], ids=lambda case: case.name)
 def test_gains_agree_with_the_papers_probes(case):
     """All tensors in 64 passes agree with 64 Gaussian probes of each, within 4 combined standard errors."""
@@ -50,6 +51,7 @@ def test_gains_agree_with_the_papers_probes(case):
         assert error < 0.25 * gains[name].squared, name
 
 
+@pytest.mark.slow
 def test_standard_error_describes_the_spread():
     """Over 200 seeds the spread of the estimate is the standard error it states, within 15 per cent."""
     model, batch = CONVOLUTION.model().double(), CONVOLUTION.batch().double()

@@ -212,6 +212,7 @@ def test_shares_without_errors_and_with_infinite_ones():
     assert np.isnan(np.delete(shares, 14)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("levels", "p", "as_they_are", "scaled"),
     [

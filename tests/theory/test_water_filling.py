@@ -38,6 +38,7 @@ def assert_optimal(depths: np.ndarray, scores: list[float], bits: int, tolerance
     assert loses >= brings * (1 - tolerance), f"moving bits from {loses} to {brings} would pay"
 
 
+@pytest.mark.slow
 @given(problem=problems())
 @settings(max_examples=300, deadline=None)
 def test_no_bit_is_worth_more_elsewhere(problem: tuple[list[float], list[int], float, int]) -> None:

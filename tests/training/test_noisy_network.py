@@ -175,6 +175,7 @@ def test_one_chip_or_another_in_each_step():
     assert not torch.equal(*reads(chip=None))
 
 
+@pytest.mark.slow
 def test_gaussian_noise_has_the_mean_and_the_variance_of_the_law():
     """Of 1,000 reads the standardised mean of each of 12 weights, and its variance, lie within five standard errors."""
     model = nn.Linear(4, 3)

@@ -36,6 +36,7 @@ def accuracy(network, model, plan, **memory):
     return qtaml.evaluate(qtaml.store(model, plan), qtaml.Accuracy(*network[1:]), trials=40, **memory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "output_error", "divergence"])
 def test_a_tuned_network_reads_better(network, loss):
     """With labels or without: the lower end of its interval is above the upper end of the untuned one."""
@@ -120,6 +121,7 @@ def test_a_damaged_checkpoint_is_refused(network, tmp_path):
         qtaml.tune(model, plain(model), inputs, epochs=1, checkpoint=tmp_path)
 
 
+@pytest.mark.slow
 def test_it_stops_when_held_out_samples_gain_no_more(network):
     """After `patience` epochs, and the weights are those of the best one."""
     model, inputs, _ = network

@@ -85,6 +85,7 @@ def test_the_drift_without_protection_is_affine(enumerated, bits, grid):
     np.testing.assert_allclose(closed_forms.mean_drift(values, 0.1, bits, grid=grid), drift, rtol=0, atol=EXACT_MATHS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("p", [1e-6, 0.05, 0.1, 0.3, 0.49])
 def test_shape_in_offset_binary(enumerated, bits, p):
