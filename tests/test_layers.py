@@ -61,7 +61,6 @@ def test_every_folder_has_its_place():
     assert {layer_of(name) for name in modules()} <= RANK.keys()
 
 
-@pytest.mark.slow
 def test_imports_run_one_way():
     """A module imports only from layers above its own, or from its own folder."""
     wrong = []
@@ -73,7 +72,6 @@ def test_imports_run_one_way():
     assert wrong == []
 
 
-@pytest.mark.slow
 def test_only_the_command_line_exports():
     """The folder that writes files for other programs is at an end: nothing is built on it."""
     users = {
@@ -84,7 +82,6 @@ def test_only_the_command_line_exports():
     assert users == {"cli", "export"}
 
 
-@pytest.mark.slow
 def test_no_cycle_inside_a_folder():
     """The modules of the package form no import cycle."""
     known = modules()
