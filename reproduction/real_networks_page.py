@@ -27,6 +27,8 @@ def page(rows: "Sequence[Row]", manifest: Mapping[str, Any], picture: str) -> st
         picture: link to the picture.
     """
     lines = ["# Networks that others trained", "", *_introduction(manifest), f"![Metrics over cells]({picture})", ""]
+    if missing := [name for name in WHAT if all(row.network != name for row in rows)]:
+        lines += [f"Not measured yet: {', '.join(missing)}.", ""]
     for network in dict.fromkeys(row.network for row in rows):
         own = [row for row in rows if row.network == network]
         lines += [f"## {network}", "", WHAT.get(network, "A stand-in."), ""]

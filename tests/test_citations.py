@@ -80,6 +80,7 @@ def book() -> str:
     return BOOK.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_citation_resolves(book):
     """Each section that a file cites is a heading of the book, and each link to a heading has its anchor."""
     anchors, wrong = {anchor_of(title) for title in headings(book)}, {}

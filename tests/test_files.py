@@ -129,6 +129,7 @@ def test_all_is_on_the_disk_before_it_is_in_place(write, tmp_path, monkeypatch):
     assert done[:2] == [("fsync", tmp_path.name), ("fsync", "x")]
 
 
+@pytest.mark.slow
 def test_a_reader_beside_a_writer_sees_one_state(tmp_path):
     """Either network whole, and never a damaged one."""
     memories = [network(1), network(2)]

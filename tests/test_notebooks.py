@@ -70,6 +70,7 @@ def test_each_is_a_figure(shown, kind):
     assert all(one.get_xlabel() and one.get_ylabel() for one in axes)
 
 
+@pytest.mark.slow
 def test_a_figure_says_what_the_record_says(shown):
     """The reads of a result, the cells of a plan, p of a cell at the middle of its window."""
     reads = shown["result"].plot().axes[0]

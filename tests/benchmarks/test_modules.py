@@ -79,6 +79,7 @@ def test_words_come_back_from_the_weights_of_the_peers():
     assert torch.equal(words_of(grid_weights(words)), words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", error_masks.faults())
 def test_plain_reads_have_the_rates_of_the_fault_model(name):
     """Of each bit, stored as zero and as one; a false alarm in a million runs of all of them."""

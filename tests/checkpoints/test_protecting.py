@@ -91,6 +91,7 @@ def test_the_choice_is_the_best_of_all(tmp_path):
     assert plan.error * plan.tensors[0].power == pytest.approx(min(errors), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_bits_that_are_all_alike_are_left_out(tmp_path):
     """The top of the exponent of weights below 2 is 0 in all words; no cell is spent on it, and nothing is lost."""
     checkpoint = _tiny(tmp_path)
@@ -100,6 +101,7 @@ def test_bits_that_are_all_alike_are_left_out(tmp_path):
     assert np.abs(read).max() < 2
 
 
+@pytest.mark.slow
 def test_a_bit_that_only_other_words_have_is_not_left_out(tmp_path):
     """One weight of 4 among 200,000 below 2, which no sample meets."""
     weights = torch.rand(200_000, generator=torch.Generator().manual_seed(0)) + 0.5

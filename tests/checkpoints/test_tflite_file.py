@@ -128,6 +128,7 @@ def test_the_file_as_read_is_a_tflite_file(file, tmp_path):
         assert np.array_equal(tensor.values(), read.values(name))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_a_damaged_file_gives_an_error_or_a_checkpoint(file, tmp_path_factory, data):
     """Bytes changed anywhere, or the file cut."""

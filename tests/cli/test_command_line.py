@@ -214,6 +214,7 @@ def test_tied_weights_may_have_one_name_or_each(here, tmp_path):
     assert "do not fit the model, which ties 'embed.weight' and 'head.weight': there they differ" in err
 
 
+@pytest.mark.slow
 def test_an_insufficient_budget_has_its_own_code(here, folder):
     """Exit code 3, and the least overhead in the message."""
     arguments = ("--overhead", "0.01", "--residual-floor", "2", "--out", "too_little")
@@ -231,6 +232,7 @@ def test_no_traceback_reaches_the_user(folder):
     assert done.stderr == "qtaml: cannot read missing.pt2: No such file or directory\n"
 
 
+@pytest.mark.slow
 def test_a_damaged_stored_network_has_its_own_code(here, tmp_path):
     """Exit code 4 for a file whose checksum differs."""
     here("compensate", "network.pt2", *COMPENSATE, "--out", tmp_path / "stored")
@@ -250,6 +252,7 @@ def test_a_program_for_one_number_of_samples_says_so(here, folder):
     assert "it was exported for other sizes: export it with dynamic_shapes={0: Dim('samples')}" in err
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_factory_are_remembered(here, folder, tmp_path):
     """As a hint: they are named where they are missing, never loaded unasked, and never written over."""
     (tmp_path / "w.safetensors").write_bytes(before := (folder / "weights.safetensors").read_bytes())
@@ -292,6 +295,7 @@ def test_control_characters_of_a_file_are_escaped(here, tmp_path):
     assert r"was made from \x1b[31mred\r\u202e.pt2: name" in err
 
 
+@pytest.mark.slow
 def test_what_is_read_is_never_in_the_folder_that_is_replaced(here, tmp_path, monkeypatch):
     """Weights and data of an older stored network would be gone before they are stored."""
     stored = tmp_path / "stored"

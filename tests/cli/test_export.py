@@ -203,6 +203,7 @@ def test_mistakes_end_in_one_line_and_a_code(here, folder, arguments, code, mess
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_missing_extra_is_named(here, tmp_path, monkeypatch):
     """Only ONNX needs it."""
     monkeypatch.setitem(sys.modules, "onnxscript", None)

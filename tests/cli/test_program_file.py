@@ -191,6 +191,7 @@ def test_what_torch_saves_is_loaded(saved, inputs):
         model(inputs[0][:5], inputs[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_kind_of_network_is_loaded(case, tmp_path):
     """Convolutions, attention, recurrence, tied weights."""
@@ -280,6 +281,7 @@ class OfSizes(nn.Module):
         return x.new_ones(n**2 // 3 + 5 * n % 7 + max(n, 4) + min(2 * n, 100) + (n << 1))
 
 
+@pytest.mark.slow
 def test_sizes_that_are_computed_are_loaded(tmp_path):
     """Whatever torch writes of them."""
     program = export(OfSizes(), (torch.ones(6),), dynamic_shapes=({0: Dim("n", min=2, max=1000)},))

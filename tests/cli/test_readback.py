@@ -171,6 +171,7 @@ def test_bad_input_is_told(here, arguments, code, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_a_network_is_rewritten_for_a_chip(here, folder):
     """Two dumps show its weak cells; what is then stored is read right by far more, and verified by the same dumps."""
     artifact, chip = read_artifact(folder / "stored"), StaticCells(p01=(0.0,) * 15 + (1.0,), p10=(0.0,) * 16, chip=3)
@@ -213,6 +214,7 @@ def test_what_a_rewrite_needs(here, options, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_chips_are_rewritten_one_by_one(here):
     """Each by a writer who knows its weak cells: more of them are good."""
     weak = (

@@ -145,6 +145,7 @@ def test_every_command_that_plans_takes_a_fault_model(here, tmp_path, name, form
     assert json.loads(out)["settings"]["fault"] == {"p01": 0.0, "p10": 0.1, "kind": "asymmetric"}
 
 
+@pytest.mark.slow
 def test_a_stored_network_is_evaluated_under_another_fault_model(here, command):
     """Than the plan's, as `--p` does."""
     assert here("compensate", *GOALS["compensate"], "--p", 0.1)[0] == 0

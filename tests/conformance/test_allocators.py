@@ -51,6 +51,7 @@ def test_the_order_of_the_tensors_does_not_matter(method: Allocation, seed: int)
     assert allocate([options[i] for i in order], budget, method) == tuple(choices[i] for i in order)
 
 
+@pytest.mark.slow
 @given(problem=any_options())
 @settings(max_examples=100, deadline=None)
 def test_no_cells_are_spent_where_nothing_falls(problem: tuple[list[Options], int]) -> None:

@@ -290,6 +290,7 @@ class Words(nn.Sequential):
         super().__init__(nn.EmbeddingBag(60, 32), nn.Tanh(), nn.Linear(32, 4))
 
 
+@pytest.mark.slow
 def test_rows_that_no_sample_reaches_are_counted():
     """Tokens that the calibration does not hold."""
     plan = qtaml.compensate(Words(), torch.arange(96).reshape(24, 4) % 20, p=0.05, overhead=0.1)
@@ -600,6 +601,7 @@ def test_the_share_that_a_plan_covers_is_said():
 # Predictions that can be.
 
 
+@pytest.mark.slow
 def test_no_more_error_is_predicted_than_outputs_can_have():
     """Outputs of norm 1 are at most 2 apart."""
 

@@ -111,6 +111,7 @@ def test_codes_see_scrambled_bits(family):
             assert (p01, p10) == protection.residual(0.05, 0.05), protection
 
 
+@pytest.mark.slow
 @every_family
 def test_a_bit_of_a_word_fails_at_its_residual_rates(family):
     """And the bit beside it at its own: 20,000 reads, false alarms 1e-6; rates above 1/2 are for no memory."""

@@ -87,6 +87,7 @@ def test_few_electron_cell(check_printed):
     check_printed(replace(preset("few_electron_dt"), temperature=0.0).flip_probability(64e-3), "0.047")
 
 
+@pytest.mark.slow
 def test_direct_tunnelling_through_nand_oxide_is_irrelevant(check_printed):
     """1.4e14 years to p = 1e-6; one trap in some cells is what loses data."""
     check_printed(preset("nand_fg_7nm").window_for(1e-6) / YEAR, "1.4e14")

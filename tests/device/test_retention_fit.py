@@ -49,6 +49,7 @@ def measured():
     return fit_retention(simulated(np.random.default_rng(0), 500), temperature=330.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [400, 20_000])
 def test_the_likelihood_has_its_maximum_at_the_moments(number):
     """Of uncensored times: their mean and standard deviation; covariance sigma^2/n, 1/(2n). Many are joined."""
@@ -128,6 +129,7 @@ def chips_that_differ(generator, chips):
     return RetentionData(*zip(*rows, strict=True))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_p_of_all_chips_where_chips_differ():
     """40 fits to 8 chips, intervals of 90%: 30 hits or more, which fewer than 1 in 500 would miss.
 

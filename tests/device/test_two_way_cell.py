@@ -34,6 +34,7 @@ def test_opposite_levels_of_equal_electrodes_are_the_papers_symmetric_memory():
     assert cell.rates(window, charged=0) == (p10, p01)
 
 
+@pytest.mark.slow
 def test_far_from_equilibrium_it_is_a_cell_that_only_loses():
     """With its barrier at the upper level; exp(-0.5 eV/kT) is 4e-9."""
     cell = TwoWayCell(JUNCTION, 200, 100, 1e13, charged=0.5, empty=0.0, thickness_spread=0.05)

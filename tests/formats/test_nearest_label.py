@@ -11,6 +11,7 @@ whole_numbers = st.integers(-20, 20).map(float)
 labels_of_word = st.lists(st.tuples(whole_numbers, st.integers(0, 400).map(float)), min_size=1, max_size=16)
 
 
+@pytest.mark.slow
 @given(labels_of_word, st.lists(st.integers(-100, 100).map(lambda n: n / 4), min_size=1, max_size=20))
 def test_no_label_has_a_smaller_expected_error(moments, weights):
     """For any means and mean squares, equal ones among them, and weights at and between thresholds."""

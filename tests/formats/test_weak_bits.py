@@ -54,6 +54,7 @@ def test_words_are_the_best_that_can_be_read(levels, rule):
     np.testing.assert_allclose(square[read] - 2 * weights.numpy() * mean[read], costs.min(1), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [1, 2])
 def test_a_stream_is_the_best_that_can_be_read(shared):
     """Nearly: by enumeration of all short streams; the state at the joint is chosen first."""

@@ -99,6 +99,7 @@ def test_a_cluster_says_itself_how_many_workers_it_has():
         workers(2, "10.0.0.1:6379", 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["127.0.0.1", "nowhere"])
 def test_an_address_without_a_cluster_is_refused(address):
     """The error names it."""

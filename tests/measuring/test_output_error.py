@@ -101,6 +101,7 @@ def test_a_drift_that_is_not_corrected_is_predicted_too():
     assert check.high - check.low < 0.4
 
 
+@pytest.mark.slow
 def test_a_wrong_prediction_shows():
     """The check can fail: a plan that promises half the error is outside its interval."""
     model, inputs = linear(32, 8)

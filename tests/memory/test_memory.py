@@ -46,6 +46,7 @@ def test_without_errors_the_network_comes_back(case):
         assert (found - tensor).abs().max() <= limit, name
 
 
+@pytest.mark.slow
 def test_tied_weights_stay_tied():
     """Embedding and head of what is read are one tensor, and one draw of errors."""
     _, memory = stored(TRANSFORMER)
@@ -88,6 +89,7 @@ def test_a_state_dict_is_that_of_the_model():
     assert not torch.equal(anew.weight, model.weight)
 
 
+@pytest.mark.slow
 def test_a_memory_loaded_into_an_untied_model_fills_both():
     """If the model that a memory is loaded into does not tie them, both tensors get what is read."""
     _, memory = stored(TRANSFORMER)
@@ -377,6 +379,7 @@ def test_several_reads_at_a_time_are_the_same_reads():
             assert torch.equal(together[name][place], tensor)
 
 
+@pytest.mark.slow
 def test_several_reads_of_tied_weights_have_all_their_names():
     """Whatever the model that they are read into ties."""
     together = stored(TRANSFORMER)[1].read_together([5, 6])

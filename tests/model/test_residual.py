@@ -14,6 +14,7 @@ def weights_inside(case) -> set[str]:
     return {name for name in residual_weights(case.model(), case.batch()) if name.endswith("weight")}
 
 
+@pytest.mark.slow
 def test_blocks_and_projection_shortcuts_are_found():
     """Both convolutions of a block are inside, so is a shortcut with weights; stem and head are not."""
     assert weights_inside(RESIDUAL) == {

@@ -172,6 +172,7 @@ def test_with_the_trained_network_plans_and_artifacts_are_measured_too(trained, 
     assert shown.missing == ("No chips were measured.",)
 
 
+@pytest.mark.slow
 def test_a_bar_that_is_nothing_has_to_be_said(trained):
     """5% off a divergence of 0."""
     model, _, plans = trained

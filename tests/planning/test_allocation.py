@@ -179,6 +179,7 @@ def test_any_options_are_allocated_within_the_budget(problem: tuple[list[Options
     assert error_bound(options, budget) <= integer + SOLVED
 
 
+@pytest.mark.slow
 @given(problem=any_options())
 @settings(max_examples=150, deadline=None)
 def test_split_leaves_over_less_than_the_widest_step(problem: tuple[list[Options], int]) -> None:
@@ -215,6 +216,7 @@ def test_error_of_a_split_choice() -> None:
 # Options of any real cells
 
 
+@pytest.mark.slow
 @given(problem=real_options())
 @settings(max_examples=150, deadline=None)
 def test_integer_is_the_best_of_all_choices_of_real_cells(problem: tuple[list[Options], float]) -> None:

@@ -76,6 +76,7 @@ def test_a_network_goes_all_the_way(model, name, nonfinite, tmp_path):
     assert 0 <= qtaml.evaluate(memory, accuracy, trials=3).mean <= 1
 
 
+@pytest.mark.slow
 def test_reads_have_the_law_of_their_words(model):
     """Squared errors of 400 reads of all weights, below a protected exponent: within five standard errors."""
     plan = qtaml.uniform_msp(model, p=0.05, protected_bits=9, levels="bf16", scale="none")

@@ -279,6 +279,7 @@ def test_floors_match_any_name_of_a_tied_tensor():
     assert min(section.format.protected_bits for section in embed.storage.sections) >= 3
 
 
+@pytest.mark.slow
 def test_always_takes_every_tensor_unmeasured():
     """Each tensor of the plan is corrected, with the same protection as when it is measured; the setting is kept."""
     model, batch = CONVOLUTION.model(), CONVOLUTION.batch()

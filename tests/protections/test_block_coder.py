@@ -34,6 +34,7 @@ def test_round_trip():
     assert torch.equal(coder.decode(stored ^ wrong, 0.05), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data_bits", "code_bits", "p"), [(1000, 5600, 0.2), (500, 2600, 0.19)])
 def test_bits_stored_again(data_bits, code_bits, p):
     """Codes longer than the longest of 5G store their first bits twice, and are decoded with both."""
@@ -63,6 +64,7 @@ def test_the_fast_decoder_decides_as_the_coder(data_bits, code_bits, p):
     assert ((iterations == 60) | (fast == 0)).all()
 
 
+@pytest.mark.slow
 def test_measured_again_is_the_same():
     """A point of the shipped table, from its seed."""
     pytest.importorskip("sionna")

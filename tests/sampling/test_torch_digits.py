@@ -77,6 +77,7 @@ def test_masks_follow_the_product_law(probabilities: tuple[float, ...]) -> None:
     assert_counts_follow(counts_of(mask.numpy(), 8), mask_probabilities(probabilities), FALSE_ALARM)
 
 
+@pytest.mark.slow
 def test_static_and_multi_level_cells_follow_their_law() -> None:
     """Words of 3 bits, read 2**18 times each as on another device, occur as the transition matrix says (finds 2 %)."""
     rates = np.array([[[0.0, 0.1], [0.2, 0.3], [0.5, 1.0]], [[0.1, 0.2], [0.0, 0.0], [1.0, 0.2]]])

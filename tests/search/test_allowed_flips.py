@@ -19,6 +19,7 @@ def layer():
     return nn.Linear(20, 5, bias=False), torch.randn(64, 20)
 
 
+@pytest.mark.slow
 def test_reads_at_the_allowed_rates_make_the_allowed_error(layer):
     """To 10%: 400 reads of 800 bits, and what the bits of a word share of the mean."""
     model, inputs = layer

@@ -31,6 +31,7 @@ def test_plans_are_those_of_the_functions_of_one_question() -> None:
         assert study.design(**asked) == qtaml.design(model, inputs, passes=8, seed=3, **asked)
 
 
+@pytest.mark.slow
 def test_a_saved_study_gives_the_same_plans_without_measuring(tmp_path, monkeypatch) -> None:
     """Its gains come from the file."""
     model, inputs = network()

@@ -178,6 +178,7 @@ def test_row_gains_average_to_the_gain_of_the_tensor(case):
         assert float(rows[name].mean()) == pytest.approx(gain.squared, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_row_gains_agree_with_the_whole_jacobian():
     """A linear layer after another whose units differ a hundredfold: each row within 4.5 standard errors.
 

@@ -106,6 +106,7 @@ def by_hand(model, *sections):
     return Plan(ByHand(p=0.1), (TensorPlan.of("weight", (), model.weight, storage),))
 
 
+@pytest.mark.slow
 def test_the_expected_network_is_the_mean_of_its_reads():
     """Of 2,000 reads, to five standard errors in every weight; the biases stay."""
     model = nn.Linear(3, 2)

@@ -73,6 +73,7 @@ def interrupted_after(steps):
     return loss
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_to_the_same_network(tmp_path):
     """Moments, errors, order, dropout and the best epoch: nothing differs from a training that was left alone."""
     model, inputs = TRANSFORMER.model(), TRANSFORMER.batch(24)
@@ -142,6 +143,7 @@ def test_statistics_of_batch_normalisation_stay():
     assert not tuned.model.training
 
 
+@pytest.mark.slow
 def test_tuned_for_a_range_it_is_better_at_both_ends(network):
     """A flip probability is drawn for each step."""
     model, inputs, _ = network
@@ -154,6 +156,7 @@ def test_tuned_for_a_range_it_is_better_at_both_ends(network):
         )
 
 
+@pytest.mark.slow
 def test_evenness_raises_rho(network):
     """The scores of the tensors come closer to each other than without it."""
     model, inputs, _ = network

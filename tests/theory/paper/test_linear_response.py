@@ -107,6 +107,7 @@ def test_scores_may_spread_too_far_for_an_interior():
     assert low > high
 
 
+@pytest.mark.slow
 @given(network=networks(), share=st.floats(0, 1))
 @settings(max_examples=150, deadline=None)
 def test_the_saturation_ratio_is_the_lower_envelope(network, share):
