@@ -1,6 +1,5 @@
 """`qtaml rewrite`: a stored network for one chip, whose weak cells two dumps show."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +8,8 @@ import numpy as np
 import typer
 
 from qtaml.cli.dumps import ONES_HELP, ZEROS_HELP, DumpWidthOption, weak_cells_of
-from qtaml.cli.inputs import source_of
 from qtaml.cli.options import OutOption, StoredArgument, StoredModelOption, WeightsOption
-from qtaml.cli.stored import check_out, load_stored
+from qtaml.cli.stored import check_out, load_stored, save_stored
 from qtaml.formats import WeakBits
 from qtaml.memory import read_artifact, store
 from qtaml.planning import Plan
@@ -35,9 +33,8 @@ def rewrite_command(
     artifact = read_artifact(stored)
     weak = weak_cells_of(artifact.plan, zeros, ones, word_bits)
     _, network, spec = load_stored(artifact, model, weights)
-    chip = store(network, artifact.plan, weak_cells=weak)
-    chip.save(out, source=source_of(spec), weights=os.path.abspath(weights) if weights else "")
-    typer.echo(f"{_counts(artifact.plan, weak)}; stored network for this chip: {out}")
+    replaced = save_stored(store(network, artifact.plan, weak_cells=weak), spec, weights, out)
+    typer.echo(f"{_counts(artifact.plan, weak)}; stored network for this chip: {out}{replaced}")
 
 
 def _counts(plan: Plan, weak: Mapping[str, WeakBits]) -> str:

@@ -83,8 +83,18 @@ def store_and_show(
     Raises:
         StoredFileError: if the folder holds something else, or cannot be written.
     """
-    replaced = ", in place of the one that was there" if (out / "plan.json").exists() else ""
-    store(network, plan).save(out, source=source_of(spec), weights=os.path.abspath(weights) if weights else "")
+    replaced = save_stored(store(network, plan), spec, weights, out)
     for remark in plan.remarks if as_json else ():
         typer.echo(remark, err=True)
     typer.echo(plan.to_json() if as_json else f"{plan}\nstored network: {out}{replaced}", nl=not as_json)
+
+
+def save_stored(memory: Memory, spec: str, weights: Path | None, out: Path) -> str:
+    """Save a stored network with what the command line named it by; arguments and errors as for `store_and_show`.
+
+    Returns:
+        What to add to the name of the folder: empty, or that an older stored network was replaced.
+    """
+    replaced = ", in place of the one that was there" if (out / "plan.json").exists() else ""
+    memory.save(out, source=source_of(spec), weights=os.path.abspath(weights) if weights else "")
+    return replaced
