@@ -75,7 +75,7 @@ from qtaml.planning import AnySettings, Choice, Design, Options, Plan, Predict, 
 from qtaml.planning.prediction import Saving, TensorScore
 from qtaml.protections import Protection, Raw
 from qtaml.search import Histogram, Study
-from qtaml.sensitivity import Calibration, Gain
+from qtaml.sensitivity import Calibration, Curvature, Gain
 from qtaml.showing import Curve, Panel, panels_figure
 from qtaml.training import Codesigned, CodesignStep, Epoch, NoisyNetwork, Tune, noisy
 
@@ -302,6 +302,7 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Section: lambda: TENSOR_FORMAT.sections[0],
     WeakBits: lambda: WeakBits(WORDS, ~WORDS),
     torch.device: lambda: torch.device("cpu"),
+    Curvature: lambda: Curvature(None, torch.eye(3, dtype=torch.float64)),
     Outliers: lambda: Outliers.of(torch.arange(12.0).reshape(4, 3), 2),
     Record: _record,
     Data: lambda: Data(batch(), torch.zeros(6).long(), batch(), torch.zeros(6).long(), 4),

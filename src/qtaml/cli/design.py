@@ -49,5 +49,6 @@ def design_command(
         # For the metric too, which sees what the network returns.
         returning(network, settings.output)
     metric = None if test is None else Accuracy(*load_labelled(test, model, length))
-    plan = design(network, calibration_batch(calibration, model, samples, length), settings, metric=metric)
-    store_and_show(network, plan, model, weights, out, as_json=as_json)
+    inputs = calibration_batch(calibration, model, samples, length)
+    plan = design(network, inputs, settings, metric=metric)
+    store_and_show(network, plan, model, weights, out, as_json=as_json, calibration=inputs)

@@ -9,6 +9,7 @@ from torch import nn
 from qtaml.cli.inputs import load_model, source_of
 from qtaml.errors import ArgumentError
 from qtaml.memory import Artifact, Memory, attach, check_replaceable, store
+from qtaml.model import Batches
 from qtaml.planning import Plan
 
 
@@ -68,7 +69,14 @@ def check_out(out: Path, *read: str | Path | None) -> None:
 
 
 def store_and_show(
-    network: nn.Module, plan: Plan, spec: str, weights: Path | None, out: Path, *, as_json: bool
+    network: nn.Module,
+    plan: Plan,
+    spec: str,
+    weights: Path | None,
+    out: Path,
+    *,
+    as_json: bool,
+    calibration: Batches | None = None,
 ) -> None:
     """Store a network under a plan in a folder, and print the plan.
 
@@ -79,11 +87,12 @@ def store_and_show(
         weights: the file of weights that was named with it.
         out: the folder.
         as_json: print JSON, and nothing else.
+        calibration: inputs, for a plan that feeds rounding errors back.
 
     Raises:
         StoredFileError: if the folder holds something else, or cannot be written.
     """
-    replaced = save_stored(store(network, plan), spec, weights, out)
+    replaced = save_stored(store(network, plan, calibration=calibration), spec, weights, out)
     for remark in plan.remarks if as_json else ():
         typer.echo(remark, err=True)
     typer.echo(plan.to_json() if as_json else f"{plan}\nstored network: {out}{replaced}", nl=not as_json)

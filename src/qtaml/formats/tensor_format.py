@@ -16,6 +16,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import Places, chunks, put, take
 from qtaml.formats.encoding import Encode, kernel
+from qtaml.formats.feedback import Rounding, fed_back
 from qtaml.formats.format import Format, Rule, label_dtype
 from qtaml.formats.levels import Levels
 from qtaml.formats.outliers import Outliers, outlier_values
@@ -34,11 +35,12 @@ from qtaml.formats.scales import (
 )
 from qtaml.formats.sections import Section, Sections
 from qtaml.formats.weak_bits import WeakBits, weak_at
+from qtaml.sensitivity import Curvature
 
-Correction = Literal["none", "paper", "exact", "least_error"]
+Correction = Literal["none", "paper", "exact", "least_error", "fed_back"]
 
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
-_RULES: dict[Correction, Rule] = {"exact": "expected", "least_error": "least_error"}
+_RULES: dict[Correction, Rule] = {"exact": "expected", "least_error": "least_error", "fed_back": "least_error"}
 
 SECTION_VALUES = 3
 """Side values of a section: its length, of 32 bits, and the number of its format."""
@@ -57,7 +59,8 @@ class TensorFormat:
             convolution layer), or for each group of so many weights along a row, a whole number.
         correction: the label u that is stored for a weight w. "none": the nearest level; "paper": the level nearest to
             w / (1 - 2p), whatever the protection (proposition 4.1); "exact": least |w - E[value read | u]| (theory.md
-            1.4); "least_error": least E[(value read - w)**2 | u] (theory.md 6.1).
+            1.4); "least_error": least E[(value read - w)**2 | u] (theory.md 6.1); "fed_back": the same, of w less what
+            the errors of other weights ask for (theory.md 6.12), where a curvature is given.
         readout_gain: factor on what is read, above 0.
         outliers: so many weights of the largest magnitude are kept exactly beside the words, which hold a zero for
             them.
@@ -206,7 +209,11 @@ class TensorFormat:
         return Outliers.of(weights, self.outliers) if self.outliers else None
 
     def encode(
-        self, weights: torch.Tensor, fault: FaultModel, weak: WeakBits | None = None
+        self,
+        weights: torch.Tensor,
+        fault: FaultModel,
+        weak: WeakBits | None = None,
+        curvature: Curvature | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Step 4 of algorithm 1: scale, pre-scale, clip and quantise, once.
 
@@ -214,6 +221,7 @@ class TensorFormat:
             weights: finite floating tensor of `weights` elements, any dtype, contiguous or not.
             fault: the fault model that the correction expects.
             weak: what weak cells do to the words, if the writer knows.
+            curvature: what errors do together; counts for the correction "fed_back" alone.
 
         Returns:
             (words, scale): words of the shape of `weights`, contiguous; scale as `scale_of` gives it.
@@ -248,7 +256,37 @@ class TensorFormat:
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak_at(weak, where)))
+        if self.correction == "fed_back" and curvature is not None:
+            self._feed_back(words, weights, divisor, fault, curvature, outliers)
         return words.reshape(weights.shape), scale
+
+    def _feed_back(
+        self,
+        words: torch.Tensor,
+        weights: torch.Tensor,
+        divisor: torch.Tensor,
+        fault: FaultModel,
+        curvature: Curvature,
+        outliers: Outliers | None,
+    ) -> None:
+        """Overwrite the labels of all weights but outliers and those of trellises, which share words."""
+        kinds = np.full(weights.numel(), -1, np.int16)
+        roundings: list[Rounding] = []
+        for fmt, spans in self.spans_of_formats:
+            if fmt.levels.window == 1:
+                for span in spans:
+                    kinds[span] = len(roundings)
+                roundings.append(Rounding(fmt.decision("least_error", fault), fmt.read_mean(fault) * self.readout_gain))
+        if outliers:
+            kinds[outliers.places.cpu().numpy()] = -1
+        if roundings:
+            matrix = len(weights), row_length(weights.shape)
+            each = divisor.reshape(len(weights), -1) if divisor.ndim else divisor
+            if isinstance(self.granularity, int):
+                each = each.repeat_interleave(self.granularity, 1)[:, : matrix[1]]
+            labels = fed_back(weights, each, kinds.reshape(matrix), roundings, curvature)
+            rounded = torch.from_numpy(np.flatnonzero(kinds >= 0)).to(words.device)
+            put(words, rounded, labels.reshape(-1).to(words.device)[rounded])
 
     def _compiled(
         self,

@@ -1,22 +1,11 @@
 """Viterbi's algorithm for a sliding window of words, compiled by Numba; interpreted where that cannot be imported."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
+from qtaml.formats.compiled import compiled
+
 Floats = NDArray[np.float64]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-try:
-    from qtaml.sampling.numba_kernels import compiled
-except ImportError:
-
-    def compiled(function: Function) -> Function:
-        """Without Numba the loop is interpreted: the same words, a thousand times slower."""
-        return function
-
 
 # Words are decided in blocks, each after so many more words have been looked at: by then all paths that may win agree
 # on it. Pointers for the whole stream would take gigabytes.

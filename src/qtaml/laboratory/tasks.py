@@ -149,7 +149,7 @@ def _measure(task: Task, place: Place) -> Record:
     plan = planned(case, task.training_seed, task.seed, place)
     metric, clean = _metrics(case, model, data)
     result = evaluate(
-        store(model, plan),
+        store(model, plan, calibration=data.calibration),
         metric,
         trials=task.trials,
         fault=case.read_fault,

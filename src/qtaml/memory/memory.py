@@ -9,12 +9,13 @@ from torch import nn
 
 from qtaml import _checks, _tables
 from qtaml._random import child_seed
-from qtaml.errors import ModelError
+from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.formats import TensorReader, WeakBits
 from qtaml.memory.artifact import Artifact, StoredTensor, read_artifact, write_artifact
 from qtaml.memory.same_tensors import check_fits, check_same_tensors, rest_names
 from qtaml.model import (
+    Batches,
     Run,
     check_repeats_on_few,
     check_storable,
@@ -28,7 +29,8 @@ from qtaml.model import (
     unmoved,
     whole_copy,
 )
-from qtaml.planning import Plan, TensorPlan
+from qtaml.planning import Plan, TensorPlan, calibrated, curvature_for
+from qtaml.sensitivity import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -310,7 +312,13 @@ class Memory:
         write_artifact(path, self.artifact, source=source, weights=weights)
 
 
-def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | None = None) -> Memory:
+def store(
+    model: nn.Module,
+    plan: Plan,
+    *,
+    weak_cells: Mapping[str, WeakBits] | None = None,
+    calibration: Batches | Calibration | None = None,
+) -> Memory:
     """Store a network under a plan: step 4 of algorithm 1.
 
     Args:
@@ -319,13 +327,15 @@ def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | 
         weak_cells: what the weak cells of the chip do to the words of each tensor, if the writer knows (`weak_bits`, or
             what the chip gave back of two patterns): then words are chosen that are read right, and only this chip
             reads them right. The plan's fault model is for what else fails.
+        calibration: the inputs that the plan was made with, where it feeds rounding errors back (`Plan.fed_back`).
 
     Returns:
         The memory.
 
     Raises:
         ModelError: if the plan was made for other tensors, or one cannot be stored.
-        ArgumentError: if weak cells are given, but not those of every tensor.
+        ArgumentError: if weak cells are given, but not those of every tensor; if the plan feeds rounding errors back,
+            and weak cells are given, or no calibration inputs.
 
     Source:
         paper, algorithm 1, step 4; theory.md 6.9.
@@ -343,14 +353,35 @@ def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | 
     written = plan.written_for or plan.fault
     if weak_cells is not None:
         _checks.covers("weak_cells", weak_cells, [entry.name for entry in plan.tensors])
+    measured = _for_feedback(model, plan, weak_cells, calibration)
     tensors = {}
     for entry in plan.tensors:
         weights = check_storable(entry.name, present[entry.name])
         weak = weak_cells[entry.name] if weak_cells is not None else None
-        words, scale = entry.storage.encode(weights, written, weak)
+        curvature = curvature_for(entry, measured) if measured else None
+        words, scale = entry.storage.encode(weights, written, weak, curvature)
         tensors[entry.name] = StoredTensor(words, scale, entry.storage.outliers_of(weights))
     rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}
     return Memory(Artifact(plan, tensors, rest), model)
+
+
+def _for_feedback(
+    model: nn.Module,
+    plan: Plan,
+    weak_cells: Mapping[str, WeakBits] | None,
+    calibration: Batches | Calibration | None,
+) -> Calibration | None:
+    """What is measured of a network whose rounding errors are fed back; None where they are not."""
+    if not plan.fed_back:
+        return None
+    if calibration is None:
+        raise ArgumentError(
+            "calibration must be the inputs that the plan was made with, since it feeds rounding errors back "
+            f"({len(plan.fed_back)} tensors), got None: store(model, plan, calibration=...)"
+        )
+    if weak_cells is not None:
+        raise ArgumentError("weak_cells must be None for a plan that feeds rounding errors back, got a map")
+    return calibration if isinstance(calibration, Calibration) else calibrated(model, calibration, plan.settings)
 
 
 def load(path: str | Path, model: nn.Module) -> Memory:

@@ -22,6 +22,7 @@ from qtaml.planning.baselines import (
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.keywords import MEASURED, calibrated, setting_help, setting_parameters, takes
+from qtaml.planning.measured import curvature_for
 from qtaml.planning.plan import Confirmation, Plan, TensorPlan
 from qtaml.planning.prediction import Prediction, predict, savings
 from qtaml.planning.protection import Protected, protection_options, spread_protection
@@ -77,6 +78,7 @@ __all__ = [
     "calibrated",
     "cell_price",
     "compensate",
+    "curvature_for",
     "error_bound",
     "fixed_point",
     "magnitude_protection",

@@ -7,8 +7,15 @@ import torch
 
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault
-from qtaml.planning.plan import Plan, is_small, measured_mean
-from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, averaged_probe_gains, output_deviations
+from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
+from qtaml.sensitivity import (
+    Calibration,
+    Curvature,
+    MeasuredError,
+    averaged_gains,
+    averaged_probe_gains,
+    output_deviations,
+)
 
 _READS, _READS_OF_LARGE = 8, 4
 """Reads of a plan on the calibration inputs: their mean is known to a tenth or so. Of large networks fewer, whose many
@@ -31,7 +38,10 @@ def reads_of(
     """
     kind = "reads of a plan" if reads is None else "reads of trials"
     weights, written = calibration.weights, plan.written_for or plan.fault
-    words = {entry.name: entry.storage.encode(weights[entry.name], written) for entry in plan.tensors}
+    words = {
+        entry.name: entry.storage.encode(weights[entry.name], written, curvature=curvature_for(entry, calibration))
+        for entry in plan.tensors
+    }
     outliers = {entry.name: entry.storage.outliers_of(weights[entry.name]) for entry in plan.tensors}
     for trial in range(reads or (_READS_OF_LARGE if calibration.large else _READS)):
         seed = child_seed(calibration.seed, kind, trial)
@@ -42,6 +52,11 @@ def reads_of(
             ).to(weights[entry.name].dtype)
             for entry in plan.tensors
         }
+
+
+def curvature_for(entry: TensorPlan, calibration: Calibration) -> Curvature | None:
+    """The curvature by which rounding errors of a tensor are fed back; None where they are not."""
+    return calibration.curvatures.get(entry.name) if entry.storage.correction == "fed_back" else None
 
 
 def measured(

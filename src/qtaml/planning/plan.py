@@ -274,6 +274,11 @@ class Plan(Counted):
         return tuple(one.name for one in self.tensors if one.gain and one.gain.source == source)
 
     @property
+    def fed_back(self) -> tuple[str, ...]:
+        """Tensors whose rounding errors are fed back: what their words are depends on the calibration inputs."""
+        return tuple(one.name for one in self.tensors if one.storage.correction == "fed_back")
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What one should know of the plan before one trusts it, in sentences."""
         remarks = []
@@ -300,6 +305,8 @@ class Plan(Counted):
                     f"No calibration sample reaches {left} of {rows} rows of {one.name}: what is predicted says "
                     "nothing of inputs that do."
                 )
+        if self.fed_back:
+            remarks.append("Rounding errors are fed back, so `store` needs the calibration inputs.")
         if self.reserve:
             errors = ", ".join(f"{one.error.mean:.3g} at {one.fault}" for one in self.reserve)
             remarks.append(f"Planned for all of {len(self.reserve)} memories; output error {errors}.")

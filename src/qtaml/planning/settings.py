@@ -339,6 +339,9 @@ class Design(Settings):
             `cells`, and what reaches an error or accuracy with the least, is a share of a plain memory's refreshes.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
         group: allow a scale for each group of so many weights along a row.
+        feedback: feed rounding errors back (GPTQ, with rows and columns): the labels of linear, convolution and
+            embedding layers are chosen such that their errors act least together on the outputs of the calibration
+            inputs, which `store` then needs too (theory.md 6.12). The plan without, if that is measured to be better.
         levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp4_e2m1", "fp8_e4m3",
             "fp8_e5m2".
         bits: bits of a plain word, in which cells are counted, 2 to 16.
@@ -367,6 +370,7 @@ class Design(Settings):
     price: Price = "cells"
     rows: bool = False
     group: int | None = None
+    feedback: bool = False
     levels: Sequence[str] = ()
     bits: int = 8
     passes: int = 32
@@ -443,6 +447,8 @@ class Design(Settings):
             raise ArgumentError(f"decoders must hold 'table' beside 'trellis', got {list(self.decoders)}")
         if self.rows and "table" not in self.decoders:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(self.decoders)}")
+        if self.feedback and "table" not in self.decoders:
+            raise ArgumentError(f"decoders must hold 'table' for feedback=True, got {list(self.decoders)}")
         if self.group is not None:
             object.__setattr__(self, "group", _checks.integer("group", self.group, 2))
             if "table" not in self.decoders and not self.levels:

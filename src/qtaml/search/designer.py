@@ -33,6 +33,8 @@ _UNSPENT = 2e-4
 """Share of a budget that may be left over."""
 _GAIN_ROUNDS = 2
 """Rounds of gains at the reads of the plan before."""
+_FEEDBACK_ROUNDS = 2
+"""Plans with rounding errors fed back: of the allocation without, and of one that knows what feedback leaves."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
 _LEAST_TRIALS, _MOST_TRIALS = 4, 120
@@ -116,11 +118,25 @@ class Designer:
         cells = _checks.positive("cells", cells)
         self._check_affordable(cells)
         trained = self._trained
-        best = with_measured(self._finished(self._by_outlook(cells, trained), cells, trained), self.calibration)
-        if not self.settings.beyond_first_order or not may_be_beyond(best, self.calibration):
-            return best
-        further = self._by_reads if self._may_be_read_often else self._by_gains_at_reads
-        return further(best, cells)
+        found = self._by_outlook(cells, trained)
+        best = with_measured(self._finished(found, cells, trained), self.calibration)
+        if self.settings.beyond_first_order and may_be_beyond(best, self.calibration):
+            further = self._by_reads if self._may_be_read_often else self._by_gains_at_reads
+            best = further(best, cells)
+        return min(best, *self._fed_back(found, cells), key=measured_mean) if self.settings.feedback else best
+
+    def _fed_back(self, found: _Tried, cells: float) -> list[Plan]:
+        """Plans with rounding errors fed back, the first of an allocation that was found without."""
+        plans, gains = [], self._trained
+        # Words that make up for each other's errors make up for shrinkage too: no readout gain is left to choose.
+        readout = dict.fromkeys(found.storages, 1.0)
+        for _ in range(_FEEDBACK_ROUNDS):
+            storages, shares = self._expectations.fed_back(found.storages)
+            fed = replace(found, storages=storages)
+            plans.append(with_measured(self._finished(fed, cells, gains, readout), self.calibration))
+            gains = replace(gains, fed_back=shares)
+            found = self._tried(self._way(found.way.menus, gains), cells, gains, found.emphasis, found)
+        return plans
 
     @property
     def _may_be_read_often(self) -> bool:
@@ -233,7 +249,8 @@ class Designer:
     def _way(self, menus: Sequence[TensorMenu], gains: Gains) -> Way:
         trained = self.calibration.gains
         ratios = [
-            gains.squared[menu.name] / trained[menu.name].squared if trained[menu.name].squared else 1.0
+            (gains.squared[menu.name] / trained[menu.name].squared if trained[menu.name].squared else 1.0)
+            * gains.fed_back.get(menu.name, 1.0)
             for menu in menus
         ]
         return Way(menus, ratios, gains.coherent)

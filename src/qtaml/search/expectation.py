@@ -1,13 +1,15 @@
 """What a plan is expected to do: the output error of its expected weights, and of the noise around them."""
 
+import math
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from qtaml.faults import FaultModel
-from qtaml.formats import Outliers, TensorFormat
+from qtaml.formats import Outliers, TensorFormat, curved_error
 from qtaml.model import evaluation_mode, finite, replacing
 from qtaml.search.readout import LIMITS, ROUNDS, balance_readout, read_at
 from qtaml.sensitivity import Calibration
@@ -129,11 +131,43 @@ class Expectations:
         """The outlook at given readout gains."""
         return self._at({name: self._part(name, storage) for name, storage in storages.items()}, squared, dict(gains))
 
+    def fed_back(self, storages: Storages) -> tuple[dict[str, TensorFormat], dict[str, float]]:
+        """The same formats with rounding errors fed back, and the share of the error of each tensor that is left then.
+
+        Source:
+            theory.md 6.12.
+        """
+        known = self._calibration.curvatures
+        fed = {
+            name: replace(one, correction="fed_back") if one.correction == "least_error" and name in known else one
+            for name, one in storages.items()
+        }
+        shares = {
+            name: self._curved_error(name, one) / self._curved_error(name, storages[name])
+            for name, one in fed.items()
+            if one.correction == "fed_back"
+        }
+        return fed, shares
+
+    def _curved_error(self, name: str, storage: TensorFormat) -> float:
+        """What a tensor does to the output, by its curvature and up to a factor: expected weights and noise."""
+        part, weight, curvature = (
+            self._part(name, storage),
+            self._calibration.weights[name],
+            self._calibration.curvatures[name],
+        )
+        sides = (one for one in (curvature.rows, curvature.columns) if one is not None)
+        noise = part.variance * math.prod(float(one.diagonal().mean()) for one in sides)
+        # Above 0, so that shares are numbers where nothing is left of a tensor of zeros.
+        return max(curved_error(weight - part.mean, curvature) + noise, sys.float_info.min)
+
     def _part(self, name: str, storage: TensorFormat) -> _Part:
         key = name, storage
         if key not in self._known:
             weight = self._calibration.weights[name]
-            words, scale = storage.encode(weight, self._fault)
+            fed_back = storage.correction == "fed_back"
+            curvature = self._calibration.curvatures.get(name) if fed_back else None
+            words, scale = storage.encode(weight, self._fault, curvature=curvature)
             outliers = storage.outliers_of(weight)
             mean = storage.read_mean(words, scale, self._fault, outliers=outliers)
             flat, read = (one.reshape(-1).double() for one in (weight, mean))

@@ -106,7 +106,7 @@ def reached(designer: AnyDesigner, model: nn.Module, settings: Design, metric: M
         return replace(designer.plan(settings.cells), settings=settings)
     budgets = _Budgets(designer)
     if metric is not None:
-        plan = _least_measured(budgets, Goal(model, metric, settings))
+        plan = _least_measured(budgets, Goal(model, metric, settings, designer.calibration))
     else:
         error = settings.error or 0.0
         wanted = f"an output error of {error:g}"

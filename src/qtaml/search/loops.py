@@ -5,24 +5,11 @@ and `sizes` their numbers of rows. The law of a word is their Kronecker product,
 products in place of 4**bits.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from qtaml.faults import WordLaw
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-try:
-    from qtaml.sampling.numba_kernels import compiled
-except ImportError:
-
-    def compiled(function: Function) -> Function:
-        """Without Numba the loops are interpreted: the same numbers, a hundred times slower."""
-        return function
-
+from qtaml.formats.compiled import compiled
 
 _LANES = 8
 """Sums that grow side by side, as a processor's vector does; a law of smaller words has no use for them."""

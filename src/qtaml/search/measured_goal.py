@@ -11,6 +11,7 @@ from qtaml.measuring import Metric, chips_needed, evaluate, values_of_chips
 from qtaml.memory import store
 from qtaml.planning import Confirmation, Design, Plan
 from qtaml.search.share_test import share_is_reached
+from qtaml.sensitivity import Calibration
 
 # Of the statement about the plan that is returned, whatever was tried before.
 _ERROR = 0.05
@@ -29,11 +30,13 @@ class Goal:
         model: the network.
         metric: its metric, larger is better.
         settings: what is asked.
+        calibration: what was measured of the network.
     """
 
     model: nn.Module
     metric: Metric
     settings: Design
+    calibration: Calibration
 
     def __str__(self) -> str:
         """What is wanted, in words."""
@@ -73,7 +76,7 @@ class Goal:
 
     def _reads_low(self, plan: Plan, seed: int, confidence: float) -> float:
         """The lower end of the interval over reads; of equal reads their value."""
-        memory = store(self.model, plan)
+        memory = store(self.model, plan, calibration=self.calibration)
         result = evaluate(memory, self.metric, trials=self._trials, seed=seed, confidence=confidence)
         # The interval of equal values is as wide as what the metric could be, which the best of plans would not reach.
         return result.mean if len(set(result.values)) == 1 else result.reads_low
@@ -81,7 +84,7 @@ class Goal:
     def _on_chips(self, plan: Plan, share: float, seed: int, error: float, patience: int) -> tuple[bool, int, int]:
         """Whether a share of the chips is known to reach the accuracy, how many did, and of how many."""
         most = patience * chips_needed(share, 1 - error)
-        memory = store(self.model, plan)
+        memory = store(self.model, plan, calibration=self.calibration)
         outcomes: list[bool] = []
         values = values_of_chips(memory, self.metric, range(most), trials=self._trials, fault=plan.fault, seed=seed)
         with closing(values):

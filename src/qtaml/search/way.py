@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,10 +20,13 @@ class Gains:
     Attributes:
         squared: of independent errors, for each tensor.
         coherent: whether the error by shrinkage grows with them from its value at the trained weights.
+        fed_back: share of the error of each tensor that is left where rounding errors are fed back; all of it if a
+            tensor is not here.
     """
 
     squared: Mapping[str, float]
     coherent: bool
+    fed_back: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

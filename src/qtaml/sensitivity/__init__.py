@@ -3,6 +3,7 @@
 from qtaml._kinds import guard_doors
 from qtaml.sensitivity.calibration import Calibration
 from qtaml.sensitivity.checked import checked_gains
+from qtaml.sensitivity.curvature import Curvature, curvatures
 from qtaml.sensitivity.deviation import MeasuredError, OutputRange, output_deviations, output_range
 from qtaml.sensitivity.gains import Gain, Source, averaged_gains, jacobian_gains, row_gains, weight_gains
 from qtaml.sensitivity.gradients import gradient_statistics
@@ -10,6 +11,7 @@ from qtaml.sensitivity.probes import averaged_probe_gains, probe_gains
 
 __all__ = [
     "Calibration",
+    "Curvature",
     "Gain",
     "MeasuredError",
     "OutputRange",
@@ -17,6 +19,7 @@ __all__ = [
     "averaged_gains",
     "averaged_probe_gains",
     "checked_gains",
+    "curvatures",
     "gradient_statistics",
     "jacobian_gains",
     "output_deviations",

@@ -23,6 +23,7 @@ from qtaml.model import (
     stored_weights,
 )
 from qtaml.sensitivity.checked import checked_gains
+from qtaml.sensitivity.curvature import Curvature, curvatures
 from qtaml.sensitivity.deviation import OutputRange, output_deviations, output_range
 from qtaml.sensitivity.gains import Gain, row_gains, squared_norm, with_floor
 
@@ -143,6 +144,11 @@ class Calibration:
         single = [self.gains[name].squared * float(squared_norm(weight)) for name, weight in self.weights.items()]
         pairs = zip(self.weights, deviations.tolist(), single, strict=True)
         return {name: max(together / alone, 1.0) if alone else 1.0 for name, together, alone in pairs}
+
+    @cached_property
+    def curvatures(self) -> dict[str, Curvature]:
+        """How the errors of the weights of a tensor act together, where its layer shows it."""
+        return curvatures(self.model, self.batch, self.weights, self.aliases, seed=self.seed)
 
     @cached_property
     def outputs(self) -> OutputRange:

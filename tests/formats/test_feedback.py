@@ -1,0 +1,129 @@
+"""Rounding with feedback: words that make up for each other's errors."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import qtaml
+from qtaml.errors import ArgumentError
+from qtaml.faults import Uniform
+from qtaml.formats import Format, RootMeanSquare, Section, TableLevels, TensorFormat, curved_error
+from qtaml.formats.feedback import Rounding, fed_back
+from qtaml.sensitivity import Curvature
+
+FAULT = Uniform(0.02)
+
+
+def positive_definite(size: int, seed: int, samples: int = 3) -> torch.Tensor:
+    """A factor of a few samples, of mean diagonal 1."""
+    drawn = torch.randn(samples, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    found = drawn.T @ drawn + 0.3 * torch.eye(size, dtype=torch.float64)
+    return found / found.diagonal().mean()
+
+
+def one_by_one(weights, read_of, curvature: Curvature, rows_first: bool) -> np.ndarray:
+    """What is read if each weight gets the reading nearest to what would be best if all later ones were free."""
+    lines, width = weights.shape
+    rows = np.eye(lines) if curvature.rows is None else curvature.rows.numpy()
+    columns = np.eye(width) if curvature.columns is None else curvature.columns.numpy()
+    by_row, by_column = (np.argsort(-one.diagonal(), kind="stable") for one in (rows, columns))
+    order = [(r, c) for r in by_row for c in by_column] if rows_first else [(r, c) for c in by_column for r in by_row]
+    places = np.array([r * width + c for r, c in order])
+    hessian = np.kron(rows, columns)[np.ix_(places, places)]
+    flat, errors, read = weights.reshape(-1)[places], np.zeros(len(places)), np.zeros(len(places))
+    for k in range(len(places)):
+        free = np.linalg.solve(hessian[k:, k:], -hessian[k:, :k] @ errors[:k])
+        read[k] = read_of(flat[k] - free[0])
+        errors[k] = flat[k] - read[k]
+    found = np.empty(len(places))
+    found[places] = read
+    return found.reshape(weights.shape)
+
+
+@pytest.mark.parametrize("sides", [(True, True), (False, True), (True, False)])
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (70, 2)])
+def test_each_label_is_the_best_if_the_rest_were_free(shape, sides) -> None:
+    """Against a solution of the whole quadratic form for each weight."""
+    rows, columns = (positive_definite(size, 7) if kept else None for size, kept in zip(shape, sides, strict=True))
+    curvature = Curvature(rows, columns)
+    fmt = Format(TableLevels((-1.5, -0.4, 0.5, 1.2)))
+    weights = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    rounding = Rounding(fmt.decision("least_error", FAULT), fmt.read_mean(FAULT))
+    labels = fed_back(weights, torch.tensor(0.8), np.zeros(shape, np.int16), [rounding], curvature)
+
+    def read_of(value: float) -> float:
+        label = fmt.encode(torch.tensor([value / 0.8]), rule="least_error", expecting=FAULT)
+        return float(fmt.read_mean(FAULT)[int(label)] * 0.8)
+
+    rows_first = rows is None or (columns is not None and shape[0] >= shape[1])
+    expected = one_by_one(weights.double().numpy(), read_of, curvature, rows_first)
+    assert np.allclose(fmt.read_mean(FAULT)[labels.numpy()] * 0.8, expected)
+
+
+def test_fine_levels_leave_the_product_of_the_pivots() -> None:
+    """The share of the error that theory.md 6.12 gives."""
+    curvature = Curvature(positive_definite(40, 1, samples=20), positive_definite(60, 2, samples=20))
+    storage = TensorFormat((Section(2400, Format()),), correction="least_error")
+    weights = torch.randn(40, 60, generator=torch.Generator().manual_seed(3))
+
+    def error(one: TensorFormat) -> float:
+        words, scale = one.encode(weights, Uniform(0.0), curvature=curvature)
+        return curved_error(weights - one.decode(words, scale), curvature)
+
+    left = error(replace(storage, correction="fed_back")) / error(storage)
+    shares = []
+    for one in (curvature.rows, curvature.columns):
+        order = one.diagonal().argsort(descending=True)
+        shares.append(
+            float(torch.linalg.cholesky(one[order][:, order].inverse(), upper=True).diagonal().pow(-2).mean())
+        )
+    # 2,400 rounding errors: their mean square is known to 2% (one standard error), both of the ratio's to 3%.
+    assert left == pytest.approx(math.prod(shares), rel=0.12)
+    assert left < 0.5
+
+
+def test_outliers_keep_their_words() -> None:
+    """Outliers are read exactly: their words stay zeros."""
+    weights = torch.randn(8, 16, generator=torch.Generator().manual_seed(4))
+    curvature = Curvature(None, positive_definite(16, 5))
+    fmt = Format(TableLevels((-1.0, 0.0, 1.0, 2.0)))
+    storage = TensorFormat((Section(128, fmt),), RootMeanSquare(), correction="fed_back", outliers=4)
+    words, scale = storage.encode(weights, FAULT, curvature=curvature)
+    plain, same = storage.encode(weights, FAULT)
+    kept = storage.outliers_of(weights)
+    assert scale == same
+    assert torch.equal(words.reshape(-1)[kept.places], plain.reshape(-1)[kept.places])
+    assert not torch.equal(words, plain)
+
+
+def test_feedback_lowers_the_error_on_other_inputs() -> None:
+    """Inputs of few directions: what is left goes where none of them are, and on inputs that no plan saw too."""
+    generator = torch.Generator().manual_seed(0)
+    mixed = torch.randn(6, 48, generator=generator)
+    inputs = torch.randn(200, 6, generator=generator) @ mixed + 0.1 * torch.randn(200, 48, generator=generator)
+    model = nn.Sequential(nn.Linear(48, 64), nn.ReLU(), nn.Linear(64, 8))
+    calibration, test = inputs[:64], inputs[64:]
+    asked = {"p": 1e-4, "cells": 0.5, "decoders": ("table",), "beyond_first_order": False}
+    plain = qtaml.design(model, calibration, **asked)
+    fed = qtaml.design(model, calibration, feedback=True, **asked)
+    assert fed.fed_back
+    clean = model(test)
+    errors = []
+    for plan in (plain, fed):
+        memory = qtaml.store(model, plan, calibration=calibration)
+        reads = [memory.model(seed=seed)(test) - clean for seed in range(5)]
+        errors.append(float(torch.stack(reads).square().mean().detach()))
+    assert errors[1] < 0.8 * errors[0]
+    with pytest.raises(ArgumentError, match=r"calibration must be the inputs that the plan was made with"):
+        qtaml.store(model, fed)
+    with pytest.raises(ArgumentError, match=r"weak_cells must be None"):
+        qtaml.store(model, fed, calibration=calibration, weak_cells=_no_weak_cells(fed))
+
+
+def _no_weak_cells(plan: qtaml.Plan) -> dict[str, qtaml.formats.WeakBits]:
+    cells = {one.name: torch.zeros(one.shape, dtype=torch.uint8) for one in plan.tensors}
+    return {name: qtaml.formats.WeakBits(zero, zero.bitwise_not()) for name, zero in cells.items()}

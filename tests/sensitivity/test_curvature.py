@@ -1,0 +1,70 @@
+"""How errors of the weights of one tensor act together: the two factors of each layer."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import unfold
+
+from qtaml.sensitivity import curvatures
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(5, 4, bias=False), (6, 3, 5)),
+    "convolution": (lambda: nn.Conv2d(2, 4, 3, stride=2, padding=1, bias=False), (6, 2, 5, 6)),
+    "signal": (lambda: nn.Conv1d(2, 4, 3, dilation=2, bias=False), (6, 2, 9)),
+}
+
+
+def undamped(found: torch.Tensor, samples: int) -> torch.Tensor:
+    """A factor without the share of the identity."""
+    return found - 0.5 * (32 / samples) ** 0.5 * torch.eye(len(found), dtype=found.dtype)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_factors_are_those_of_the_layer(kind: str) -> None:
+    """All outputs count alike, so each place has gradients of one size, and the signs of different ones average out."""
+    make, shape = LAYERS[kind]
+    layer, inputs = make(), torch.randn(shape)
+    found = curvatures(layer, inputs, {"weight": layer.weight}, {"weight": ()}, passes=400)["weight"]
+    if kind == "linear":
+        places = inputs.reshape(-1, 5)
+    elif kind == "convolution":
+        places = unfold(inputs, 3, padding=1, stride=2).transpose(1, 2).reshape(-1, 18)
+    else:
+        places = unfold(inputs[:, :, None], (1, 3), dilation=(1, 2)).transpose(1, 2).reshape(-1, 6)
+    columns = (places.T @ places).double()
+    assert torch.allclose(undamped(found.columns, 6), columns / columns.diagonal().mean(), atol=1e-5)
+    # Signs of different outputs are independent: a mean of 400 x 18 or more products, of standard error .012.
+    assert torch.allclose(undamped(found.rows, 6), torch.eye(4, dtype=torch.float64), atol=0.06)
+
+
+def test_an_embedding_has_a_factor_of_its_features_and_a_transposed_layer_turned_ones() -> None:
+    """The first dimension of a weight of GPT-2's layers is that of its inputs."""
+    transformers = pytest.importorskip("transformers")
+    model = nn.Sequential(nn.Embedding(7, 4), transformers.pytorch_utils.Conv1D(3, 4))
+    tokens = torch.arange(6).reshape(2, 3)
+    weights = {"0.weight": model[0].weight, "1.weight": model[1].weight}
+    found = curvatures(model, tokens, weights, dict.fromkeys(weights, ()), passes=200)
+    assert found["0.weight"].rows is None
+    assert found["0.weight"].columns.shape == (4, 4)
+    assert (found["1.weight"].rows.shape, found["1.weight"].columns.shape) == ((4, 4), (3, 3))
+    # What goes into the second layer is what the first one holds for the tokens.
+    inputs = model[0].weight[:6].detach().double()
+    expected = inputs.T @ inputs
+    assert torch.allclose(undamped(found["1.weight"].rows, 2), expected / expected.diagonal().mean(), atol=1e-5)
+
+
+def test_layers_of_other_kinds_have_none() -> None:
+    """Their words are those without feedback."""
+    model = _First(nn.LSTM(3, 3))
+    weights = {"model.weight_ih_l0": model.model.weight_ih_l0}
+    assert curvatures(model, torch.randn(2, 3), weights, dict.fromkeys(weights, ())) == {}
+
+
+class _First(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.model(inputs)[0]
+        return outputs
