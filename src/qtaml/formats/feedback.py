@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qtaml.formats.encoding import Decision
 from qtaml.formats.feedback_kernel import Singles, round_lines
-from qtaml.sensitivity import Curvature
+from qtaml.sensitivity import Curvature, Shares
 
 _LINES = 64
 """Lines that are rounded at once: what they take over from all before is one product of matrices."""
@@ -25,18 +25,6 @@ class Rounding(NamedTuple):
 
     decision: Decision
     levels: NDArray[np.float64]
-
-
-class _Shares(NamedTuple):
-    """How errors are fed back, in the order of rounding.
-
-    Attributes:
-        order: those that matter most first.
-        shares: of the error of one that each later one takes over, unit upper triangular, float32.
-    """
-
-    order: NDArray[np.int64]
-    shares: Singles
 
 
 def fed_back(
@@ -75,7 +63,7 @@ def fed_back(
     """
     matrix = weights.detach().reshape(len(weights), -1).float().cpu().numpy()
     spread = scales.double().cpu().expand(matrix.shape).numpy()
-    rows, columns = _shares(curvature.rows), _shares(curvature.columns)
+    rows, columns = curvature.row_shares, curvature.column_shares
     # The inner loop runs over the shorter side, whose shares stay in the cache.
     turned = rows is not None and (columns is None or matrix.shape[0] < matrix.shape[1])
     outer, inner = (columns, rows) if turned else (rows, columns)
@@ -90,8 +78,8 @@ def _rounded(
     scales: NDArray[np.float64],
     kinds: NDArray[np.int16],
     roundings: Sequence[Rounding],
-    outer: _Shares | None,
-    inner: _Shares | None,
+    outer: Shares | None,
+    inner: Shares | None,
 ) -> NDArray[np.int64]:
     lines, width = matrix.shape
     none = np.empty((0, 0), np.float32)
@@ -148,16 +136,6 @@ class _Padded(NamedTuple):
             intervals[place, : counts[place] + 1] = one.decision.labels
             levels[place, : len(one.levels)] = one.levels
         return _Padded(boundaries, counts, intervals, levels)
-
-
-def _shares(curvature: torch.Tensor | None) -> _Shares | None:
-    """Shares by which errors are fed back: rows of the inverse's Cholesky factor over their diagonal."""
-    if curvature is None:
-        return None
-    order = torch.argsort(curvature.diagonal(), descending=True, stable=True)
-    factor = torch.linalg.cholesky(torch.linalg.inv(curvature[order][:, order]), upper=True)
-    shares = (factor / factor.diagonal()[:, None]).float()
-    return _Shares(order.cpu().numpy(), shares.cpu().numpy())
 
 
 def curved_error(errors: torch.Tensor, curvature: Curvature) -> float:
