@@ -38,6 +38,7 @@ METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     "TAC by row, ideal code": lambda p, cells: Tac(p=p, overhead=cells - 1, granularity="row"),
     "design, table and majority": lambda p, cells: Design(p=p, cells=cells, decoders=VOTES),
     "design, every decoder": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS),
+    "design, every decoder, feedback": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS, feedback=True),
     RESERVE: lambda p, cells: Design(p=(p, 2 * p), cells=cells, decoders=REAL_DECODERS),
 }
 """Settings of each method for a flip probability and a budget. With a reserve, the memory is read at twice p."""

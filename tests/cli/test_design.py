@@ -57,6 +57,30 @@ def test_a_design_is_stored_and_evaluated(here, tmp_path):
 
 
 @pytest.mark.slow
+def test_words_with_feedback_are_verified_with_the_calibration_inputs(folder, monkeypatch, command, tmp_path):
+    """They hang on them; without, all but these words is compared. Graphs of torch.export show no layers."""
+    monkeypatch.chdir(folder)
+    (folder / "two_layers.py").write_text(
+        "from torch import nn\n\n\ndef network():\n    return nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3))\n"
+    )
+    safetensors.torch.save_file(
+        nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3)).state_dict(), folder / "weights.safetensors"
+    )
+    model = ("two_layers:network", "--weights", "weights.safetensors")
+    asked = ("--p", 1e-4, "--cells", 0.7, "--decoders", "table", "--feedback")
+    calibration = ("--calibration", "calibration.npz")
+    ended, out, err = command("design", *model, *calibration, *asked, "--out", tmp_path / "stored", "--json")
+    assert ended == 0, err
+    assert qtaml.Plan.from_json(out).fed_back
+    ended, out, err = command("verify", tmp_path / "stored", "--model", *model, *calibration)
+    assert ended == 0, err
+    assert "all equal" in out
+    ended, out, err = command("verify", tmp_path / "stored", "--model", *model)
+    assert ended == 0, err
+    assert "but the words of 0.weight, which hang on the calibration inputs" in out.replace("\n", " ")
+
+
+@pytest.mark.slow
 def test_a_goal_may_be_an_error_or_an_accuracy(here, tmp_path):
     """The least cells that are predicted, or measured, to reach it."""
     _, out, err = here(*PAPER, "--p", 0.1, "--error", 0.05, "--json", "--out", tmp_path / "error")

@@ -1,6 +1,6 @@
 """Bit-for-bit comparison of a stored network with a new one from the original weights and the plan."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,8 @@ from torch import nn
 from qtaml.formats import WeakBits
 from qtaml.memory.memory import Memory, store
 from qtaml.memory.same_tensors import check_same_tensors
+from qtaml.model import Batches
+from qtaml.sensitivity import Calibration
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,11 @@ class Difference:
 
 
 def differences(
-    memory: Memory, model: nn.Module, *, weak_cells: Mapping[str, WeakBits] | None = None
+    memory: Memory,
+    model: nn.Module,
+    *,
+    weak_cells: Mapping[str, WeakBits] | None = None,
+    calibration: Batches | Calibration | None = None,
 ) -> list[Difference]:
     """Store the original network again under the plan of a memory, and compare every bit.
 
@@ -41,6 +47,8 @@ def differences(
         memory: the stored network.
         model: the network that was stored; it is not changed.
         weak_cells: those for which it was stored, if it was stored for a chip.
+        calibration: the inputs that it was stored with, where its plan feeds rounding errors back; without them the
+            words of such tensors (`Plan.fed_back`) are not compared.
 
     Returns:
         The differences, tensor by tensor; empty if all bits are equal.
@@ -57,13 +65,16 @@ def differences(
     """
     # A tensor that only one of the two has is an error of its own, not a difference in bits.
     check_same_tensors(memory.artifact, model)
-    return list(_differences(memory, store(model, memory.plan, weak_cells=weak_cells)))
+    plan = memory.plan if calibration is not None else memory.plan.without_feedback()
+    again = store(model, plan, weak_cells=weak_cells, calibration=calibration)
+    return list(_differences(memory, again, set() if calibration is not None else set(memory.plan.fed_back)))
 
 
-def _differences(memory: Memory, again: Memory) -> Iterator[Difference]:
+def _differences(memory: Memory, again: Memory, unknown: Container[str]) -> Iterator[Difference]:
     for name, stored in memory.tensors.items():
         other = again.tensors[name]
-        pairs = [("stored words", stored.words, other.words), ("scales", stored.scale, other.scale)]
+        pairs = [] if name in unknown else [("stored words", stored.words, other.words)]
+        pairs += [("scales", stored.scale, other.scale)]
         if stored.outliers and other.outliers:
             pairs += [("outliers", *both) for both in zip(stored.outliers, other.outliers, strict=True)]
         for what, one, two in pairs:

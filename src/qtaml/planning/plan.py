@@ -278,6 +278,15 @@ class Plan(Counted):
         """Tensors whose rounding errors are fed back: what their words are depends on the calibration inputs."""
         return tuple(one.name for one in self.tensors if one.storage.correction == "fed_back")
 
+    def without_feedback(self) -> "Plan":
+        """The plan with labels that hang on no calibration inputs."""
+        fed = set(self.fed_back)
+        tensors = (
+            replace(one, storage=replace(one.storage, correction="least_error")) if one.name in fed else one
+            for one in self.tensors
+        )
+        return replace(self, tensors=tuple(tensors))
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """What one should know of the plan before one trusts it, in sentences."""

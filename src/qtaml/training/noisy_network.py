@@ -177,10 +177,14 @@ def noisy(
 
 
 def without_measurements(plan: Plan) -> Plan:
-    """A plan without what was measured of the network that it was made for, which is about to change."""
-    tensors = tuple(replace(one, gain=None, predicted_error=None, correction_test=None) for one in plan.tensors)
+    """A plan without what was measured of the network that it was made for, which is about to change.
+
+    Without feedback too: errors of rounding are fed back for weights as they are, and training moves those.
+    """
+    plain = plan.without_feedback()
+    tensors = tuple(replace(one, gain=None, predicted_error=None, correction_test=None) for one in plain.tensors)
     return replace(
-        plan,
+        plain,
         tensors=tensors,
         allocation_gap=None,
         predicted_bias=None,
