@@ -61,7 +61,8 @@ def test_words_with_feedback_are_verified_with_the_calibration_inputs(folder, mo
     """They hang on them; without, all but these words is compared. Graphs of torch.export show no layers."""
     monkeypatch.chdir(folder)
     (folder / "two_layers.py").write_text(
-        "from torch import nn\n\n\ndef network():\n    return nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3))\n"
+        "from torch.nn import Linear, Sequential, Tanh\n\n"
+        "def network():\n    return Sequential(Linear(12, 32), Tanh(), Linear(32, 3))"
     )
     safetensors.torch.save_file(
         nn.Sequential(nn.Linear(12, 32), nn.Tanh(), nn.Linear(32, 3)).state_dict(), folder / "weights.safetensors"

@@ -70,8 +70,8 @@ def verify_command(
         )
     if not as_json:
         typer.echo(
-            f"rebuilt from {spec}: all equal but the words of {', '.join(unseen)}, which hang on the calibration inputs and "
-            "are compared with --calibration"
+            f"rebuilt from {spec}: all equal but the words of {', '.join(unseen)}, which hang on the calibration "
+            "inputs and are compared with --calibration"
             if unseen
             else f"{bits:,} stored bits of {len(storages)} tensors, rebuilt from {spec}: all equal"
         )

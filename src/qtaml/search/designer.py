@@ -33,8 +33,8 @@ _UNSPENT = 2e-4
 """Share of a budget that may be left over."""
 _GAIN_ROUNDS = 2
 """Rounds of gains at the reads of the plan before."""
-_FEEDBACK_ROUNDS = 2
-"""Plans with rounding errors fed back: of the allocation without, and of one that knows what feedback leaves."""
+_FEEDBACK_ROUNDS = 3
+"""Plans with rounding errors fed back: of the allocation without, and of ones that know what feedback left before."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
 _LEAST_TRIALS, _MOST_TRIALS = 4, 120
