@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import unfold
 
-from qtaml.sensitivity import curvatures
+from qtaml.sensitivity import Calibration, curvatures
 
 LAYERS = {
     "linear": (lambda: nn.Linear(5, 4, bias=False), (6, 3, 5)),
@@ -68,3 +68,13 @@ class _First(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         outputs: torch.Tensor = self.model(inputs)[0]
         return outputs
+
+
+def test_parts_of_the_samples_are_measured_with_curvatures_of_the_others() -> None:
+    """Each sample in one part, and in no curvature of that part."""
+    inputs = torch.eye(8)
+    parts = Calibration(nn.Linear(8, 3), inputs).crossed
+    assert sum(len(batch) for batch, _ in parts) == 8
+    for batch, found in parts:
+        seen = undamped(found["weight"].columns, 8 - len(batch)).diagonal() > 0.1
+        assert torch.equal(seen, batch.sum(0) == 0)

@@ -276,7 +276,7 @@ class TensorFormat:
             if fmt.levels.window == 1:
                 for span in spans:
                     kinds[span] = len(roundings)
-                roundings.append(Rounding(fmt.decision("least_error", fault), fmt.read_mean(fault) * self.readout_gain))
+                roundings.append(Rounding(fmt.decision("least_error", fault), fmt.read_mean(fault)))
         if outliers:
             kinds[outliers.places.cpu().numpy()] = -1
         if roundings:

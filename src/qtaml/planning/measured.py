@@ -1,12 +1,13 @@
 """Reads of what a plan stores, on the calibration inputs: what they do to the output, and gains at what is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
 
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault
+from qtaml.model import sample_count
 from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
 from qtaml.sensitivity import (
     Calibration,
@@ -26,7 +27,12 @@ _BEYOND = 0.2
 
 
 def reads_of(
-    plan: Plan, calibration: Calibration, fault: AnyFault | None = None, *, reads: int | None = None
+    plan: Plan,
+    calibration: Calibration,
+    fault: AnyFault | None = None,
+    *,
+    reads: int | None = None,
+    curvatures: Mapping[str, Curvature] | None = None,
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Reads of the network as a plan stores it, name to tensor.
 
@@ -35,11 +41,14 @@ def reads_of(
         calibration: of the network; its seed is that of the errors, so that plans meet nearly the same ones.
         fault: how the memory fails; the plan's if not given.
         reads: how many, for a search among many plans, which meets others than the plan found; by size if not given.
+        curvatures: by which rounding errors are fed back; those of all samples if not given.
     """
     kind = "reads of a plan" if reads is None else "reads of trials"
     weights, written = calibration.weights, plan.written_for or plan.fault
     words = {
-        entry.name: entry.storage.encode(weights[entry.name], written, curvature=curvature_for(entry, calibration))
+        entry.name: entry.storage.encode(
+            weights[entry.name], written, curvature=curvature_for(entry, calibration, curvatures)
+        )
         for entry in plan.tensors
     }
     outliers = {entry.name: entry.storage.outliers_of(weights[entry.name]) for entry in plan.tensors}
@@ -54,17 +63,37 @@ def reads_of(
         }
 
 
-def curvature_for(entry: TensorPlan, calibration: Calibration) -> Curvature | None:
-    """The curvature by which rounding errors of a tensor are fed back; None where they are not."""
-    return calibration.curvatures.get(entry.name) if entry.storage.correction == "fed_back" else None
+def curvature_for(
+    entry: TensorPlan, calibration: Calibration, curvatures: Mapping[str, Curvature] | None = None
+) -> Curvature | None:
+    """The curvature by which rounding errors of a tensor are fed back; None where they are not.
+
+    Args:
+        entry: of the plan.
+        calibration: of the network.
+        curvatures: to take instead of those of all samples.
+    """
+    if entry.storage.correction != "fed_back":
+        return None
+    return (calibration.curvatures if curvatures is None else curvatures).get(entry.name)
 
 
 def measured(
     plan: Plan, calibration: Calibration, fault: AnyFault | None = None, *, reads: int | None = None
 ) -> MeasuredError:
-    """Output error of reads of a plan on the calibration inputs; arguments as for `reads_of`."""
-    found = reads_of(plan, calibration, fault, reads=reads)
-    return MeasuredError.of(output_deviations(calibration.model, calibration.batch, found))
+    """Output error of reads of a plan on the calibration inputs; arguments as for `reads_of`.
+
+    Words that hang on calibration inputs are measured on others, part by part of the samples.
+    """
+    if not plan.fed_back:
+        found = reads_of(plan, calibration, fault, reads=reads)
+        return MeasuredError.of(output_deviations(calibration.model, calibration.batch, found))
+    sums, samples = torch.zeros(()), 0
+    for batch, curvatures in calibration.crossed:
+        found = reads_of(plan, calibration, fault, reads=reads, curvatures=curvatures)
+        count = sample_count(batch) or 1
+        sums, samples = sums + count * output_deviations(calibration.model, batch, found), samples + count
+    return MeasuredError.of(sums / samples)
 
 
 def with_measured(plan: Plan, calibration: Calibration) -> Plan:

@@ -118,22 +118,32 @@ class Designer:
         cells = _checks.positive("cells", cells)
         self._check_affordable(cells)
         trained = self._trained
-        found = self._by_outlook(cells, trained)
-        best = with_measured(self._finished(found, cells, trained), self.calibration)
+        found = [self._by_outlook(cells, trained)]
+        best = with_measured(self._finished(found[0], cells, trained), self.calibration)
         if self.settings.beyond_first_order and may_be_beyond(best, self.calibration):
-            further = self._by_reads if self._may_be_read_often else self._by_gains_at_reads
-            best = further(best, cells)
-        return min(best, *self._fed_back(found, cells), key=measured_mean) if self.settings.feedback else best
+            if self._may_be_read_often:
+                other, plan = self._by_reads(cells)
+                found.append(other)
+                best = min(plan, best, key=measured_mean)
+            else:
+                best = self._by_gains_at_reads(best, cells)
+        fed = [plan for one in found for plan in self._fed_back(one, cells)] if self.settings.feedback else []
+        return min([best, *fed], key=measured_mean)
 
     def _fed_back(self, found: _Tried, cells: float) -> list[Plan]:
         """Plans with rounding errors fed back, the first of an allocation that was found without."""
         plans, gains = [], self._trained
-        # Words that make up for each other's errors make up for shrinkage too: no readout gain is left to choose.
-        readout = dict.fromkeys(found.storages, 1.0)
+        # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
+        ones = dict.fromkeys(found.storages, 1.0)
         for _ in range(_FEEDBACK_ROUNDS):
             storages, shares = self._expectations.fed_back(found.storages)
-            fed = replace(found, storages=storages)
-            plans.append(with_measured(self._finished(fed, cells, gains, readout), self.calibration))
+            fed, readouts = replace(found, storages=storages), [ones]
+            if self._may_be_read_often:
+                balanced = self._balanced_at_reads(storages, ones, _READS_OF_LAST, _ROUNDS_OF_START)
+                readouts.append(as_kept(balanced.gains))
+            plans += [
+                with_measured(self._finished(fed, cells, gains, readout), self.calibration) for readout in readouts
+            ]
             gains = replace(gains, fed_back=shares)
             found = self._tried(self._way(found.way.menus, gains), cells, gains, found.emphasis, found)
         return plans
@@ -159,8 +169,8 @@ class Designer:
             best = min(tried, key=measured_mean)
         return best
 
-    def _by_reads(self, best: Plan, cells: float) -> Plan:
-        """The plan of the least error of reads, from those that are expected to err least."""
+    def _by_reads(self, cells: float) -> tuple[_Tried, Plan]:
+        """The allocation of the least error of reads, from those that are expected to err least, and its plan."""
         trained = self._trained
         promising = sorted(self._drawn(cells, trained, _DRAWN), key=lambda one: one.error)[:_PROMISING]
         names = list(self.calibration.weights)
@@ -178,8 +188,7 @@ class Designer:
         start = found.outlook.gains
         readout = as_kept(self._balanced_at_reads(found.storages, start, _READS_OF_LAST, _ROUNDS_OF_START).gains)
         gains = Gains(gains_at_reads(self._planned(found.storages, cells, readout), self.calibration), coherent=False)
-        plan = with_measured(self._finished(found, cells, gains, readout), self.calibration)
-        return min(plan, best, key=measured_mean)
+        return found, with_measured(self._finished(found, cells, gains, readout), self.calibration)
 
     def _balanced_at_reads(
         self, storages: Mapping[str, TensorFormat], start: Mapping[str, float], reads: int, rounds: int

@@ -1,7 +1,7 @@
 """What planning measures of a network, measured once for any number of plans."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from qtaml.model import (
     Batches,
     Output,
     aliases,
+    cut_samples,
     evaluation_mode,
     finite_outputs,
     first_samples,
@@ -31,6 +32,10 @@ _LARGE, _FEW = 2**22, 8
 """Weights of a large network, and samples for many forward passes of one."""
 _SHRUNK = 0.1
 """Share by which a tensor is shrunk to see how its shrinkage acts: about what readout tables lose."""
+
+
+_PARTS, _PARTS_OF_LARGE = 4, 2
+"""Parts of the samples, on each of which is measured what the others lead to."""
 
 
 class Calibration:
@@ -149,6 +154,21 @@ class Calibration:
     def curvatures(self) -> dict[str, Curvature]:
         """How the errors of the weights of a tensor act together, where its layer shows it."""
         return curvatures(self.model, self.batch, self.weights, self.aliases, seed=self.seed)
+
+    @cached_property
+    def crossed(self) -> tuple[tuple[Batch, dict[str, Curvature]], ...]:
+        """Parts of the samples, each with the curvatures of all others, for words that are measured on it."""
+        samples = sample_count(self.batch) or 1
+        parts = min(_PARTS_OF_LARGE if self.large else _PARTS, samples)
+        if parts < 2:
+            return ((self.batch, self.curvatures),)
+        part_of = torch.arange(samples) % parts
+        cut = partial(cut_samples, self.batch, samples)
+
+        def of_others(one: int) -> dict[str, Curvature]:
+            return curvatures(self.model, cut(part_of != one), self.weights, self.aliases, seed=self.seed)
+
+        return tuple((cut(part_of == one), of_others(one)) for one in range(parts))
 
     @cached_property
     def outputs(self) -> OutputRange:
