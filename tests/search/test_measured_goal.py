@@ -12,6 +12,7 @@ from qtaml.measuring import Accuracy, Metric
 from qtaml.planning import Confirmation, Design
 from qtaml.search import measured_goal
 from qtaml.search.measured_goal import Goal
+from qtaml.sensitivity import Calibration
 
 DECODERS = ("none", "ideal")
 """With the ideal code, every accuracy is within reach of twice a plain memory, and nothing is fitted."""
@@ -120,8 +121,8 @@ def test_a_lucky_plan_is_not_returned(monkeypatch) -> None:
 
 def test_attempts_to_confirm_share_one_error(monkeypatch) -> None:
     """The first takes half of it, the second a quarter, ...; each with chips of its own."""
-    model, _, metric = classifier()
-    goal = Goal(model, metric, Design(fault=LOT, accuracy=0.0, chips=0.9))
+    model, inputs, metric = classifier()
+    goal = Goal(model, metric, Design(fault=LOT, accuracy=0.0, chips=0.9), Calibration(model, inputs))
     plan = qtaml.uniform_msp(model, fault=LOT, protected_bits=8)
     asked = []
 
