@@ -6,9 +6,10 @@ from itertools import product
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qtaml import _checks
-from qtaml.device import Cell, Preset, preset_record
+from qtaml.device import Cell, MeasuredCell, Preset, cell_and_window
 from qtaml.errors import ArgumentError
 
 AXES = ("thickness", "height", "voltage", "temperature", "window")
@@ -33,7 +34,7 @@ class DevicePoint:
         voltage: across the barrier, V; None where the device is as it came.
         temperature: K; None where the device is as it came.
         window: s between refreshes.
-        p: flip probability.
+        p: flip probability; of a measured cell the upper end of its band.
     """
 
     thickness: float | None
@@ -56,7 +57,8 @@ def device_points(
     """The grid of all combinations.
 
     Args:
-        device: a preset or its name, a cell, or anything with `flip_probability(window)`.
+        device: a preset or its name, a cell or the file (.json) of a measured one, of which the upper end of its band
+            of 95% counts, or anything with `flip_probability(window)`.
         windows: s between refreshes.
         thicknesses: of the barrier, nm; that of the cell if not given, as for all others.
         heights: of the barrier, eV.
@@ -74,11 +76,11 @@ def device_points(
         >>> [f"{one.p:.2g}" for one in points]
         ['0.27', '0.053']
     """
-    if isinstance(device, str | Preset):
-        device = (device if isinstance(device, Preset) else preset_record(device)).cell
     times = _axis("windows", windows)
     if None in times:
         raise ArgumentError("windows must be given, in s")
+    if isinstance(device, str | Preset):
+        device, _ = cell_and_window(device, times[0])
     axes = (
         _axis("thicknesses", thicknesses),
         _axis("heights", heights),
@@ -90,10 +92,17 @@ def device_points(
         cell = _varied(device, thickness, height, voltage, temperature)
         barrier = getattr(cell, "barrier", None)
         shown = (getattr(barrier, "thickness", None), getattr(barrier, "height", None), voltage)
-        rates = np.asarray(cell.flip_probability(np.array(times)), dtype=np.float64)
+        rates = _rates(cell, np.array(times))
         kelvin = getattr(cell, "temperature", None) if temperature is None else temperature
         found += [DevicePoint(*shown, kelvin, float(window), float(p)) for window, p in zip(times, rates, strict=True)]
     return tuple(found)
+
+
+def _rates(device: Any, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Flip probabilities, of a measured cell the upper ends of its band of 95%."""
+    if isinstance(device, MeasuredCell):
+        return np.array([device.band(float(window))[1] for window in windows])
+    return np.asarray(device.flip_probability(windows), dtype=np.float64)
 
 
 def _axis(name: str, values: Sequence[float] | None, *, zero: bool = False) -> list[Any]:

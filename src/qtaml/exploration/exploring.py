@@ -60,7 +60,7 @@ def explore(
         model: the trained network; it is not changed.
         calibration: a batch of inputs, without labels, as for `qtaml.design`.
         metric: of the network as read; larger is better. Called accuracy here, whatever it is.
-        device: a preset or its name, a cell, or anything with `flip_probability(window)`.
+        device: as for `exploration.device_points`.
         array: cells that hold the bits, by name (`qtaml.cost.ARRAYS`) or as a record.
         windows: s between refreshes.
         thicknesses: of the barrier, nm; that of the device if not given, as for the other axes.
