@@ -1,19 +1,30 @@
 """`qtaml explore`: devices and ways to store together, and many results on one HTML page."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
+from torch import nn
 
 from qtaml import _checks
 from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
-from qtaml.cli.options import JsonOption, LengthOption, SamplesOption, SeedOption, WeightsOption
+from qtaml.cli.options import (
+    JsonOption,
+    LengthOption,
+    RayOption,
+    SamplesOption,
+    SeedOption,
+    WeightsOption,
+    WorkersOption,
+)
 from qtaml.cost import Numbers
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.exploration import Exploration, explore
 from qtaml.laboratory import read_results
 from qtaml.measuring import Accuracy
+from qtaml.model import Batch
 from qtaml.showing import save_explorer, save_figure
 from qtaml.showing.page import page_path
 
@@ -33,7 +44,9 @@ def explore_command(
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
     calibration: Annotated[Path | None, typer.Option(help="Unlabelled inputs of the network to explore.")] = None,
     test: Annotated[Path | None, typer.Option(help="Inputs and 'labels', for the accuracy.")] = None,
-    device: Annotated[str, typer.Option(help="Preset of the cell; `qtaml device list` shows them.")] = "",
+    device: Annotated[
+        str, typer.Option(help="Preset of the cell (`qtaml device list`), or a cell of `qtaml device fit` (.json).")
+    ] = "",
     array: Annotated[str, typer.Option(help="Array of the cells, as for `qtaml cost`.")] = "",
     node: Annotated[float | None, typer.Option(help="Technology node, nm.")] = None,
     windows: Annotated[str, typer.Option(help="Seconds between refreshes; a range by factors.", metavar=_NUMBERS)] = "",
@@ -41,6 +54,10 @@ def explore_command(
     heights: Annotated[str, typer.Option(help="Of the barrier, eV.", metavar=_NUMBERS)] = "",
     voltages: Annotated[str, typer.Option(help="Across the barrier, V.", metavar=_NUMBERS)] = "",
     temperatures: Annotated[str, typer.Option(help="K.", metavar=_NUMBERS)] = "",
+    hardening: Annotated[
+        list[str] | None,
+        typer.Option(help="What a bit may have of its own: none, larger, thicker, refresh; several times for several."),
+    ] = None,
     decoders: Annotated[
         list[str] | None,
         typer.Option(help="What may be needed to read, as for `qtaml design`; several times for several."),
@@ -55,6 +72,8 @@ def explore_command(
     ),
     picture: Annotated[Path | None, typer.Option(help="File for a picture of accuracy and front.")] = None,
     trials: Annotated[int, typer.Option(help="Reads of each plan.", min=2)] = 10,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     weights: WeightsOption = None,
     samples: SamplesOption = 64,
     length: LengthOption = 128,
@@ -76,32 +95,48 @@ def explore_command(
         )
     # Before what may take minutes.
     page_path(out)
-    network = load_model(sources[0], weights)
+    opened = partial(_opened, sources[0], weights, calibration, test, samples, length)
+    model, batch, metric = opened()
+    # Those that are not given are as `explore` has them.
+    optional: dict[str, Any] = {
+        "budgets": _numbers("budgets", budgets),
+        "decoders": decoders and [tuple(one.split(",")) for one in decoders],
+        "hardenings": hardening and [() if one == "none" else tuple(one.split(",")) for one in hardening],
+    }
+    axes = {"thicknesses": thicknesses, "heights": heights, "voltages": voltages, "temperatures": temperatures}
     found = explore(
-        network,
-        calibration_batch(calibration, sources[0], samples, length),
-        metric=Accuracy(*load_labelled(test, sources[0], length)),
+        model,
+        batch,
+        metric=metric,
         device=device,
-        array=array,
         windows=_numbers("windows", windows, by_factors=True) or (),
-        thicknesses=_numbers("thicknesses", thicknesses),
-        heights=_numbers("heights", heights),
-        voltages=_numbers("voltages", voltages),
-        temperatures=_numbers("temperatures", temperatures),
-        **({"decoders": [tuple(one.split(",")) for one in decoders]} if decoders else {}),  # type: ignore[arg-type]
-        **({"budgets": _numbers("budgets", budgets)} if budgets else {}),  # type: ignore[arg-type]
+        **{name: _numbers(name, text) for name, text in axes.items()},  # type: ignore[arg-type]
+        **{name: value for name, value in optional.items() if value},
         accuracy=accuracy,
         minimise=minimise,  # type: ignore[arg-type]  # checked there
+        array=array,
         node=node,
         reads_per_second=reads_per_second,
         numbers=None if numbers is None else Numbers.load(numbers),
         trials=trials,
         folder=folder,
+        workers=workers,
+        ray=ray,
+        reload=opened,
         seed=seed,
     )
     if picture is not None:
         save_figure(found.plot(), picture)
     _show_exploration(found, folder, out, as_json=as_json)
+
+
+def _opened(
+    source: str, weights: Path | None, calibration: Path, test: Path, samples: int, length: int
+) -> tuple[nn.Module, Batch, Accuracy]:
+    """The network, its calibration inputs and its metric, here and in each worker process."""
+    network = load_model(source, weights)
+    inputs = calibration_batch(calibration, source, samples, length)
+    return network, inputs, Accuracy(*load_labelled(test, source, length))
 
 
 def _check_no_option_of_exploring(context: typer.Context) -> None:

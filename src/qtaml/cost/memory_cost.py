@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Required, TypedDict
 
 from rich.table import Table
 
@@ -19,6 +19,17 @@ Decode = Literal["every_read", "start_up"]
 Quantity = Literal["area", "energy", "power"]
 _UNITS: dict[Quantity, str] = {"area": "mm2", "energy": "J", "power": "W"}
 _FEMTO = 1e-15
+
+
+class CostTerms(TypedDict, total=False):
+    """What the cost of a memory is asked for, besides its contents and its window; see `memory_cost`."""
+
+    array: Required[str | Array]
+    node: float | None
+    reads_per_second: float
+    decode: Decode
+    copy: str | Array | None
+    numbers: Numbers | None
 
 
 @dataclass(frozen=True)

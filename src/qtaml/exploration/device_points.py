@@ -1,7 +1,7 @@
 """Flip probabilities of a device over a grid of thicknesses, heights, voltages, temperatures and windows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Protocol, runtime_checkable
 
@@ -35,6 +35,7 @@ class DevicePoint:
         temperature: K; None where the device is as it came.
         window: s between refreshes.
         p: flip probability; of a measured cell the upper end of its band.
+        cell: the device there.
     """
 
     thickness: float | None
@@ -43,6 +44,7 @@ class DevicePoint:
     temperature: float | None
     window: float
     p: float
+    cell: Any = field(repr=False, compare=False)
 
 
 def device_points(
@@ -94,7 +96,8 @@ def device_points(
         shown = (getattr(barrier, "thickness", None), getattr(barrier, "height", None), voltage)
         rates = _rates(cell, np.array(times))
         kelvin = getattr(cell, "temperature", None) if temperature is None else temperature
-        found += [DevicePoint(*shown, kelvin, float(window), float(p)) for window, p in zip(times, rates, strict=True)]
+        pairs = zip(times, rates, strict=True)
+        found += [DevicePoint(*shown, kelvin, float(window), float(p), cell) for window, p in pairs]
     return tuple(found)
 
 

@@ -37,10 +37,12 @@ class ExplorationPoint:
         window: s between refreshes.
         p: flip probability of the device.
         planned_p: the next p above for which there is a plan, at which accuracy was measured.
+        hardening: what a bit may have of its own.
         decoders: what is needed to read.
-        budget: share of a plain memory that was allowed.
+        budget: share of a plain memory, or of its refreshes, that was allowed.
         cells: share of a plain memory that is used.
-        least_cells: what no code or format can be below at the same predicted output error.
+        least_cells: what no code or format can be below at the same predicted output error; None where cells are not
+            all alike.
         accuracy: mean of the metric over reads at `planned_p`.
         accuracy_low: lower end of its interval over reads.
         accuracy_high: upper end.
@@ -58,6 +60,7 @@ class ExplorationPoint:
     window: float
     p: float
     planned_p: float
+    hardening: str
     decoders: str
     budget: float
     cells: float
@@ -248,7 +251,8 @@ class Exploration:
             caption += "\nFirst row: the chosen point. It is the luckiest of many; confirm it on other reads."
         table = _tables.captioned_table(f"device and storage: least {self.minimise}", caption)
         # An axis with one value is in the caption of whoever asked; it would only narrow the others.
-        columns = [*self._varied, "p", "decoders", "cells", "least_cells", "accuracy", "area", "power"]
+        hardened = ["hardening"] if len({one.hardening for one in self.points}) > 1 else []
+        columns = [*self._varied, *hardened, "p", "decoders", "cells", "least_cells", "accuracy", "area", "power"]
         units = {**_UNITS, "area": "mm2", "power": "W"}
         for column in columns:
             table.add_column(
