@@ -134,6 +134,14 @@ def with_hardening(network):
     return asked(network, hardenings=[(), ("refresh",)], windows=[2e-5, 3e-5], thicknesses=[1.85], budgets=[0.5])
 
 
+def test_a_measured_cell_counts_by_the_upper_end_of_its_band(network, measured_cell, tmp_path):
+    """Given by its file too."""
+    measured_cell.save(tmp_path / "cell.json")
+    small = {"windows": [2e-4], "thicknesses": None, "budgets": [2.0], "accuracy": None}
+    (one,) = asked(network, device=str(tmp_path / "cell.json"), **small).points
+    assert one.p == measured_cell.band(2e-4)[1]
+
+
 def test_each_bit_may_have_a_refresh_rate_of_its_own(network, with_hardening):
     """As bad as at the worst of the points that share a plan, and never better than the device; power counts rates."""
     found, model, inputs = with_hardening, *network[:2]
@@ -165,6 +173,7 @@ def made_anew():
     return model, inputs[:64], qtaml.Accuracy(inputs, model(inputs).argmax(1))
 
 
+@pytest.mark.long
 def test_processes_find_the_same(network):
     """Two of them, with the network made anew; and one that it was sent to pickled, if it can be."""
     small = {"thicknesses": [1.8, 1.9], "windows": [2e-5], "budgets": [0.5]}

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.console import Console
 from torch import nn
 
 from qtaml import _checks
@@ -21,7 +22,7 @@ from qtaml.cli.options import (
 )
 from qtaml.cost import Numbers
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.exploration import Exploration, explore
+from qtaml.exploration import AXES, Exploration, explore
 from qtaml.laboratory import read_results
 from qtaml.measuring import Accuracy
 from qtaml.model import Batch
@@ -71,6 +72,9 @@ def explore_command(
         "exploration"
     ),
     picture: Annotated[Path | None, typer.Option(help="File for a picture of accuracy and front.")] = None,
+    over: Annotated[
+        str, typer.Option(help="Print the best accuracy over axes, such as thickness,height,window.", metavar="A,B,..")
+    ] = "",
     trials: Annotated[int, typer.Option(help="Reads of each plan.", min=2)] = 10,
     workers: WorkersOption = None,
     ray: RayOption = None,
@@ -95,6 +99,7 @@ def explore_command(
         )
     # Before what may take minutes.
     page_path(out)
+    axes_shown = [_checks.one_of("over", one, AXES) for one in over.split(",")] if over else []
     opened = partial(_opened, sources[0], weights, calibration, test, samples, length)
     model, batch, metric = opened()
     # Those that are not given are as `explore` has them.
@@ -127,6 +132,8 @@ def explore_command(
     )
     if picture is not None:
         save_figure(found.plot(), picture)
+    if axes_shown and not as_json:
+        Console().print(found.accuracy_table(axes_shown))
     _show_exploration(found, folder, out, as_json=as_json)
 
 
