@@ -218,8 +218,11 @@ def test_it_draws_itself(found):
     thickness, front = found.plot().axes
     assert [axes.get_title(loc="left") for axes in (thickness, front)] == ["over thickness", "Pareto front"]
     best = found.best(("window", "thickness"))
-    drawn = {(line.get_label(), *point) for line in thickness.lines for point in zip(*line.get_data(), strict=True)}
+    drawn = {
+        (bars.get_label(), *point) for bars in thickness.containers for point in zip(*bars[0].get_data(), strict=True)
+    }
     assert drawn == {(f"{window:.3g} s", thick, value) for (window, thick), value in best.items()}
+    assert all(bars.has_yerr for axes in (thickness, front) for bars in axes.containers)
     pytest.importorskip("pandas")
     assert len(found.to_pandas()) == len(found.points)
     assert "<table" in found._repr_html_()

@@ -177,7 +177,7 @@ class Exploration:
         base = self.chosen or self.points[0]
         panels = [self._slice(axis, base) for axis in self._varied if axis != "window"]
         panels = panels or [self._slice("window", base)]
-        front = Curve("front", [one.power for one in self.front], [one.accuracy for one in self.front], points=True)
+        front = _accuracies("front", [one.power for one in self.front], self.front, points_only=True)
         panels.append(Panel([front], "Pareto front", "power (W)", "accuracy", log_x=True, legend="none"))
         return panels_figure(panels)
 
@@ -189,13 +189,12 @@ class Exploration:
         places = np.unique(np.linspace(0, len(windows) - 1, _MOST_CURVES).astype(int))
         curves = []
         for window in (windows[place] for place in places):
-            best: dict[float, float] = {}
-            for one in found:
-                if window in (None, one.window):
-                    x = getattr(one, axis)
-                    best[x] = max(best.get(x, one.accuracy), one.accuracy)
+            best: dict[float, ExplorationPoint] = {}
+            for one in (one for one in found if window in (None, one.window)):
+                x = getattr(one, axis)
+                best[x] = max(best.get(x, one), one, key=lambda one: one.accuracy)
             label = "best way to store" if window is None else f"{window:.3g} s"
-            curves.append(Curve(label, sorted(best), [best[x] for x in sorted(best)]))
+            curves.append(_accuracies(label, sorted(best), [best[x] for x in sorted(best)]))
         return Panel(curves, f"over {axis}", f"{axis} ({_UNITS[axis]})", "accuracy", log_x=axis == "window")
 
     @property
@@ -263,6 +262,14 @@ class Exploration:
         for one in ([] if self.chosen is None else [self.chosen]) + shown:
             table.add_row(*(_shown(getattr(one, column)) for column in columns), end_section=one is self.chosen)
         return table
+
+
+def _accuracies(
+    label: str, x: Sequence[float], points: Sequence[ExplorationPoint], *, points_only: bool = False
+) -> Curve:
+    """Accuracies of points, with their intervals over reads."""
+    mean, low, high = ([getattr(one, f"accuracy{end}") for one in points] for end in ("", "_low", "_high"))
+    return Curve(label, x, mean, low, high, points=points_only)
 
 
 def on_front(accuracy: Sequence[float], area: Sequence[float], power: Sequence[float]) -> NDArray[np.bool_]:
