@@ -114,6 +114,9 @@ def test_a_network_is_explored(exploring, here, folder):
     assert len(list((folder / "explored" / "plans").iterdir())) == 2
     code, out, _ = here("explore", "explored", "--out", "again.html")
     assert (code, out) == (0, "explorer: again.html, 2 rows\n")
+    code, out, err = exploring("--test", "own.npz", "--hardening", "none", "--hardening", "refresh", "--json")
+    assert code == 0, err
+    assert {row["hardening"] for row in json.loads(out)["rows"]} == {"none", "refresh"}
 
 
 def test_exploring_needs_what_it_is_of(exploring, here):

@@ -1,5 +1,6 @@
 """`qtaml explore`: devices and ways to store together, and many results on one HTML page."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,12 +103,6 @@ def explore_command(
     axes_shown = [_checks.one_of("over", one, AXES) for one in over.split(",")] if over else []
     opened = partial(_opened, sources[0], weights, calibration, test, samples, length)
     model, batch, metric = opened()
-    # Those that are not given are as `explore` has them.
-    optional: dict[str, Any] = {
-        "budgets": _numbers("budgets", budgets),
-        "decoders": decoders and [tuple(one.split(",")) for one in decoders],
-        "hardenings": hardening and [() if one == "none" else tuple(one.split(",")) for one in hardening],
-    }
     axes = {"thicknesses": thicknesses, "heights": heights, "voltages": voltages, "temperatures": temperatures}
     found = explore(
         model,
@@ -115,8 +110,7 @@ def explore_command(
         metric=metric,
         device=device,
         windows=_numbers("windows", windows, by_factors=True) or (),
-        **{name: _numbers(name, text) for name, text in axes.items()},  # type: ignore[arg-type]
-        **{name: value for name, value in optional.items() if value},
+        **_grid({**axes, "budgets": budgets}, {"decoders": decoders, "hardenings": hardening}),
         accuracy=accuracy,
         minimise=minimise,  # type: ignore[arg-type]  # checked there
         array=array,
@@ -135,6 +129,22 @@ def explore_command(
     if axes_shown and not as_json:
         Console().print(found.accuracy_table(axes_shown))
     _show_exploration(found, folder, out, as_json=as_json)
+
+
+def _grid(numbers: Mapping[str, str], names: Mapping[str, list[str] | None]) -> dict[str, Any]:
+    """What is explored over, of lists of numbers and of sets of names; what is not given is as `explore` has it.
+
+    Example:
+        >>> _grid({"heights": "3,3.1", "budgets": ""}, {"hardenings": ["none", "larger,refresh"], "decoders": None})
+        {'heights': [3.0, 3.1], 'hardenings': [(), ('larger', 'refresh')]}
+    """
+    axes = {name: _numbers(name, text) for name, text in numbers.items()}
+    sets = {
+        # For decoders "none" is a name; what hardening has none of is an empty set.
+        name: [() if (name, one) == ("hardenings", "none") else tuple(one.split(",")) for one in given or ()]
+        for name, given in names.items()
+    }
+    return {name: value for name, value in (axes | sets).items() if value}
 
 
 def _opened(

@@ -35,7 +35,7 @@ class DevicePoint:
         temperature: K; None where the device is as it came.
         window: s between refreshes.
         p: flip probability; of a measured cell the upper end of its band.
-        cell: the device there.
+        cell: the device there; None for a point without one, which has no better cells.
     """
 
     thickness: float | None
@@ -44,7 +44,7 @@ class DevicePoint:
     temperature: float | None
     window: float
     p: float
-    cell: Any = field(repr=False, compare=False)
+    cell: Device | None = field(default=None, repr=False, compare=False)
 
 
 def device_points(
