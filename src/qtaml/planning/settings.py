@@ -109,13 +109,13 @@ class Settings:
     window: InitVar[float | None] = None
 
     def __post_init__(self, p: FlipProbability | None, device: GivenDevice | None, window: float | None) -> None:
+        if window is not None and device is None:
+            raise ArgumentError(f"window must be given with a device, whose time it is, got {window!r} without")
         if sum(one is not None for one in (p, self.fault, device)) != 1:
             named = getattr(device, "name", device)
             raise ArgumentError(
                 f"give exactly one of p, fault and device, got p={p!r}, fault={self.fault!r} and device={named}"
             )
-        if window is not None and device is None:
-            raise ArgumentError(f"window must be given with a device, whose time it is, got {window!r} without")
         fault = given(p, self.fault) if device is None else of_device(device, window)
         object.__setattr__(self, "fault", fault)
         self._check_fields()
