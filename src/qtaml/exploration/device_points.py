@@ -1,5 +1,6 @@
 """Flip probabilities of a device over a grid of thicknesses, heights, voltages, temperatures and windows."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtaml import _checks
-from qtaml.device import Cell, MeasuredCell, Preset, cell_and_window
+from qtaml.device import Cell, ExtrapolationWarning, MeasuredCell, Preset, cell_and_window
 from qtaml.errors import ArgumentError
 
 AXES = ("thickness", "height", "voltage", "temperature", "window")
@@ -73,6 +74,9 @@ def device_points(
     Raises:
         ArgumentError: if a list is empty, a number is not above 0 (a voltage below), or the device cannot be varied so.
 
+    Warns:
+        ExtrapolationWarning: if a measured cell is asked about windows outside its data.
+
     Example:
         >>> points = device_points("gaincell_2t_sion", [20e-6], thicknesses=[1.75, 1.8])
         >>> [f"{one.p:.2g}" for one in points]
@@ -104,7 +108,10 @@ def device_points(
 def _rates(device: Any, windows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Flip probabilities, of a measured cell the upper ends of its band of 95%."""
     if isinstance(device, MeasuredCell):
-        return np.array([device.band(float(window))[1] for window in windows])
+        # Once for all windows: thousands of points would say it thousands of times.
+        if said := device.extrapolation(windows):
+            warnings.warn(said, ExtrapolationWarning, stacklevel=4)
+        return device.band_at(windows)[1]
     return np.asarray(device.flip_probability(windows), dtype=np.float64)
 
 
