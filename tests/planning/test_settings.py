@@ -32,6 +32,7 @@ from qtaml.planning import (
 )
 from qtaml.protections import HardenedCell
 from tests.cases import CONVOLUTION
+from tests.device.test_two_way_cell import CELL as TWO_WAY
 
 FAULT = Asymmetric(0.01, 0.1)
 ASKED = (
@@ -190,6 +191,18 @@ def test_the_band_of_a_measured_cell_is_the_reserve(measured_cell, tmp_path):
         (rate, pytest.approx(measured_cell.band(2e-4 / rate)[1])) for rate in within
     ]
     assert 0 < len(within) < 8
+
+
+def test_a_cell_that_knows_both_directions_is_asymmetric():
+    """And so are its larger cells; charged cells stand for ones."""
+    window = 0.2 * TWO_WAY.window_for(0.1)
+    asked = Design(device=TWO_WAY, window=window, cells=1.0)
+    assert asked.fault == Asymmetric(*TWO_WAY.rates(window))
+    assert asked.fault.p01 != asked.fault.p10
+    larger = asked.hardened[0]
+    assert (larger.p01, larger.p10) == TWO_WAY.enlarged(1.5).rates(window)
+    with pytest.raises(qtaml.ArgumentError, match=r"window must be shorter: p01 and p10 are .* must be below 0.5"):
+        Design(device=TWO_WAY, window=1e3 * window, cells=1.0)
 
 
 def test_a_window_of_a_device_changes_its_flip_probability():

@@ -56,6 +56,10 @@ class RetentionCell(ABC):
         """The same cell at another temperature, K."""
         return cast("Self", dataclasses.replace(cast("Any", self), temperature=temperature))
 
+    def log_worst_probabilities(self, window: ArrayLike) -> Array:
+        """Logarithm of the probability that a bit of the state that is lost more often is lost, over windows in s."""
+        return self.log_flip_probabilities(window)
+
     @property
     def idle(self) -> tuple[str, ...]:
         """Names of mechanisms that alone lose no bit, and so are not among `mechanisms`."""

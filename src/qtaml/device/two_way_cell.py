@@ -112,6 +112,10 @@ class TwoWayCell(RetentionCell):
         # It does from N_e - n_th electrons on.
         return self._log_average(window, self.empty, 1, self.electrons - self.threshold - 1)
 
+    def log_worst_probabilities(self, window: ArrayLike) -> Array:
+        """Logarithm of the larger of both probabilities, over windows in s."""
+        return np.maximum(self.log_flip_probabilities(window), self.log_gain_probabilities(window))
+
     def typical_log_window(self, p: ArrayLike) -> Array:
         """Logarithm of the window in s at which escape alone, without spread, reaches p."""
         log_rate = self.junction.log_rates(self.charged, self.temperature, self.attempt_frequency)[0]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtaml import _checks
-from qtaml.device import Cell, ExtrapolationWarning, MeasuredCell, Preset, cell_and_window
+from qtaml.device import Cell, ExtrapolationWarning, MeasuredCell, Preset, RetentionCell, cell_and_window
 from qtaml.errors import ArgumentError
 
 AXES = ("thickness", "height", "voltage", "temperature", "window")
@@ -35,7 +35,7 @@ class DevicePoint:
         voltage: across the barrier, V; None where the device is as it came.
         temperature: K; None where the device is as it came.
         window: s between refreshes.
-        p: flip probability; of a measured cell the upper end of its band.
+        p: flip probability, of the state that is lost more often; of a measured cell the upper end of its band.
         cell: the device there; None for a point without one, which has no better cells.
     """
 
@@ -106,12 +106,14 @@ def device_points(
 
 
 def _rates(device: Any, windows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Flip probabilities, of a measured cell the upper ends of its band of 95%."""
+    """Flip probabilities of the state that is lost more often; of a measured cell the upper ends of its band."""
     if isinstance(device, MeasuredCell):
         # Once for all windows: thousands of points would say it thousands of times.
         if said := device.extrapolation(windows):
             warnings.warn(said, ExtrapolationWarning, stacklevel=4)
         return device.band_at(windows)[1]
+    if isinstance(device, RetentionCell):
+        return np.exp(device.log_worst_probabilities(windows))
     return np.asarray(device.flip_probability(windows), dtype=np.float64)
 
 

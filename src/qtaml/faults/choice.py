@@ -8,10 +8,10 @@ from pydantic import Field, InstanceOf
 
 from qtaml._kinds import Short
 from qtaml._records import TableError, from_table
-from qtaml.device import MeasuredCell, Preset, RetentionCell, cell_and_window
+from qtaml.device import MeasuredCell, Preset, RetentionCell, TwoWayCell, cell_and_window
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
-from qtaml.faults.independent import Uniform
+from qtaml.faults.independent import Asymmetric, Uniform
 from qtaml.faults.several import OneFault, Several, over_range
 
 AnyFault = Annotated[OneFault | Several, Field(discriminator="kind")]
@@ -58,7 +58,9 @@ def given(p: FlipProbability | None, fault: AnyFault | Sequence[AnyFault] | None
 
 
 def of_device(device: GivenDevice, window: float | None = None) -> AnyFault:
-    """The fault model of a device: of a measured cell, any flip probability in its band of 95%.
+    """The fault model of a device: `Uniform`; of a measured cell any flip probability in its band of 95%.
+
+    A `TwoWayCell`, which knows both directions, is `Asymmetric`, with charged cells as ones.
 
     Args:
         device: a cell, a preset or its name, or the file (.json) of a measured cell.
@@ -79,6 +81,8 @@ def of_device(device: GivenDevice, window: float | None = None) -> AnyFault:
         True
     """
     cell, window = cell_and_window(device, window)
+    if isinstance(cell, TwoWayCell):
+        return _both_ways(cell, window)
     if isinstance(cell, MeasuredCell):
         told, (low, high) = " at the upper end of its band", cell.band(window)
     else:
@@ -88,6 +92,15 @@ def of_device(device: GivenDevice, window: float | None = None) -> AnyFault:
         raise ArgumentError(f"window must be shorter: p{told} is {high:.3g} after {window:g} s, and must be below 0.5")
     # A lower end that underflows is no end of a range in ln p.
     return given((low, high) if 0 < low < high else high, None)
+
+
+def _both_ways(cell: TwoWayCell, window: float) -> Asymmetric:
+    p01, p10 = cell.rates(window)
+    if not max(p01, p10) < 0.5:
+        raise ArgumentError(
+            f"window must be shorter: p01 and p10 are {p01:.3g} and {p10:.3g} after {window:g} s, and must be below 0.5"
+        )
+    return Asymmetric(float(p01), float(p10))
 
 
 def from_kind(table: Mapping[str, Any]) -> AnyFault:

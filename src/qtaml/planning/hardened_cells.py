@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from qtaml.device import Cell, MeasuredCell, RetentionCell, faster_refresh, larger_cells, thicker_barriers
+from qtaml.device import Cell, MeasuredCell, RetentionCell, TwoWayCell, faster_refresh, larger_cells, thicker_barriers
+from qtaml.device import Hardening as Option
 from qtaml.errors import ArgumentError
 from qtaml.protections import HardenedCell
 
@@ -55,25 +56,25 @@ def hardened_cells(cell: RetentionCell, window: float, kinds: Sequence[Hardening
             f"hardening must not hold 'thicker' for a cell without a single barrier, got a {type(cell).__name__}"
         )
     if "larger" in kinds and not isinstance(cell, MeasuredCell):
-        found += [_hardened(one.p, area=one.cost) for one in larger_cells(cell, window, _AREAS)]
+        found += [_hardened(one, area=one.cost) for one in larger_cells(cell, window, _AREAS)]
     if "thicker" in kinds and isinstance(cell, Cell):
         thickness = cell.barrier.thickness
         more = thicker_barriers(cell, window, _EXTRAS)
-        found += [_hardened(one.p, refreshes=1 + one.cost / thickness) for one in more]
+        found += [_hardened(one, refreshes=1 + one.cost / thickness) for one in more]
     if "refresh" in kinds:
         found += _refreshed(cell, window)
     # Beyond 1/2 the symmetric p means nothing: a bit that is always read wrong would pass for a right one.
-    return tuple(one for one in found if one.p10 < 0.5)
+    return tuple(one for one in found if max(one.p01, one.p10) < 0.5)
 
 
 def _refreshed(cell: RetentionCell, window: float) -> list[HardenedCell]:
     if not isinstance(cell, MeasuredCell):
-        return [_hardened(one.p, refreshes=one.cost) for one in faster_refresh(cell, window, _RATES)]
+        return [_hardened(one, refreshes=one.cost) for one in faster_refresh(cell, window, _RATES)]
     rates = np.array([rate for rate in _RATES if not cell.extrapolation(window / rate)])
     if not rates.size:
         return []
     upper = cell.band_at(window / rates)[1]
-    return [_hardened(p, refreshes=rate) for p, rate in zip(upper.tolist(), rates.tolist(), strict=True)]
+    return [HardenedCell(1.0, p, p, rate) for p, rate in zip(upper.tolist(), rates.tolist(), strict=True)]
 
 
 def priced(cell: HardenedCell) -> HardenedCell:
@@ -81,5 +82,8 @@ def priced(cell: HardenedCell) -> HardenedCell:
     return replace(cell, area=cell.area * cell.refreshes, refreshes=1.0)
 
 
-def _hardened(p: float, *, area: float = 1.0, refreshes: float = 1.0) -> HardenedCell:
-    return HardenedCell(area, p, p, refreshes)
+def _hardened(option: Option, *, area: float = 1.0, refreshes: float = 1.0) -> HardenedCell:
+    if isinstance(option.cell, TwoWayCell):
+        p01, p10 = option.cell.rates(option.window)
+        return HardenedCell(area, float(p01), float(p10), refreshes)
+    return HardenedCell(area, option.p, option.p, refreshes)
