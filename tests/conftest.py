@@ -3,8 +3,10 @@
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from qtaml.device import RetentionData, fit_retention
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.networks import RECIPES, Data, LanguageModel, python_sources
 from reproduction import real_networks
@@ -39,3 +41,10 @@ def laboratory_beside(laboratory):
         return Laboratory(folder, **{"trials": 2, "training_seeds": (0,), "workers": 1} | arguments)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def measured_cell():
+    """A cell that was fitted to 200 retention times, of 50 us to 20 ms."""
+    times = np.exp(np.random.default_rng(0).normal(-7.0, 1.0, 200))
+    return fit_retention(RetentionData(times, times, np.full(200, 300.0), np.ones(200)), tail=False)

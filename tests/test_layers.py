@@ -23,11 +23,11 @@ LAYERS = (
     ["memory"],
     ["export", "measuring"],
     ["search"],
-    ["exploration"],
     ["checkpoints", "training"],
     ["overview"],
     ["showing"],
     ["laboratory"],
+    ["exploration"],
     ["cli"],
     ["__main__"],
 )

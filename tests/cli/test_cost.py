@@ -37,6 +37,22 @@ def test_it_prints_a_table_with_sources(here):
     assert "No source, in no sum" in out
 
 
+def test_it_draws_parts_with_their_ranges(here, tmp_path):
+    """Each part that has a source, and the sums."""
+    pytest.importorskip("matplotlib")
+    words = ("--array", "gain_cell_3t", "--node", "28", "--window", "1e-3", "--picture", "cost.png")
+    assert here("cost", "stored", *words)[0] == 0
+    assert (tmp_path / "cost.png").exists()
+    cost = qtaml.Plan.load("plan.json").cost(array="gain_cell_3t", node=28.0, window=1e-3)
+    area, energy, power = cost.plot().axes
+    names = [[tick.get_text() for tick in axes.get_xticklabels()] for axes in (area, energy, power)]
+    assert names[0] == ["array", "sum"]
+    assert names[1] == ["read", "write", "refresh, read", "refresh, write-back"]
+    assert names[2] == ["refresh, read", "refresh, write-back", "sum"]
+    marker, *_ = power.containers[0]
+    assert marker.get_ydata()[-1] == pytest.approx(cost.known("power").value)
+
+
 def test_a_node_without_data_is_refused(here):
     """With the nodes that there are."""
     code, _, error = here("cost", "stored", "--array", "gain_cell_3t", "--node", "5", "--window", "1e-3")

@@ -1,5 +1,7 @@
 """`qtaml design` as a user's script sees it."""
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -8,6 +10,8 @@ from torch import nn
 from torch.export import Dim
 
 import qtaml
+from qtaml import _files as files
+from qtaml.device import ExtrapolationWarning
 
 SETTINGS = ("design", "network.pt2", "--calibration", "calibration.npz", "--decoders", "none,table,majority")
 PAPER = ("design", "network.pt2", "--calibration", "calibration.npz", "--decoders", "ideal")
@@ -99,6 +103,31 @@ def test_a_device_stands_for_a_probability(here, tmp_path):
     assert ended == 0, err
     record = qtaml.device.preset_record("gaincell_2t_sion")
     assert qtaml.Plan.from_json(out).fault.p == record.cell.flip_probability(record.window)
+
+
+@pytest.mark.slow
+def test_a_fitted_cell_is_planned_for_and_read_from_its_file(here, tmp_path, measured_cell):
+    """Its band is the range that the plan holds for and that reads draw from; beyond its data it is said."""
+    cell = measured_cell
+    cell.save(tmp_path / "cell.json")
+    given = ("--device", tmp_path / "cell.json", "--window", 3e-4)
+    band = qtaml.faults.given(cell.band(3e-4), None)
+    stored = ("--overhead", 0.3, "--passes", 2, "--out", tmp_path / "stored")
+    ended, out, err = here("compensate", *SETTINGS[1:4], *given, *stored, "--json")
+    assert ended == 0, err
+    assert qtaml.Plan.from_json(out).fault == band
+    _, out, err = here("predict", *SETTINGS[1:4], *given, "--passes", 2, "--json")
+    assert json.loads(out)["settings"]["fault"]["members"] == json.loads(files.to_json(band))["members"], err
+    evaluate = ("evaluate", tmp_path / "stored", "--model", SETTINGS[1], "--test", "test.safetensors", "--trials", 2)
+    ended, out, err = here(*evaluate, *given[:3], 4e-4, "--json")
+    assert ended == 0, err
+    assert qtaml.Result.from_json(out).fault == qtaml.faults.given(cell.band(4e-4), None)
+    ended, _, err = here(*evaluate, *given, "--p", 0.1)
+    assert (ended, "give at most one of --p, --fault and --device" in err) == (2, True)
+    ended, _, err = here(*evaluate, *given[2:])
+    assert (ended, "--window must be given with --device" in err) == (2, True)
+    with pytest.warns(ExtrapolationWarning, match="window of 1e-08 s at 300 K is an extrapolation"):
+        here(*evaluate, *given[:3], 1e-8)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qtaml.device import PRESETS, MeasuredCell, preset_record
+from qtaml.device import PRESETS, preset_record
 
 
 def test_every_preset_is_listed(command):
@@ -60,7 +60,7 @@ RETENTION = """temperature (C),window (us),failing,cells
 
 @pytest.mark.slow
 def test_a_cell_is_fitted_shown_and_stated(command, tmp_path):
-    """From retention data to a cell, a reserve for `--p`, a picture, and failures in time."""
+    """From retention data to a cell, a reserve for `--device`, a picture, and failures in time."""
     (tmp_path / "retention.csv").write_text(RETENTION)
     (tmp_path / "mission.csv").write_text("temperature (C),time (h)\n25,8000\n85,500\n")
     cell = tmp_path / "cell.json"
@@ -68,8 +68,7 @@ def test_a_cell_is_fitted_shown_and_stated(command, tmp_path):
     arguments = ("--out", cell, "--window", 2e-5, "--no-tail", "--picture", picture)
     ended, out, err = command("device", "fit", tmp_path / "retention.csv", *arguments)
     assert ended == 0, err
-    low, high = MeasuredCell.load(cell).band(2e-5)
-    assert f"--p {low:.4g}:{high:.4g}" in out
+    assert f"as a reserve: --device {cell} --window 2e-05" in " ".join(out.split("\n"))
     assert picture.exists()
     _, out, _ = command("device", "fit", tmp_path / "retention.csv", *arguments[:4], "--law", "exponential", "--json")
     assert json.loads(out)["cell"]["law"] == "exponential"

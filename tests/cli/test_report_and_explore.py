@@ -95,15 +95,16 @@ def exploring(here, folder):
     np.savez(folder / "own.npz", images=batch.numpy(), labels=model(batch).argmax(1).numpy())
     np.savez(folder / "inputs.npz", images=batch.numpy())
     words = ("--device", "gaincell_2t_sion", "--array", "gain_cell_3t", "--node", "28", "--windows", "1e-5:2e-5:2")
-    more = ("--budgets", "2", "--trials", "2", "--folder", "explored", "--out", "explored.html")
+    more = ("--budgets", "2", "--trials", "2", "--folder", "explored", "--out", "explored.html", "--workers", "1")
     return lambda *added: here("explore", "own:make", "--calibration", "inputs.npz", *words, *more, *added)
 
 
 @pytest.mark.slow
 def test_a_network_is_explored(exploring, here, folder):
     """The page, the rows, the plans; the folder makes the page again."""
-    code, out, _ = exploring("--test", "own.npz", "--picture", "explored.png")
+    code, out, _ = exploring("--test", "own.npz", "--picture", "explored.png", "--over", "height,window")
     assert code == 0
+    assert "height (eV)" in out
     assert "explorer: explored.html, 2 rows" in out
     assert (folder / "explored.png").exists()
     code, out, _ = exploring("--test", "own.npz", "--json")
@@ -113,6 +114,9 @@ def test_a_network_is_explored(exploring, here, folder):
     assert len(list((folder / "explored" / "plans").iterdir())) == 2
     code, out, _ = here("explore", "explored", "--out", "again.html")
     assert (code, out) == (0, "explorer: again.html, 2 rows\n")
+    code, out, err = exploring("--test", "own.npz", "--hardening", "none", "--hardening", "refresh", "--json")
+    assert code == 0, err
+    assert {row["hardening"] for row in json.loads(out)["rows"]} == {"none", "refresh"}
 
 
 def test_exploring_needs_what_it_is_of(exploring, here):
@@ -126,3 +130,6 @@ def test_exploring_needs_what_it_is_of(exploring, here):
     code, _, err = here("explore", "sweep", "--node", "28")
     assert code == 2
     assert "--node needs --calibration: without, results are shown" in err
+    code, _, err = exploring("--test", "own.npz", "--over", "hight")
+    assert code == 2
+    assert "over must be one of 'thickness', 'height', 'voltage', 'temperature', 'window', got 'hight'" in err

@@ -166,7 +166,7 @@ def test_a_stored_network_is_evaluated_under_another_fault_model(here, command):
     assert qtaml.Result.from_json(command(*evaluate, "--p", 0.2)[1]).fault == Uniform(0.2)
     assert qtaml.Result.from_json(command(*evaluate)[1]).fault == Uniform(0.1)
     ended, _, err = command(*evaluate, "--p", 0.2, "--fault", ASYMMETRIC)
-    assert (ended, "give at most one of --p and --fault, got 0.2 and 'asymmetric" in err) == (2, True)
+    assert (ended, "give at most one of --p, --fault and --device, got 0.2, 'asymmetric" in err) == (2, True)
 
 
 @pytest.mark.slow
@@ -243,11 +243,11 @@ def test_lists_are_values_too(text, fault):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ((), 2, "give exactly one of --p and --fault, got no --p and no --fault"),
+        ((), 2, "give exactly one of --p, --fault and --device, got no --p, no --fault and no --device"),
         (
             ("--p", 0.1, "--fault", ASYMMETRIC),
             2,
-            "give exactly one of --p and --fault, got --p 0.1 and --fault Asymmetric",
+            "give exactly one of --p, --fault and --device, got --p 0.1, --fault Asymmetric",
         ),
         (
             ("--fault", "magic:p=1"),

@@ -466,6 +466,8 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
         "estimates": lambda: (0.1, 0.1),
         "covariance": lambda: ((0.1, 0.0), (0.0, 0.1)),
     },
+    "device.cell_and_window": {"device": lambda: "fg_dt_3p0"},
+    "faults.of_device": {"device": lambda: "fg_dt_3p0"},
     "device.preset": {"name": lambda: "fg_dt_3p0"},
     "device.preset_record": {"name": lambda: "fg_dt_3p0"},
     "device.MultiLevelCell": {"level_electrons": lambda: (0, 100), "references": lambda: (50,)},

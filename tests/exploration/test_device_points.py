@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qtaml.device import Rectangular, preset
+from qtaml.device import ExtrapolationWarning, Rectangular, preset
 from qtaml.errors import ArgumentError
 from qtaml.exploration import device_points
 
@@ -89,3 +89,12 @@ def test_a_stack_has_no_single_height():
     """Its layers have."""
     with pytest.raises(ArgumentError, match="heights need a barrier with one height"):
         device_points("gaincell_hkmg_16nm", [1e-9], heights=[3.0])
+
+
+def test_what_lies_beyond_the_data_of_a_measured_cell_is_said_once(measured_cell):
+    """For the grid, not for each window; and rates are the upper ends of the bands."""
+    windows = [1e-8, 1e-7, 2e-4]
+    with pytest.warns(ExtrapolationWarning, match="window of 1e-08 s at 300 K is an extrapolation") as told:
+        points = device_points(measured_cell, windows)
+    assert len(told) == 1
+    assert points[-1].p == measured_cell.band(2e-4)[1]

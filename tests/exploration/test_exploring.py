@@ -12,7 +12,8 @@ from qtaml.cost import Array, Figure
 from qtaml.errors import ArgumentError
 from qtaml.exploration import Exploration, explore
 from qtaml.exploration.exploration import on_front
-from qtaml.exploration.stored_plans import PlanMaker
+from qtaml.exploration.rungs import Rung
+from qtaml.exploration.stored_plans import PlanMaker, _job, _packed
 from qtaml.faults import Uniform
 from qtaml.showing import explorer_page
 
@@ -117,14 +118,76 @@ def test_the_same_question_goes_on_where_it_stopped(network, tmp_path, monkeypat
     kept = list((tmp_path / "plans").iterdir())
     assert len(kept) == 2
     kept[0].unlink()
-    made, make = [], PlanMaker._made
-    monkeypatch.setattr(PlanMaker, "_made", lambda *job: made.append(job[1:]) or make(*job))
+    made, make = [], PlanMaker.make
+    monkeypatch.setattr(PlanMaker, "make", lambda *job: made.append(job[1:]) or make(*job))
     assert asked(network, **small) == first
     assert len(made) == 1
     asked(network, **small, trials=4)
     model, inputs, _ = network
     asked((model, inputs, qtaml.Accuracy(inputs, model(inputs).argmin(1))), **small)
     assert len(made) == 1 + 2 + 2
+
+
+@pytest.fixture(scope="module")
+def with_hardening(network):
+    """The same, plain and with refresh rates of its own for each bit, at the ladder's step that one window reaches."""
+    return asked(network, hardenings=[(), ("refresh",)], windows=[2e-5, 3e-5], thicknesses=[1.85], budgets=[0.5])
+
+
+def test_a_measured_cell_counts_by_the_upper_end_of_its_band(network, measured_cell, tmp_path):
+    """Given by its file too."""
+    measured_cell.save(tmp_path / "cell.json")
+    small = {"windows": [2e-4], "thicknesses": None, "budgets": [2.0], "accuracy": None}
+    (one,) = asked(network, device=str(tmp_path / "cell.json"), **small).points
+    assert one.p == measured_cell.band(2e-4)[1]
+
+
+def test_each_bit_may_have_a_refresh_rate_of_its_own(network, with_hardening):
+    """As bad as at the worst of the points that share a plan, and never better than the device; power counts rates."""
+    found, model, inputs = with_hardening, *network[:2]
+    assert {one.hardening for one in found.points} == {"none", "refresh"}
+    cell = qtaml.device.preset("gaincell_2t_sion").thickened(0.05)
+    for one in (one for one in found.points if one.hardening == "refresh"):
+        plan = found.plan(one)
+        assert (plan.settings.price, one.least_cells) == ("refreshes", None)
+        assert plan.refreshes <= one.budget
+        shared = [other.window for other in found.points if other.plan == one.plan]
+        for better in plan.settings.hardened:
+            worst = max(cell.flip_probability(window / better.refreshes) for window in shared)
+            assert better.p10 == pytest.approx(worst, rel=1e-6)
+        cost = plan.cost(array="gain_cell_3t", node=28.0, window=one.window)
+        assert one.power == cost.known("power").top
+    assert "hardening" in str(found)
+    # The device at that window, read with its own better cells, errs less than the plan was made for.
+    error = qtaml.measuring.OutputError(model, inputs)
+    one = next(one for one in found.points if one.hardening == "refresh")
+    assert one.p < one.planned_p
+    memory = qtaml.store(model, found.plan(one))
+    assert qtaml.evaluate(memory, error, trials=8, fault=Uniform(one.p)).mean < qtaml.evaluate(memory, error).mean
+
+
+def made_anew():
+    """The network of this file, its inputs and its metric, in another process."""
+    torch.manual_seed(3)
+    model, inputs = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4)), torch.randn(200, 16)
+    return model, inputs[:64], qtaml.Accuracy(inputs, model(inputs).argmax(1))
+
+
+@pytest.mark.long
+def test_processes_find_the_same(network):
+    """Two of them, with the network made anew; and one that it was sent to pickled, if it can be."""
+    small = {"thicknesses": [1.8, 1.9], "windows": [2e-5], "budgets": [0.5]}
+    alone = asked(network, **small)
+    assert len(alone.plans) == 2
+    model, inputs, metric = network
+    metric.local = lambda: None
+    with pytest.raises(ArgumentError, match="workers must be 1 for a model, a metric or an output that cannot be pick"):
+        asked(network, **small, workers=2)
+    assert asked(network, **small, workers=2, reload=made_anew) == alone
+    del metric.local
+    maker = PlanMaker(model, inputs[:64], metric, trials=3, thorough=False, seed=0, output=None)
+    (plan,) = _job(_packed(maker, None), Rung(0.07), ("none", "table"), [0.5])
+    assert plan.plan == alone.plans[plan.name]
 
 
 def test_the_rows_on_disk_make_an_explorer_page(found):
@@ -155,8 +218,11 @@ def test_it_draws_itself(found):
     thickness, front = found.plot().axes
     assert [axes.get_title(loc="left") for axes in (thickness, front)] == ["over thickness", "Pareto front"]
     best = found.best(("window", "thickness"))
-    drawn = {(line.get_label(), *point) for line in thickness.lines for point in zip(*line.get_data(), strict=True)}
+    drawn = {
+        (bars.get_label(), *point) for bars in thickness.containers for point in zip(*bars[0].get_data(), strict=True)
+    }
     assert drawn == {(f"{window:.3g} s", thick, value) for (window, thick), value in best.items()}
+    assert all(bars.has_yerr for axes in (thickness, front) for bars in axes.containers)
     pytest.importorskip("pandas")
     assert len(found.to_pandas()) == len(found.points)
     assert "<table" in found._repr_html_()
@@ -177,11 +243,14 @@ def test_it_draws_itself(found):
         ({"budgets": []}, "budgets must hold at least one"),
         ({"decoders": []}, "decoders must hold at least one"),
         ({"decode": "start_up"}, "copy must be given with decode='start_up'"),
+        ({"hardenings": []}, "hardenings must hold at least one set of names"),
+        ({"hardenings": ["refresh"]}, r"hardenings must be a sequence, each a sequence, .* got \['refresh'\]"),
+        ({"workers": 0}, "workers must be a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_questions_are_refused_before_anything_is_planned(network, changed, told, monkeypatch):
     """With what is allowed."""
-    monkeypatch.delattr(PlanMaker, "_made")
+    monkeypatch.delattr(PlanMaker, "make")
     with pytest.raises(ArgumentError, match=told):
         asked(network, **changed)
 

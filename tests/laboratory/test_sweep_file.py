@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import qtaml
-from qtaml.faults import Clustered, PerBit, Uniform, given
+from qtaml.faults import Clustered, PerBit, Uniform, given, of_device
 from qtaml.laboratory.sweep_file import Storage, read_sweep
 from qtaml.planning import Design, Tac, UniformMsp, WeightScaling
 
@@ -95,6 +95,25 @@ correction = "paper"
 kind = "clustered"
 size = 2
 """
+
+
+def test_a_device_is_a_memory(tmp_path, measured_cell):
+    """A preset at its window or another, or the file of a measured cell beside the sweep file."""
+    measured_cell.save(tmp_path / "cell.json")
+    faults = '[{device = "fg_dt_3p0"}, {device = "fg_dt_3p0", window = 10.0}, {device = "cell.json", window = 2e-4}]'
+    text = f'networks = ["SmallCNN"]\nmethods = ["weight_scaling"]\nfaults = {faults}'
+    sweep = read_sweep(written(tmp_path, text))
+    found = [storage.settings.fault for storage in sweep.storages]
+    assert found[:2] == [of_device("fg_dt_3p0"), of_device("fg_dt_3p0", 10.0)]
+    assert found[2] == given(measured_cell.band(2e-4), None)
+    for old, new, message in (
+        (", window = 2e-4", "", r"line 3: faults\[2\].window: window must be given for a cell"),
+        ("2e-4", "-1.0", r"line 3: faults\[2\].window: window must be above 0, got -1"),
+        ("dt_3p0", "dt", r"line 3: faults\[0\].device: preset must be one of"),
+        ("window = 2e-4", "windows = 1", r"line 3: faults\[2\].windows: Extra inputs"),
+    ):
+        with pytest.raises(qtaml.ArgumentError, match=message):
+            read_sweep(written(tmp_path, text.replace(old, new)))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch import nn
 
 import qtaml
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.faults import Asymmetric, StaticCells, Uniform
+from qtaml.faults import Asymmetric, StaticCells, Uniform, given
 from qtaml.formats import EvenLevels, Format, Largest, NamedLevels, Section, TensorFormat, TrellisLevels
 from qtaml.measuring import ActivationStream, OutputError, Result
 
@@ -82,6 +82,11 @@ def test_a_longer_lifetime_has_more_errors(model):
         for stream in streams
     )
     assert 0 < few < many / 2
+
+
+def test_a_measured_cell_is_a_device(measured_cell):
+    """Its band is the range of the memory."""
+    assert ActivationStream(device=measured_cell, lifetime=2e-4).fault == given(measured_cell.band(2e-4), None)
 
 
 def test_cells_that_differ_for_good_stay(model):

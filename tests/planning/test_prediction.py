@@ -85,7 +85,7 @@ def test_it_is_a_table_and_json():
 
 def test_bad_arguments_are_refused():
     """As for a plan."""
-    with pytest.raises(qtaml.ArgumentError, match="give exactly one of p and fault"):
+    with pytest.raises(qtaml.ArgumentError, match="give exactly one of p, fault and device"):
         qtaml.predict(CONVOLUTION.model(), CONVOLUTION.batch())
     with pytest.raises(qtaml.ModelError, match="failed on inputs"):
         qtaml.predict(CONVOLUTION.model(), torch.zeros(2, 2), p=0.1)

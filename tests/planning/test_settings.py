@@ -32,6 +32,7 @@ from qtaml.planning import (
 )
 from qtaml.protections import HardenedCell
 from tests.cases import CONVOLUTION
+from tests.device.test_two_way_cell import CELL as TWO_WAY
 
 FAULT = Asymmetric(0.01, 0.1)
 ASKED = (
@@ -123,7 +124,7 @@ def test_a_function_takes_the_settings_of_its_record(record):
     taken = inspect.signature(function).parameters
     others = ["model", *["calibration"] * calibrated, *["metric"] * (record is Design)]
     settings = [
-        *(["p"] if record is not Design else ["p", "device", "hardening"]),
+        *(["p", "device", "window"] if record is not Design else ["p", "device", "window", "hardening"]),
         *(one.name for one in fields(record)),
     ]
     assert sorted(taken) == sorted({*others, *settings} - {"kind"})
@@ -165,20 +166,51 @@ def test_a_device_is_kept_as_what_it_stands_for():
     assert replace(asked, cells=0.7).hardened == asked.hardened
 
 
-def test_a_storage_node_grows_and_a_measured_cell_does_not():
+def test_a_storage_node_grows_and_a_measured_cell_does_not(measured_cell):
     """Both are devices: with the larger cells that Pelgrom's law gives, or none, as none was measured."""
     silicon = Design(device="gaincell_3t_16nm", cells=0.5)
     assert [cell.area for cell in silicon.hardened] == [1.5, 2, 3, 4]
     assert silicon.hardened[-1].p01 < 2e-3
-    times = np.exp(np.random.default_rng(0).normal(-7.0, 1.0, 200))
-    data = qtaml.device.RetentionData(times, times, np.full(200, 300.0), np.ones(200))
-    cell = qtaml.device.fit_retention(data, tail=False)
-    measured = Design(device=qtaml.device.Preset("mine", "measured", cell, 2e-4, source="data"), cells=0.5)
-    assert measured.hardened == ()
-    assert measured.fault == Uniform(cell.flip_probability(2e-4))
-    low, high = cell.band(2e-4)
-    assert low < measured.fault.p < high
-    assert Design(p=(low, high), cells=0.5).fault.members[-1] == Uniform(high)
+    assert Design(device=measured_cell, window=2e-4, cells=0.5).hardened == ()
+
+
+RATES = (0.25, 0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+
+def test_the_band_of_a_measured_cell_is_the_reserve(measured_cell, tmp_path):
+    """Given as the cell, its file, or within a preset; and refresh rates have the upper end of theirs."""
+    band = measured_cell.band(2e-4)
+    measured_cell.save(tmp_path / "cell.json")
+    preset = qtaml.device.Preset("mine", "measured", measured_cell, 2e-4, source="data")
+    for device, window in ((measured_cell, 2e-4), (str(tmp_path / "cell.json"), 2e-4), (preset, None)):
+        assert Tac(device=device, window=window, overhead=0.1) == Tac(p=band, overhead=0.1)
+    within = [rate for rate in RATES if not measured_cell.extrapolation(2e-4 / rate)]
+    asked = Design(device=measured_cell, window=2e-4, price="refreshes", cells=0.5)
+    assert asked.fault == Tac(p=band, overhead=0.1).fault
+    assert [(one.refreshes, one.p10) for one in asked.hardened] == [
+        (rate, pytest.approx(measured_cell.band(2e-4 / rate)[1])) for rate in within
+    ]
+    assert 0 < len(within) < 8
+
+
+def test_a_cell_that_knows_both_directions_is_asymmetric():
+    """And so are its larger cells; charged cells stand for ones."""
+    window = 0.2 * TWO_WAY.window_for(0.1)
+    asked = Design(device=TWO_WAY, window=window, cells=1.0)
+    assert asked.fault == Asymmetric(*TWO_WAY.rates(window))
+    assert asked.fault.p01 != asked.fault.p10
+    larger = asked.hardened[0]
+    assert (larger.p01, larger.p10) == TWO_WAY.enlarged(1.5).rates(window)
+    with pytest.raises(qtaml.ArgumentError, match=r"window must be shorter: p01 and p10 are .* must be below 0.5"):
+        Design(device=TWO_WAY, window=1e3 * window, cells=1.0)
+
+
+def test_a_window_of_a_device_changes_its_flip_probability():
+    """And that of its larger cells."""
+    cell = qtaml.device.preset("gaincell_2t_sion")
+    asked = Design(device="gaincell_2t_sion", window=1e-5, cells=0.5)
+    assert asked.fault == Uniform(cell.flip_probability(1e-5))
+    assert asked == Design(device=cell, window=1e-5, cells=0.5)
 
 
 def test_numbers_are_kept_as_python_numbers():
@@ -202,8 +234,12 @@ def test_a_record_is_frozen():
 @pytest.mark.parametrize(
     ("record", "settings", "message"),
     [
-        (Tac, {"p": 0.1, "fault": FAULT, "overhead": 0.1}, "give exactly one of p and fault, got p=0.1 and fault=Asym"),
-        (Magnitude, {"overhead": 0.1}, "give exactly one of p and fault, got p=None and fault=None"),
+        (
+            Tac,
+            {"p": 0.1, "fault": FAULT, "overhead": 0.1},
+            "give exactly one of p, fault and device, got p=0.1, fault=Asym",
+        ),
+        (Magnitude, {"overhead": 0.1}, "give exactly one of p, fault and device, got p=None, fault=None"),
         (Magnitude, {"p": 0.1, "overhead": 1.5}, r"overhead must be a share from 0 to 1 .* got 1\.5; 5 per cent"),
         (Magnitude, {"p": 0.1, "overhead": 0.1, "allocation": "best"}, "allocation must be one of 'split'.*got 'best'"),
         (Sensitivity, {"p": 0.1, "overhead": 0.1, "trials": 1}, "trials must be a whole number of at least 2, got 1"),
@@ -239,6 +275,18 @@ def test_a_record_is_frozen():
         (Design, {"p": 0.1, "cells": 1, "group": 1}, "group must be a whole number of at least 2, got 1"),
         (Design, {"p": 0.1, "cells": 1, "group": 4, "decoders": ["none"]}, "decoders must hold 'table', or .* group=4"),
         (Design, {"device": "hbn", "cells": 1}, r"preset must be one of .* got 'hbn'"),
+        (Tac, {"p": 0.1, "window": 1e-3, "overhead": 0.1}, "window must be given with a device, .* got 0.001 without"),
+        (Tac, {"device": "hbn_fg_15L", "window": -1, "overhead": 0.1}, "window must be above 0, got -1"),
+        (
+            Tac,
+            {"device": qtaml.device.preset("hbn_fg_15L"), "overhead": 0.1},
+            "window must be given for a cell, which has none of its own",
+        ),
+        (
+            Tac,
+            {"device": "gaincell_2t_sion", "window": 1.0, "overhead": 0.1},
+            "window must be shorter: p is 1 after 1 s, and must be below 0.5",
+        ),
         (Design, {"p": 0.1, "cells": 1, "hardened": [2.0]}, r"hardened must be cells such as HardenedCell.*, got 2\.0"),
         (Design, {"p": 0.1, "cells": 1, "trials": 1}, "trials must be a whole number of at least 2, got 1"),
     ],

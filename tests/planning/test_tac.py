@@ -172,7 +172,7 @@ def test_a_checkpoint_on_the_grid_is_quantised_once():
         ({"p": -0.1}, r"p must be a flip probability in \[0, 0.5\), got -0.1"),
         ({"p": float("nan")}, r"p must be a number, or \(a number, a number\), or None, got nan"),
         ({"p": "high"}, r"p must be a number, or \(a number, a number\), or None, got 'high'"),
-        ({"p": None}, "give exactly one of p and fault"),
+        ({"p": None}, "give exactly one of p, fault and device"),
         ({"p": None, "fault": 0.1}, "fault must be a fault model"),
         ({"overhead": 5}, r"overhead must be a share from 0 to 1 \(every bit protected\), got 5; 5 per cent is 0.05"),
         ({"overhead": -0.01}, "overhead must be a share from 0 to 1"),

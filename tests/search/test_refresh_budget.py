@@ -121,12 +121,15 @@ def test_an_error_is_reached_with_the_least_refreshes(network):
 
 def test_hardened_cells_of_a_device():
     """Larger by charge, thicker by the energy of writing at one field, refreshed by the rate."""
-    cells = {kind: hardened_cells(DEVICE, [kind]) for kind in ("larger", "thicker", "refresh")}
+    cells = {kind: hardened_cells(DEVICE.cell, DEVICE.window, [kind]) for kind in ("larger", "thicker", "refresh")}
     assert {(one.area, one.refreshes) for one in cells["larger"]} == {(1.5, 1), (2, 1), (3, 1), (4, 1)}
     thick = cells["thicker"][2]
     assert (thick.area, thick.refreshes) == (1.0, pytest.approx(2.0 / 1.8))
     assert thick.p01 == pytest.approx(DEVICE.cell.thickened(0.2).flip_probability(DEVICE.window))
-    fast = cells["refresh"][3]
+    # A quarter of the refreshes would leave more than half of the bits wrong.
+    assert DEVICE.cell.flip_probability(4 * DEVICE.window) > 0.5
+    assert min(one.refreshes for one in cells["refresh"]) == 0.5
+    fast = cells["refresh"][2]
     assert (fast.refreshes, fast.p10) == (4.0, pytest.approx(DEVICE.cell.flip_probability(DEVICE.window / 4)))
 
 

@@ -11,6 +11,7 @@ from qtaml.cost import ARRAYS, Numbers, array_named, timeloop_memory, zigzag_mem
 from qtaml.errors import ArgumentError
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan
+from qtaml.showing import save_figure
 
 _NAMES = ", ".join(dict.fromkeys(one.name for one in ARRAYS))
 
@@ -26,6 +27,7 @@ def cost_command(
     numbers: Annotated[Path | None, typer.Option(help="Your own figures (.json).")] = None,
     zigzag: Annotated[Path | None, typer.Option(help="Write the memory for ZigZag (.yaml).")] = None,
     timeloop: Annotated[Path | None, typer.Option(help="Write it for Timeloop and Accelergy (.yaml).")] = None,
+    picture: Annotated[Path | None, typer.Option(help="File for a picture (needs qtaml[plot]).")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Area, energies and power of a network as it is stored, each number with its source."""
@@ -43,6 +45,8 @@ def cost_command(
         copy=copy,
         numbers=own,
     )
+    if picture is not None:
+        save_figure(found.plot(), picture)
     for path, write in ((zigzag, zigzag_memory), (timeloop, timeloop_memory)):
         if path is not None:
             held = array_named(array, node, own.arrays if own else ())

@@ -138,7 +138,7 @@ def fit_command(
     if said is not None:
         typer.echo(
             f"after {said['window']:g} s at {said['temperature']:g} K: p = {said['p']:.3g} ({said['low']:.3g} to "
-            f"{said['high']:.3g}); as a reserve: --p {said['low']:.4g}:{said['high']:.4g}"
+            f"{said['high']:.3g}); as a reserve: --device {out} --window {said['window']:g}"
         )
         if said["extrapolation"]:
             typer.echo(f"caution: the {said['extrapolation']}")

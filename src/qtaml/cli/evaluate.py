@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qtaml.cli.fault_option import FaultOption, ReadProbabilityOption, another_fault
+from qtaml.cli.fault_option import DeviceOption, FaultOption, ReadProbabilityOption, WindowOption, another_fault
 from qtaml.cli.metric_options import TEST_HELP, BatchSizeOption, MetricOption, TestData, chosen_metric
 from qtaml.cli.options import JsonOption, LengthOption, SeedOption, StoredArgument, StoredModelOption, WeightsOption
 from qtaml.cli.stored import load_stored
@@ -42,6 +42,8 @@ def evaluate_command(
     ] = None,
     p: ReadProbabilityOption = None,
     fault: FaultOption = None,
+    device: DeviceOption = None,
+    window: WindowOption = None,
     stop_width: Annotated[
         float | None,
         typer.Option(help="Stop when the interval over reads is not wider than this (perplexity: in nats)."),
@@ -51,7 +53,7 @@ def evaluate_command(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a stored network over independent reads of the leaking memory, or chip by chip."""
-    read_under = another_fault(p, fault)
+    read_under = another_fault(p, fault, device, window)
     if chips is None and (above is not None or picture is not None or rewrite):
         raise ArgumentError(f"--above, --picture and --rewrite need --chips, got {above}, {picture} and {rewrite}")
     memory, network, spec = load_stored(read_artifact(stored), model, weights)

@@ -1,19 +1,32 @@
 """`qtaml explore`: devices and ways to store together, and many results on one HTML page."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.console import Console
+from torch import nn
 
 from qtaml import _checks
 from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
-from qtaml.cli.options import JsonOption, LengthOption, SamplesOption, SeedOption, WeightsOption
+from qtaml.cli.options import (
+    JsonOption,
+    LengthOption,
+    RayOption,
+    SamplesOption,
+    SeedOption,
+    WeightsOption,
+    WorkersOption,
+)
 from qtaml.cost import Numbers
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.exploration import Exploration, explore
+from qtaml.exploration import AXES, Exploration, explore
 from qtaml.laboratory import read_results
 from qtaml.measuring import Accuracy
+from qtaml.model import Batch
 from qtaml.showing import save_explorer, save_figure
 from qtaml.showing.page import page_path
 
@@ -33,7 +46,9 @@ def explore_command(
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
     calibration: Annotated[Path | None, typer.Option(help="Unlabelled inputs of the network to explore.")] = None,
     test: Annotated[Path | None, typer.Option(help="Inputs and 'labels', for the accuracy.")] = None,
-    device: Annotated[str, typer.Option(help="Preset of the cell; `qtaml device list` shows them.")] = "",
+    device: Annotated[
+        str, typer.Option(help="Preset of the cell (`qtaml device list`), or a cell of `qtaml device fit` (.json).")
+    ] = "",
     array: Annotated[str, typer.Option(help="Array of the cells, as for `qtaml cost`.")] = "",
     node: Annotated[float | None, typer.Option(help="Technology node, nm.")] = None,
     windows: Annotated[str, typer.Option(help="Seconds between refreshes; a range by factors.", metavar=_NUMBERS)] = "",
@@ -41,6 +56,10 @@ def explore_command(
     heights: Annotated[str, typer.Option(help="Of the barrier, eV.", metavar=_NUMBERS)] = "",
     voltages: Annotated[str, typer.Option(help="Across the barrier, V.", metavar=_NUMBERS)] = "",
     temperatures: Annotated[str, typer.Option(help="K.", metavar=_NUMBERS)] = "",
+    hardening: Annotated[
+        list[str] | None,
+        typer.Option(help="What a bit may have of its own: none, larger, thicker, refresh; several times for several."),
+    ] = None,
     decoders: Annotated[
         list[str] | None,
         typer.Option(help="What may be needed to read, as for `qtaml design`; several times for several."),
@@ -54,7 +73,12 @@ def explore_command(
         "exploration"
     ),
     picture: Annotated[Path | None, typer.Option(help="File for a picture of accuracy and front.")] = None,
+    over: Annotated[
+        str, typer.Option(help="Print the best accuracy over axes, such as thickness,height,window.", metavar="A,B,..")
+    ] = "",
     trials: Annotated[int, typer.Option(help="Reads of each plan.", min=2)] = 10,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
     weights: WeightsOption = None,
     samples: SamplesOption = 64,
     length: LengthOption = 128,
@@ -76,32 +100,60 @@ def explore_command(
         )
     # Before what may take minutes.
     page_path(out)
-    network = load_model(sources[0], weights)
+    axes_shown = [_checks.one_of("over", one, AXES) for one in over.split(",")] if over else []
+    opened = partial(_opened, sources[0], weights, calibration, test, samples, length)
+    model, batch, metric = opened()
+    axes = {"thicknesses": thicknesses, "heights": heights, "voltages": voltages, "temperatures": temperatures}
     found = explore(
-        network,
-        calibration_batch(calibration, sources[0], samples, length),
-        metric=Accuracy(*load_labelled(test, sources[0], length)),
+        model,
+        batch,
+        metric=metric,
         device=device,
-        array=array,
         windows=_numbers("windows", windows, by_factors=True) or (),
-        thicknesses=_numbers("thicknesses", thicknesses),
-        heights=_numbers("heights", heights),
-        voltages=_numbers("voltages", voltages),
-        temperatures=_numbers("temperatures", temperatures),
-        **({"decoders": [tuple(one.split(",")) for one in decoders]} if decoders else {}),  # type: ignore[arg-type]
-        **({"budgets": _numbers("budgets", budgets)} if budgets else {}),  # type: ignore[arg-type]
+        **_grid({**axes, "budgets": budgets}, {"decoders": decoders, "hardenings": hardening}),
         accuracy=accuracy,
         minimise=minimise,  # type: ignore[arg-type]  # checked there
+        array=array,
         node=node,
         reads_per_second=reads_per_second,
         numbers=None if numbers is None else Numbers.load(numbers),
         trials=trials,
         folder=folder,
+        workers=workers,
+        ray=ray,
+        reload=opened,
         seed=seed,
     )
     if picture is not None:
         save_figure(found.plot(), picture)
+    if axes_shown and not as_json:
+        Console().print(found.accuracy_table(axes_shown))
     _show_exploration(found, folder, out, as_json=as_json)
+
+
+def _grid(numbers: Mapping[str, str], names: Mapping[str, list[str] | None]) -> dict[str, Any]:
+    """What is explored over, of lists of numbers and of sets of names; what is not given is as `explore` has it.
+
+    Example:
+        >>> _grid({"heights": "3,3.1", "budgets": ""}, {"hardenings": ["none", "larger,refresh"], "decoders": None})
+        {'heights': [3.0, 3.1], 'hardenings': [(), ('larger', 'refresh')]}
+    """
+    axes = {name: _numbers(name, text) for name, text in numbers.items()}
+    sets = {
+        # For decoders "none" is a name; what hardening has none of is an empty set.
+        name: [() if (name, one) == ("hardenings", "none") else tuple(one.split(",")) for one in given or ()]
+        for name, given in names.items()
+    }
+    return {name: value for name, value in (axes | sets).items() if value}
+
+
+def _opened(
+    source: str, weights: Path | None, calibration: Path, test: Path, samples: int, length: int
+) -> tuple[nn.Module, Batch, Accuracy]:
+    """The network, its calibration inputs and its metric, here and in each worker process."""
+    network = load_model(source, weights)
+    inputs = calibration_batch(calibration, source, samples, length)
+    return network, inputs, Accuracy(*load_labelled(test, source, length))
 
 
 def _check_no_option_of_exploring(context: typer.Context) -> None:

@@ -13,7 +13,7 @@ import typer
 from qtaml import _files
 from qtaml._records import TableError
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault, FlipProbability, from_kind, given
+from qtaml.faults import AnyFault, FlipProbability, from_kind, given, of_device
 
 FAULT_FORMS = "FILE|KIND:NAME=VALUE,..."
 P_FORMS = "P|LOW:HIGH"
@@ -28,6 +28,13 @@ FaultOption = Annotated[
 ReadProbabilityOption = Annotated[
     str | None,
     typer.Option("--p", metavar=P_FORMS, help="Another flip probability, or range of it, than the plan's; or"),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="or a device: a preset (`qtaml device list`), or a cell of `qtaml device fit` (.json)."),
+]
+WindowOption = Annotated[
+    float | None, typer.Option(help="With --device: seconds between refreshes; that of the preset if not given.")
 ]
 
 
@@ -77,14 +84,21 @@ def parse_flip_probability(text: str) -> FlipProbability:
         raise ArgumentError(f"--p must be a number such as 0.1, or a range such as 0.05:0.2, got {text!r}") from None
 
 
-def another_fault(p: str | None, faults: Sequence[str] | None) -> AnyFault | None:
-    """The fault model that `--p` or `--fault` puts in the place of the plan's; None if neither is given.
+def another_fault(
+    p: str | None, faults: Sequence[str] | None, device: str | None, window: float | None
+) -> AnyFault | None:
+    """The fault model that `--p`, `--fault` or `--device` puts in the place of the plan's; None if none is given.
 
     Raises:
-        ArgumentError: if both are given, or one is not allowed.
+        ArgumentError: if more than one are given, one is not allowed, or a window comes without a device.
     """
-    if p is not None and faults:
-        raise ArgumentError(f"give at most one of --p and --fault, got {p} and {', '.join(map(repr, faults))}")
+    if sum((p is not None, bool(faults), device is not None)) > 1:
+        named = ", ".join(map(repr, faults or ()))
+        raise ArgumentError(f"give at most one of --p, --fault and --device, got {p}, {named or None} and {device}")
+    if window is not None and device is None:
+        raise ArgumentError(f"--window must be given with --device, whose time it is, got {window:g} without")
+    if device is not None:
+        return of_device(device, window)
     if faults:
         return parse_faults(faults)
     return None if p is None else given(parse_flip_probability(p), None)

@@ -1,7 +1,8 @@
 """The command `qtaml`: parse, call, show."""
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +26,7 @@ from qtaml.cli import (
     tune,
     verify,
 )
+from qtaml.device import ExtrapolationWarning
 from qtaml.errors import BudgetError, QtamlError, StoredFileError
 
 EXIT_CODES = (
@@ -78,12 +80,23 @@ app.command("explore")(explore.explore_command)
 
 def main() -> None:
     """Run the command line; errors that qtaml raises on purpose become one line and an exit code."""
+    warnings.formatwarning = _as_line
     try:
         app()
     # Anything else is a defect: its traceback is shown, and Python ends with 1.
     except QtamlError as error:
         typer.echo(f"qtaml: {_printable(str(error))}", err=True)
         sys.exit(exit_code(error))
+
+
+_python_warning = warnings.formatwarning
+
+
+def _as_line(message: Warning | str, category: type[Warning], *where: Any, **line: Any) -> str:
+    """A warning for a terminal: what is meant for whoever asked stands without the place in the source."""
+    if issubclass(category, ExtrapolationWarning):
+        return f"caution: the {message}\n"
+    return _python_warning(message, category, *where, **line)
 
 
 def _printable(text: str) -> str:

@@ -30,6 +30,9 @@ RayOption = Annotated[
         help="Measure on this Ray cluster, whose machines all see the folder; 'local' starts one. Needs qtaml[ray].",
     ),
 ]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Parallel processes; one for each processor if not given.", min=1)
+]
 StoredArgument = Annotated[Path, typer.Argument(help="Folder that `qtaml compensate` or `qtaml design` wrote.")]
 StoredModelOption = Annotated[
     str | None,

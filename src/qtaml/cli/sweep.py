@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import nn
 
 from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
-from qtaml.cli.options import JsonOption, RayOption
+from qtaml.cli.options import JsonOption, RayOption, WorkersOption
 from qtaml.errors import QtamlError
 from qtaml.laboratory.cases import OwnNetwork, Samples
 from qtaml.laboratory.laboratory import Laboratory
@@ -23,9 +23,7 @@ from qtaml.networks.trained import CALIBRATION_SAMPLES
 def sweep_command(
     file: Annotated[Path, typer.Argument(help="TOML file that describes the sweep; see docs/sweeps.md.")],
     out: Annotated[Path, typer.Option(help="Folder for trained networks, measurements and the table.")],
-    workers: Annotated[
-        int | None, typer.Option(help="Parallel processes; one for each processor if not given.", min=1)
-    ] = None,
+    workers: WorkersOption = None,
     ray: RayOption = None,
     collect: Annotated[
         bool, typer.Option("--collect", help="Measure nothing: write the table of what is measured so far.")

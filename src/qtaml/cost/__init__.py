@@ -5,7 +5,7 @@ from qtaml.cost.accelerators import timeloop_memory, zigzag_memory
 from qtaml.cost.arrays import ARRAYS, Array, array_named
 from qtaml.cost.figures import Figure
 from qtaml.cost.logic import Latency, Logic, logic
-from qtaml.cost.memory_cost import Contents, CostLine, Decode, MemoryCost, Quantity, memory_cost
+from qtaml.cost.memory_cost import Contents, CostLine, CostTerms, Decode, MemoryCost, Quantity, memory_cost
 from qtaml.cost.numbers_file import Numbers
 from qtaml.cost.nvsim import MemoryCell, nvsim_cell, nvsim_config, read_nvsim
 
@@ -14,6 +14,7 @@ __all__ = [
     "Array",
     "Contents",
     "CostLine",
+    "CostTerms",
     "Decode",
     "Figure",
     "Latency",

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 from rich.table import Table
 
 from qtaml import _checks, _files, _tables
+from qtaml._figures import Curve, Panel, panels_figure
 from qtaml.cost.arrays import Array, array_named
 from qtaml.cost.figures import Figure
 from qtaml.cost.logic import LATENCIES, Latency, Logic, logic
 from qtaml.cost.numbers_file import Numbers
 from qtaml.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
 
 Decode = Literal["every_read", "start_up"]
 """When words are decoded: at every read, or once into a copy of plain words in another array."""
@@ -19,6 +23,17 @@ Decode = Literal["every_read", "start_up"]
 Quantity = Literal["area", "energy", "power"]
 _UNITS: dict[Quantity, str] = {"area": "mm2", "energy": "J", "power": "W"}
 _FEMTO = 1e-15
+
+
+class CostTerms(TypedDict, total=False):
+    """What the cost of a memory is asked for, besides its contents and its window; see `memory_cost`."""
+
+    array: Required[str | Array]
+    node: float | None
+    reads_per_second: float
+    decode: Decode
+    copy: str | Array | None
+    numbers: Numbers | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,31 @@ class MemoryCost:
 
     def _repr_html_(self) -> str:
         return _tables.as_html(self.table())
+
+    def plot(self) -> "Picture":
+        """Area, energies and power, part by part and in sum, each with its range (needs `qtaml[plot]`).
+
+        Raises:
+            QtamlError: if matplotlib is not installed.
+        """
+        caption = f"{self.array}. Sums are of the parts of area and power that have a source."
+        if self.missing:
+            caption += f" Not drawn, since no source has it: {', '.join(self.missing)}."
+        drawn = [panel for quantity, unit in _UNITS.items() if (panel := self._panel(quantity, unit))]
+        return panels_figure(drawn, caption=caption)
+
+    def _panel(self, quantity: Quantity, unit: str) -> Panel | None:
+        """The parts of a quantity that are above 0; None if there are none."""
+        found = {one.part: one.figure for one in self.lines if one.quantity == quantity and one.figure is not None}
+        if quantity != "energy":
+            found["sum"] = self.known(quantity)
+        shown = {part: figure for part, figure in found.items() if figure.value > 0}
+        if not shown:
+            return None
+        low, high = ([getattr(one, end) for one in shown.values()] for end in ("value", "top"))
+        parts = Curve("", range(len(shown)), low, low, high, points=True)
+        limits = (min(low) / 3, max(high) * 3)
+        return Panel([parts], quantity, "", f"{quantity} ({unit})", log_y=limits, legend="none", x_names=list(shown))
 
     def table(self) -> Table:
         """A row for each part, with its source."""

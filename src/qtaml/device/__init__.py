@@ -44,7 +44,7 @@ from qtaml.device.leaks import GateInduced, GateTunnelling, JunctionLeakage, Lea
 from qtaml.device.materials import INSULATORS, Insulator, insulator
 from qtaml.device.measured_cell import ExtrapolationWarning, MeasuredCell
 from qtaml.device.multilevel import MultiLevelCell, level_labels, level_transition_matrix
-from qtaml.device.presets import PRESETS, Preset, preset, preset_record
+from qtaml.device.presets import PRESETS, Preset, cell_and_window, preset, preset_record
 from qtaml.device.profiles import Profile
 from qtaml.device.retention import RetentionCell
 from qtaml.device.retention_data import RetentionData, read_retention
@@ -111,6 +111,7 @@ __all__ = [
     "TwoWayCell",
     "action_per_nm",
     "asymmetry_figure",
+    "cell_and_window",
     "default_threshold",
     "dot_frequency",
     "emptied_depth",

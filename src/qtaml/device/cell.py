@@ -13,7 +13,7 @@ from qtaml.device._arrays import Array, Quantity, like
 from qtaml.device.averaging import log_normal_average
 from qtaml.device.barriers import Barrier
 from qtaml.device.inverse import double_until, find_root, required_log_exposure, solve
-from qtaml.device.retention import RetentionCell
+from qtaml.device.retention import RetentionCell, enlarged_charge
 from qtaml.device.tails import log_binomial_tail, log_sum_tail
 from qtaml.device.thermal import log_thermal_factor
 from qtaml.device.traps import Traps
@@ -292,14 +292,7 @@ class Cell(RetentionCell):
             >>> f"{preset('gaincell_2t_sion').enlarged(4.0).flip_probability(20e-6):.1e}"
             '6.1e-04'
         """
-        scale = _checks.at_least("area", area, 1.0)
-        # Both are scaled, so that the threshold keeps its share: more electrons alone would only lose the bit sooner.
-        return replace(
-            self,
-            electrons=round(scale * self.electrons),
-            threshold=round(scale * self.threshold),
-            thickness_spread=self.thickness_spread / scale**0.5,
-        )
+        return enlarged_charge(self, area)
 
     def mechanisms(self) -> dict[str, RetentionCell]:
         """Direct tunnelling alone, and if there are traps, both together."""

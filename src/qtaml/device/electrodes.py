@@ -22,14 +22,17 @@ from qtaml.errors import ArgumentError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Textbook value, from memory. Barrier heights of `INSULATORS` are counted from silicon's conduction band.
+# matprop.ru/Si_basic. Barrier heights of `INSULATORS` are counted from silicon's conduction band.
 SILICON_AFFINITY = 4.05
 
 # eV and source by name. Work functions of a metal on an insulator differ from those in vacuum by a few tenths of an eV.
-_VACUUM = "Michaelson, J. Appl. Phys. 1977 (polycrystalline, in vacuum; value from memory)"
+_VACUUM = (
+    "unverified: as in several public lists of metals in vacuum, after Michaelson, J. Appl. Phys. 1977, which was not "
+    "read; the list of gorchilin.com is up to 0.35 eV lower"
+)
 WORK_FUNCTIONS = {
-    "n+ Si": (SILICON_AFFINITY, "affinity of silicon, Fermi level at the conduction band (textbook, from memory)"),
-    "p+ Si": (5.17, "affinity and gap of silicon, 4.05 + 1.12 eV (textbook, from memory)"),
+    "n+ Si": (SILICON_AFFINITY, "affinity of silicon (matprop.ru/Si_basic), Fermi level at the conduction band"),
+    "p+ Si": (5.17, "affinity of silicon (matprop.ru/Si_basic), and its gap of 1.12 eV (unverified)"),
     "Al": (4.28, _VACUUM),
     "W": (4.55, _VACUUM),
     "Ta": (4.25, _VACUUM),

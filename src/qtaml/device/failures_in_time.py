@@ -14,7 +14,6 @@ from qtaml.device.escape import log_escape_probability, log_exposure
 from qtaml.device.measured_cell import MeasuredCell
 from qtaml.device.retention import RetentionCell
 from qtaml.device.tails import log_binomial_tail
-from qtaml.device.two_way_cell import TwoWayCell
 from qtaml.device.unit_table import read_table
 from qtaml.errors import ArgumentError, StoredFileError
 
@@ -235,7 +234,7 @@ def reliability(
         at = cell.at(phase.temperature)
         if isinstance(at, MeasuredCell) and (said := at.extrapolation(window)):
             cautions.append(f"The {said}.")
-        log_p = _log_p(at, window) if confidence is None else _log_upper(at, window, confidence)
+        log_p = float(at.log_worst_probabilities(window)) if confidence is None else _log_upper(at, window, confidence)
         phases.append(_failures(phase, log_p, window, bits, wrong, refreshes))
     basis = "the estimate of its mean over cells"
     if confidence is not None:
@@ -262,12 +261,6 @@ def read_profile(path: str | Path) -> tuple[Phase, ...]:
         return tuple(Phase(table.number(row, "temperature"), table.number(row, "time") / 3600) for row in table.rows)
     except ArgumentError as error:
         raise StoredFileError(f"{path}: {error}") from error
-
-
-def _log_p(cell: RetentionCell, window: float) -> float:
-    """Of the state that is lost more often."""
-    lost = float(cell.log_flip_probabilities(window))
-    return max(lost, float(cell.log_gain_probabilities(window))) if isinstance(cell, TwoWayCell) else lost
 
 
 def _log_upper(cell: RetentionCell, window: float, confidence: float) -> float:

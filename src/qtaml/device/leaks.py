@@ -114,7 +114,36 @@ class Subthreshold:
 
 
 @dataclass(frozen=True)
-class JunctionLeakage:
+class _StatedCurrent:
+    """A leak whose current is stated at a voltage and 300 K, and whose logarithm is normal over cells."""
+
+    current: float
+    at: float
+    _: KW_ONLY
+    log_spread: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("current", "at"):
+            _checks.positive(name, getattr(self, name))
+        _checks.non_negative("log_spread", self.log_spread)
+
+    @property
+    def spread(self) -> float:
+        """Of ln(current)."""
+        return self.log_spread
+
+    def enlarged(self, area: float) -> Self:
+        """The leak of a larger cell."""
+        scale = _checks.positive("area", area)
+        return replace(self, current=self.current * scale, log_spread=self.log_spread / scale**0.5)
+
+    def _stated(self, log_ratio: ArrayLike, deviate: ArrayLike) -> Array:
+        """Ln of A, of so many times the stated current."""
+        return np.asarray(np.log(self.current) + np.asarray(log_ratio) + self.log_spread * np.asarray(deviate))
+
+
+@dataclass(frozen=True)
+class JunctionLeakage(_StatedCurrent):
     """Generation in the reverse-biased junction at the node: I ~ sqrt(V + V_bi) (1 - e^(-V/2kT)) e^(-E_a/kT).
 
     Args:
@@ -137,27 +166,18 @@ class JunctionLeakage:
         '1e-16, 3e-15'
     """
 
-    current: float
-    at: float
     _: KW_ONLY
     built_in: float = 0.7
     activation_energy: float = 0.56
-    log_spread: float = 0.0
     halving: float | None = None
     name: str = "junction"
 
     def __post_init__(self) -> None:
-        for name in ("current", "at", "built_in"):
-            _checks.positive(name, getattr(self, name))
-        for name in ("activation_energy", "log_spread"):
-            _checks.non_negative(name, getattr(self, name))
+        super().__post_init__()
+        _checks.positive("built_in", self.built_in)
+        _checks.non_negative("activation_energy", self.activation_energy)
         if self.halving is not None:
             _checks.positive("halving", self.halving)
-
-    @property
-    def spread(self) -> float:
-        """Of ln(current)."""
-        return self.log_spread
 
     def log_currents(self, voltage: ArrayLike, temperature: float, deviate: ArrayLike = 0.0) -> Array:
         """Ln of A; see `Leak`."""
@@ -166,12 +186,7 @@ class JunctionLeakage:
         else:
             at, heated = temperature, _log_activated(self.activation_energy, temperature)
         shape = self._log_shape(voltage, at) - self._log_shape(self.at, REFERENCE_TEMPERATURE)
-        return np.asarray(np.log(self.current) + shape + heated + self.log_spread * np.asarray(deviate))
-
-    def enlarged(self, area: float) -> Self:
-        """The leak of a larger cell."""
-        scale = _checks.positive("area", area)
-        return replace(self, current=self.current * scale, log_spread=self.log_spread / scale**0.5)
+        return self._stated(shape + heated, deviate)
 
     def _log_shape(self, voltage: ArrayLike, temperature: float) -> Array:
         volts = np.asarray(voltage, dtype=np.float64)
@@ -181,7 +196,7 @@ class JunctionLeakage:
 
 
 @dataclass(frozen=True)
-class GateInduced:
+class GateInduced(_StatedCurrent):
     """Gate-induced drain leakage of the write transistor: band-to-band tunnelling where its gate overlaps the node.
 
     I ~ F e^(-B/F) V^3/(c + V^3) with F = (V - gate - band bending)/(3 oxide); none where F is not above 0.
@@ -208,41 +223,29 @@ class GateInduced:
         -inf
     """
 
-    current: float
-    at: float
     _: KW_ONLY
     gate: float
     oxide: float
     bending: float = 0.8
     slope: float = 2.3
     activation_energy: float = 0.0
-    log_spread: float = 0.0
     name: str = "gate-induced"
 
     def __post_init__(self) -> None:
-        for name in ("current", "at", "oxide", "slope"):
+        super().__post_init__()
+        for name in ("oxide", "slope"):
             _checks.positive(name, getattr(self, name))
         _checks.real("gate", self.gate)
-        for name in ("bending", "activation_energy", "log_spread"):
+        for name in ("bending", "activation_energy"):
             _checks.non_negative(name, getattr(self, name))
         # The current is stated there, so there has to be one.
         _checks.at_least("at", self.at, float(np.nextafter(self.gate + self.bending, np.inf)))
-
-    @property
-    def spread(self) -> float:
-        """Of ln(current)."""
-        return self.log_spread
 
     def log_currents(self, voltage: ArrayLike, temperature: float, deviate: ArrayLike = 0.0) -> Array:
         """Ln of A; see `Leak`."""
         shape = self._log_shape(voltage) - self._log_shape(self.at)
         heated = _log_activated(self.activation_energy, temperature)
-        return np.asarray(np.log(self.current) + shape + heated + self.log_spread * np.asarray(deviate))
-
-    def enlarged(self, area: float) -> Self:
-        """The leak of a larger cell."""
-        scale = _checks.positive("area", area)
-        return replace(self, current=self.current * scale, log_spread=self.log_spread / scale**0.5)
+        return self._stated(shape + heated, deviate)
 
     def _log_shape(self, voltage: ArrayLike) -> Array:
         volts = np.asarray(voltage, dtype=np.float64)

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from qtaml import _tables
+from qtaml import _checks, _tables
 from qtaml.device._names import look_up
 from qtaml.device.barriers import Rectangular
 from qtaml.device.cell import Cell
 from qtaml.device.leaks import Subthreshold
 from qtaml.device.materials import INSULATORS
+from qtaml.device.measured_cell import MeasuredCell
 from qtaml.device.retention import RetentionCell
 from qtaml.device.stacks import Layer, Stack
 from qtaml.device.storage_node import StorageNode
 from qtaml.device.traps import Traps
+from qtaml.errors import ArgumentError
 
 _SIO2, _HFO2, _AL2O3, _HBN = (INSULATORS[name] for name in ("sio2", "hfo2", "al2o3", "hbn"))
 
@@ -304,3 +306,36 @@ def preset_record(name: str) -> Preset:
         5.0
     """
     return look_up("preset", name, PRESETS)
+
+
+def cell_and_window(device: Preset | RetentionCell | str, window: float | None = None) -> tuple[RetentionCell, float]:
+    """The cell that a device is, and the window that is asked of it.
+
+    Args:
+        device: a cell, a preset or its name, or the file (.json) of a measured cell.
+        window: s between refreshes; that of the preset if not given.
+
+    Returns:
+        The cell, and its window in s.
+
+    Raises:
+        ArgumentError: if there is no such preset, or a cell, which has no window of its own, comes without one.
+        StoredFileError: if the file cannot be read, or holds no measured cell.
+
+    Source:
+        theory.md 2.5, 2.10.
+
+    Example:
+        >>> cell_and_window("fg_dt_3p0")[1], cell_and_window("fg_dt_3p0", 1e-3)[1]
+        (60.0, 0.001)
+    """
+    if isinstance(device, str):
+        device = MeasuredCell.load(device) if device.endswith(".json") else preset_record(device)
+    if isinstance(device, Preset):
+        window = device.window if window is None else window
+        device = device.cell
+    if window is None:
+        reach = device.reach if isinstance(device, MeasuredCell) else None
+        data = "" if reach is None else f"; its data reach from {reach[0]:.3g} to {reach[1]:.3g} s"
+        raise ArgumentError(f"window must be given for a cell, which has none of its own{data}")
+    return device, _checks.positive("window", window)

@@ -3,7 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,8 @@ from qtaml.errors import ArgumentError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
+CellT = TypeVar("CellT", bound="RetentionCell")
 
 # Logarithms of the shortest and the longest window that is searched, s: those that a float can hold.
 _LOG_WINDOWS = (-700.0, 700.0)
@@ -53,6 +55,10 @@ class RetentionCell(ABC):
     def at(self, temperature: float) -> Self:
         """The same cell at another temperature, K."""
         return cast("Self", dataclasses.replace(cast("Any", self), temperature=temperature))
+
+    def log_worst_probabilities(self, window: ArrayLike) -> Array:
+        """Logarithm of the probability that a bit of the state that is lost more often is lost, over windows in s."""
+        return self.log_flip_probabilities(window)
 
     @property
     def idle(self) -> tuple[str, ...]:
@@ -259,3 +265,17 @@ class RetentionCell(ABC):
         for row in self.parameters().items():
             shown.add_row(*map(escape_markup, row))
         return _tables.as_html(shown)
+
+
+def enlarged_charge(cell: CellT, area: float) -> CellT:
+    """A cell of electrons, with `area` times of them and of the threshold, and a spread smaller by sqrt(area)."""
+    scale = _checks.at_least("area", area, 1.0)
+    held = cast("Any", cell)
+    # Both are scaled, so that the threshold keeps its share: more electrons alone would only lose the bit sooner.
+    larger: CellT = dataclasses.replace(
+        held,
+        electrons=round(scale * held.electrons),
+        threshold=round(scale * held.threshold),
+        thickness_spread=held.thickness_spread / scale**0.5,
+    )
+    return larger

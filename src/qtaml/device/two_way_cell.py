@@ -1,6 +1,6 @@
 """A cell between two electrodes: p10 by electrons that escape and p01 by electrons that are injected."""
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from qtaml.device._arrays import Array, Quantity, like
 from qtaml.device.averaging import log_normal_average
 from qtaml.device.electrodes import TunnelJunction
 from qtaml.device.inverse import required_log_exposure
-from qtaml.device.retention import RetentionCell
+from qtaml.device.retention import RetentionCell, enlarged_charge
 from qtaml.device.tails import log_binomial_tail
 
 
@@ -112,6 +112,10 @@ class TwoWayCell(RetentionCell):
         # It does from N_e - n_th electrons on.
         return self._log_average(window, self.empty, 1, self.electrons - self.threshold - 1)
 
+    def log_worst_probabilities(self, window: ArrayLike) -> Array:
+        """Logarithm of the larger of both probabilities, over windows in s."""
+        return np.maximum(self.log_flip_probabilities(window), self.log_gain_probabilities(window))
+
     def typical_log_window(self, p: ArrayLike) -> Array:
         """Logarithm of the window in s at which escape alone, without spread, reaches p."""
         log_rate = self.junction.log_rates(self.charged, self.temperature, self.attempt_frequency)[0]
@@ -126,13 +130,7 @@ class TwoWayCell(RetentionCell):
         Source:
             theory.md 2.7.
         """
-        scale = _checks.at_least("area", area, 1.0)
-        return replace(
-            self,
-            electrons=round(scale * self.electrons),
-            threshold=round(scale * self.threshold),
-            thickness_spread=self.thickness_spread / scale**0.5,
-        )
+        return enlarged_charge(self, area)
 
     def _log_average(self, window: ArrayLike, level: float, way: int, threshold: int) -> Array:
         """Logarithm of the probability that more than `threshold` places change, out (0) or in (1), mean over cells."""

@@ -4,7 +4,7 @@ from qtaml._kinds import guard_doors
 from qtaml.exploration.device_points import AXES, Device, DevicePoint, device_points
 from qtaml.exploration.exploration import MINIMISED, Exploration, ExplorationPoint, Minimised
 from qtaml.exploration.exploring import explore
-from qtaml.exploration.stored_plans import LADDER
+from qtaml.exploration.rungs import LADDER
 
 __all__ = [
     "AXES",

@@ -1,14 +1,16 @@
 """Flip probabilities of a device over a grid of thicknesses, heights, voltages, temperatures and windows."""
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qtaml import _checks
-from qtaml.device import Cell, Preset, preset_record
+from qtaml.device import Cell, ExtrapolationWarning, MeasuredCell, Preset, RetentionCell, cell_and_window
 from qtaml.errors import ArgumentError
 
 AXES = ("thickness", "height", "voltage", "temperature", "window")
@@ -33,7 +35,8 @@ class DevicePoint:
         voltage: across the barrier, V; None where the device is as it came.
         temperature: K; None where the device is as it came.
         window: s between refreshes.
-        p: flip probability.
+        p: flip probability, of the state that is lost more often; of a measured cell the upper end of its band.
+        cell: the device there; None for a point without one, which has no better cells.
     """
 
     thickness: float | None
@@ -42,6 +45,7 @@ class DevicePoint:
     temperature: float | None
     window: float
     p: float
+    cell: Device | None = field(default=None, repr=False, compare=False)
 
 
 def device_points(
@@ -56,7 +60,8 @@ def device_points(
     """The grid of all combinations.
 
     Args:
-        device: a preset or its name, a cell, or anything with `flip_probability(window)`.
+        device: a preset or its name, a cell or the file (.json) of a measured one, of which the upper end of its band
+            of 95% counts, or anything with `flip_probability(window)`.
         windows: s between refreshes.
         thicknesses: of the barrier, nm; that of the cell if not given, as for all others.
         heights: of the barrier, eV.
@@ -69,16 +74,19 @@ def device_points(
     Raises:
         ArgumentError: if a list is empty, a number is not above 0 (a voltage below), or the device cannot be varied so.
 
+    Warns:
+        ExtrapolationWarning: if a measured cell is asked about windows outside its data.
+
     Example:
         >>> points = device_points("gaincell_2t_sion", [20e-6], thicknesses=[1.75, 1.8])
         >>> [f"{one.p:.2g}" for one in points]
         ['0.27', '0.053']
     """
-    if isinstance(device, str | Preset):
-        device = (device if isinstance(device, Preset) else preset_record(device)).cell
     times = _axis("windows", windows)
     if None in times:
         raise ArgumentError("windows must be given, in s")
+    if isinstance(device, str | Preset):
+        device, _ = cell_and_window(device, times[0])
     axes = (
         _axis("thicknesses", thicknesses),
         _axis("heights", heights),
@@ -90,10 +98,23 @@ def device_points(
         cell = _varied(device, thickness, height, voltage, temperature)
         barrier = getattr(cell, "barrier", None)
         shown = (getattr(barrier, "thickness", None), getattr(barrier, "height", None), voltage)
-        rates = np.asarray(cell.flip_probability(np.array(times)), dtype=np.float64)
+        rates = _rates(cell, np.array(times))
         kelvin = getattr(cell, "temperature", None) if temperature is None else temperature
-        found += [DevicePoint(*shown, kelvin, float(window), float(p)) for window, p in zip(times, rates, strict=True)]
+        pairs = zip(times, rates, strict=True)
+        found += [DevicePoint(*shown, kelvin, float(window), float(p), cell) for window, p in pairs]
     return tuple(found)
+
+
+def _rates(device: Any, windows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Flip probabilities of the state that is lost more often; of a measured cell the upper ends of its band."""
+    if isinstance(device, MeasuredCell):
+        # Once for all windows: thousands of points would say it thousands of times.
+        if said := device.extrapolation(windows):
+            warnings.warn(said, ExtrapolationWarning, stacklevel=4)
+        return device.band_at(windows)[1]
+    if isinstance(device, RetentionCell):
+        return np.exp(device.log_worst_probabilities(windows))
+    return np.asarray(device.flip_probability(windows), dtype=np.float64)
 
 
 def _axis(name: str, values: Sequence[float] | None, *, zero: bool = False) -> list[Any]:

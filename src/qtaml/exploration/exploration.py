@@ -37,10 +37,12 @@ class ExplorationPoint:
         window: s between refreshes.
         p: flip probability of the device.
         planned_p: the next p above for which there is a plan, at which accuracy was measured.
+        hardening: what a bit may have of its own.
         decoders: what is needed to read.
-        budget: share of a plain memory that was allowed.
+        budget: share of a plain memory, or of its refreshes, that was allowed.
         cells: share of a plain memory that is used.
-        least_cells: what no code or format can be below at the same predicted output error.
+        least_cells: what no code or format can be below at the same predicted output error; None where cells are not
+            all alike.
         accuracy: mean of the metric over reads at `planned_p`.
         accuracy_low: lower end of its interval over reads.
         accuracy_high: upper end.
@@ -58,6 +60,7 @@ class ExplorationPoint:
     window: float
     p: float
     planned_p: float
+    hardening: str
     decoders: str
     budget: float
     cells: float
@@ -174,7 +177,7 @@ class Exploration:
         base = self.chosen or self.points[0]
         panels = [self._slice(axis, base) for axis in self._varied if axis != "window"]
         panels = panels or [self._slice("window", base)]
-        front = Curve("front", [one.power for one in self.front], [one.accuracy for one in self.front], points=True)
+        front = _accuracies("front", [one.power for one in self.front], self.front, points_only=True)
         panels.append(Panel([front], "Pareto front", "power (W)", "accuracy", log_x=True, legend="none"))
         return panels_figure(panels)
 
@@ -186,13 +189,12 @@ class Exploration:
         places = np.unique(np.linspace(0, len(windows) - 1, _MOST_CURVES).astype(int))
         curves = []
         for window in (windows[place] for place in places):
-            best: dict[float, float] = {}
-            for one in found:
-                if window in (None, one.window):
-                    x = getattr(one, axis)
-                    best[x] = max(best.get(x, one.accuracy), one.accuracy)
+            best: dict[float, ExplorationPoint] = {}
+            for one in (one for one in found if window in (None, one.window)):
+                x = getattr(one, axis)
+                best[x] = max(best.get(x, one), one, key=lambda one: one.accuracy)
             label = "best way to store" if window is None else f"{window:.3g} s"
-            curves.append(Curve(label, sorted(best), [best[x] for x in sorted(best)]))
+            curves.append(_accuracies(label, sorted(best), [best[x] for x in sorted(best)]))
         return Panel(curves, f"over {axis}", f"{axis} ({_UNITS[axis]})", "accuracy", log_x=axis == "window")
 
     @property
@@ -248,7 +250,8 @@ class Exploration:
             caption += "\nFirst row: the chosen point. It is the luckiest of many; confirm it on other reads."
         table = _tables.captioned_table(f"device and storage: least {self.minimise}", caption)
         # An axis with one value is in the caption of whoever asked; it would only narrow the others.
-        columns = [*self._varied, "p", "decoders", "cells", "least_cells", "accuracy", "area", "power"]
+        hardened = ["hardening"] if len({one.hardening for one in self.points}) > 1 else []
+        columns = [*self._varied, *hardened, "p", "decoders", "cells", "least_cells", "accuracy", "area", "power"]
         units = {**_UNITS, "area": "mm2", "power": "W"}
         for column in columns:
             table.add_column(
@@ -259,6 +262,14 @@ class Exploration:
         for one in ([] if self.chosen is None else [self.chosen]) + shown:
             table.add_row(*(_shown(getattr(one, column)) for column in columns), end_section=one is self.chosen)
         return table
+
+
+def _accuracies(
+    label: str, x: Sequence[float], points: Sequence[ExplorationPoint], *, points_only: bool = False
+) -> Curve:
+    """Accuracies of points, with their intervals over reads."""
+    mean, low, high = ([getattr(one, f"accuracy{end}") for one in points] for end in ("", "_low", "_high"))
+    return Curve(label, x, mean, low, high, points=points_only)
 
 
 def on_front(accuracy: Sequence[float], area: Sequence[float], power: Sequence[float]) -> NDArray[np.bool_]:

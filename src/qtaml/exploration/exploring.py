@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from torch import nn
 
 from qtaml import _checks
-from qtaml.cost import Array, Contents, Decode, MemoryCost, Numbers, array_named, memory_cost
+from qtaml.cost import Array, Contents, CostTerms, MemoryCost, array_named, memory_cost
 from qtaml.device import Preset
 from qtaml.errors import ArgumentError
 from qtaml.exploration.device_points import Device, DevicePoint, device_points
 from qtaml.exploration.exploration import MINIMISED, Exploration, ExplorationPoint, Minimised, on_front
-from qtaml.exploration.stored_plans import LADDER, PlanMaker, StoredPlan
+from qtaml.exploration.rungs import LADDER, next_above, rungs
+from qtaml.exploration.stored_plans import PlanMaker, Reload, StoredPlan, make_plans
 from qtaml.measuring.metrics import Metric
 from qtaml.model import Batches, Output
 from qtaml.planning import Decoding
-from qtaml.search import Study
+from qtaml.planning.hardened_cells import Hardening
 
 _DECODERS: tuple[tuple[Decoding, ...], ...] = (("none", "table"),)
 _BUDGETS = (0.25, 0.5, 0.75, 1.0)
@@ -28,27 +30,26 @@ def explore(
     *,
     metric: Metric,
     device: Device | Preset | str,
-    array: str | Array,
     windows: Sequence[float],
     thicknesses: Sequence[float] | None = None,
     heights: Sequence[float] | None = None,
     voltages: Sequence[float] | None = None,
     temperatures: Sequence[float] | None = None,
+    hardenings: Sequence[Sequence[Hardening]] = ((),),
     decoders: Sequence[Sequence[Decoding]] = _DECODERS,
     budgets: Sequence[float] = _BUDGETS,
     accuracy: float | None = None,
     minimise: Minimised = "power",
-    node: float | None = None,
-    reads_per_second: float = 0.0,
-    decode: Decode = "every_read",
-    copy: str | Array | None = None,
-    numbers: Numbers | None = None,
     ladder: Sequence[float] = LADDER,
     trials: int = 10,
     thorough: bool = False,
     folder: str | Path | None = None,
+    workers: int | None = 1,
+    ray: str | None = None,
+    reload: Reload | None = None,
     seed: int = 0,
     output: Output | None = None,
+    **terms: Unpack[CostTerms],
 ) -> Exploration:
     """Explore devices and ways to store a network together: accuracy, area and power of each.
 
@@ -60,28 +61,29 @@ def explore(
         model: the trained network; it is not changed.
         calibration: a batch of inputs, without labels, as for `qtaml.design`.
         metric: of the network as read; larger is better. Called accuracy here, whatever it is.
-        device: a preset or its name, a cell, or anything with `flip_probability(window)`.
-        array: cells that hold the bits, by name (`qtaml.cost.ARRAYS`) or as a record.
+        device: as for `exploration.device_points`.
         windows: s between refreshes.
         thicknesses: of the barrier, nm; that of the device if not given, as for the other axes.
         heights: of the barrier, eV.
         voltages: across the barrier, V.
         temperatures: K.
+        hardenings: sets of what a bit may have of its own, as `hardening` of `qtaml.design`; an empty one for plain
+            cells. Each better cell is as bad as at the worst of the device points that share a plan.
         decoders: sets of what may be needed to read, as `decoders` of `qtaml.design`.
-        budgets: shares of a plain memory.
+        budgets: shares of a plain memory; of its refreshes where bits may have more or fewer of them.
         accuracy: that the chosen point reaches; any if not given.
         minimise: what the chosen point has the least of: "power", "area" or "cells".
-        node: nm, where the array has figures for several.
-        reads_per_second: reads of all weights.
-        decode: at "every_read", or once at "start_up" into a `copy`.
-        copy: array of the decoded copy, at the same node.
-        numbers: the user's own figures.
         ladder: flip probabilities that plans are made for.
         trials: reads of each plan.
         thorough: search each plan beyond first order too, in about three times the time.
         folder: where plans are kept, so that the same question goes on where it stopped.
+        workers: processes; as many as processors if None. Each computes with one thread, and their number changes no
+            result.
+        ray: address of a Ray cluster, or "local", as for `qtaml sweep`.
+        reload: makes model, calibration and metric anew in other processes, where they cannot be pickled.
         seed: of calibration and plans.
         output: the output that counts, as for `qtaml.design`.
+        terms: array, node, reads_per_second, decode, copy and numbers, as for `qtaml.cost.memory_cost`.
 
     Returns:
         The points, their Pareto front, and the chosen one.
@@ -92,7 +94,7 @@ def explore(
         StoredFileError: if the folder cannot be written, or holds a damaged plan.
 
     Source:
-        theory.md 10.1.
+        theory.md 10.1, 10.3.
 
     Example:
         >>> import torch, qtaml
@@ -107,51 +109,56 @@ def explore(
         True
     """
     _checks.one_of("minimise", minimise, MINIMISED)
+    # What is wrong with the terms is said before anything that takes long.
+    _check_minimised(minimise, _cost(Contents(1.0, 1.0, 1), 1.0, terms))
     places = device_points(
         device, windows, thicknesses=thicknesses, heights=heights, voltages=voltages, temperatures=temperatures
     )
-    planned = _rungs(places, ladder)
-    held = array if isinstance(array, Array) else array_named(array, node, numbers.arrays if numbers else ())
-
-    def cost(contents: Contents, window: float) -> MemoryCost:
-        return memory_cost(
-            contents,
-            array=held,
-            window=window if held.refreshed else None,
-            node=node,
-            reads_per_second=reads_per_second,
-            decode=decode,
-            copy=copy,
-            numbers=numbers,
-        )
-
-    # What is wrong with the terms is said before anything that takes long.
-    _check_minimised(minimise, cost(Contents(1.0, 1.0, 1), 1.0))
-    study = Study(model, calibration, seed=seed, output=output)
-    maker = PlanMaker(study, model, metric, trials, None if folder is None else Path(folder), thorough)
-    rates = {p for p in planned if p is not None}
-    plans = maker.plans(rates, decoders, budgets)
-    unaffordable = len(rates) * len(decoders) * len(budgets) - len(plans)
-    points, missing = [], dict[str, None]()
-    for place, p in zip(places, planned, strict=True):
-        for plan in (one for one in plans if one.p == p):
-            priced = cost(plan.plan.contents, place.window)
-            missing |= dict.fromkeys(priced.missing)
-            points.append(_point(place, plan, priced))
-    good = on_front([one.accuracy for one in points], [one.area for one in points], [one.power for one in points])
-    rows = tuple(replace(one, front=bool(front)) for one, front in zip(points, good, strict=True))
+    planned = next_above(places, ladder)
+    memories = rungs(places, planned, hardenings)
+    maker = PlanMaker(model, calibration, metric, trials, thorough, seed, output)
+    kept = None if folder is None else Path(folder)
+    plans = make_plans(maker, memories, decoders, budgets, folder=kept, count=workers, ray=ray, reload=reload)
+    points, missing = _points(places, planned, plans, terms)
     found = Exploration(
-        rows,
+        points,
         accuracy,
         minimise,
         planned.count(None),
-        unaffordable,
-        tuple(missing),
+        len(memories) * len(decoders) * len(budgets) - len(plans),
+        missing,
         {one.name: one.plan for one in plans},
     )
-    if folder is not None:
-        found.save(Path(folder) / "exploration.json")
+    if kept is not None:
+        found.save(kept / "exploration.json")
     return found
+
+
+def _cost(contents: Contents, window: float, terms: CostTerms) -> MemoryCost:
+    """Cost of a memory, whose window counts where its array is refreshed."""
+    array, numbers = terms["array"], terms.get("numbers")
+    held = (
+        array if isinstance(array, Array) else array_named(array, terms.get("node"), numbers.arrays if numbers else ())
+    )
+    return memory_cost(contents, window=window if held.refreshed else None, **terms)
+
+
+def _points(
+    places: Sequence[DevicePoint], planned: Sequence[float | None], plans: Sequence[StoredPlan], terms: CostTerms
+) -> tuple[tuple[ExplorationPoint, ...], tuple[str, ...]]:
+    """Each device point with each plan for it, which of them are on the front, and what has no source."""
+    contents = {plan.name: plan.plan.contents for plan in plans}
+    costs: dict[tuple[str, float], MemoryCost] = {}
+    points = []
+    for place, p in zip(places, planned, strict=True):
+        for plan in (one for one in plans if one.p == p):
+            key = plan.name, place.window
+            if key not in costs:
+                costs[key] = _cost(contents[plan.name], place.window, terms)
+            points.append(_point(place, plan, costs[key]))
+    good = on_front([one.accuracy for one in points], [one.area for one in points], [one.power for one in points])
+    missing = dict.fromkeys(part for cost in costs.values() for part in cost.missing)
+    return tuple(replace(one, front=bool(front)) for one, front in zip(points, good, strict=True)), tuple(missing)
 
 
 def _check_minimised(minimise: Minimised, cost: MemoryCost) -> None:
@@ -164,18 +171,6 @@ def _check_minimised(minimise: Minimised, cost: MemoryCost) -> None:
         )
 
 
-def _rungs(places: Sequence[DevicePoint], ladder: Sequence[float]) -> list[float | None]:
-    """For each device point the next flip probability of the ladder above its own; None beyond the last."""
-    rungs = sorted({_checks.flip_probability("ladder", p) for p in ladder})
-    planned = [min((p for p in rungs if p >= one.p), default=None) for one in places]
-    if not any(planned):
-        raise ArgumentError(
-            f"no device point has a flip probability up to {max(rungs, default=0.0):g}, the largest of the ladder: "
-            f"the least is {min(one.p for one in places):.3g}; shorten the windows, or thicken the barrier"
-        )
-    return planned
-
-
 def _point(place: DevicePoint, plan: StoredPlan, cost: MemoryCost) -> ExplorationPoint:
     return ExplorationPoint(
         place.thickness,
@@ -185,6 +180,7 @@ def _point(place: DevicePoint, plan: StoredPlan, cost: MemoryCost) -> Exploratio
         place.window,
         place.p,
         plan.p,
+        "+".join(plan.hardening) or "none",
         "+".join(plan.decoders),
         plan.budget,
         plan.plan.cells,

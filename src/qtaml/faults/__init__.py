@@ -5,7 +5,7 @@ A new fault model is one subclass of `FaultModel`, and one more name in `OneFaul
 
 from qtaml._kinds import guard_doors
 from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, WordLaw
-from qtaml.faults.choice import KINDS, AnyFault, FlipProbability, GivenFault, from_kind, given
+from qtaml.faults.choice import KINDS, AnyFault, FlipProbability, GivenDevice, GivenFault, from_kind, given, of_device
 from qtaml.faults.clustered import Clustered
 from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
@@ -22,6 +22,7 @@ __all__ = [
     "Clustered",
     "FaultModel",
     "FlipProbability",
+    "GivenDevice",
     "GivenFault",
     "MultiLevel",
     "PerBit",
@@ -33,6 +34,7 @@ __all__ = [
     "WordLaw",
     "from_kind",
     "given",
+    "of_device",
 ]
 
 guard_doors(__name__)

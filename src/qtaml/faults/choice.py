@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, cast, get_args
 
-from pydantic import Field
+from pydantic import Field, InstanceOf
 
 from qtaml._kinds import Short
 from qtaml._records import TableError, from_table
+from qtaml.device import MeasuredCell, Preset, RetentionCell, TwoWayCell, cell_and_window
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import FaultModel
-from qtaml.faults.independent import Uniform
+from qtaml.faults.independent import Asymmetric, Uniform
 from qtaml.faults.several import OneFault, Several, over_range
 
 AnyFault = Annotated[OneFault | Several, Field(discriminator="kind")]
@@ -18,6 +19,9 @@ AnyFault = Annotated[OneFault | Several, Field(discriminator="kind")]
 
 GivenFault = Annotated[AnyFault, Short(Sequence[AnyFault])]
 """What `fault=` may be: a fault model, or several of which a chip is one."""
+
+GivenDevice = InstanceOf[Preset] | InstanceOf[RetentionCell] | str
+"""What `device=` may be: a cell, a preset or its name, or the file (.json) of a measured cell."""
 
 FlipProbability = float | tuple[float, float]
 """What `p=` may be: one number, or the two ends of a range in which it is known to lie."""
@@ -51,6 +55,52 @@ def given(p: FlipProbability | None, fault: AnyFault | Sequence[AnyFault] | None
     if not isinstance(fault, FaultModel):
         raise ArgumentError(f"fault must be a fault model such as qtaml.faults.Uniform(0.1), got {fault!r}")
     return fault
+
+
+def of_device(device: GivenDevice, window: float | None = None) -> AnyFault:
+    """The fault model of a device: `Uniform`; of a measured cell any flip probability in its band of 95%.
+
+    A `TwoWayCell`, which knows both directions, is `Asymmetric`, with charged cells as ones.
+
+    Args:
+        device: a cell, a preset or its name, or the file (.json) of a measured cell.
+        window: s between refreshes; that of the preset if not given.
+
+    Raises:
+        ArgumentError: if a cell comes without a window, or its flip probability is 1/2 or more.
+        StoredFileError: if the file cannot be read.
+
+    Warns:
+        ExtrapolationWarning: if a measured cell is asked about a window outside its data.
+
+    Source:
+        theory.md 2.10.
+
+    Example:
+        >>> of_device("gaincell_2t_sion", window=10e-6).p < of_device("gaincell_2t_sion").p
+        True
+    """
+    cell, window = cell_and_window(device, window)
+    if isinstance(cell, TwoWayCell):
+        return _both_ways(cell, window)
+    if isinstance(cell, MeasuredCell):
+        told, (low, high) = " at the upper end of its band", cell.band(window)
+    else:
+        told, low = "", float(cell.flip_probability(window))
+        high = low
+    if not high < 0.5:
+        raise ArgumentError(f"window must be shorter: p{told} is {high:.3g} after {window:g} s, and must be below 0.5")
+    # A lower end that underflows is no end of a range in ln p.
+    return given((low, high) if 0 < low < high else high, None)
+
+
+def _both_ways(cell: TwoWayCell, window: float) -> Asymmetric:
+    p01, p10 = cell.rates(window)
+    if not max(p01, p10) < 0.5:
+        raise ArgumentError(
+            f"window must be shorter: p01 and p10 are {p01:.3g} and {p10:.3g} after {window:g} s, and must be below 0.5"
+        )
+    return Asymmetric(float(p01), float(p10))
 
 
 def from_kind(table: Mapping[str, Any]) -> AnyFault:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from qtaml import _files
 from qtaml._records import Key, TableError, from_table
 from qtaml.errors import ArgumentError
-from qtaml.faults import KINDS, AnyFault, FlipProbability, from_kind, given
+from qtaml.faults import KINDS, AnyFault, FlipProbability, from_kind, given, of_device
 from qtaml.laboratory.cases import METHODS
 from qtaml.networks import NETWORKS
 from qtaml.planning import AnySettings, Settings
@@ -94,13 +94,21 @@ class MethodEntry(_Table):
     overheads: list[_Number] | None = None
 
 
+class _DeviceEntry(_Table):
+    """A memory by its cells: a preset or the file (.json) of a measured cell, and seconds between refreshes."""
+
+    device: str
+    window: _Number | None = None
+
+
 class SweepFile(_Table):
     """A sweep: every network stored by every method within every budget in every memory.
 
     Attributes:
         networks: the networks.
         methods: the methods, with their settings.
-        faults: fault models; those whose kind has a flip probability and do not say it get each of `p`.
+        faults: fault models; those whose kind has a flip probability and do not say it get each of `p`; or a `device`
+            with its `window`.
         p: flip probabilities of a cell; a pair is a range in which it lies.
         overheads: budgets, in cells beyond a plain memory as a share of it; below 0 for fewer cells.
         training_seeds: seeds of the trained networks.
@@ -183,7 +191,7 @@ def read_sweep(path: Path) -> Description:
         file = from_table(SweepFile, _in_full(content))
         for index, network in enumerate(file.networks):
             _check_network(network, ("networks", index))
-        return Description(path, file, _storages(file, _faults(file)))
+        return Description(path, file, _storages(file, _faults(file, path.parent)))
     except TableError as wrong:
         raise ArgumentError(f"{path}{_line(text, content, wrong.key)}: {wrong}") from wrong
 
@@ -210,7 +218,7 @@ def _check_network(entry: NetworkEntry, key: Key) -> None:
             raise TableError((*key, name), "must be given for a network that is not built in")
 
 
-def _faults(file: SweepFile) -> list[AnyFault]:
+def _faults(file: SweepFile, base: Path) -> list[AnyFault]:
     found: list[AnyFault] = []
     p_used = False
     for index, table in enumerate(file.faults):
@@ -219,12 +227,24 @@ def _faults(file: SweepFile) -> list[AnyFault]:
         if crossed and not file.p:
             raise TableError(("p",), f"must be given for the fault {table['kind']!r}")
         try:
-            found += [from_kind(table | one) for one in ([{"p": p} for p in file.p] if crossed else [{}])]
+            if "device" in table:
+                found.append(_of_device(table, base))
+            else:
+                found += [from_kind(table | one) for one in ([{"p": p} for p in file.p] if crossed else [{}])]
         except TableError as wrong:
             raise wrong.below(("faults", index)) from wrong
     if file.p and not p_used:
         raise TableError(("p",), "is for faults that do not say their own p, and there is none")
     return found
+
+
+def _of_device(table: dict[str, Any], base: Path) -> AnyFault:
+    """The memory of a device: a preset, or the file of a measured cell as seen from a folder."""
+    asked = from_table(_DeviceEntry, table)
+    try:
+        return of_device(str(base / asked.device) if asked.device.endswith(".json") else asked.device, asked.window)
+    except ArgumentError as wrong:
+        raise TableError(("window" if str(wrong).startswith("window") else "device",), str(wrong)) from wrong
 
 
 def _takes_p(table: dict[str, Any]) -> bool:

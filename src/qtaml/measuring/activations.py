@@ -13,9 +13,8 @@ from torch.utils._pytree import tree_map_only
 
 from qtaml import _checks
 from qtaml._random import child_seed
-from qtaml.device import preset
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.faults import AnyFault, FlipProbability, GivenFault, given
+from qtaml.faults import AnyFault, FlipProbability, GivenDevice, GivenFault, given, of_device
 from qtaml.formats import Format, Largest, Section, TensorFormat
 
 
@@ -28,7 +27,8 @@ class ActivationStream:
 
     Args:
         p: flip probability of a cell, or a range of it; or
-        device: name of a device preset, whose cell is read `lifetime` after it was written.
+        device: a preset or its name, a cell, or the file (.json) of a measured one, read `lifetime` after it was
+            written.
 
     Attributes:
         fault: a fault model, or a list of them, in place of `p`.
@@ -49,22 +49,27 @@ class ActivationStream:
     """
 
     p: InitVar[FlipProbability | None] = None
-    device: InitVar[str | None] = None
+    device: InitVar[GivenDevice | None] = None
     fault: GivenFault = None  # type: ignore[assignment]  # `p` or `device` stands for it
     lifetime: float | None = None
     format: Format = field(default_factory=Format)
     granularity: Literal["tensor", "row"] = "row"
 
-    def __post_init__(self, p: FlipProbability | None, device: str | None) -> None:
-        if device is not None:
-            if p is not None or self.lifetime is None:
-                raise ArgumentError(
-                    f"device must come with lifetime and without p, got {device!r}, p={p!r}, lifetime={self.lifetime!r}"
-                )
-            p = float(preset(device).flip_probability(window=_checks.positive("lifetime", self.lifetime)))
-        elif self.lifetime is not None:
+    def __post_init__(self, p: FlipProbability | None, device: GivenDevice | None) -> None:
+        # None where `p` or `device` stands for it.
+        other: AnyFault | None = self.fault
+        if device is None and self.lifetime is not None:
             raise ArgumentError(f"lifetime must come with a device, got {self.lifetime!r} without")
-        object.__setattr__(self, "fault", given(p, self.fault))
+        if device is None:
+            fault = given(p, other)
+        elif p is None and other is None and self.lifetime is not None:
+            fault = of_device(device, _checks.positive("lifetime", self.lifetime))
+        else:
+            raise ArgumentError(
+                f"device must come with lifetime and without p or fault, got {device!r}, p={p!r}, fault={other!r}, "
+                f"lifetime={self.lifetime!r}"
+            )
+        object.__setattr__(self, "fault", fault)
         _checks.one_of("granularity", self.granularity, ("tensor", "row"))
         if self.format.levels.window > 1:
             raise ArgumentError("format must have words of one weight each, got a trellis")

@@ -182,7 +182,8 @@ class SplitAllocation:
         self._options = options
         self._steps = [step for tensor, option in enumerate(options) for step in _hull(tensor, option)]
         self._least = allocated_cells(options, [Choice(0, 0) for _ in options])
-        self._tensor = np.array([step.tensor for step in self._steps], dtype=np.int64)
+        self._tensor_of, self._high = [one.tensor for one in self._steps], [one.high for one in self._steps]
+        self._tensor = np.array(self._tensor_of, dtype=np.int64)
         self._cells = np.array([step.cells for step in self._steps])
         self._value = np.array([step.benefit / step.cells for step in self._steps])
 
@@ -193,15 +194,16 @@ class SplitAllocation:
             budget: as for `allocate`.
             factors: of the errors of each tensor, above 0; 1 if not given.
         """
-        choices = [Choice(0, 0) for _ in self._options]
         value = self._value if factors is None else self._value * factors[self._tensor]
         # A stable sort: equal steps stay in the order of tensors, so that the same options give the same plan.
         order = np.argsort(-value, kind="stable")
         spent = np.cumsum(self._cells[order])
         reached = int(np.searchsorted(spent, budget - self._least, side="right"))
+        # Made once for each tensor, at the end: to make one for each step took longer than all else.
+        high = [0] * len(self._options)
         for place in order[:reached].tolist():
-            step = self._steps[place]
-            choices[step.tensor] = Choice(step.high, step.high)
+            high[self._tensor_of[place]] = self._high[place]
+        choices = [Choice(one, one) for one in high]
         if reached < len(order):
             # The last step may reach only some of its tensor's weights.
             step = self._steps[int(order[reached])]

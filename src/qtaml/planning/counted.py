@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
+from typing import Unpack
 
-from qtaml.cost import Array, Contents, Decode, MemoryCost, Numbers, memory_cost
+from qtaml.cost import Contents, CostTerms, MemoryCost, memory_cost
 from qtaml.formats import EvenLevels, Levels, TableLevels, TensorFormat
 from qtaml.formats.levels import evenly_spaced
 from qtaml.protections import Bch, Hamming, HardenedCell, Protection, Raw, Repetition
@@ -38,17 +39,7 @@ class Counted(ABC):
         held = self.contents
         return held.refreshes / (held.bits * held.weights)
 
-    def cost(
-        self,
-        *,
-        array: str | Array,
-        window: float | None = None,
-        node: float | None = None,
-        reads_per_second: float = 0.0,
-        decode: Decode = "every_read",
-        copy: str | Array | None = None,
-        numbers: Numbers | None = None,
-    ) -> MemoryCost:
+    def cost(self, *, window: float | None = None, **terms: Unpack[CostTerms]) -> MemoryCost:
         """Area, energies and power of the memory; arguments and errors as for `qtaml.cost.memory_cost`.
 
         Example:
@@ -57,16 +48,7 @@ class Counted(ABC):
             >>> print(plan.cost(array="gain_cell_3t", node=28, window=1e-3).known("area"))  # mm2
             1.333 to 2
         """
-        return memory_cost(
-            self.contents,
-            array=array,
-            window=window,
-            node=node,
-            reads_per_second=reads_per_second,
-            decode=decode,
-            copy=copy,
-            numbers=numbers,
-        )
+        return memory_cost(self.contents, window=window, **terms)
 
 
 def protected_bits(storages: Iterable[TensorFormat]) -> Counter[Protection]:

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from qtaml.device import Cell, MeasuredCell, Preset, faster_refresh, larger_cells, thicker_barriers
+import numpy as np
+
+from qtaml.device import Cell, MeasuredCell, RetentionCell, TwoWayCell, faster_refresh, larger_cells, thicker_barriers
+from qtaml.device import Hardening as Option
 from qtaml.errors import ArgumentError
 from qtaml.protections import HardenedCell
 
@@ -23,40 +26,55 @@ _EXTRAS = (0.05, 0.1, 0.2, 0.4)
 """Extra thicknesses, nm."""
 
 
-def hardened_cells(device: Preset, kinds: Sequence[Hardening]) -> tuple[HardenedCell, ...]:
-    """Cells of some kinds of hardening, at the window of a preset.
+def hardened_cells(cell: RetentionCell, window: float, kinds: Sequence[Hardening]) -> tuple[HardenedCell, ...]:
+    """Cells of some kinds of hardening.
 
     A larger cell takes charge in proportion to its area. A thicker barrier takes no area; written at the same field E
     it takes the energy of a capacitor, permittivity x E**2 x area x thickness / 2: in proportion to its thickness.
 
     Args:
-        device: the plain cell and its window.
+        cell: the plain cell. Better ones that fail in half of the windows or more are left out. Of a measured one
+            larger cells were not measured, and there are none; refresh rates are those whose windows its data reach,
+            each with the upper end of its band of 95%.
+        window: s between its refreshes.
         kinds: of hardening.
 
     Raises:
-        ArgumentError: if its cell cannot be hardened so.
+        ArgumentError: if the cell cannot be hardened so.
 
     Source:
         theory.md 2.7, 10.2.
 
     Example:
-        >>> from qtaml.device import preset_record
-        >>> [one.refreshes for one in hardened_cells(preset_record("gaincell_2t_sion"), ["refresh"])][:3]
-        [0.25, 0.5, 2.0]
+        >>> from qtaml.device import preset
+        >>> [one.refreshes for one in hardened_cells(preset("gaincell_2t_sion"), 20e-6, ["refresh"])][:3]
+        [0.5, 2.0, 4.0]
     """
-    cell, window, found = device.cell, device.window, list[HardenedCell]()
+    found = list[HardenedCell]()
     if "thicker" in kinds and not isinstance(cell, Cell):
-        raise ArgumentError(f"hardening must not hold 'thicker' for {device.name!r}, whose cell has no single barrier")
-    # What larger ones would do was not measured.
+        raise ArgumentError(
+            f"hardening must not hold 'thicker' for a cell without a single barrier, got a {type(cell).__name__}"
+        )
     if "larger" in kinds and not isinstance(cell, MeasuredCell):
-        found += [_hardened(one.p, area=one.cost) for one in larger_cells(cell, window, _AREAS)]
+        found += [_hardened(one, area=one.cost) for one in larger_cells(cell, window, _AREAS)]
     if "thicker" in kinds and isinstance(cell, Cell):
         thickness = cell.barrier.thickness
         more = thicker_barriers(cell, window, _EXTRAS)
-        found += [_hardened(one.p, refreshes=1 + one.cost / thickness) for one in more]
+        found += [_hardened(one, refreshes=1 + one.cost / thickness) for one in more]
     if "refresh" in kinds:
-        found += [_hardened(one.p, refreshes=one.cost) for one in faster_refresh(cell, window, _RATES)]
-    return tuple(found)
+        found += _refreshed(cell, window)
+    # Beyond 1/2 the symmetric p means nothing: a bit that is always read wrong would pass for a right one.
+    return tuple(one for one in found if max(one.p01, one.p10) < 0.5)
+
+
+def _refreshed(cell: RetentionCell, window: float) -> list[HardenedCell]:
+    if not isinstance(cell, MeasuredCell):
+        return [_hardened(one, refreshes=one.cost) for one in faster_refresh(cell, window, _RATES)]
+    rates = np.array([rate for rate in _RATES if not cell.extrapolation(window / rate)])
+    if not rates.size:
+        return []
+    upper = cell.band_at(window / rates)[1]
+    return [HardenedCell(1.0, p, p, rate) for p, rate in zip(upper.tolist(), rates.tolist(), strict=True)]
 
 
 def priced(cell: HardenedCell) -> HardenedCell:
@@ -64,5 +82,8 @@ def priced(cell: HardenedCell) -> HardenedCell:
     return replace(cell, area=cell.area * cell.refreshes, refreshes=1.0)
 
 
-def _hardened(p: float, *, area: float = 1.0, refreshes: float = 1.0) -> HardenedCell:
-    return HardenedCell(area, p, p, refreshes)
+def _hardened(option: Option, *, area: float = 1.0, refreshes: float = 1.0) -> HardenedCell:
+    if isinstance(option.cell, TwoWayCell):
+        p01, p10 = option.cell.rates(option.window)
+        return HardenedCell(area, float(p01), float(p10), refreshes)
+    return HardenedCell(area, option.p, option.p, refreshes)

@@ -10,12 +10,12 @@ from dataclasses import MISSING, InitVar, dataclass, field, fields
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import ConfigDict, Field, InstanceOf, PlainSerializer
+from pydantic import ConfigDict, Field, PlainSerializer
 
 from qtaml import _checks
-from qtaml.device import Preset, preset_record
+from qtaml.device import cell_and_window
 from qtaml.errors import ArgumentError
-from qtaml.faults import FlipProbability, GivenFault, given
+from qtaml.faults import FlipProbability, GivenDevice, GivenFault, given, of_device
 from qtaml.formats import (
     WEIGHT_TABLES,
     Correction,
@@ -94,17 +94,30 @@ class Settings:
     Attributes:
         p: flip probability of a cell, in [0, 0.5), kept as `fault=Uniform(p)`; two of them are the ends of a range in
             which it lies, kept as `faults.Several`; or
-        fault: a fault model; a list of them means that a chip is one of these memories, kept as `faults.Several`.
+        fault: a fault model; a list of them means that a chip is one of these memories, kept as `faults.Several`; or
+        device: a preset or its name (`qtaml device list`), a cell, or the file (.json) of a measured one, kept as its
+            flip probability, which of a measured cell is a range: its band of 95%.
+        window: with a device, s between refreshes; that of the preset if not given.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     kind: str = field(default="", repr=False)
     p: InitVar[FlipProbability | None] = None
-    fault: GivenFault = None  # type: ignore[assignment]  # `p` stands for it
+    fault: GivenFault = None  # type: ignore[assignment]  # `p` or `device` stands for it
+    device: InitVar[GivenDevice | None] = None
+    window: InitVar[float | None] = None
 
-    def __post_init__(self, p: FlipProbability | None) -> None:
-        object.__setattr__(self, "fault", given(p, self.fault))
+    def __post_init__(self, p: FlipProbability | None, device: GivenDevice | None, window: float | None) -> None:
+        if window is not None and device is None:
+            raise ArgumentError(f"window must be given with a device, whose time it is, got {window!r} without")
+        if sum(one is not None for one in (p, self.fault, device)) != 1:
+            named = getattr(device, "name", device)
+            raise ArgumentError(
+                f"give exactly one of p, fault and device, got p={p!r}, fault={self.fault!r} and device={named}"
+            )
+        fault = given(p, self.fault) if device is None else of_device(device, window)
+        object.__setattr__(self, "fault", fault)
         self._check_fields()
 
     def _check_fields(self) -> None:
@@ -194,8 +207,8 @@ class Tac(Settings):
     output: GivenOutput = None
     kind: Literal["tac"] = field(default="tac", repr=False)
 
-    def __post_init__(self, p: FlipProbability | None) -> None:
-        super().__post_init__(p)
+    def __post_init__(self, p: FlipProbability | None, device: GivenDevice | None, window: float | None) -> None:
+        super().__post_init__(p, device, window)
         bits = word_levels(self).bits
         object.__setattr__(self, "floors", self._checked_floors(bits))
         _checks.integer("residual_floor", self.residual_floor, 0, bits)
@@ -241,8 +254,8 @@ class UniformMsp(Settings):
     exclude: Sequence[str] = ()
     kind: Literal["uniform_msp"] = field(default="uniform_msp", repr=False)
 
-    def __post_init__(self, p: FlipProbability | None) -> None:
-        super().__post_init__(p)
+    def __post_init__(self, p: FlipProbability | None, device: GivenDevice | None, window: float | None) -> None:
+        super().__post_init__(p, device, window)
         bits, share = word_levels(self).bits, _checks.real("protected_bits", self.protected_bits)
         if not 0 <= share <= bits or isinstance(self.protected_bits, bool):
             raise ArgumentError(f"protected_bits must be a number from 0 to {bits}, got {self.protected_bits!r}")
@@ -316,8 +329,8 @@ class Design(Settings):
     Attributes:
         fault: a fault model, or a list of them, one of which a chip is; where it knows words of certain lengths only,
             words have those; or
-        device: a preset or its name (`qtaml device list`), kept as its flip probability at its window and as better
-            cells in `hardened`.
+        device: a preset or its name (`qtaml device list`), a cell, or the file (.json) of a measured one, kept as its
+            flip probability, which of a measured cell is a range (its band of 95%), and as better cells in `hardened`.
         hardening: which better cells a device offers: "larger" ones, "thicker" barriers, and those with a "refresh"
             rate of their own. "larger" if not given, or "refresh" where refreshes are the price; without, the other two
             would be free.
@@ -358,7 +371,6 @@ class Design(Settings):
             it returns. The first, or "logits", if not given.
     """
 
-    device: InitVar[InstanceOf[Preset] | str | None] = None
     hardening: InitVar[Sequence[Hardening]] = ()
     cells: float | None = None
     error: float | None = None
@@ -383,25 +395,22 @@ class Design(Settings):
     kind: Literal["design"] = field(default="design", repr=False)
 
     def __post_init__(
-        self, p: FlipProbability | None, device: Preset | str | None, hardening: Sequence[Hardening]
+        self,
+        p: FlipProbability | None,
+        device: GivenDevice | None,
+        window: float | None,
+        hardening: Sequence[Hardening],
     ) -> None:
-        named = device.name if isinstance(device, Preset) else device
-        if sum(one is not None for one in (p, self.fault, device)) != 1:
-            raise ArgumentError(
-                f"give exactly one of p, fault and device, got p={p!r}, fault={self.fault!r} and device={named}"
-            )
-        if hardening and device is None:
+        if self.trials is None:
+            object.__setattr__(self, "trials", _READS if self.chips is None else _READS_OF_A_CHIP)
+        super().__post_init__(p, device, window)
+        if device is not None:
+            better = hardened_cells(*cell_and_window(device, window), self._kinds_of_hardening(hardening))
+            object.__setattr__(self, "hardened", (*self.hardened, *better))
+        elif hardening:
             raise ArgumentError(
                 f"hardening must be given with a device, whose cells it is of, got {hardening!r} without"
             )
-        if device is not None:
-            preset = device if isinstance(device, Preset) else preset_record(device)
-            p = preset.cell.flip_probability(preset.window)
-            better = hardened_cells(preset, self._kinds_of_hardening(hardening))
-            object.__setattr__(self, "hardened", (*self.hardened, *better))
-        if self.trials is None:
-            object.__setattr__(self, "trials", _READS if self.chips is None else _READS_OF_A_CHIP)
-        super().__post_init__(p)
         self._check_goal()
         self._check_decoders()
 

@@ -86,6 +86,8 @@ class Expectations:
         self._calibration, self._fault, self._adjust = calibration, fault, adjust
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
         self._held = 0
+        # Names and ties once: the model of a calibration is a copy, which stays as it is.
+        self._run = replacing(calibration.model)
 
     def outlook(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float] | None) -> Outlook:
         """An outlook from one forward pass or two.
@@ -109,8 +111,8 @@ class Expectations:
         """Squared output deviation of the network of other weights."""
         model, batch = self._calibration.model, self._calibration.few
         typed = {name: weight.to(self._calibration.weights[name].dtype) for name, weight in weights.items()}
-        with evaluation_mode(model) as network, torch.no_grad():
-            moved = finite(replacing(network)(batch, typed), batch) - self._calibration.few_clean
+        with evaluation_mode(model), torch.no_grad():
+            moved = finite(self._run(batch, typed), batch) - self._calibration.few_clean
         return float(moved.double().square().sum() / len(moved))
 
     def balanced(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:

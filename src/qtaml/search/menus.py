@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -70,8 +70,25 @@ _EACH_OUTLIER, _LEAST_OUTLIERS, _MOST_OUTLIER_BITS = 2**10, 8, 0.3
 """One weight of so many may be kept beside the words, if these are so many at least, for so many bits a weight at most.
 In six tensors of all-MiniLM-L6-v2, at 3 and 4 bits, that saves 0.02 to 0.57 bits a weight, its cost counted; the best
 number, between 1 in 1000 and 1 in 250, 0.03 more at most."""
+_REMEMBERED = 2**12
+"""Choices for a tensor of which the counts are remembered; of rows each is long."""
 _MOST_CELLS = 10.0
 """Cells of the dearest word, in units of a plain one."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is counted of the choices for a tensor.
+
+    Attributes:
+        bits: of all words under each protection.
+        side_values: of the tensor.
+        shared: levels in use that other tensors may share: those of trellises.
+    """
+
+    bits: tuple[tuple[Protection, int], ...]
+    side_values: int
+    shared: frozenset[Levels]
 
 
 @dataclass(frozen=True)
@@ -166,11 +183,28 @@ class TensorMenu:
         sections = tuple(Section(weights, self.menu[index].format) for weights, index in self.parts(choices))
         return TensorFormat(sections, self.scale, self.granularity, self.correction, outliers=self.outliers)
 
-    def side_values(self, choices: Sequence[Choice]) -> int:
+    @cached_property
+    def counted(self) -> Callable[[tuple[Choice, ...]], "Counted"]:
+        """What is counted of choices; remembered, since those of most tensors stay from one budget to the next."""
+        return lru_cache(_REMEMBERED)(self._counted)
+
+    def _counted(self, choices: tuple[Choice, ...]) -> "Counted":
+        parts = self.parts(choices)
+        weights, bits = Counter[int](), Counter[Protection]()
+        for count, index in parts:
+            weights[index] += count
+        for index, count in weights.items():
+            words = self.menu[index].format.words(count)
+            for protection, each in self._bits[index]:
+                bits[protection] += each * words
+        levels = (self.menu[index].format.levels for index in weights)
+        shared = frozenset(one for one in levels if one.window > 1)
+        return Counted(tuple(bits.items()), self._side_values([index for _, index in parts]), shared)
+
+    def _side_values(self, formats: Sequence[int]) -> int:
         """What `storage(choices).side_values` is, without making it."""
         if not self.fixed_values:
             return 0
-        formats = [index for _, index in self.parts(choices)]
         # Neighbours of one format are one section.
         more = sum(one != other for one, other in pairwise(formats))
         tables = {self._level_numbers[index] for index in formats}
@@ -191,20 +225,6 @@ class TensorMenu:
     def _bits(self) -> list[list[tuple[Protection, int]]]:
         """Bits of a word under each protection, for each format."""
         return [list(Counter(one.format.protections).items()) for one in self.menu]
-
-    def count_bits(self, choices: Sequence[Choice], protected: Counter[Protection]) -> None:
-        """Add the bits of all words under each protection."""
-        weights = Counter[int]()
-        for count, index in self.parts(choices):
-            weights[index] += count
-        for index, count in weights.items():
-            for protection, bits in self._bits[index]:
-                protected[protection] += bits * self.menu[index].format.words(count)
-
-    def shared_levels(self, choices: Sequence[Choice]) -> set[Levels]:
-        """Levels in use that other tensors may share: those of trellises."""
-        used = (self.menu[index].format.levels for _, index in self.parts(choices))
-        return {levels for levels in used if levels.window > 1}
 
 
 class Menus:

@@ -82,9 +82,11 @@ class Way:
         """Cells of all words in whole blocks, and number of side values."""
         protected, side_values, shared = Counter[Protection](), 0, Counter[Levels]()
         for menu, own in self.by_menu(choices):
-            menu.count_bits(own, protected)
-            side_values += menu.side_values(own)
-            shared.update(menu.shared_levels(own))
+            counted = menu.counted(tuple(own))
+            for protection, bits in counted.bits:
+                protected[protection] += bits
+            side_values += counted.side_values
+            shared.update(counted.shared)
         # Tables that tensors share count once.
         side_values -= sum((tensors - 1) * levels.side_values for levels, tensors in shared.items())
         return sum(protection.cells_for(bits) for protection, bits in protected.items()), side_values

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qtaml import _checks
-from qtaml.faults import FlipProbability, GivenFault
+from qtaml.faults import FlipProbability, GivenDevice, GivenFault
 from qtaml.planning import Settings
 from qtaml.training.weights_as_read import Errors
 
@@ -16,8 +16,8 @@ class Tune(Settings):
     Attributes:
         p: flip probability of a cell to train for, or the two ends of a range, from which one is drawn for each step;
             or
-        fault: the memory to train for, or several, one of which is drawn for each step; that of the plan if neither is
-            given.
+        fault: the memory to train for, or several, one of which is drawn for each step; that of the plan if
+            neither these nor a device is given.
         chip: number of the one chip to train for; None draws another chip for each step.
         errors: "law" draws from the exact law of the memory; for comparison, "gaussian" is Gaussian noise of the same
             mean and variance for each weight, and "none" rounds only (quantisation-aware training).
@@ -48,12 +48,12 @@ class Tune(Settings):
     seed: int = 0
     kind: Literal["tune"] = field(default="tune", repr=False)
 
-    def __post_init__(self, p: FlipProbability | None) -> None:
+    def __post_init__(self, p: FlipProbability | None, device: GivenDevice | None, window: float | None) -> None:
         # Unlike a method that plans, it may leave the memory to the plan.
-        if p is None and self.fault is None:
+        if all(one is None for one in (p, self.fault, device, window)):
             self._check_fields()
         else:
-            super().__post_init__(p)
+            super().__post_init__(p, device, window)
         for name, low in (("chip", 0), ("epochs", 1), ("batch_size", 1), ("patience", 1)):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _checks.integer(name, value, low))
