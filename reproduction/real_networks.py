@@ -37,6 +37,7 @@ METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     "TAC, ideal code": lambda p, cells: Tac(p=p, overhead=cells - 1),
     "TAC by row, ideal code": lambda p, cells: Tac(p=p, overhead=cells - 1, granularity="row"),
     "design, table and majority": lambda p, cells: Design(p=p, cells=cells, decoders=VOTES),
+    "design, table and majority, feedback": lambda p, cells: Design(p=p, cells=cells, decoders=VOTES, feedback=True),
     "design, every decoder": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS),
     "design, every decoder, feedback": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS, feedback=True),
     RESERVE: lambda p, cells: Design(p=(p, 2 * p), cells=cells, decoders=REAL_DECODERS),
