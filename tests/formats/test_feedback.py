@@ -11,7 +11,15 @@ from torch import nn
 import qtaml
 from qtaml.errors import ArgumentError
 from qtaml.faults import Uniform
-from qtaml.formats import Format, RootMeanSquare, Section, TableLevels, TensorFormat, curved_error
+from qtaml.formats import (
+    Format,
+    RootMeanSquare,
+    Section,
+    TableLevels,
+    TensorFormat,
+    TrellisLevels,
+    curved_error,
+)
 from qtaml.formats.feedback import Rounding, fed_back
 from qtaml.sensitivity import Curvature
 
@@ -84,6 +92,33 @@ def test_fine_levels_leave_the_product_of_the_pivots() -> None:
     # 2,400 rounding errors: their mean square is known to 2% (one standard error), both of the ratio's to 3%.
     assert left == pytest.approx(math.prod(shares), rel=0.12)
     assert left < 0.5
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "row", 5])
+def test_scales_of_rows_and_groups_stay_with_their_weights(granularity) -> None:
+    """Less error of the whole, with the same scales; without a curvature the words are those of least error."""
+    weights = torch.randn(8, 16, generator=torch.Generator().manual_seed(4)) * torch.arange(1, 9)[:, None]
+    curvature = Curvature(None, positive_definite(16, 5))
+    fmt = Format(TableLevels((-1.5, -0.5, 0.5, 1.5)))
+    plain = TensorFormat((Section(128, fmt),), RootMeanSquare(), granularity, "least_error")
+    fed = replace(plain, correction="fed_back")
+    (before, scale), (after, same) = plain.encode(weights, FAULT), fed.encode(weights, FAULT, curvature=curvature)
+    assert torch.equal(scale, same)
+    assert torch.equal(fed.encode(weights, FAULT)[0], before)
+    errors = [curved_error(weights - fed.read_mean(words, scale, FAULT), curvature) for words in (before, after)]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_words_of_a_trellis_stay() -> None:
+    """A stream is chosen as a whole; only the weights of other sections are fed."""
+    weights = torch.randn(8, 64, generator=torch.Generator().manual_seed(4))
+    stream = Format(TrellisLevels(2, 2, ((1, -0.5), (2, -0.25), (4, -0.7), (8, 0.3))))
+    sections = (Section(256, stream), Section(256, Format(TableLevels((-1.0, 0.0, 1.0, 2.0)))))
+    storage = TensorFormat(sections, RootMeanSquare(), correction="fed_back")
+    plain, _ = storage.encode(weights, FAULT)
+    words, _ = storage.encode(weights, FAULT, curvature=Curvature(positive_definite(8, 6), positive_definite(64, 5)))
+    assert torch.equal(words[:4], plain[:4])
+    assert not torch.equal(words[4:], plain[4:])
 
 
 def test_outliers_keep_their_words() -> None:

@@ -7,8 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qtaml.faults import FaultModel
+from qtaml.formats.chunks import put
 from qtaml.formats.encoding import Decision
 from qtaml.formats.feedback_kernel import Singles, round_lines
+from qtaml.formats.format import Format
+from qtaml.formats.scales import Granularity, row_length
 from qtaml.sensitivity import Curvature, Shares
 
 _LINES = 64
@@ -25,6 +29,48 @@ class Rounding(NamedTuple):
 
     decision: Decision
     levels: NDArray[np.float64]
+
+
+def feed_back(
+    words: torch.Tensor,
+    weights: torch.Tensor,
+    divisor: torch.Tensor,
+    granularity: Granularity,
+    spans_of_formats: Sequence[tuple[Format, Sequence[slice]]],
+    fault: FaultModel,
+    curvature: Curvature,
+    exact: torch.Tensor | None,
+) -> None:
+    """Overwrite the words of a tensor, but those of trellises, which share words, and of weights that are read exactly.
+
+    Args:
+        words: of the tensor, flat, chosen one by one.
+        weights: of the tensor.
+        divisor: its scales.
+        granularity: what shares one.
+        spans_of_formats: as in `TensorFormat`.
+        fault: the fault model that the correction expects.
+        curvature: of the tensor.
+        exact: places of the weights that are read exactly.
+    """
+    kinds = np.full(weights.numel(), -1, np.int16)
+    roundings: list[Rounding] = []
+    for fmt, spans in spans_of_formats:
+        if fmt.levels.window == 1:
+            for span in spans:
+                kinds[span] = len(roundings)
+            roundings.append(Rounding(fmt.decision("least_error", fault), fmt.read_mean(fault)))
+    if exact is not None:
+        kinds[exact.cpu().numpy()] = -1
+    if not roundings:
+        return
+    rows, columns = len(weights), row_length(weights.shape)
+    each = divisor.reshape(rows, -1) if divisor.ndim else divisor
+    if isinstance(granularity, int):
+        each = each.repeat_interleave(granularity, 1)[:, :columns]
+    labels = fed_back(weights, each, kinds.reshape(rows, columns), roundings, curvature)
+    rounded = torch.from_numpy(np.flatnonzero(kinds >= 0)).to(words.device)
+    put(words, rounded, labels.reshape(-1).to(words.device)[rounded])
 
 
 def fed_back(

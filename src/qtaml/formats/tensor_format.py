@@ -16,7 +16,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import Places, chunks, put, take
 from qtaml.formats.encoding import Encode, kernel
-from qtaml.formats.feedback import Rounding, fed_back
+from qtaml.formats.feedback import feed_back
 from qtaml.formats.format import Format, Rule, label_dtype
 from qtaml.formats.levels import Levels
 from qtaml.formats.outliers import Outliers, outlier_values
@@ -257,36 +257,9 @@ class TensorFormat:
                     relative *= _paper_factor(fault, self.bits)
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak_at(weak, where)))
         if self.correction == "fed_back" and curvature is not None:
-            self._feed_back(words, weights, divisor, fault, curvature, outliers)
+            exact = outliers.places if outliers else None
+            feed_back(words, weights, divisor, self.granularity, self.spans_of_formats, fault, curvature, exact)
         return words.reshape(weights.shape), scale
-
-    def _feed_back(
-        self,
-        words: torch.Tensor,
-        weights: torch.Tensor,
-        divisor: torch.Tensor,
-        fault: FaultModel,
-        curvature: Curvature,
-        outliers: Outliers | None,
-    ) -> None:
-        """Overwrite the labels of all weights but outliers and those of trellises, which share words."""
-        kinds = np.full(weights.numel(), -1, np.int16)
-        roundings: list[Rounding] = []
-        for fmt, spans in self.spans_of_formats:
-            if fmt.levels.window == 1:
-                for span in spans:
-                    kinds[span] = len(roundings)
-                roundings.append(Rounding(fmt.decision("least_error", fault), fmt.read_mean(fault)))
-        if outliers:
-            kinds[outliers.places.cpu().numpy()] = -1
-        if roundings:
-            matrix = len(weights), row_length(weights.shape)
-            each = divisor.reshape(len(weights), -1) if divisor.ndim else divisor
-            if isinstance(self.granularity, int):
-                each = each.repeat_interleave(self.granularity, 1)[:, : matrix[1]]
-            labels = fed_back(weights, each, kinds.reshape(matrix), roundings, curvature)
-            rounded = torch.from_numpy(np.flatnonzero(kinds >= 0)).to(words.device)
-            put(words, rounded, labels.reshape(-1).to(words.device)[rounded])
 
     def _compiled(
         self,
