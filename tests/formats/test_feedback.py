@@ -135,6 +135,7 @@ def test_outliers_keep_their_words() -> None:
     assert not torch.equal(words, plain)
 
 
+@pytest.mark.slow
 def test_feedback_lowers_the_error_on_other_inputs() -> None:
     """Inputs of few directions: what is left goes where none of them are, and on inputs that no plan saw too."""
     generator = torch.Generator().manual_seed(0)
