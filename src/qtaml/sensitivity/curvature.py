@@ -39,8 +39,11 @@ class Shares(NamedTuple):
         if factor is None:
             return None
         order = torch.argsort(factor.diagonal(), descending=True, stable=True)
-        inverse = torch.linalg.inv(factor[order][:, order])
-        upper = torch.linalg.cholesky(inverse, upper=True)
+        # Upper triangular R with R R^T the factor: its inverse U has U^T U the factor's inverse.
+        root = torch.linalg.cholesky(factor[order][:, order].flip(0, 1)).flip(0, 1)
+        upper = torch.linalg.solve_triangular(
+            root, torch.eye(len(root), dtype=root.dtype, device=root.device), upper=True
+        )
         return Shares(order.cpu().numpy(), (upper / upper.diagonal()[:, None]).float().cpu().numpy())
 
 
