@@ -340,7 +340,7 @@ def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | 
     """
     check_fits(plan, model)
     present = named_tensors(model)
-    written = plan.written_for or plan.fault
+    written = plan.expected
     if weak_cells is not None:
         _checks.covers("weak_cells", weak_cells, [entry.name for entry in plan.tensors])
     tensors = {}

@@ -1,13 +1,14 @@
 """Reads of what a plan stores, on the calibration inputs: what they do to the output, and gains at what is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
 
 from qtaml._random import child_seed
-from qtaml.faults import AnyFault
+from qtaml.faults import AnyFault, FaultModel
 from qtaml.planning.plan import Plan, is_small, measured_mean
+from qtaml.planning.weak_cells import weak_bits_of
 from qtaml.sensitivity import Calibration, MeasuredError, averaged_gains, averaged_probe_gains, output_deviations
 
 _READS, _READS_OF_LARGE = 8, 4
@@ -30,18 +31,36 @@ def reads_of(
         reads: how many, for a search among many plans, which meets others than the plan found; by size if not given.
     """
     kind = "reads of a plan" if reads is None else "reads of trials"
-    weights, written = calibration.weights, plan.written_for or plan.fault
-    words = {entry.name: entry.storage.encode(weights[entry.name], written) for entry in plan.tensors}
+    weights = calibration.weights
     outliers = {entry.name: entry.storage.outliers_of(weights[entry.name]) for entry in plan.tensors}
+    words = {} if plan.by_chip else _written(plan, weights)
     for trial in range(reads or (_READS_OF_LARGE if calibration.large else _READS)):
         seed = child_seed(calibration.seed, kind, trial)
         memory = (fault or plan.fault).of_read(seed)
+        if plan.by_chip:
+            memory = memory.of_chip(seed)
+            words = _written(plan, weights, memory)
         yield {
             entry.name: entry.storage.read(
-                *words[entry.name], memory, seed=child_seed(seed, entry.name), outliers=outliers[entry.name]
+                *words[entry.name],
+                memory,
+                seed=child_seed(seed, entry.name),
+                place=entry.name,
+                outliers=outliers[entry.name],
             ).to(weights[entry.name].dtype)
             for entry in plan.tensors
         }
+
+
+def _written(
+    plan: Plan, weights: Mapping[str, torch.Tensor], chip: FaultModel | None = None
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Words and scale of each tensor, for a chip if the writer has a map of it."""
+    found = {}
+    for entry in plan.tensors:
+        weak = weak_bits_of(entry, chip, plan.map_reads) if chip is not None else None
+        found[entry.name] = entry.storage.encode(weights[entry.name], plan.expected, weak)
+    return found
 
 
 def measured(

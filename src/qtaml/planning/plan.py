@@ -14,7 +14,8 @@ from rich.table import Table
 from qtaml import _files, _tables
 from qtaml.cost import Contents
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault
+from qtaml.faults import AnyFault, FaultModel
+from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
@@ -187,6 +188,28 @@ class Plan(Counted):
         return self.settings.fault
 
     @property
+    def expected(self) -> FaultModel:
+        """What is expected of the words that are meant to be read, by which labels are chosen.
+
+        Not what the writer of a chip knows of its weak cells, where the plan is for one.
+        """
+        return self._known or self.written_for or self.fault
+
+    @property
+    def _known(self) -> KnownCells | None:
+        return self.settings.known_cells if isinstance(self.settings, Design) else None
+
+    @property
+    def by_chip(self) -> bool:
+        """Whether the words are to be written for each chip, by a writer with a map of its weak cells."""
+        return self._known is not None
+
+    @property
+    def map_reads(self) -> int:
+        """Reads of each pattern from which that map is made."""
+        return self._known.reads if self._known else 1
+
+    @property
     def weights(self) -> int:
         """Number of stored weights."""
         return sum(tensor.storage.weights for tensor in self.tensors)
@@ -279,6 +302,8 @@ class Plan(Counted):
         remarks = []
         if self.confirmation is not None and isinstance(self.settings, Design):
             remarks.append(_confirmed(self.confirmation, self.settings))
+        if self._known is not None:
+            remarks.append(_written_by_chip(self._known))
         if self.covered is not None and self.covered < _COVERED:
             remarks.append(
                 f"The plan stores {self.covered:.1%} of the network's numbers; the others are kept without errors."
@@ -427,6 +452,15 @@ def _confirmed(found: Confirmation, asked: Design) -> str:
     return (
         f"At least {asked.chips:.6g} of the chips reach {asked.accuracy:g}, {sure} of each of {found.chips} chips that "
         f"had no part in the search; {found.good} of them do."
+    )
+
+
+def _written_by_chip(known: KnownCells) -> str:
+    low, high = known.held_at
+    return (
+        f"Each chip is to be written with a map of its weak cells (store with weak_cells, `qtaml rewrite`): "
+        f"{low + high + known.turned:.3g} of the cells are in it, and {sum(known.left) / 2:.2g} of the bits are still read "
+        "wrong. Without the map the network is not as predicted."
     )
 
 

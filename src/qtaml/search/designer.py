@@ -88,7 +88,7 @@ class Designer:
         self._others = [menus.others(name) for name in track(names, "fitting other levels")]
         shorter = [menus.with_shorter_blocks(name) for name in names]
         self._shorter = [menu for menu in shorter if menu]
-        self._expectations = Expectations(calibration, self.fault, adjust=menus.fitted)
+        self._expectations = Expectations(calibration, settings.known_cells or self.fault, adjust=menus.fitted)
 
     @cached_property
     def plain_cells(self) -> int:

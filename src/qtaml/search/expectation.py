@@ -7,8 +7,12 @@ import numpy as np
 import torch
 
 from qtaml.faults import FaultModel
+from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Outliers, TensorFormat
 from qtaml.model import evaluation_mode, finite, replacing
+from qtaml.planning import TensorPlan
+from qtaml.planning.weak_cells import weak_bits_of
+from qtaml.search.chip_average import chip_average
 from qtaml.search.readout import LIMITS, ROUNDS, balance_readout, read_at
 from qtaml.sensitivity import Calibration
 
@@ -76,12 +80,13 @@ class Expectations:
 
     Args:
         calibration: what was measured of the network.
-        fault: how the memory fails.
+        fault: how the memory fails; with `KnownCells`, on average over chips that are written with a map.
         adjust: whether readout gains are allowed.
     """
 
     def __init__(self, calibration: Calibration, fault: FaultModel, *, adjust: bool) -> None:
         self._calibration, self._fault, self._adjust = calibration, fault, adjust
+        self._mapped = fault if isinstance(fault, KnownCells) else None
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
         self._held = 0
 
@@ -133,9 +138,8 @@ class Expectations:
         key = name, storage
         if key not in self._known:
             weight = self._calibration.weights[name]
-            words, scale = storage.encode(weight, self._fault)
             outliers = storage.outliers_of(weight)
-            mean = storage.read_mean(words, scale, self._fault, outliers=outliers)
+            mean, variance = self._read(name, weight, storage, outliers)
             flat, read = (one.reshape(-1).double() for one in (weight, mean))
             if outliers:
                 flat, read = outliers.left_of(flat), outliers.left_of(read)
@@ -144,7 +148,7 @@ class Expectations:
             part = _Part(
                 mean,
                 outliers,
-                storage.summed_variance(words, scale, self._fault, outliers=outliers),
+                variance,
                 power,
                 slope,
                 max(size - slope**2 * power, 0.0),
@@ -154,3 +158,23 @@ class Expectations:
             self._known[key] = part
             self._held += mean.numel()
         return self._known[key]
+
+    def _read(
+        self, name: str, weight: torch.Tensor, storage: TensorFormat, outliers: Outliers | None
+    ) -> tuple[torch.Tensor, float]:
+        """Expected weights, and the variance around them, summed."""
+        chip = self._mapped.cells.of_chip(self._calibration.seed) if self._mapped else None
+        entry = TensorPlan.of(name, (), weight, storage)
+        weak = weak_bits_of(entry, chip, self._mapped.reads) if chip and self._mapped else None
+        words, scale = storage.encode(weight, self._fault, weak)
+        words = weak.read(words) if weak else words
+        mean = storage.read_mean(words, scale, self._fault, outliers=outliers)
+        variance = storage.summed_variance(words, scale, self._fault, outliers=outliers)
+        if weak is None:
+            return mean, variance
+        # Another chip reads other words: what this one does to a weight is noise, but for the mean over chips.
+        left, seen = (outliers.left_of(one) if outliers else one for one in (weight.detach(), mean))
+        mean, of_chips = chip_average(left, seen, scale, storage)
+        if outliers:
+            outliers.put(mean)
+        return mean, variance + of_chips

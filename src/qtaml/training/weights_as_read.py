@@ -28,7 +28,7 @@ class WeightsAsRead:
     def __init__(self, plan: Plan, errors: Errors) -> None:
         self._errors = errors
         # Without errors there is no mean to correct: labels are chosen as for a memory that keeps what is stored.
-        self._written = _PERFECT if errors == "none" else plan.written_for or plan.fault
+        self._written = _PERFECT if errors == "none" else plan.expected
         self._kept: dict[str, torch.Tensor] = {}
 
     def __call__(self, entry: TensorPlan, weight: torch.Tensor, seed: int | None, fault: FaultModel) -> torch.Tensor:
