@@ -16,7 +16,6 @@ from qtaml.memory import store
 from qtaml.model import digest, evaluation_mode, private_copy
 from qtaml.planning import Decoding, Plan
 from qtaml.search import Study
-from qtaml.theory.capacity import capacity
 from qtaml.theory.rate_distortion import least_bits
 
 LADDER = (1e-6, 1e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 7e-2, 0.1, 0.15, 0.2, 0.3)
@@ -135,7 +134,7 @@ class PlanMaker:
         importances = [gains[name].squared * float(weight.double().square().sum()) for name, weight in weights.items()]
         sizes = [weight.numel() for weight in weights.values()]
         bits = least_bits(importances, sizes, plan.first_order_error)
-        return bits / capacity(*plan.fault.mean_rates) / (plan.bits * plan.weights)
+        return bits / plan.cell_capacity / (plan.bits * plan.weights)
 
     def _question(self) -> str:
         """Hash of all that plans and their accuracy depend on."""

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 # Quantiles of thickness, for all numbers of traps together. p is nearly a step of thickness, and which quantile holds
 # the step moves the mean of p by at most its share of all cells: 1.5e-5 without traps.
 _KINDS_OF_CELLS = 1 << 16
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -251,15 +252,25 @@ class KnownCells(FaultModel):
         """Share of the cells that turns over."""
         return float(self._shares[3].sum())
 
+    @property
+    def kinds(self) -> tuple[tuple[float, float, float], ...]:
+        """Share of the cells, and p01 and p10 of what is written, for each kind of cell that the map tells apart."""
+        p01, p10 = np.array(self.cells.p01), np.array(self.cells.p10)
+        return tuple(
+            (float(share.sum()), *(float(share @ p / share.sum()) for p in (p01, p10)))
+            for share in self._shares
+            if share.any()
+        )
+
     @cached_property
     def left(self) -> tuple[float, float]:
-        """Probability that a bit that is meant to be 0, or 1, is read as the other."""
+        """Probability that a bit that is meant to be 0, or 1, is read as the other; 0 where none is meant to be."""
         p01, p10 = np.array(self.cells.p01), np.array(self.cells.p10)
         as_it_is, low, high, turned = self._shares
         # A bit of a cell that is free is 0 as often as 1; that of a held one is what it is held at.
         zeros = np.stack((as_it_is / 2, low, turned / 2)), np.stack((p01, p01, 1 - p10))
         ones = np.stack((as_it_is / 2, high, turned / 2)), np.stack((p10, p10, 1 - p01))
-        rates = [float((share * wrong).sum() / max(share.sum(), 1e-300)) for share, wrong in (zeros, ones)]
+        rates = [float((share * wrong).sum() / max(share.sum(), _TINY)) for share, wrong in (zeros, ones)]
         return rates[0], rates[1]
 
     def held(self, protections: Sequence[BitProtection]) -> tuple[tuple[float, float], ...]:

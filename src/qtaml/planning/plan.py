@@ -24,6 +24,7 @@ from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_storage
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
+from qtaml.theory.capacity import capacity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -210,6 +211,16 @@ class Plan(Counted):
         return self._known.reads if self._known else 1
 
     @property
+    def cell_capacity(self) -> float:
+        """Bits that a raw cell carries at most, by codes of any length: more where the writer has a map.
+
+        Then it is the capacity if the reader had the map too, which is reached where nothing else fails (theory.md 6.9).
+        """
+        if self._known is None:
+            return capacity(*self.fault.mean_rates)
+        return sum(share * capacity(p01, p10) for share, p01, p10 in self._known.kinds)
+
+    @property
     def weights(self) -> int:
         """Number of stored weights."""
         return sum(tensor.storage.weights for tensor in self.tensors)
@@ -257,7 +268,7 @@ class Plan(Counted):
         """Cells and refreshes of so many side values."""
         if isinstance(self.settings, Design):
             asked = self.settings
-            return side_storage(self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price)
+            return side_storage(asked.known_cells or self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price)
         return side_storage(self.fault, values, ("ideal",))
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Outliers, TensorFormat
@@ -19,6 +20,9 @@ from qtaml.sensitivity import Calibration
 Storages = Mapping[str, TensorFormat]
 """How each tensor is stored, by name."""
 
+_WEIGHTS_OF_CHIPS, _MOST_CHIPS = 2**14, 64
+"""Weights of chips that are written with a map, of which the expectation is taken, and the most chips: of a small tensor
+one chip may have a large error or none."""
 _MOST_KEPT = 2**25
 """Numbers of expected weights that are kept, 128 MiB."""
 
@@ -163,18 +167,29 @@ class Expectations:
         self, name: str, weight: torch.Tensor, storage: TensorFormat, outliers: Outliers | None
     ) -> tuple[torch.Tensor, float]:
         """Expected weights, and the variance around them, summed."""
-        chip = self._mapped.cells.of_chip(self._calibration.seed) if self._mapped else None
-        entry = TensorPlan.of(name, (), weight, storage)
-        weak = weak_bits_of(entry, chip, self._mapped.reads) if chip and self._mapped else None
-        words, scale = storage.encode(weight, self._fault, weak)
-        words = weak.read(words) if weak else words
-        mean = storage.read_mean(words, scale, self._fault, outliers=outliers)
-        variance = storage.summed_variance(words, scale, self._fault, outliers=outliers)
-        if weak is None:
-            return mean, variance
-        # Another chip reads other words: what this one does to a weight is noise, but for the mean over chips.
-        left, seen = (outliers.left_of(one) if outliers else one for one in (weight.detach(), mean))
-        mean, of_chips = chip_average(left, seen, scale, storage)
+        if self._mapped:
+            return self._over_chips(self._mapped, TensorPlan.of(name, (), weight, storage), weight, outliers)
+        words, scale = storage.encode(weight, self._fault)
+        return (
+            storage.read_mean(words, scale, self._fault, outliers=outliers),
+            storage.summed_variance(words, scale, self._fault, outliers=outliers),
+        )
+
+    def _over_chips(
+        self, known: KnownCells, entry: TensorPlan, weight: torch.Tensor, outliers: Outliers | None
+    ) -> tuple[torch.Tensor, float]:
+        """The same over chips: what one chip does to a weight is noise, but for the mean over chips."""
+        storage, reads, variances = entry.storage, [], []
+        for number in range(min(max(_WEIGHTS_OF_CHIPS // weight.numel(), 1), _MOST_CHIPS)):
+            chip = known.cells.of_chip(child_seed(self._calibration.seed, "chip of trials", number))
+            weak = weak_bits_of(entry, chip, known.reads)
+            words, scale = storage.encode(weight, known, weak)
+            meant = weak.read(words)
+            read = storage.read_mean(meant, scale, known, outliers=outliers)
+            reads.append(outliers.left_of(read) if outliers else read)
+            variances.append(storage.summed_variance(meant, scale, known, outliers=outliers))
+        left = outliers.left_of(weight) if outliers else weight.detach()
+        mean, of_chips = chip_average(left, reads, scale, storage)
         if outliers:
             outliers.put(mean)
-        return mean, variance + of_chips
+        return mean, sum(variances) / len(variances) + of_chips

@@ -235,7 +235,7 @@ class Menus:
         self._shorter = self._words(shorter, most_cells) if few else ()
         # The price of a value hardly depends on their number, which is known only when there is a plan.
         values = _USUAL_VALUES * len(calibration.weights)
-        beside = side_cells(settings.fault, values, tuple(settings.decoders), tuple(settings.hardened))
+        beside = side_cells(self._fault, values, tuple(settings.decoders), tuple(settings.hardened))
         self._side_cells = beside / values
         self._weights = weights
         trellis = "trellis" in settings.decoders
