@@ -273,6 +273,11 @@ class KnownCells(FaultModel):
         rates = [float((share * wrong).sum() / max(share.sum(), _TINY)) for share, wrong in (zeros, ones)]
         return rates[0], rates[1]
 
+    @property
+    def as_written(self) -> "KnownCells":
+        """The same errors, of the bits that are written in place of those that are meant."""
+        return _WrittenCells(self.cells, self.reads)
+
     def held(self, protections: Sequence[BitProtection]) -> tuple[tuple[float, float], ...]:
         """`held_at` of each bit of a word: of raw cells alone there is a map."""
         return tuple(self.held_at if one == Raw() else (0.0, 0.0) for one in protections)
@@ -292,6 +297,23 @@ class KnownCells(FaultModel):
     ) -> torch.Tensor:
         """Words that are meant to be read, as read once."""
         return self.behind((Raw(),) * bits).corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
+
+
+@dataclass(frozen=True)
+class _WrittenCells(KnownCells):
+    """What is read of words that were chosen with a map, against the words that were written."""
+
+    @cached_property
+    def left(self) -> tuple[float, float]:
+        as_it_is, low, high, turned = self._shares
+        rates = [
+            float(share @ np.array(p) / max(share.sum(), _TINY))
+            for share, p in (
+                ((as_it_is + turned) / 2 + low, self.cells.p01),
+                ((as_it_is + turned) / 2 + high, self.cells.p10),
+            )
+        ]
+        return rates[0], rates[1]
 
 
 @lru_cache(maxsize=64)

@@ -29,6 +29,7 @@ from qtaml.model import (
     whole_copy,
 )
 from qtaml.planning import Plan, TensorPlan
+from qtaml.planning.weak_cells import check_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -318,7 +319,8 @@ def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | 
         plan: how each tensor is stored.
         weak_cells: what the weak cells of the chip do to the words of each tensor, if the writer knows (`weak_bits`, or
             what the chip gave back of two patterns): then words are chosen that are read right, and only this chip
-            reads them right. The plan's fault model is for what else fails.
+            reads them right. The plan's fault model is for what else fails, or, of a design with
+            `weak_cells="known"`, for all that does.
 
     Returns:
         The memory.
@@ -326,6 +328,9 @@ def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | 
     Raises:
         ModelError: if the plan was made for other tensors, or one cannot be stored.
         ArgumentError: if weak cells are given, but not those of every tensor.
+
+    Warns:
+        UserWarning: if far more or fewer cells are weak than the plan is for.
 
     Source:
         paper, algorithm 1, step 4; theory.md 6.9.
@@ -343,6 +348,7 @@ def store(model: nn.Module, plan: Plan, *, weak_cells: Mapping[str, WeakBits] | 
     written = plan.expected
     if weak_cells is not None:
         _checks.covers("weak_cells", weak_cells, [entry.name for entry in plan.tensors])
+        check_map(plan, weak_cells)
     tensors = {}
     for entry in plan.tensors:
         weights = check_storable(entry.name, present[entry.name])

@@ -194,21 +194,27 @@ class Plan(Counted):
 
         Not what the writer of a chip knows of its weak cells, where the plan is for one.
         """
-        return self._known or self.written_for or self.fault
+        return self.known_cells or self.written_for or self.fault
 
     @property
-    def _known(self) -> KnownCells | None:
+    def known_cells(self) -> KnownCells | None:
+        """What a writer with a map of each chip's weak cells knows; None if the plan is for one without."""
         return self.settings.known_cells if isinstance(self.settings, Design) else None
+
+    @property
+    def of_written(self) -> FaultModel:
+        """What is expected of the words that are written, on the chip for which they are."""
+        return self.known_cells.as_written if self.known_cells else self.fault
 
     @property
     def by_chip(self) -> bool:
         """Whether the words are to be written for each chip, by a writer with a map of its weak cells."""
-        return self._known is not None
+        return self.known_cells is not None
 
     @property
     def map_reads(self) -> int:
         """Reads of each pattern from which that map is made."""
-        return self._known.reads if self._known else 1
+        return self.known_cells.reads if self.known_cells else 1
 
     @property
     def cell_capacity(self) -> float:
@@ -216,9 +222,9 @@ class Plan(Counted):
 
         Then it is the capacity if the reader had the map too, which is reached where nothing else fails (theory.md 6.9).
         """
-        if self._known is None:
+        if self.known_cells is None:
             return capacity(*self.fault.mean_rates)
-        return sum(share * capacity(p01, p10) for share, p01, p10 in self._known.kinds)
+        return sum(share * capacity(p01, p10) for share, p01, p10 in self.known_cells.kinds)
 
     @property
     def weights(self) -> int:
@@ -313,8 +319,8 @@ class Plan(Counted):
         remarks = []
         if self.confirmation is not None and isinstance(self.settings, Design):
             remarks.append(_confirmed(self.confirmation, self.settings))
-        if self._known is not None:
-            remarks.append(_written_by_chip(self._known))
+        if self.known_cells is not None:
+            remarks.append(_written_by_chip(self.known_cells))
         if self.covered is not None and self.covered < _COVERED:
             remarks.append(
                 f"The plan stores {self.covered:.1%} of the network's numbers; the others are kept without errors."

@@ -1,5 +1,10 @@
 """What the weak cells of a chip do to the words of a network."""
 
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 
 from qtaml import _checks
@@ -8,6 +13,9 @@ from qtaml.faults import FaultModel
 from qtaml.formats import WeakBits
 from qtaml.formats.weak_bits import inverse
 from qtaml.planning.plan import Plan, TensorPlan
+
+_FAR, _SIGMAS = 0.25, 5
+"""Relative difference of the number of weak cells, beyond so many of its standard deviations, of which a writer is told."""
 
 
 def weak_bits(plan: Plan, fault: FaultModel, *, reads: int = 1) -> dict[str, WeakBits]:
@@ -58,3 +66,21 @@ def weak_bits_of(entry: TensorPlan, fault: FaultModel, reads: int) -> WeakBits:
         [read(torch.zeros_like(ones), 2 * number) for number in range(reads)],
         [read(ones, 2 * number + 1) for number in range(reads)],
     )
+
+
+def check_map(plan: Plan, weak_cells: Mapping[str, WeakBits]) -> None:
+    """Warn if a map holds far more or fewer cells than a plan for known weak cells is for: it may be another chip's."""
+    if (known := plan.known_cells) is None:
+        return
+    held = cells = 0
+    for entry in plan.tensors:
+        raw = entry.storage.full(raw=True)
+        cells += int(np.bitwise_count(raw.numpy()).sum())
+        held += int(np.bitwise_count((weak_cells[entry.name].stuck.reshape(-1).cpu() & raw).numpy()).sum())
+    expected = cells * sum(known.held_at)
+    if abs(held - expected) > _FAR * expected + _SIGMAS * math.sqrt(expected):
+        warnings.warn(
+            f"weak_cells hold {held / max(cells, 1):.3g} of the raw cells, and the plan is for {expected / max(cells, 1):.3g}: "
+            "what it predicts is not for this chip",
+            stacklevel=3,
+        )
