@@ -86,9 +86,12 @@ def known_menu(protections: tuple[Protection, ...], fault: KnownCells, most_cell
         for word in patterns(efficient(protections, fault), most_cells=most_cells)
         if len(word) <= _LONGEST and useful(word, fault)
     ]
-    rough = [assessed(gaussian, _fitted(gaussian[:_LOOKED_AT], word, fault, (), _FEW_ROUNDS), fault) for word in words]
+    few = gaussian[:_LOOKED_AT]
+    starts = [list(_starts(few, len(word))) for word in words]
+    looks = [_fitted(few, *pair, fault, _FEW_ROUNDS) for pair in zip(words, starts, strict=True)]
+    rough = [assessed(gaussian, one, fault) for one in looks]
     promising = worthwhile(rough, cells_of, near=ROUGHLY_NEAR)
-    found = [_fitted(gaussian, one.format.protections, fault, [one.format.readout()], _ROUNDS) for one in promising]
+    found = [_refitted(gaussian, one, fault) for one in promising]
     return worthwhile([assessed(gaussian, one, fault, seed=1) for one in found], cells_of)
 
 
@@ -103,8 +106,8 @@ def fitted_known(weights: Floats, candidates: Sequence[Candidate], fault: KnownC
     some = _repeated(weights, _FITTED)
     found = []
     for candidate in candidates:
-        word = candidate.format.protections if candidate.format.bits else ()
-        fitted = _fitted(some, word, fault, [candidate.format.readout()], _ROUNDS, random=False)
+        word = candidate.format.protections
+        fitted = _refitted(some, candidate, fault)
         tables = [kept_table(fitted.readout())]
         if word:
             first, step = kept_values(_even(some, word, fault))
@@ -163,14 +166,17 @@ class _Sample:
         return loops.arrays_of(self.law)
 
 
-def _fitted(
-    weights: Floats, word: Pattern, fault: KnownCells, starts: Sequence[Floats], rounds: int, *, random: bool = True
-) -> Format:
+def _refitted(weights: Floats, candidate: Candidate, fault: KnownCells) -> Format:
+    """A format fitted to other weights, from its own table."""
+    return _fitted(weights, candidate.format.protections, [candidate.format.readout()], fault, _ROUNDS)
+
+
+def _fitted(weights: Floats, word: Pattern, starts: Sequence[Floats], fault: KnownCells, rounds: int) -> Format:
     """A word with a table of its own, by alternation of labels and table from several starts."""
     if not word:
         return Format(TableLevels((float(weights.mean()),)), ())
     sample, best = _Sample.of(weights, word, fault), (math.inf, np.zeros(0))
-    for start in (*starts, *(_starts(weights, len(word)) if random else ())):
+    for start in starts:
         table, before = start, math.inf
         for _ in range(rounds):
             after, error = sample.next(table)
