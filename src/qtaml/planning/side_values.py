@@ -116,16 +116,18 @@ def _masked(bits: int, known: KnownCells) -> float:
     all right but for a chance of 2**(F - h); of n bits, each decided with a rate f, but for (1 + f)**n 2**-h. Votes in
     which no more than `held` copies may be held at the wrong value still have to bear what the map does not know.
     """
-    (low, high), noise, found = known.held_at, max(known.left), [math.inf]
+    (low, high), noise, least = known.held_at, max(known.left), math.inf
     for copies in range(1, _MOST_FEW, 2):
+        if bits * copies >= least:
+            break
         for held in range(copies // 2 + 1):
             wrong = bits * float(scipy.stats.binom.sf(copies // 2 - held, copies - held, noise))
             if wrong > SIDE_FAILURE / 2:
                 break
             decided = float(scipy.stats.binom.sf(held, copies, low) + scipy.stats.binom.sf(held, copies, high))
             number = math.ceil(bits * math.log2(1 + decided) + math.log2(2 / SIDE_FAILURE))
-            found.append(bits * copies + _cells(number, (), *known.cells.mean_rates))
-    return min(found)
+            least = min(least, bits * copies + _cells(number, (), *known.cells.mean_rates))
+    return least
 
 
 def _cells(bits: int, decoders: Sequence[str], p01: float, p10: float) -> float:
