@@ -60,7 +60,10 @@ def test_reads_are_as_the_law_says():
     chip, words = CELLS.of_chip(5), torch.zeros(50_000, dtype=torch.uint8)
     known = KnownCells(CELLS, reads=2)
     weak = WeakBits.of_reads(
-        *([chip.corrupt(value, bits=1, seed=seed) for seed in seeds] for value, seeds in ((words, (0, 1)), (words + 1, (2, 3))))
+        *(
+            [chip.corrupt(value, bits=1, seed=seed) for seed in seeds]
+            for value, seeds in ((words, (0, 1)), (words + 1, (2, 3)))
+        )
     )
     meant = torch.from_numpy(np.random.default_rng(0).integers(0, 2, 50_000).astype(np.uint8))
     meant = torch.where((weak.stuck & 1).bool(), weak.zeros & 1, meant)

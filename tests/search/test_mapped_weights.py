@@ -68,7 +68,7 @@ def test_tables_of_words_are_made_for_weak_cells():
 
 @pytest.mark.slow
 def test_tables_of_trellises_are_made_for_what_else_fails():
-    """One cell in 100 that the map misses: the table for it has half a decibel more than one for a memory without other errors."""
+    """One cell in 100 that the map misses: the table for it has half a decibel more than one for no other errors."""
     fault = KnownCells(weak_cells(0.1, rest=0.01))
     word, law = (Raw(),) * 2, law_behind((Raw(),) * 2, fault)
     held, weights = fault.held(word), gaussian_weights(4096)

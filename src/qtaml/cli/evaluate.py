@@ -1,7 +1,7 @@
 """`qtaml evaluate`: a metric of a stored network over independent reads."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,7 +35,10 @@ def evaluate_command(
     ] = None,
     rewrite: Annotated[
         bool,
-        typer.Option("--rewrite", help="Write each chip anew, by a writer who knows its weak cells; without --chips, each read is of another one."),
+        typer.Option(
+            "--rewrite",
+            help="Write each chip anew, knowing its weak cells; without --chips, each read is of another.",
+        ),
     ] = False,
     picture: Annotated[
         Path | None, typer.Option(help="With --chips: draw the share of chips over the metric (needs qtaml[plot]).")
@@ -66,7 +69,7 @@ def evaluate_command(
         found = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, chips=chips, rewrite=written)
         _show_chips(as_perplexity(found) if metric == "perplexity" else found, metric, above, picture, as_json=as_json)
         return
-    asked = {"trials": trials, "fault": read_under, "seed": seed, "rewrite": written}
+    asked: dict[str, Any] = {"trials": trials, "fault": read_under, "seed": seed, "rewrite": written}
     result = evaluate(memory, measured, stop_width=stop_width, **asked)
     # Measured in nats, in which a mean over reads is meaningful, and shown as perplexity.
     if metric == "perplexity":

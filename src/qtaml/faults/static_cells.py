@@ -257,7 +257,7 @@ class KnownCells(FaultModel):
         """Share of the cells, and p01 and p10 of what is written, for each kind of cell that the map tells apart."""
         p01, p10 = np.array(self.cells.p01), np.array(self.cells.p10)
         return tuple(
-            (float(share.sum()), *(float(share @ p / share.sum()) for p in (p01, p10)))
+            (float(share.sum()), float(share @ p01 / share.sum()), float(share @ p10 / share.sum()))
             for share in self._shares
             if share.any()
         )

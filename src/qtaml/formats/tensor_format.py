@@ -421,7 +421,7 @@ class TensorFormat:
         return outliers.places if outliers is not None and given else None
 
     def full(self, *, raw: bool = False) -> torch.Tensor:
-        """Words of the flattened tensor with a 1 for every bit that is stored, or that lies in a raw cell; on the CPU."""
+        """Words of the flattened tensor, on the CPU, with a 1 for every bit that is stored, or lies in a raw cell."""
         flat = torch.zeros(self.weights, dtype=label_dtype(self.bits), device="cpu")
         for fmt, spans in self.spans_of_formats:
             where = _joined(spans, flat.device)[: fmt.words(sum(span.stop - span.start for span in spans))]

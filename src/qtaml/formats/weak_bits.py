@@ -55,7 +55,7 @@ class WeakBits:
             ones: the same after all were 1.
 
         Raises:
-            ArgumentError: if a pattern has no read.
+            ArgumentError: if a pattern has no read, or reads are not whole numbers of one dtype and shape.
 
         Example:
             >>> none, some = torch.tensor([0], dtype=torch.uint8), torch.tensor([1], dtype=torch.uint8)
@@ -63,15 +63,26 @@ class WeakBits:
             >>> weak.zeros.tolist(), weak.ones.tolist()
             ([1], [255])
         """
-        if not zeros or not ones:
+        if not len(zeros) or not len(ones):
             raise ArgumentError(f"zeros and ones must be one read or more each, got {len(zeros)} and {len(ones)}")
+        for words in (*zeros, *ones):
+            WeakBits(words, zeros[0])
         ever, always = (reduce(how, zeros) for how in (torch.bitwise_or, torch.bitwise_and))
         kept, once = (reduce(how, ones) for how in (torch.bitwise_and, torch.bitwise_or))
         unsteady = ever & inverse(kept) & inverse(always & inverse(once))
         return WeakBits(ever & inverse(unsteady), kept | unsteady)
 
     def read(self, words: torch.Tensor) -> torch.Tensor:
-        """What the chip gives back of words that were written, as far as the map knows."""
+        """What the chip gives back of words that were written, as far as the map knows.
+
+        Args:
+            words: of the dtype of the map.
+
+        Raises:
+            ArgumentError: if they are of another one.
+        """
+        if words.dtype != self.zeros.dtype:
+            raise ArgumentError(f"words must be {self.zeros.dtype}, as the map is, got {words.dtype}")
         return (words & self.ones) | (inverse(words) & self.zeros)
 
     @cached_property

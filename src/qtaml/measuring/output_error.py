@@ -148,9 +148,7 @@ def check_prediction(
         raise ArgumentError(f"the memory's plan must predict an output error above 0, got {predicted}")
     metric = OutputError(model, batch, batch_size=batch_size)
     rewrite = model if memory.plan.by_chip else None
-    measured = evaluate(
-        memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence, rewrite=rewrite
-    )
+    measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence, rewrite=rewrite)
     error = _standard_error(memory.plan)
     of_prediction = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
     ratio = measured.mean / predicted

@@ -72,7 +72,7 @@ def limits(plans: Mapping[str, Plan], model: nn.Module | None) -> Iterator[Refer
                 "limit",
                 bits / (plan.cell_capacity * plan.bits * plan.weights),
                 None,
-                f"the least cells for the output error that this plan predicts, {told}, one rate for each tensor, {law}",
+                f"the least cells for the output error that this plan predicts, {told}, a rate for each tensor, {law}",
             )
 
 

@@ -123,15 +123,13 @@ class _Measuring:
     def result(self, memory: Memory, fault: AnyFault | None = None) -> Result | None:
         if self.metric is None:
             return None
-        asked = {"fault": fault, "seed": self.seed, "rewrite": self._rewrite(memory)}
+        asked: dict[str, Any] = {"fault": fault, "seed": self.seed, "rewrite": self._rewrite(memory)}
         return evaluate(memory, self.metric, trials=self.trials, **asked)
 
     def chips(self, memory: Memory) -> Yield | None:
         if self.metric is None or not self.chip_count:
             return None
-        return evaluate(
-            memory, self.metric, chips=self.chip_count, seed=self.seed, rewrite=self._rewrite(memory)
-        )
+        return evaluate(memory, self.metric, chips=self.chip_count, seed=self.seed, rewrite=self._rewrite(memory))
 
     def _rewrite(self, memory: Memory) -> nn.Module | None:
         return self._model if memory.plan.by_chip else None

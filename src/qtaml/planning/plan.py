@@ -220,7 +220,7 @@ class Plan(Counted):
     def cell_capacity(self) -> float:
         """Bits that a raw cell carries at most, by codes of any length: more where the writer has a map.
 
-        Then it is the capacity if the reader had the map too, which is reached where nothing else fails (theory.md 6.9).
+        Then it is that of a reader with the map too, which is reached where nothing else fails (theory.md 6.9).
         """
         if self.known_cells is None:
             return capacity(*self.fault.mean_rates)
@@ -274,7 +274,9 @@ class Plan(Counted):
         """Cells and refreshes of so many side values."""
         if isinstance(self.settings, Design):
             asked = self.settings
-            return side_storage(asked.known_cells or self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price)
+            return side_storage(
+                asked.known_cells or self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price
+            )
         return side_storage(self.fault, values, ("ideal",))
 
     @property
@@ -476,8 +478,8 @@ def _written_by_chip(known: KnownCells) -> str:
     low, high = known.held_at
     return (
         f"Each chip is to be written with a map of its weak cells (store with weak_cells, `qtaml rewrite`): "
-        f"{low + high + known.turned:.3g} of the cells are in it, and {sum(known.left) / 2:.2g} of the bits are still read "
-        "wrong. Without the map the network is not as predicted."
+        f"{low + high + known.turned:.3g} of the cells are in it, and {sum(known.left) / 2:.2g} of the bits are still "
+        "read wrong. Without the map the network is not as predicted."
     )
 
 

@@ -468,8 +468,8 @@ class Design(Settings):
         with_map = (1 - sum(known.held_at)) * capacity(*known.left)
         if with_map <= capacity(*self.fault.mean_rates):
             raise ArgumentError(
-                f"fault must have cells that fail in every read for weak_cells='known', got {self.fault}: of a map from "
-                f"{self.map_reads} reads {sum(known.left) / 2:.3g} of the bits are still read wrong, and it helps nothing"
+                f"fault must have cells that fail in every read for weak_cells='known', got {self.fault}: with a map "
+                f"of {self.map_reads} reads {sum(known.left) / 2:.3g} of the bits are still wrong, and it helps nothing"
             )
 
     def _check_decoders(self) -> None:

@@ -15,7 +15,7 @@ from qtaml.formats.weak_bits import inverse
 from qtaml.planning.plan import Plan, TensorPlan
 
 _FAR, _SIGMAS = 0.25, 5
-"""Relative difference of the number of weak cells, beyond so many of its standard deviations, of which a writer is told."""
+"""Relative difference of the number of weak cells, beyond so many standard deviations, that is told."""
 
 
 def weak_bits(plan: Plan, fault: FaultModel, *, reads: int = 1) -> dict[str, WeakBits]:
@@ -80,7 +80,7 @@ def check_map(plan: Plan, weak_cells: Mapping[str, WeakBits]) -> None:
     expected = cells * sum(known.held_at)
     if abs(held - expected) > _FAR * expected + _SIGMAS * math.sqrt(expected):
         warnings.warn(
-            f"weak_cells hold {held / max(cells, 1):.3g} of the raw cells, and the plan is for {expected / max(cells, 1):.3g}: "
-            "what it predicts is not for this chip",
+            f"weak_cells hold {held / max(cells, 1):.3g} of the raw cells, and the plan is for "
+            f"{expected / max(cells, 1):.3g}: what it predicts is not for this chip",
             stacklevel=3,
         )

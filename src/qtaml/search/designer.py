@@ -288,7 +288,9 @@ class Designer:
         """What `Plan.cells` is, without making the plan."""
         words, side_values = way.counted(choices)
         settings = self.settings
-        beside = side_cells(settings.known_cells or self.fault, side_values, tuple(settings.decoders), tuple(settings.hardened))
+        beside = side_cells(
+            settings.known_cells or self.fault, side_values, tuple(settings.decoders), tuple(settings.hardened)
+        )
         return (words + beside) / self.plain_cells
 
     def _mixed(self, budget: float, gains: Gains) -> list[TensorMenu]:

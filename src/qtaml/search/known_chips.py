@@ -15,6 +15,7 @@ from qtaml.protections import Protection
 Shares = Sequence[tuple[float, float]]
 """Share of the cells held at 0, and at 1, for each bit of a word."""
 
+
 def held_at(fault: FaultModel, word: Sequence[Protection]) -> Shares:
     """What a writer's map holds of the bits of a word; nothing where there is no map."""
     return fault.held(word) if isinstance(fault, KnownCells) else ()

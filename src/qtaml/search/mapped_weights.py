@@ -59,7 +59,7 @@ def assessed(weights: Floats, fmt: Format, fault: FaultModel, seed: int = 0) -> 
         seed: of the chip.
     """
     some = _repeated(weights, _ASSESSED) if fmt.bits else weights
-    given, law = torch.from_numpy(some), fmt.window_law(fault)
+    given = torch.from_numpy(some)
     weak = drawn(held_at(fault, fmt.protections), len(some), seed)
     written = fmt.encode(given, rule="least_error", expecting=fault, weak=weak)
     read = fmt.windows(written).long().numpy()
@@ -156,7 +156,8 @@ class _Sample:
         _, labels, error = self.read(table)
         _, transposed, sizes = self._arrays
         counts = loops.expected(transposed, sizes, np.bincount(labels, minlength=len(table)).astype(np.float64))
-        sums = loops.expected(transposed, sizes, np.bincount(labels, self.weights, len(table)))
+        totals = np.asarray(np.bincount(labels, self.weights, len(table)), dtype=np.float64)
+        sums = loops.expected(transposed, sizes, totals)
         return np.where(counts > _LEAST_SHARE, sums / np.maximum(counts, _LEAST_SHARE), table), error
 
     @cached_property

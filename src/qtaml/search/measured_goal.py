@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from qtaml._random import child_seed
-from qtaml.measuring import Metric, chips_needed, evaluate, values_of_chips
+from qtaml.measuring import Metric, Result, chips_needed, evaluate, values_of_chips
 from qtaml.measuring.reads_of_chips import values_of_rewritten_chips
 from qtaml.memory import store
 from qtaml.planning import Confirmation, Design, Plan
@@ -77,7 +77,7 @@ class Goal:
         """The lower end of the interval over reads; of equal reads their value."""
         asked: dict[str, Any] = {"trials": self._trials, "seed": seed, "confidence": confidence}
         rewrite = self.model if plan.by_chip else None
-        result = evaluate(store(self.model, plan), self.metric, rewrite=rewrite, **asked)
+        result: Result = evaluate(store(self.model, plan), self.metric, rewrite=rewrite, **asked)
         # The interval of equal values is as wide as what the metric could be, which the best of plans would not reach.
         return result.mean if len(set(result.values)) == 1 else result.reads_low
 

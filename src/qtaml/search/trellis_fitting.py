@@ -101,9 +101,7 @@ def fit_trellis(
     """
     last, found = _Alternation(weights, law, shape, drawn(held, len(weights), seed)), []
     for begin in (
-        _starts(last, min(terms, shape.few_terms), seed)
-        if start is None
-        else [walsh(start.readout()) / shape.values]
+        _starts(last, min(terms, shape.few_terms), seed) if start is None else [walsh(start.readout()) / shape.values]
     ):
         series = begin
         for _ in range(_LAST_ROUNDS):
