@@ -21,8 +21,8 @@ Storages = Mapping[str, TensorFormat]
 """How each tensor is stored, by name."""
 
 _WEIGHTS_OF_CHIPS, _MOST_CHIPS = 2**14, 64
-"""Weights of chips with a map, of which the expectation is taken, and the most chips: one chip of a small tensor may have
-a large error or none."""
+"""Weights of chips with a map, of which the expectation is taken, and the most chips: one chip of a small tensor may
+have a large error or none."""
 _MOST_KEPT = 2**25
 """Numbers of expected weights that are kept, 128 MiB."""
 
