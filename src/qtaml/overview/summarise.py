@@ -123,8 +123,8 @@ class _Measuring:
     def result(self, memory: Memory, fault: AnyFault | None = None) -> Result | None:
         if self.metric is None:
             return None
-        asked: dict[str, Any] = {"fault": fault, "seed": self.seed, "rewrite": self._rewrite(memory)}
-        return evaluate(memory, self.metric, trials=self.trials, **asked)
+        rewrite = self._rewrite(memory)
+        return evaluate(memory, self.metric, trials=self.trials, fault=fault, seed=self.seed, rewrite=rewrite)
 
     def chips(self, memory: Memory) -> Yield | None:
         if self.metric is None or not self.chip_count:
