@@ -54,6 +54,7 @@ def test_ends() -> None:
     assert side_cells(Uniform(0.2), 10, ("none",), (HardenedCell(1.5, 0.0, 0.0),)) == 240
 
 
+@pytest.mark.slow
 def test_a_mask_keeps_votes_that_stuck_cells_decide() -> None:
     """Random linear masks fail no more often than (1 + f)^n 2^-h says; with them a value takes a sixth of the cells."""
     random, bits, number, decided, failed = np.random.default_rng(0), 40, 6, 0.05, 0

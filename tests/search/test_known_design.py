@@ -93,6 +93,7 @@ def test_several_reads_of_a_pattern_find_more():
     assert left[1] < left[0] / 25
 
 
+@pytest.mark.slow
 def test_what_a_design_for_known_cells_asks():
     """Cells that stay weak, of which a map tells something; a device brings them."""
     for asked, message in (
