@@ -204,11 +204,11 @@ def test_a_network_is_rewritten_for_a_chip(here, folder):
             ("rewrite", "stored", "--out", "new", "--zeros", "test.npz", "--ones", "test.npz"),
             "suffix of test.npz must be",
         ),
-        (("evaluate", "stored", *TEST, "--rewrite"), "--rewrite need --chips"),
+        (("evaluate", "stored", *TEST, "--rewrite"), "fault must be StaticCells, whose weak cells stay"),
     ],
 )
 def test_what_a_rewrite_needs(here, options, message):
-    """Both dumps, of a memory; and chips."""
+    """Both dumps, of a memory; and cells that stay weak."""
     code, _, err = here(*options)
     assert code == 2
     assert message in err

@@ -220,7 +220,7 @@ def test_a_stored_network_is_evaluated_chip_by_chip(here, command):
     assert f"share of at least 0.9: {result.share_above(0.9):.3f}" in err
     for options in (("--above", 0.9), ("--picture", "yield.png")):
         ended, _, err = command(*evaluate, *options)
-        assert (ended, "--rewrite need --chips" in err) == (2, True)
+        assert (ended, "--above and --picture need --chips" in err) == (2, True)
     ended, _, err = command(*evaluate, "--chips", 3, "--stop-width", 0.1)
     assert (ended, "--stop-width must be left out where --chips are given, got 0.1" in err) == (2, True)
 

@@ -241,7 +241,7 @@ def test_words_of_too_many_bits_are_refused():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"bits": 5}, "bits must be"),
+        ({"bits": 7}, "bits must be"),
         ({"window": 1}, "window must be"),
         ({"bits": 4, "window": 4}, "up to 12 bits"),
         ({"weights_per_word": 3}, "1, 2 or 4"),

@@ -31,11 +31,6 @@ def chip(count, bits, share, seed=0, turned=0.0):
     return WeakBits(*(torch.from_numpy((one @ place).astype(np.uint8)) for one in patterns))
 
 
-def read_back(words, weak):
-    """What the chip gives back."""
-    return (words & weak.ones) | (~words & weak.zeros)
-
-
 @pytest.mark.parametrize("rule", ["nearest", "expected", "least_error"])
 @pytest.mark.parametrize("levels", [EvenLevels(4), EvenLevels(4, "gray"), NamedLevels("fp8_e4m3")], ids=str)
 def test_words_are_the_best_that_can_be_read(levels, rule):
@@ -46,10 +41,10 @@ def test_words_are_the_best_that_can_be_read(levels, rule):
     words = fmt.encode(weights, rule=rule, expecting=fault, weak=weak)
     mean, square = fmt._lines(rule, fault)
     everything = torch.arange(2**fmt.bits, dtype=torch.uint8)
-    possible = read_back(everything, WeakBits(weak.zeros[:, None], weak.ones[:, None])) & (2**fmt.bits - 1)
+    possible = WeakBits(weak.zeros[:, None], weak.ones[:, None]).read(everything) & (2**fmt.bits - 1)
     costs = square[possible] - 2 * weights[:, None].numpy() * mean[possible]
     costs[~np.isin(possible, levels.storable())] = np.inf
-    read = (read_back(words, weak) & (2**fmt.bits - 1)).numpy()
+    read = (weak.read(words) & (2**fmt.bits - 1)).numpy()
     assert np.isin(read, levels.storable()).all()
     np.testing.assert_allclose(square[read] - 2 * weights.numpy() * mean[read], costs.min(1), atol=1e-12)
 
@@ -68,7 +63,7 @@ def test_a_stream_is_the_best_that_can_be_read(shared):
     rest = [0] * (count * shared - count)
 
     def error_of(written):
-        read = read_back(written, weak) & storage.full()
+        read = weak.read(written) & storage.full()
         return float((storage.decode(read, scale) - weights).square().sum())
 
     streams = itertools.product((0, 1), repeat=count)
@@ -88,7 +83,7 @@ def test_weak_cells_cost_a_trellis_little(bits, share, least):
     weak = chip(20000, bits, share)
     storage = TensorFormat((Section(20000, Format(levels)),), RootMeanSquare())
     words, scale = storage.encode(weights, Uniform(0.0), weak)
-    read = storage.decode(read_back(words, weak) & storage.full(), scale)
+    read = storage.decode(weak.read(words) & storage.full(), scale)
     assert -10 * np.log10(float((read - weights).square().mean())) > least
 
 

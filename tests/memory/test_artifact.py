@@ -60,7 +60,7 @@ FITTED = tuple(
 )
 TRELLISES = tuple(
     Format(TrellisLevels(bits, window, ((1, 0.75), (6, -0.5), (11, 0.25)), shared))
-    for bits, window, shared in [(1, 4, 1), (1, 2, 4), (2, 2, 2), (3, 2, 1), (4, 2, 1)]
+    for bits, window, shared in [(1, 4, 1), (1, 2, 4), (2, 2, 2), (3, 2, 1), (6, 2, 1)]
 )
 STORAGES = {
     "mixed protections": (MIXED, {}),
@@ -73,7 +73,7 @@ STORAGES = {
         FITTED,
         {"readout_gain": 1.07, "scale": RootMeanSquare(), "correction": "least_error"},
     ),
-    "trellises by row, of 1/4 to 4 bits a weight": (
+    "trellises by row, of 1/4 to 6 bits a weight": (
         TRELLISES,
         {"granularity": "row", "readout_gain": 1.1, "scale": RootMeanSquare(), "correction": "least_error"},
     ),

@@ -190,9 +190,9 @@ def test_limits_follow_from_the_memory_and_the_weights(trained):
     model, _, _ = trained
     plan = qtaml.design(model, torch.randn(32, 16), p=0.05, cells=2.0, decoders=("none", "majority"))
     shown = summarise({"design": qtaml.store(model, plan)}, model=model)
-    words, weights = shown.references
+    words, weights, own = shown.references
     assert words.cells == pytest.approx(1 / (1 + 0.05 * np.log2(0.05) + 0.95 * np.log2(0.95)))
-    assert 0 < weights.cells < plan.cells
+    assert 0 < own.cells < weights.cells < plan.cells
     kept = {part.protection for tensor in shown.networks[0].tensors for part in tensor.by_bit}
     assert all(one == "raw" or one.startswith("repetition ") for one in kept)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy
 
-from qtaml.faults import Asymmetric, Uniform
+from qtaml.faults import Asymmetric, StaticCells, Uniform
+from qtaml.faults.static_cells import KnownCells
 from qtaml.planning.side_values import SIDE_FAILURE, _bch_codes, side_cells
 from qtaml.protections import HardenedCell, Repetition
 from qtaml.protections.bch import CODES
@@ -51,3 +52,18 @@ def test_ends() -> None:
     assert side_cells(Uniform(0.1), 10, ("ideal",)) == 320
     assert 10**6 < side_cells(Uniform(0.499), 10, ("none",)) < math.inf
     assert side_cells(Uniform(0.2), 10, ("none",), (HardenedCell(1.5, 0.0, 0.0),)) == 240
+
+
+@pytest.mark.slow
+def test_a_mask_keeps_votes_that_stuck_cells_decide() -> None:
+    """Random linear masks fail no more often than (1 + f)^n 2^-h says; with them a value takes a sixth of the cells."""
+    random, bits, number, decided, failed = np.random.default_rng(0), 40, 6, 0.05, 0
+    masks = np.indices((2,) * number).reshape(number, -1).T
+    for _ in range(2000):
+        rows = random.integers(0, 2, (number, int((random.random(bits) < decided).sum())))
+        failed += not (masks @ rows % 2 == random.integers(0, 2, rows.shape[1])).all(1).any()
+    assert 0 < failed / 2000 <= (1 + decided) ** bits * 2**-number
+    weak = KnownCells(StaticCells(p01=(0.0,) * 30 + (1.0, 0.0), p10=(0.0,) * 31 + (1.0,)))
+    assert 40 < side_cells(weak, 100, ("none",)) / 100 < side_cells(weak.cells, 100, ("none",)) / 100 / 5
+    noisy = KnownCells(StaticCells(p01=(1e-4,) * 30 + (1.0, 0.0), p10=(1e-4,) * 30 + (0.0, 1.0)))
+    assert side_cells(weak, 100, ("none",)) < side_cells(noisy, 100, ("none",)) < side_cells(weak.cells, 100, ("none",))

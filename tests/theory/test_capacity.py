@@ -16,6 +16,7 @@ from qtaml.theory.capacity import (
     least_distortion,
     shannon_cells,
     uniform_capacity,
+    weak_cell_capacity,
 )
 
 # theory.md 5.1: p, capacity of the symmetric and of the Z channel.
@@ -93,3 +94,13 @@ def test_bad_arguments():
         shannon_cells(0.1, 0.1, residual=0.6)
     with pytest.raises(ArgumentError, match="distortion must be above 0, got 0"):
         least_cells(0.1, 0.1, 0)
+
+
+def test_weak_cells_that_the_writer_knows():
+    """A map is worth bits wherever some cells are weak and some are not."""
+    assert weak_cell_capacity(0.1, known=True) == 0.9
+    assert weak_cell_capacity(0.1, known=False) == pytest.approx(capacity(0.05, 0.05))
+    for share in np.linspace(0.0, 1.0, 11):
+        assert weak_cell_capacity(float(share), known=True) >= weak_cell_capacity(float(share), known=False) - 1e-12
+    with pytest.raises(ArgumentError, match="share must"):
+        weak_cell_capacity(1.1, known=True)

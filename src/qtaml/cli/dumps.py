@@ -1,5 +1,6 @@
 """Dumps of hardware memories: the words that one gave back, and the weak cells that two show."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,8 @@ from qtaml.planning import Plan
 DumpWidthOption = Annotated[
     int | None, typer.Option(help="Width of a memory word, as it was written; 32 for .bin if not given.", min=8)
 ]
-ZEROS_HELP = "What the chip gave back after all its bits were written 0."
-ONES_HELP = "What it gave back after all its bits were written 1."
+ZEROS_HELP = "What the chip gave back after all its bits were written 0; several times for several reads."
+ONES_HELP = "What it gave back after all its bits were written 1; likewise."
 
 
 def read_dump(dump: Path, plan: Plan, word_bits: int | None) -> dict[str, torch.Tensor]:
@@ -36,12 +37,23 @@ def read_dump(dump: Path, plan: Plan, word_bits: int | None) -> dict[str, torch.
     return read_verilog(dump, plan, word_bits=word_bits)
 
 
-def weak_cells_of(plan: Plan, zeros: Path, ones: Path, word_bits: int | None) -> dict[str, WeakBits]:
-    """What two dumps say of the weak cells of a chip, for `qtaml.store`.
+def weak_cells_of(
+    plan: Plan, zeros: Sequence[Path], ones: Sequence[Path], word_bits: int | None
+) -> dict[str, WeakBits]:
+    """What dumps after two patterns say of the weak cells of a chip, for `qtaml.store`.
+
+    Args:
+        plan: how the network is stored.
+        zeros: one dump or more after all bits were written 0.
+        ones: likewise after 1.
+        word_bits: as for `read_dump`.
 
     Raises:
         ArgumentError: as `read_dump`.
         StoredFileError: as `read_dump`.
     """
-    read = [read_dump(dump, plan, word_bits) for dump in (zeros, ones)]
-    return {entry.name: WeakBits(*(words[entry.name] for words in read)) for entry in plan.tensors}
+    read = [[read_dump(dump, plan, word_bits) for dump in dumps] for dumps in (zeros, ones)]
+    return {
+        entry.name: WeakBits.of_reads(*([words[entry.name] for words in dumps] for dumps in read))
+        for entry in plan.tensors
+    }

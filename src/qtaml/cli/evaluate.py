@@ -1,7 +1,7 @@
 """`qtaml evaluate`: a metric of a stored network over independent reads."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,7 +35,10 @@ def evaluate_command(
     ] = None,
     rewrite: Annotated[
         bool,
-        typer.Option("--rewrite", help="With --chips: write each anew, by a writer who knows its weak cells."),
+        typer.Option(
+            "--rewrite",
+            help="Write each chip anew, knowing its weak cells; without --chips, each read is of another.",
+        ),
     ] = False,
     picture: Annotated[
         Path | None, typer.Option(help="With --chips: draw the share of chips over the metric (needs qtaml[plot]).")
@@ -54,21 +57,22 @@ def evaluate_command(
 ) -> None:
     """Measure a stored network over independent reads of the leaking memory, or chip by chip."""
     read_under = another_fault(p, fault, device, window)
-    if chips is None and (above is not None or picture is not None or rewrite):
-        raise ArgumentError(f"--above, --picture and --rewrite need --chips, got {above}, {picture} and {rewrite}")
+    if chips is None and (above is not None or picture is not None):
+        raise ArgumentError(f"--above and --picture need --chips, got {above} and {picture}")
     memory, network, spec = load_stored(read_artifact(stored), model, weights)
     if (output := getattr(memory.plan.settings, "output", None)) is not None:
         # What counted for the plan counts for its metric: the memory copies the network with it.
         returning(network, output)
     measured = chosen_metric(metric, TestData(test, spec, length, batch_size), network, memory)
+    written = network if rewrite else None
     if chips is not None:
         if stop_width is not None:
             raise ArgumentError(f"--stop-width must be left out where --chips are given, got {stop_width:g}")
-        written = network if rewrite else None
         found = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, chips=chips, rewrite=written)
         _show_chips(as_perplexity(found) if metric == "perplexity" else found, metric, above, picture, as_json=as_json)
         return
-    result = evaluate(memory, measured, trials=trials, fault=read_under, seed=seed, stop_width=stop_width)
+    asked: dict[str, Any] = {"trials": trials, "fault": read_under, "seed": seed, "rewrite": written}
+    result = evaluate(memory, measured, stop_width=stop_width, **asked)
     # Measured in nats, in which a mean over reads is meaningful, and shown as perplexity.
     if metric == "perplexity":
         result = as_perplexity(result)

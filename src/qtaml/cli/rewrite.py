@@ -17,8 +17,8 @@ from qtaml.planning import Plan
 
 def rewrite_command(
     stored: StoredArgument,
-    zeros: Annotated[Path, typer.Option(help=ZEROS_HELP)],
-    ones: Annotated[Path, typer.Option(help=ONES_HELP)],
+    zeros: Annotated[list[Path], typer.Option(help=ZEROS_HELP)],
+    ones: Annotated[list[Path], typer.Option(help=ONES_HELP)],
     out: OutOption,
     model: StoredModelOption = None,
     weights: WeightsOption = None,
@@ -29,7 +29,7 @@ def rewrite_command(
     Fill the memory of the chip with zeros, read it back into a file, then the same with ones. The words that are chosen
     are read right by this chip as far as they can be; whoever reads them needs to know nothing of it.
     """
-    check_out(out, str(stored), model, weights, zeros, ones)
+    check_out(out, str(stored), model, weights, *zeros, *ones)
     artifact = read_artifact(stored)
     weak = weak_cells_of(artifact.plan, zeros, ones, word_bits)
     _, network, spec = load_stored(artifact, model, weights)

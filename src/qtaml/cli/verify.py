@@ -26,8 +26,10 @@ def verify_command(
     stored: StoredArgument,
     model: StoredModelOption = None,
     weights: WeightsOption = None,
-    zeros: Annotated[Path | None, typer.Option(help=f"{ZEROS_HELP} Of a network that was rewritten for it.")] = None,
-    ones: Annotated[Path | None, typer.Option(help=f"{ONES_HELP} Likewise.")] = None,
+    zeros: Annotated[
+        list[Path] | None, typer.Option(help=f"{ZEROS_HELP} Of a network that was rewritten for it.")
+    ] = None,
+    ones: Annotated[list[Path] | None, typer.Option(help=f"{ONES_HELP} Likewise.")] = None,
     word_bits: DumpWidthOption = None,
     calibration: Annotated[
         Path | None, typer.Option(help="The calibration inputs, where the plan feeds rounding errors back.")
@@ -37,7 +39,7 @@ def verify_command(
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every checksum, and rebuild the stored bits from the original weights and the plan."""
-    if (zeros is None) != (ones is None):
+    if bool(zeros) != bool(ones):
         raise ArgumentError(f"--zeros and --ones must be given together, got {zeros} and {ones}")
     artifact = read_artifact(stored)
     weak = weak_cells_of(artifact.plan, zeros, ones, word_bits) if zeros and ones else None

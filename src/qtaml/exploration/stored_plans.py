@@ -24,7 +24,6 @@ from qtaml.model import Batches, Output, digest, evaluation_mode, private_copy
 from qtaml.planning import Decoding, Plan
 from qtaml.planning.hardened_cells import Hardening
 from qtaml.search import Study
-from qtaml.theory.capacity import capacity
 from qtaml.theory.rate_distortion import least_bits
 
 Reload = Callable[[], tuple[nn.Module, Batches, Metric]]
@@ -121,7 +120,7 @@ class PlanMaker:
         importances = [gains[name].squared * float(weight.double().square().sum()) for name, weight in weights.items()]
         sizes = [weight.numel() for weight in weights.values()]
         bits = least_bits(importances, sizes, plan.first_order_error)
-        return bits / capacity(*plan.fault.mean_rates) / (plan.bits * plan.weights)
+        return bits / plan.cell_capacity / (plan.bits * plan.weights)
 
     @cached_property
     def question(self) -> str:

@@ -15,7 +15,7 @@ from qtaml.device import RetentionCell
 from qtaml.errors import ArgumentError
 from qtaml.faults.base import AllBitsAlike, FaultModel, WordLaw, check_bits
 from qtaml.faults.lognormal import lognormal_rates
-from qtaml.protections import BitProtection
+from qtaml.protections import BitProtection, Raw
 from qtaml.sampling.recipe import StaticRecipe, static_recipe
 from qtaml.sampling.sampler import check_words, flip_asymmetric, read_static
 
@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 # Quantiles of thickness, for all numbers of traps together. p is nearly a step of thickness, and which quantile holds
 # the step moves the mean of p by at most its share of all cells: 1.5e-5 without traps.
 _KINDS_OF_CELLS = 1 << 16
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,115 @@ class _Rates:
                 for positions in self.of_class
             )
         )
+
+
+@dataclass(frozen=True)
+class KnownCells(FaultModel):
+    """What is left of the errors of a chip for a writer with a map of its weak cells.
+
+    The map is made from `reads` reads of each of two patterns: a cell that was read wrong under one of them is held at
+    what it was read as, one that was wrong in every read of both turns over, and all others are written as they are.
+    Errors are those of bits that are meant to be read so: held where a cell is held, turned over where it turns.
+
+    Attributes:
+        cells: how the cells fail.
+        reads: of each pattern, at least 1.
+
+    Source:
+        theory.md 6.9.
+
+    Example:
+        >>> weak = StaticCells(p01=(0.0,) * 8 + (1.0,) * 4 + (0.0,) * 4, p10=(0.0,) * 12 + (1.0,) * 4)
+        >>> known = KnownCells(weak)
+        >>> known.held_at, known.turned, known.left
+        ((0.25, 0.25), 0.0, (0.0, 0.0))
+    """
+
+    cells: StaticCells
+    reads: int = 1
+
+    @cached_property
+    def _shares(self) -> Array:
+        """Share of all cells that is written as it is, held at 0, held at 1, and turned; for each class."""
+        p01, p10 = np.array(self.cells.p01), np.array(self.cells.p10)
+        once = [1 - (1 - p) ** self.reads for p in (p01, p10)]
+        turned = (p01 * p10) ** self.reads
+        low, high = (1 - once[0]) * once[1], once[0] * (1 - once[1])
+        return np.stack((1 - low - high - turned, low, high, turned)) / len(p01)
+
+    @property
+    def held_at(self) -> tuple[float, float]:
+        """Share of the cells that is held at 0, and at 1."""
+        shares = self._shares.sum(1)
+        return float(shares[1]), float(shares[2])
+
+    @property
+    def turned(self) -> float:
+        """Share of the cells that turns over."""
+        return float(self._shares[3].sum())
+
+    @property
+    def kinds(self) -> tuple[tuple[float, float, float], ...]:
+        """Share of the cells, and p01 and p10 of what is written, for each kind of cell that the map tells apart."""
+        p01, p10 = np.array(self.cells.p01), np.array(self.cells.p10)
+        return tuple(
+            (float(share.sum()), float(share @ p01 / share.sum()), float(share @ p10 / share.sum()))
+            for share in self._shares
+            if share.any()
+        )
+
+    @cached_property
+    def left(self) -> tuple[float, float]:
+        """Probability that a bit that is meant to be 0, or 1, is read as the other; 0 where none is meant to be."""
+        p01, p10 = np.array(self.cells.p01), np.array(self.cells.p10)
+        as_it_is, low, high, turned = self._shares
+        # A bit of a cell that is free is 0 as often as 1; that of a held one is what it is held at.
+        zeros = np.stack((as_it_is / 2, low, turned / 2)), np.stack((p01, p01, 1 - p10))
+        ones = np.stack((as_it_is / 2, high, turned / 2)), np.stack((p10, p10, 1 - p01))
+        rates = [float((share * wrong).sum() / max(share.sum(), _TINY)) for share, wrong in (zeros, ones)]
+        return rates[0], rates[1]
+
+    @property
+    def as_written(self) -> "KnownCells":
+        """The same errors, of the bits that are written in place of those that are meant."""
+        return _WrittenCells(self.cells, self.reads)
+
+    def held(self, protections: Sequence[BitProtection]) -> tuple[tuple[float, float], ...]:
+        """`held_at` of each bit of a word: of raw cells alone there is a map."""
+        return tuple(self.held_at if one == Raw() else (0.0, 0.0) for one in protections)
+
+    def law(self, bits: int) -> WordLaw:
+        """Law of the word read, given the one that is meant to be read."""
+        return WordLaw.of_bits(*((rate,) * bits for rate in self.left))
+
+    def behind(self, protections: Sequence[BitProtection]) -> FaultModel:
+        """The same behind protections: what is read from several cells, or from better ones, sees all errors."""
+        rates = self.cells.behind(protections).rates(len(protections))
+        seen = zip(rates.p01, rates.p10, protections, strict=True)
+        return _ClassesOfCells(_Rates((tuple(self.left if one == Raw() else (a, b) for a, b, one in seen),)), None)
+
+    def corrupt(
+        self, words: torch.Tensor, *, bits: int = 8, seed: int, place: str = "", in_place: bool = False
+    ) -> torch.Tensor:
+        """Words that are meant to be read, as read once."""
+        return self.behind((Raw(),) * bits).corrupt(words, bits=bits, seed=seed, place=place, in_place=in_place)
+
+
+@dataclass(frozen=True)
+class _WrittenCells(KnownCells):
+    """What is read of words that were chosen with a map, against the words that were written."""
+
+    @cached_property
+    def left(self) -> tuple[float, float]:
+        as_it_is, low, high, turned = self._shares
+        rates = [
+            float(share @ np.array(p) / max(share.sum(), _TINY))
+            for share, p in (
+                ((as_it_is + turned) / 2 + low, self.cells.p01),
+                ((as_it_is + turned) / 2 + high, self.cells.p10),
+            )
+        ]
+        return rates[0], rates[1]
 
 
 @lru_cache(maxsize=64)

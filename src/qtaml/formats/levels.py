@@ -241,7 +241,7 @@ class TrellisLevels(BitLevels):
     the second.
 
     Attributes:
-        bits: new bits of each word, 1 to 4.
+        bits: new bits of each word, 1 to 6.
         window: words of the window, at least 2; a window has up to 12 bits.
         terms: (mask m_j, coefficient c_j) of each parity, masks ascending and below the number of values.
         weights_per_word: weights that share a word, 1, 2 or 4.
@@ -265,7 +265,7 @@ class TrellisLevels(BitLevels):
     kind: Literal["trellis"] = field(default="trellis", repr=False)
 
     def __post_init__(self) -> None:
-        bits, window = _checks.integer("bits", self.bits, 1, 4), _checks.integer("window", self.window, 2)
+        bits, window = _checks.integer("bits", self.bits, 1, 6), _checks.integer("window", self.window, 2)
         object.__setattr__(self, "bits", bits)
         object.__setattr__(self, "window", window)
         if bits * window > LARGEST_WINDOW_BITS:

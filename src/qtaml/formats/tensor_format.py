@@ -431,12 +431,13 @@ class TensorFormat:
             raise ArgumentError(f"outliers must be {self.outliers}, as outliers_of returns them, got {given}")
         return outliers.places if outliers is not None and given else None
 
-    def full(self) -> torch.Tensor:
-        """Words of the flattened tensor with a 1 for every bit that is stored, on the CPU."""
+    def full(self, *, raw: bool = False) -> torch.Tensor:
+        """Words of the flattened tensor, on the CPU, with a 1 for every bit that is stored, or lies in a raw cell."""
         flat = torch.zeros(self.weights, dtype=label_dtype(self.bits), device="cpu")
         for fmt, spans in self.spans_of_formats:
             where = _joined(spans, flat.device)[: fmt.words(sum(span.stop - span.start for span in spans))]
-            put(flat, where, torch.full((len(where),), 2**fmt.bits - 1, device=flat.device))
+            bits = sum(1 << bit for bit, one in enumerate(fmt.protections) if not raw or one.kind == "raw")
+            put(flat, where, torch.full((len(where),), bits, device=flat.device))
         return flat
 
     def holds(self, words: torch.Tensor) -> bool:

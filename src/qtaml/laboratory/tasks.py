@@ -153,6 +153,7 @@ def _measure(task: Task, place: Place) -> Record:
         metric,
         trials=task.trials,
         fault=case.read_fault,
+        rewrite=model if plan.by_chip else None,
         # The same for every method and budget: they are compared under common random numbers.
         seed=child_seed(task.seed, "reads", task.training_seed),
     )

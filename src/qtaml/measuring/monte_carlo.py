@@ -25,6 +25,7 @@ from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_
 from qtaml.measuring.mean_intervals import UNBOUNDED, Bounds, Numbers
 from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
+from qtaml.measuring.reads_of_chips import scores_of_rewritten_reads
 from qtaml.memory import Memory
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def evaluate(
     stop_width: float | None = None,
     activations: Streams | None = None,
     chips: None = None,
+    rewrite: nn.Module | None = None,
 ) -> Result: ...
 @overload
 def evaluate(
@@ -208,8 +210,8 @@ def evaluate(
             on how a metric cuts its samples into batches.
         chips: number of chips to measure one after the other, of which each keeps its weak cells, its rates, or which
             of several memories it is. Chip c is the same however many there are, and for every plan.
-        rewrite: with `chips`, the trained network, if each chip is written anew by a writer who knows its weak cells:
-            words are chosen that this chip reads right (theory.md 6.9).
+        rewrite: the trained network, if each chip is written anew by a writer who knows its weak cells: words are
+            chosen that this chip reads right (theory.md 6.9). Without `chips`, each read is of a chip of its own.
 
     Returns:
         Mean, intervals, and the value of each read. Where every read gave the same value although errors are possible,
@@ -246,13 +248,16 @@ def evaluate(
             confidence=confidence,
             rewrite=rewrite,
         )
-    if rewrite is not None:
-        raise ArgumentError("rewrite must be given with chips, got it without")
+    if rewrite is not None and activations is not None:
+        raise ArgumentError(f"activations must be left out where rewrite is given, got {activations!r}")
     trials = _checks.integer("trials", _TRIALS if trials is None else trials, 2)
     if stop_width is not None:
         stop_width = _checks.positive("stop_width", stop_width)
     seeds = [child_seed(seed, "trial", trial) for trial in range(trials)]
-    found = scores_of_reads(memory, metric, seeds, fault, activations)
+    if rewrite is None:
+        found = scores_of_reads(memory, metric, seeds, fault, activations)
+    else:
+        found = scores_of_rewritten_reads(rewrite, memory.plan, metric, seeds, fault)
     # Looking until an interval is narrow picks those that are too narrow: that much of the risk is spent by stopping.
     risk = (1 - confidence) * (1.0 if stop_width is None else RISK_LEFT)
     scores: list[Numbers] = []
@@ -269,7 +274,8 @@ def evaluate(
                 break
     table = np.stack(scores)
     values = table.mean(1)
-    if memory.unread is None and len(set(values.tolist())) == 1 and reads_differ(memory, seeds, fault):
+    alike = rewrite is None and memory.unread is None and len(set(values.tolist())) == 1
+    if alike and reads_differ(memory, seeds, fault):
         warnings.warn(f"every read gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=3)
     reads = intervals.of_reads(table)
     crossed = isinstance(metric, SampleMetric) and table.shape[1] >= 2

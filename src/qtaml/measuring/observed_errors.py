@@ -81,10 +81,12 @@ class ObservedErrors(Sequence[ObservedRate]):
     Attributes:
         rates: longest words and most significant bits first.
         fault: how the plan assumes the memory to fail.
+        by_chip: the words are assumed to have been written with a map of this chip's weak cells.
     """
 
     rates: tuple[ObservedRate, ...]
     fault: AnyFault
+    by_chip: bool = False
 
     @overload
     def __getitem__(self, index: int) -> ObservedRate: ...
@@ -104,8 +106,11 @@ class ObservedErrors(Sequence[ObservedRate]):
         """The rates as a rich table, one row for each position and protection."""
         departing = sum(rate.departs for rate in self.rates)
         verdict = f"{departing} of {len(self)} rates are not as assumed" if departing else "all rates are as assumed"
+        if departing and self.by_chip:
+            verdict += "; words that were not written for this chip are read so"
+        written = ", written for the chip" * self.by_chip
         table = _tables.captioned_table(
-            f"bits read back, against {self.fault}",
+            f"bits read back, against {self.fault}{written}",
             f"[95% interval]; {verdict} (false alarms: 5%, all of them together)",
         )
         for column in ("bit", "protection", "bits", "0 read as 1", "1 read as 0", "assumed", ""):
@@ -168,11 +173,11 @@ def observed_errors(
     confidence = _checks.confidence(confidence)
     positions, totals, expected = _positions(stored)
     if not positions:
-        return ObservedErrors((), stored.plan.fault)
-    wrong = _wrong(stored, words, positions)
+        return ObservedErrors((), stored.plan.fault, stored.plan.by_chip)
+    wrong, assumed = _wrong(stored, words, positions), stored.plan.of_written
     drawn = np.stack(
         [
-            _wrong(stored, words_as_read(stored, seed=child_seed(seed, "as assumed", read)), positions)
+            _wrong(stored, words_as_read(stored, seed=child_seed(seed, "as assumed", read), fault=assumed), positions)
             for read in track(range(reads), "errors as assumed")
         ]
     )
@@ -205,7 +210,7 @@ def observed_errors(
             )
     # In the order of the table, whatever the order of tensors in the plan.
     rows.sort(key=lambda row: (-row.word_bits, -row.bit, row.protection.cells, str(row.protection), row.stored))
-    return ObservedErrors(tuple(rows), stored.plan.fault)
+    return ObservedErrors(tuple(rows), stored.plan.fault, stored.plan.by_chip)
 
 
 def _positions(stored: Artifact) -> tuple[list[_Position], _Counts, NDArray[np.float64]]:
@@ -216,7 +221,7 @@ def _positions(stored: Artifact) -> tuple[list[_Position], _Counts, NDArray[np.f
         words = stored.tensors[entry.name].words.reshape(-1)
         for region in regions(entry.storage):
             amounts = _amounts(region.words_of(words), region.format.bits)
-            wrong = _probabilities_wrong(region.format.law(stored.plan.fault))
+            wrong = _probabilities_wrong(region.format.law(stored.plan.of_written))
             for bit in region.bits:
                 ones = np.arange(2**region.format.bits) >> bit & 1
                 position = region.format.bits, bit, region.format.protections[bit]

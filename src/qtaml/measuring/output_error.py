@@ -109,6 +109,8 @@ def check_prediction(
 ) -> PredictionCheck:
     """Compare the measured output error of a memory with the one that its plan predicts.
 
+    Of a plan for words that are written for each chip, each read is of a chip of its own, written so.
+
     The prediction is first order in the weight errors, plus the output error of the expected weights. Where 1 is
     outside the interval of the ratio, what comes beyond first order counts, or the memory fails in another way.
 
@@ -145,7 +147,8 @@ def check_prediction(
     if not predicted:
         raise ArgumentError(f"the memory's plan must predict an output error above 0, got {predicted}")
     metric = OutputError(model, batch, batch_size=batch_size)
-    measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence)
+    rewrite = model if memory.plan.by_chip else None
+    measured = evaluate(memory, metric, trials=trials, fault=fault, seed=seed, confidence=confidence, rewrite=rewrite)
     error = _standard_error(memory.plan)
     of_prediction = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * error / predicted
     ratio = measured.mean / predicted

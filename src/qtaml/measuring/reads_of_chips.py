@@ -1,15 +1,17 @@
 """A metric on one chip after the other, each of which is read several times."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from qtaml._random import child_seed
-from qtaml.faults import AnyFault, FaultModel, WordLaw
+from qtaml.errors import ArgumentError
+from qtaml.faults import AnyFault, FaultModel, StaticCells, WordLaw
 from qtaml.measuring.metrics import Metric
 from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
 from qtaml.memory import Memory, store, weak_bits
@@ -64,9 +66,28 @@ def values_of_rewritten_chips(
         As there.
     """
     for chip in chips:
-        weak_cells = weak_bits(plan, fault.of_chip(child_seed(seed, "chip", chip)))
-        own = store(model, plan, weak_cells=weak_cells)
+        own = _rewritten(model, plan, fault.of_chip(child_seed(seed, "chip", chip)))
         yield from values_of_chips(own, metric, [chip], trials=trials, fault=fault, seed=seed)
+
+
+def scores_of_rewritten_reads(
+    model: nn.Module, plan: Plan, metric: Metric, seeds: Sequence[int], fault: AnyFault
+) -> Iterator[Any]:
+    """`scores_of_reads`, each of a chip of its own, which was written by a writer who knows its weak cells."""
+    for seed in seeds:
+        chip = fault.of_chip(seed)
+        yield from scores_of_reads(_rewritten(model, plan, chip), metric, [seed], chip)
+
+
+def _rewritten(model: nn.Module, plan: Plan, chip: FaultModel) -> Memory:
+    """The network as stored for a chip.
+
+    Raises:
+        ArgumentError: if the chip has no weak cells that stay where they are: whatever a map said would not hold.
+    """
+    if not isinstance(chip, StaticCells):
+        raise ArgumentError(f"fault must be StaticCells, whose weak cells stay where they are, for rewrite, got {chip}")
+    return store(model, plan, weak_cells=weak_bits(plan, chip, reads=plan.map_reads))
 
 
 def chips_differ(memory: Memory, fault: AnyFault, seed: int) -> bool:

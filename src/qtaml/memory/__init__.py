@@ -13,7 +13,7 @@ from qtaml.memory.differences import Difference, differences
 from qtaml.memory.memory import Memory, attach, load, store, words_as_read
 from qtaml.memory.planes import Region, pack, regions, unpack
 from qtaml.memory.same_tensors import check_fits
-from qtaml.memory.weak_cells import weak_bits
+from qtaml.planning.weak_cells import weak_bits
 
 __all__ = [
     "MANIFEST",

@@ -30,6 +30,7 @@ from qtaml.model import (
     whole_copy,
 )
 from qtaml.planning import Plan, TensorPlan, calibrated, curvature_for
+from qtaml.planning.weak_cells import check_map
 from qtaml.sensitivity import Calibration
 
 if TYPE_CHECKING:
@@ -326,7 +327,8 @@ def store(
         plan: how each tensor is stored.
         weak_cells: what the weak cells of the chip do to the words of each tensor, if the writer knows (`weak_bits`, or
             what the chip gave back of two patterns): then words are chosen that are read right, and only this chip
-            reads them right. The plan's fault model is for what else fails.
+            reads them right. The plan's fault model is for what else fails, or, of a design with
+            `weak_cells="known"`, for all that does.
         calibration: the inputs that the plan was made with, where it feeds rounding errors back (`Plan.fed_back`).
 
     Returns:
@@ -336,6 +338,9 @@ def store(
         ModelError: if the plan was made for other tensors, or one cannot be stored.
         ArgumentError: if weak cells are given, but not those of every tensor; if the plan feeds rounding errors back,
             and weak cells are given, or no calibration inputs.
+
+    Warns:
+        UserWarning: if far more or fewer cells are weak than the plan is for.
 
     Source:
         paper, algorithm 1, step 4; theory.md 6.9.
@@ -350,9 +355,10 @@ def store(
     """
     check_fits(plan, model)
     present = named_tensors(model)
-    written = plan.written_for or plan.fault
+    written = plan.expected
     if weak_cells is not None:
         _checks.covers("weak_cells", weak_cells, [entry.name for entry in plan.tensors])
+        check_map(plan, weak_cells)
     measured = _for_feedback(model, plan, weak_cells, calibration)
     tensors = {}
     for entry in plan.tensors:

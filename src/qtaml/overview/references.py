@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from qtaml.model import named_tensors, stored_weights
 from qtaml.overview.records import Reference
 from qtaml.planning import Plan, uniform_msp
-from qtaml.theory.capacity import capacity, shannon_cells
-from qtaml.theory.rate_distortion import least_bits
+from qtaml.theory.rate_distortion import entropy_power, least_bits
 
 _PROTECTED, _BITS = (0, 1, 2, 3, 4), 8
+_FEWEST = 4
+"""Weights from which an entropy is estimated."""
 
 
 def baseline_plans(model: nn.Module, plan: Plan) -> Iterator[tuple[str, Plan]]:
@@ -38,11 +40,11 @@ def limits(plans: Mapping[str, Plan], model: nn.Module | None) -> Iterator[Refer
         model: the trained network; without it there is no limit for its weights.
     """
     first = next(iter(plans.values()))
-    rates = first.fault.mean_rates
+    carried = first.cell_capacity
     yield Reference(
         f"{first.bits}-bit words without errors",
         "limit",
-        shannon_cells(*rates),
+        1 / carried if carried else np.inf,
         None,
         f"the least cells in which any code keeps words of {first.bits} bits without errors; {first.fault}",
     )
@@ -53,18 +55,27 @@ def limits(plans: Mapping[str, Plan], model: nn.Module | None) -> Iterator[Refer
         if plan.method != "design" or plan.predicted_error is None or not plan.predicted_error:
             continue
         present = named_tensors(model)
-        powers, sizes = [], []
-        for entry in plan.tensors:
-            square = float(present[entry.name].detach().double().square().sum())
-            powers.append((entry.gain.squared if entry.gain else np.inf) * square)
-            sizes.append(entry.storage.weights)
-        if np.isfinite(powers).all():
-            bits = capacity(*plan.fault.mean_rates) * plan.bits * plan.weights
+        gains = np.array([entry.gain.squared if entry.gain else np.inf for entry in plan.tensors])
+        sizes = [entry.storage.weights for entry in plan.tensors]
+        weights = [present[entry.name].detach().double().cpu().numpy() for entry in plan.tensors]
+        if not np.isfinite(gains).all():
+            continue
+        told = "by a writer who knows each chip's weak cells" if plan.by_chip else "with codes of any length"
+        for law, powers in (
+            ("if the weights were Gaussian", [float((weight**2).mean()) for weight in weights]),
+            ("by the entropy of these weights, a lower bound", [_entropy_power(weight) for weight in weights]),
+        ):
+            bits = least_bits((gains * powers * sizes).tolist(), sizes, plan.predicted_error)
+            named = "Shannon limit" if law.startswith("if") else "Shannon lower bound, these weights,"
             yield Reference(
-                f"Shannon limit for {name}",
+                f"{named} for {name}",
                 "limit",
-                least_bits(powers, sizes, plan.predicted_error) / bits,
+                bits / (plan.cell_capacity * plan.bits * plan.weights),
                 None,
-                "the least cells for the output error that this plan predicts, with codes of any length, one rate for "
-                "each tensor, if the weights were Gaussian",
+                f"the least cells for the output error that this plan predicts, {told}, a rate for each tensor, {law}",
             )
+
+
+def _entropy_power(weight: NDArray[np.float64]) -> float:
+    # Of fewer weights nothing is known of their law.
+    return entropy_power(weight) if weight.size >= _FEWEST else float((weight**2).mean())

@@ -85,7 +85,7 @@ def summarise(
     if model is not None:
         stored = {name: _of_trained(name, one, model) for name, one in stored.items()}
     memories = {name: one for name, one in stored.items() if isinstance(one, Memory)}
-    ask = _Measuring(metric, trials, chips, seed)
+    ask = _Measuring(metric, trials, chips, seed, model)
     places, planned = _places(stored, along)
     trained = None if model is None or not isinstance(metric, SampleMetric) else measure(model, metric)
     shown = [_network(name, one, model, ask, places) for name, one in stored.items()]
@@ -112,20 +112,27 @@ def summarise(
 
 
 class _Measuring:
-    """One metric, and how often it is measured; nothing is where there is no metric."""
+    """One metric, and how often it is measured; nothing is where there is no metric.
 
-    def __init__(self, metric: Metric | None, trials: int, chips: int, seed: int) -> None:
-        self.metric, self.trials, self.chip_count, self.seed = metric, trials, chips, seed
+    Plans for words that are written for each chip are measured so, where the trained network is known.
+    """
+
+    def __init__(self, metric: Metric | None, trials: int, chips: int, seed: int, model: nn.Module | None) -> None:
+        self.metric, self.trials, self.chip_count, self.seed, self._model = metric, trials, chips, seed, model
 
     def result(self, memory: Memory, fault: AnyFault | None = None) -> Result | None:
         if self.metric is None:
             return None
-        return evaluate(memory, self.metric, trials=self.trials, fault=fault, seed=self.seed)
+        rewrite = self._rewrite(memory)
+        return evaluate(memory, self.metric, trials=self.trials, fault=fault, seed=self.seed, rewrite=rewrite)
 
     def chips(self, memory: Memory) -> Yield | None:
         if self.metric is None or not self.chip_count:
             return None
-        return evaluate(memory, self.metric, chips=self.chip_count, seed=self.seed)
+        return evaluate(memory, self.metric, chips=self.chip_count, seed=self.seed, rewrite=self._rewrite(memory))
+
+    def _rewrite(self, memory: Memory) -> nn.Module | None:
+        return self._model if memory.plan.by_chip else None
 
     def without_errors(self, memory: Memory) -> Estimate | None:
         if self.metric is None:
@@ -137,7 +144,8 @@ class _Measuring:
         return Estimate(value, value, value, "these test samples")
 
     def comparisons(self, memories: Mapping[str, Memory]) -> tuple[Comparison, ...]:
-        if self.metric is None or len(memories) < 2:
+        # Reads of words that are written for each chip have nothing in common with others.
+        if self.metric is None or len(memories) < 2 or any(one.plan.by_chip for one in memories.values()):
             return ()
         (first, base), *others = memories.items()
         return tuple(

@@ -6,9 +6,10 @@ from dataclasses import replace
 import torch
 
 from qtaml._random import child_seed
-from qtaml.faults import AnyFault
+from qtaml.faults import AnyFault, FaultModel
 from qtaml.model import sample_count
 from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
+from qtaml.planning.weak_cells import weak_bits_of
 from qtaml.sensitivity import (
     Calibration,
     Curvature,
@@ -44,23 +45,40 @@ def reads_of(
         curvatures: by which rounding errors are fed back; those of all samples if not given.
     """
     kind = "reads of a plan" if reads is None else "reads of trials"
-    weights, written = calibration.weights, plan.written_for or plan.fault
-    words = {
-        entry.name: entry.storage.encode(
-            weights[entry.name], written, curvature=curvature_for(entry, calibration, curvatures)
-        )
-        for entry in plan.tensors
-    }
+    weights = calibration.weights
     outliers = {entry.name: entry.storage.outliers_of(weights[entry.name]) for entry in plan.tensors}
+    words = {} if plan.by_chip else _written(plan, calibration, curvatures=curvatures)
     for trial in range(reads or (_READS_OF_LARGE if calibration.large else _READS)):
         seed = child_seed(calibration.seed, kind, trial)
         memory = (fault or plan.fault).of_read(seed)
+        if plan.by_chip:
+            memory = memory.of_chip(seed)
+            words = _written(plan, calibration, memory, curvatures)
         yield {
             entry.name: entry.storage.read(
-                *words[entry.name], memory, seed=child_seed(seed, entry.name), outliers=outliers[entry.name]
+                *words[entry.name],
+                memory,
+                seed=child_seed(seed, entry.name),
+                place=entry.name,
+                outliers=outliers[entry.name],
             ).to(weights[entry.name].dtype)
             for entry in plan.tensors
         }
+
+
+def _written(
+    plan: Plan,
+    calibration: Calibration,
+    chip: FaultModel | None = None,
+    curvatures: Mapping[str, Curvature] | None = None,
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Words and scale of each tensor, for a chip if the writer has a map of it; curvatures as for `reads_of`."""
+    found = {}
+    for entry in plan.tensors:
+        weak = weak_bits_of(entry, chip, plan.map_reads) if chip is not None else None
+        curvature = curvature_for(entry, calibration, curvatures)
+        found[entry.name] = entry.storage.encode(calibration.weights[entry.name], plan.expected, weak, curvature)
+    return found
 
 
 def curvature_for(

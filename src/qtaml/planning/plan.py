@@ -14,7 +14,8 @@ from rich.table import Table
 from qtaml import _files, _tables
 from qtaml.cost import Contents
 from qtaml.errors import ArgumentError, StoredFileError
-from qtaml.faults import AnyFault
+from qtaml.faults import AnyFault, FaultModel
+from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
 from qtaml.planning.correction import CorrectionTest
@@ -23,6 +24,7 @@ from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_storage
 from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
+from qtaml.theory.capacity import capacity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -187,6 +189,44 @@ class Plan(Counted):
         return self.settings.fault
 
     @property
+    def expected(self) -> FaultModel:
+        """What is expected of the words that are meant to be read, by which labels are chosen.
+
+        Not what the writer of a chip knows of its weak cells, where the plan is for one.
+        """
+        return self.known_cells or self.written_for or self.fault
+
+    @property
+    def known_cells(self) -> KnownCells | None:
+        """What a writer with a map of each chip's weak cells knows; None if the plan is for one without."""
+        return self.settings.known_cells if isinstance(self.settings, Design) else None
+
+    @property
+    def of_written(self) -> FaultModel:
+        """What is expected of the words that are written, on the chip for which they are."""
+        return self.known_cells.as_written if self.known_cells else self.fault
+
+    @property
+    def by_chip(self) -> bool:
+        """Whether the words are to be written for each chip, by a writer with a map of its weak cells."""
+        return self.known_cells is not None
+
+    @property
+    def map_reads(self) -> int:
+        """Reads of each pattern from which that map is made."""
+        return self.known_cells.reads if self.known_cells else 1
+
+    @property
+    def cell_capacity(self) -> float:
+        """Bits that a raw cell carries at most, by codes of any length: more where the writer has a map.
+
+        Then it is that of a reader with the map too, which is reached where nothing else fails (theory.md 6.9).
+        """
+        if self.known_cells is None:
+            return capacity(*self.fault.mean_rates)
+        return sum(share * capacity(p01, p10) for share, p01, p10 in self.known_cells.kinds)
+
+    @property
     def weights(self) -> int:
         """Number of stored weights."""
         return sum(tensor.storage.weights for tensor in self.tensors)
@@ -234,7 +274,9 @@ class Plan(Counted):
         """Cells and refreshes of so many side values."""
         if isinstance(self.settings, Design):
             asked = self.settings
-            return side_storage(self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price)
+            return side_storage(
+                asked.known_cells or self.fault, values, tuple(asked.decoders), tuple(asked.hardened), asked.price
+            )
         return side_storage(self.fault, values, ("ideal",))
 
     @property
@@ -293,6 +335,8 @@ class Plan(Counted):
         remarks = []
         if self.confirmation is not None and isinstance(self.settings, Design):
             remarks.append(_confirmed(self.confirmation, self.settings))
+        if self.known_cells is not None:
+            remarks.append(_written_by_chip(self.known_cells))
         if self.covered is not None and self.covered < _COVERED:
             remarks.append(
                 f"The plan stores {self.covered:.1%} of the network's numbers; the others are kept without errors."
@@ -443,6 +487,15 @@ def _confirmed(found: Confirmation, asked: Design) -> str:
     return (
         f"At least {asked.chips:.6g} of the chips reach {asked.accuracy:g}, {sure} of each of {found.chips} chips that "
         f"had no part in the search; {found.good} of them do."
+    )
+
+
+def _written_by_chip(known: KnownCells) -> str:
+    low, high = known.held_at
+    return (
+        f"Each chip is to be written with a map of its weak cells (store with weak_cells, `qtaml rewrite`): "
+        f"{low + high + known.turned:.3g} of the cells are in it, and {sum(known.left) / 2:.2g} of the bits are still "
+        "read wrong. Without the map the network is not as predicted."
     )
 
 

@@ -15,7 +15,8 @@ from pydantic import ConfigDict, Field, PlainSerializer
 from qtaml import _checks
 from qtaml.device import cell_and_window
 from qtaml.errors import ArgumentError
-from qtaml.faults import FlipProbability, GivenDevice, GivenFault, given, of_device
+from qtaml.faults import FlipProbability, GivenDevice, GivenFault, StaticCells, given, of_device
+from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import (
     WEIGHT_TABLES,
     Correction,
@@ -33,9 +34,12 @@ from qtaml.planning.allocation import Allocation
 from qtaml.planning.hardened_cells import HARDENINGS, Hardening, Price, hardened_cells
 from qtaml.planning.words import WordScale, word_levels
 from qtaml.protections import Decoder, HardenedCell
+from qtaml.theory.capacity import capacity
 
 GivenOutput = Annotated[str | Callable[[Any], Any] | None, PlainSerializer(output_name)]
 """The output that counts; of a function, records have the name."""
+
+WeakCells = Literal["unknown", "known"]
 
 Decision = Literal["measured", "predicted", "always"]
 
@@ -77,6 +81,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "bits": partial(_checks.integer, "bits", low=2, high=16),
     "granularity": check_granularity,
     "passes": partial(_checks.integer, "passes", low=2),
+    "map_reads": partial(_checks.integer, "map_reads", low=1),
     "trials": partial(_checks.integer, "trials", low=2),
     "seed": partial(_checks.integer, "seed", low=0),
     "include": partial(_patterns, "include"),
@@ -348,6 +353,10 @@ class Design(Settings):
             a search that takes several times as long.
         hardened: further protections: better cells, each with its area in plain cells, its own p01 and p10, and its
             refreshes for each one of a plain cell.
+        weak_cells: whether the writer of each chip has a map of its weak cells ("known"), for `StaticCells` or a device
+            whose cells differ: the plan is then for words that are written for each chip (`store` with `weak_cells`).
+        map_reads: reads of each of the two patterns that the map is made from: the more, the fewer of the cells that
+            fail in some reads only are missed.
         price: what is counted of cells: their area ("cells"), or their "refreshes", a larger cell by its charge. Then
             `cells`, and what reaches an error or accuracy with the least, is a share of a plain memory's refreshes.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
@@ -379,6 +388,8 @@ class Design(Settings):
     trials: int | None = None
     decoders: Sequence[Decoding] = REAL_DECODERS
     hardened: Sequence[HardenedCell] = ()
+    weak_cells: WeakCells = "unknown"
+    map_reads: int = 1
     price: Price = "cells"
     rows: bool = False
     group: int | None = None
@@ -403,7 +414,14 @@ class Design(Settings):
     ) -> None:
         if self.trials is None:
             object.__setattr__(self, "trials", _READS if self.chips is None else _READS_OF_A_CHIP)
-        super().__post_init__(p, device, window)
+        alone = all(other is None for other in (p, self.fault))
+        if device is not None and alone and self.weak_cells == "known":
+            # A weak cell loses its charge whatever is written: it is held at the bit of an empty cell.
+            fault = StaticCells.from_cell(*cell_and_window(device, window), charged=1)
+            object.__setattr__(self, "fault", fault)
+            super().__post_init__(None, None, None)
+        else:
+            super().__post_init__(p, device, window)
         if device is not None:
             better = hardened_cells(*cell_and_window(device, window), self._kinds_of_hardening(hardening))
             object.__setattr__(self, "hardened", (*self.hardened, *better))
@@ -413,6 +431,7 @@ class Design(Settings):
             )
         self._check_goal()
         self._check_decoders()
+        self._check_weak_cells()
 
     def _kinds_of_hardening(self, kinds: Sequence[Hardening]) -> Sequence[Hardening]:
         if isinstance(kinds, str):
@@ -442,6 +461,36 @@ class Design(Settings):
                     f"got chips={self.chips!r} and accuracy={self.accuracy!r}"
                 )
             object.__setattr__(self, "chips", share)
+
+    @property
+    def known_cells(self) -> KnownCells | None:
+        """What is left of the errors for a writer with a map of the weak cells; None if there is none."""
+        if self.weak_cells == "unknown" or not isinstance(self.fault, StaticCells):
+            return None
+        return KnownCells(self.fault, self.map_reads)
+
+    def _check_weak_cells(self) -> None:
+        if self.weak_cells == "unknown":
+            if self.map_reads != 1:
+                raise ArgumentError(f"map_reads must be given with weak_cells='known', got {self.map_reads} without")
+            return
+        if (known := self.known_cells) is None:
+            raise ArgumentError(
+                "fault must be StaticCells, whose weak cells stay where they are, for weak_cells='known' (or give a "
+                f"device whose cells differ), got {self.fault}"
+            )
+        if "table" not in self.decoders:
+            raise ArgumentError(f"decoders must hold 'table' for weak_cells='known', got {list(self.decoders)}")
+        if self.feedback:
+            raise ArgumentError(
+                "feedback must be False for weak_cells='known': words of each chip are chosen one by one"
+            )
+        with_map = (1 - sum(known.held_at)) * capacity(*known.left)
+        if with_map <= capacity(*self.fault.mean_rates):
+            raise ArgumentError(
+                f"fault must have cells that fail in every read for weak_cells='known', got {self.fault}: with a map "
+                f"of {self.map_reads} reads {sum(known.left) / 2:.3g} of the bits are still wrong, and it helps nothing"
+            )
 
     def _check_decoders(self) -> None:
         allowed = {"decoders": (*REAL_DECODERS, "trellis", "ideal"), "levels": _SEARCHED_TABLES}

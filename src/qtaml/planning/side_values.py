@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qtaml import _checks
 from qtaml.faults import FaultModel, Several
+from qtaml.faults.static_cells import KnownCells
 from qtaml.planning.hardened_cells import Price
 from qtaml.protections import BlockCode, HardenedCell, pareto_front
 
@@ -82,6 +83,10 @@ def _of_network(
 
     def least(member: FaultModel) -> tuple[float, float]:
         ways = []
+        if isinstance(member, KnownCells):
+            masked = _masked(SIDE_BITS * values, member)
+            ways.append((masked, masked))
+            member = member.cells
         for area, rate, *rates in _bare_cells(member, hardened):
             cells = area * _cells(SIDE_BITS * values, decoders, *rates)
             ways.append((cells, cells * rate))
@@ -102,6 +107,27 @@ def _bare_cells(fault: FaultModel, hardened: Sequence[HardenedCell]) -> Iterable
     yield (1.0, 1.0, *fault.mean_rates)
     for cell in hardened:
         yield (cell.cells, cell.refreshes, *cell.residual(*fault.mean_rates))
+
+
+def _masked(bits: int, known: KnownCells) -> float:
+    """Least cells of votes on bits to which a mask is added; the number of the mask is kept by votes alone.
+
+    Masks are the words of a random linear code of h bits. Of F bits whose votes the stuck copies decide, one mask makes
+    all right but for a chance of 2**(F - h); of n bits, each decided with a rate f, but for (1 + f)**n 2**-h. Votes in
+    which no more than `held` copies may be held at the wrong value still have to bear what the map does not know.
+    """
+    (low, high), noise, least = known.held_at, max(known.left), math.inf
+    for copies in range(1, _MOST_FEW, 2):
+        if bits * copies >= least:
+            break
+        for held in range(copies // 2 + 1):
+            wrong = bits * float(scipy.stats.binom.sf(copies // 2 - held, copies - held, noise))
+            if wrong > SIDE_FAILURE / 2:
+                break
+            decided = float(scipy.stats.binom.sf(held, copies, low) + scipy.stats.binom.sf(held, copies, high))
+            number = math.ceil(bits * math.log2(1 + decided) + math.log2(2 / SIDE_FAILURE))
+            least = min(least, bits * copies + _cells(number, (), *known.cells.mean_rates))
+    return least
 
 
 def _cells(bits: int, decoders: Sequence[str], p01: float, p10: float) -> float:

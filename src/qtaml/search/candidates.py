@@ -197,7 +197,7 @@ def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_c
     words = [
         word
         for word in patterns(efficient(protections, fault), most_cells=most_cells, mixed_bits=mixed_bits)
-        if _useful(word, fault)
+        if useful(word, fault)
     ]
     # A first look without exchange of labels, which takes most of the time of a fit.
     rough = [_candidate(word, settle(gaussian, law_behind(word, fault))) for word in words]
@@ -271,10 +271,10 @@ def fitted_menu(weights: Histogram, candidates: Sequence[Candidate], fault: Faul
         law = law_behind(candidate.format.protections, fault)
         # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
         table = fit(weights, law, patience=0, starts=[candidate.format.readout()]).table
-        tables = [in_eight_bits(table) if 0 < law.bits <= _EIGHT_BITS else _kept(table)]
+        tables = [kept_table(table)]
         # Two side values in place of 2**bits: small tensors live on even levels.
         if law.bits:
-            first, step = _kept(fit_even(weights, law))
+            first, step = kept_values(fit_even(weights, law))
             tables.append(first + step * np.arange(2**law.bits))
         # Assessed as rounded: the error is that of the table which is stored.
         for table in tables:
@@ -287,9 +287,14 @@ def _assessed(fmt: Format, fitted: Fitted) -> Candidate:
     return Candidate(fmt, fitted.error, fitted.shrinkage)
 
 
-def _kept(values: ArrayLike) -> NDArray[np.float64]:
+def kept_values(values: ArrayLike) -> NDArray[np.float64]:
     """Values rounded to float16, in which long tables and even levels are stored."""
     return np.asarray(values, dtype=np.float16).astype(np.float64)
+
+
+def kept_table(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A free table as it is stored: a short one in 8 bits a value."""
+    return in_eight_bits(table) if 1 < len(table) <= 2**_EIGHT_BITS else kept_values(table)
 
 
 # Each tensor is fitted under the same laws, which keep their matrices.
@@ -366,7 +371,7 @@ def worthwhile(
     return tuple(one for one, error_of_one, least in pairs if error_of_one <= (1 + near) * least)
 
 
-def _useful(word: Pattern, fault: FaultModel) -> bool:
+def useful(word: Pattern, fault: FaultModel) -> bool:
     """Whether the memory holds words of this length, and their finest levels are not lost among the errors."""
     if word and not fault.holds(len(word)):
         return False

@@ -90,7 +90,7 @@ class Designer:
         self._others = [menus.others(name) for name in track(names, "fitting other levels")]
         shorter = [menus.with_shorter_blocks(name) for name in names]
         self._shorter = [menu for menu in shorter if menu]
-        self._expectations = Expectations(calibration, self.fault, adjust=menus.fitted)
+        self._expectations = Expectations(calibration, settings.known_cells or self.fault, adjust=menus.fitted)
 
     @cached_property
     def plain_cells(self) -> int:
@@ -315,7 +315,9 @@ class Designer:
         """What `Plan.cells` is, without making the plan."""
         words, side_values = way.counted(choices)
         settings = self.settings
-        beside = side_cells(self.fault, side_values, tuple(settings.decoders), tuple(settings.hardened))
+        beside = side_cells(
+            settings.known_cells or self.fault, side_values, tuple(settings.decoders), tuple(settings.hardened)
+        )
         return (words + beside) / self.plain_cells
 
     def _mixed(self, budget: float, gains: Gains) -> list[TensorMenu]:

@@ -8,15 +8,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from qtaml._random import child_seed
 from qtaml.faults import FaultModel
+from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Outliers, TensorFormat, curved_error
 from qtaml.model import evaluation_mode, finite, replacing
+from qtaml.planning import TensorPlan
+from qtaml.planning.weak_cells import weak_bits_of
+from qtaml.search.chip_average import chip_average
 from qtaml.search.readout import LIMITS, ROUNDS, balance_readout, read_at
 from qtaml.sensitivity import Calibration
 
 Storages = Mapping[str, TensorFormat]
 """How each tensor is stored, by name."""
 
+_WEIGHTS_OF_CHIPS, _MOST_CHIPS = 2**14, 64
+"""Weights of chips with a map, of which the expectation is taken, and the most chips: one chip of a small tensor may
+have a large error or none."""
 _MOST_KEPT = 2**25
 """Numbers of expected weights that are kept, 128 MiB."""
 
@@ -78,12 +86,13 @@ class Expectations:
 
     Args:
         calibration: what was measured of the network.
-        fault: how the memory fails.
+        fault: how the memory fails; with `KnownCells`, on average over chips that are written with a map.
         adjust: whether readout gains are allowed.
     """
 
     def __init__(self, calibration: Calibration, fault: FaultModel, *, adjust: bool) -> None:
         self._calibration, self._fault, self._adjust = calibration, fault, adjust
+        self._mapped = fault if isinstance(fault, KnownCells) else None
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
         self._held = 0
         # Names and ties once: the model of a calibration is a copy, which stays as it is.
@@ -167,11 +176,8 @@ class Expectations:
         key = name, storage
         if key not in self._known:
             weight = self._calibration.weights[name]
-            fed_back = storage.correction == "fed_back"
-            curvature = self._calibration.curvatures.get(name) if fed_back else None
-            words, scale = storage.encode(weight, self._fault, curvature=curvature)
             outliers = storage.outliers_of(weight)
-            mean = storage.read_mean(words, scale, self._fault, outliers=outliers)
+            mean, variance = self._read(name, weight, storage, outliers)
             flat, read = (one.reshape(-1).double() for one in (weight, mean))
             if outliers:
                 flat, read = outliers.left_of(flat), outliers.left_of(read)
@@ -180,7 +186,7 @@ class Expectations:
             part = _Part(
                 mean,
                 outliers,
-                storage.summed_variance(words, scale, self._fault, outliers=outliers),
+                variance,
                 power,
                 slope,
                 max(size - slope**2 * power, 0.0),
@@ -190,3 +196,35 @@ class Expectations:
             self._known[key] = part
             self._held += mean.numel()
         return self._known[key]
+
+    def _read(
+        self, name: str, weight: torch.Tensor, storage: TensorFormat, outliers: Outliers | None
+    ) -> tuple[torch.Tensor, float]:
+        """Expected weights, and the variance around them, summed."""
+        if self._mapped:
+            return self._over_chips(self._mapped, TensorPlan.of(name, (), weight, storage), weight, outliers)
+        curvature = self._calibration.curvatures.get(name) if storage.correction == "fed_back" else None
+        words, scale = storage.encode(weight, self._fault, curvature=curvature)
+        return (
+            storage.read_mean(words, scale, self._fault, outliers=outliers),
+            storage.summed_variance(words, scale, self._fault, outliers=outliers),
+        )
+
+    def _over_chips(
+        self, known: KnownCells, entry: TensorPlan, weight: torch.Tensor, outliers: Outliers | None
+    ) -> tuple[torch.Tensor, float]:
+        """The same over chips: what one chip does to a weight is noise, but for the mean over chips."""
+        storage, reads, variances = entry.storage, [], []
+        for number in range(min(max(_WEIGHTS_OF_CHIPS // weight.numel(), 1), _MOST_CHIPS)):
+            chip = known.cells.of_chip(child_seed(self._calibration.seed, "chip of trials", number))
+            weak = weak_bits_of(entry, chip, known.reads)
+            words, scale = storage.encode(weight, known, weak)
+            meant = weak.read(words)
+            read = storage.read_mean(meant, scale, known, outliers=outliers)
+            reads.append(outliers.left_of(read) if outliers else read)
+            variances.append(storage.summed_variance(meant, scale, known, outliers=outliers))
+        left = outliers.left_of(weight) if outliers else weight.detach()
+        mean, of_chips = chip_average(left, reads, scale, storage)
+        if outliers:
+            outliers.put(mean)
+        return mean, sum(variances) / len(variances) + of_chips

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from qtaml._random import child_seed
-from qtaml.measuring import Metric, chips_needed, evaluate, values_of_chips
-from qtaml.memory import store
+from qtaml.measuring import Metric, Result, chips_needed, evaluate, values_of_chips
+from qtaml.measuring.reads_of_chips import values_of_rewritten_chips
+from qtaml.memory import Memory, store
 from qtaml.planning import Confirmation, Design, Plan
 from qtaml.search.share_test import share_is_reached
 from qtaml.sensitivity import Calibration
@@ -76,17 +78,24 @@ class Goal:
 
     def _reads_low(self, plan: Plan, seed: int, confidence: float) -> float:
         """The lower end of the interval over reads; of equal reads their value."""
-        memory = store(self.model, plan, calibration=self.calibration)
-        result = evaluate(memory, self.metric, trials=self._trials, seed=seed, confidence=confidence)
+        asked: dict[str, Any] = {"trials": self._trials, "seed": seed, "confidence": confidence}
+        rewrite = self.model if plan.by_chip else None
+        result: Result = evaluate(self._stored(plan), self.metric, rewrite=rewrite, **asked)
         # The interval of equal values is as wide as what the metric could be, which the best of plans would not reach.
         return result.mean if len(set(result.values)) == 1 else result.reads_low
+
+    def _stored(self, plan: Plan) -> Memory:
+        return store(self.model, plan, calibration=self.calibration)
 
     def _on_chips(self, plan: Plan, share: float, seed: int, error: float, patience: int) -> tuple[bool, int, int]:
         """Whether a share of the chips is known to reach the accuracy, how many did, and of how many."""
         most = patience * chips_needed(share, 1 - error)
-        memory = store(self.model, plan, calibration=self.calibration)
         outcomes: list[bool] = []
-        values = values_of_chips(memory, self.metric, range(most), trials=self._trials, fault=plan.fault, seed=seed)
+        asked: dict[str, Any] = {"trials": self._trials, "fault": plan.fault, "seed": seed}
+        if plan.by_chip:
+            values = values_of_rewritten_chips(self.model, plan, self.metric, range(most), **asked)
+        else:
+            values = values_of_chips(self._stored(plan), self.metric, range(most), **asked)
         with closing(values):
             reached = share_is_reached(_kept((value >= self._wanted for value in values), outcomes), share, error=error)
         # What is not known by the last chip counts as a failure.

@@ -44,6 +44,7 @@ from qtaml.search.candidates import (
     worthwhile,
 )
 from qtaml.search.histogram import Histogram
+from qtaml.search.mapped_weights import assessed, fitted_known, known_menu
 from qtaml.search.trellis_menu import assessed_trellis, fitted_trellises, trellis_menu, widened_trellis
 from qtaml.sensitivity import Calibration
 from qtaml.theory.capacity import capacity
@@ -240,26 +241,34 @@ class Menus:
 
     def __init__(self, calibration: Calibration, settings: Design) -> None:
         _check_fault(settings.fault)
-        self._calibration, self._settings, self._fault = calibration, settings, settings.fault
+        self._calibration, self._settings, self._known = calibration, settings, settings.known_cells
+        self._fault: FaultModel = self._known or settings.fault
         weights = sum(weight.numel() for weight in calibration.weights.values())
-        self._protections = _protections(self._fault, settings.decoders, settings.hardened, weights)
+        self._protections = _protections(settings.fault, settings.decoders, settings.hardened, weights)
         self.fitted = "table" in settings.decoders
         most_cells = _MOST_CELLS * settings.bits
-        self._candidates = gaussian_menu(self._protections, self._fault, most_cells) if self.fitted else ()
+        self._candidates = self._words(self._protections, most_cells) if self.fitted else ()
         # A small network pays for what its blocks leave empty, which the prices of bits do not show.
         decoders = [one for one in settings.decoders if one != "iterative" or weights > _FEW_BLOCKS]
-        shorter = _protections(self._fault, decoders, settings.hardened, max(weights // _SHORT, 1))
+        shorter = _protections(settings.fault, decoders, settings.hardened, max(weights // _SHORT, 1))
         few = self.fitted and weights <= _MANY_BLOCKS and shorter != self._protections
-        self._shorter = gaussian_menu(shorter, self._fault, most_cells) if few else ()
+        self._shorter = self._words(shorter, most_cells) if few else ()
         # The price of a value hardly depends on their number, which is known only when there is a plan.
         values = _USUAL_VALUES * len(calibration.weights)
-        self._side_cells = side_cells(self._fault, values, tuple(settings.decoders), tuple(settings.hardened)) / values
+        beside = side_cells(self._fault, values, tuple(settings.decoders), tuple(settings.hardened))
+        self._side_cells = beside / values
         self._weights = weights
         trellis = "trellis" in settings.decoders
         self._pooled = pooled = _pooled(calibration.weights) if trellis else np.zeros(0)
         self._widened: dict[Format, Format] = {}
         self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
         self._shorter_trellises = self._fitted_trellises(shorter, pooled, most_cells) if few else ()
+
+    def _words(self, protections: tuple[Protection, ...], most_cells: float) -> tuple[Candidate, ...]:
+        """Words for Gaussian weights, from which those of each tensor are fitted."""
+        if self._known:
+            return known_menu(protections, self._known, most_cells)
+        return gaussian_menu(protections, self._fault, most_cells)
 
     def _fitted_trellises(
         self, protections: tuple[Protection, ...], pooled: NDArray[np.float64], most_cells: float
@@ -296,7 +305,7 @@ class Menus:
         settings, gain = self._settings, [self._calibration.gains[name].squared]
         found = []
         # Tables cost a small tensor more than they save; a large one never goes without.
-        if self.fitted and self._calibration.weights[name].numel() <= _SMALL:
+        if self.fitted and not self._known and self._calibration.weights[name].numel() <= _SMALL:
             found.append(self._plain(name, gain[0]))
         if self.fitted and (outliers := self._outliers(name)):
             found.append(self._tensor(name, gain, outliers=outliers))
@@ -352,8 +361,10 @@ class Menus:
         price, weights = self._price(relative.numel()), Histogram.of(relative, bins=POINTS)
         if named:
             found = named_menu(weights, named, self._protections, self._fault)
+            if self._known:
+                found = [assessed(_some(relative), one.format, self._fault) for one in found]
         else:
-            found = fitted_menu(weights, self._shorter if shorter else self._candidates, self._fault)
+            found = self._for_words(relative, weights, self._shorter if shorter else self._candidates)
             found += self._for_trellises(relative, self._shorter_trellises if shorter else self._trellises)
         coherence = self._calibration.coherence[name]
         power = weights.mean**2 + weights.variance
@@ -380,7 +391,7 @@ class Menus:
         """How many of the largest weights may be kept beside the words; 0 where that would cost too much."""
         outliers = self._calibration.weights[name].numel() // _EACH_OUTLIER
         # A bit of a word costs about what its information does.
-        bits = 2 * self._side_cells * capacity(*self._fault.mean_rates) / _EACH_OUTLIER
+        bits = 2 * self._side_cells * capacity(*self._settings.fault.mean_rates) / _EACH_OUTLIER
         return outliers if outliers >= _LEAST_OUTLIERS and bits <= _MOST_OUTLIER_BITS else 0
 
     def _price(self, weights: int) -> Callable[[Format], float]:
@@ -390,6 +401,14 @@ class Menus:
             fmt.cells
             + self._side_cells * fmt.levels.side_values / (weights if fmt.levels.window == 1 else self._weights)
         )
+
+    def _for_words(
+        self, relative: torch.Tensor, weights: Histogram, candidates: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Words fitted to the weights of a tensor."""
+        if self._known:
+            return fitted_known(_some(relative), candidates, self._known)
+        return fitted_menu(weights, candidates, self._fault)
 
     def _for_trellises(self, relative: torch.Tensor, trellises: Sequence[Format]) -> list[Candidate]:
         """Trellises for the weights of a tensor, where it fills some windows."""

@@ -8,7 +8,7 @@ the noise step by step; each step may take up other terms.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from qtaml._random import child_seed
 from qtaml.faults import WordLaw
-from qtaml.formats import Format, TrellisLevels, walsh
+from qtaml.formats import Format, TrellisLevels, WeakBits, walsh
 from qtaml.formats.trellis import encode, windows
+from qtaml.search.known_chips import Shares, drawn
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -75,6 +76,7 @@ def fit_trellis(
     *,
     terms: int,
     start: TrellisLevels | None = None,
+    held: Shares = (),
     seed: int = 0,
 ) -> Assessed:
     """A table fitted to weights.
@@ -85,7 +87,8 @@ def fit_trellis(
         shape: of the trellis.
         terms: terms of its Walsh series; as many as values for a free table.
         start: levels of the same shape to begin from, which spares the noisier memories.
-        seed: of the first table.
+        held: shares of each bit of a word that the writer knows to be held, at 0 and at 1 (`held_at`).
+        seed: of the first table, and of the chip.
 
     Returns:
         The levels, coefficients rounded to float16, and their error on these weights.
@@ -96,11 +99,9 @@ def fit_trellis(
     Source:
         theory.md 6.8.
     """
-    last, found = _Alternation(weights, law, shape), []
+    last, found = _Alternation(weights, law, shape, drawn(held, len(weights), seed)), []
     for begin in (
-        _starts(weights, law, shape, min(terms, shape.few_terms), seed)
-        if start is None
-        else [walsh(start.readout()) / shape.values]
+        _starts(last, min(terms, shape.few_terms), seed) if start is None else [walsh(start.readout()) / shape.values]
     ):
         series = begin
         for _ in range(_LAST_ROUNDS):
@@ -108,13 +109,15 @@ def fit_trellis(
             found.append((error, series))
             series = after
     best = min(found, key=lambda pair: pair[0])[1]
-    return assess_trellis(weights, law, levels_of(best, shape))
+    return assess_trellis(weights, law, levels_of(best, shape), held=held, seed=seed)
 
 
-def assess_trellis(weights: Floats, law: WordLaw, levels: TrellisLevels) -> Assessed:
+def assess_trellis(
+    weights: Floats, law: WordLaw, levels: TrellisLevels, *, held: Shares = (), seed: int = 0
+) -> Assessed:
     """What levels of a trellis do to weights, by their own best stream; arguments as for `fit_trellis`."""
     shape = Shape(levels.bits, levels.window, levels.weights_per_word)
-    found = _Alternation(weights, law, shape).stream(levels.readout())
+    found = _Alternation(weights, law, shape, drawn(held, len(weights), seed)).stream(levels.readout())
     power = float(weights @ weights)
     kept = float(found.sums @ found.mean) / power if power else 1.0
     return Assessed(levels, found.error, 1 - kept)
@@ -128,15 +131,15 @@ def levels_of(series: Floats, shape: Shape) -> TrellisLevels:
     return TrellisLevels(shape.bits, shape.window, terms, shape.weights_per_word)
 
 
-def _starts(weights: Floats, law: WordLaw, shape: Shape, terms: int, seed: int) -> Iterator[Floats]:
+def _starts(last: "_Alternation", terms: int, seed: int) -> Iterator[Floats]:
     """Series to begin from: one from noisier memories, best in noise, and some of random parities, best without.
 
     Random parities make tables that look like noise, as in Shannon's proof; a wrong bit changes half of them.
     """
-    random = np.random.default_rng(child_seed(seed, "trellis"))
+    random, shape = np.random.default_rng(child_seed(seed, "trellis")), last.shape
     series = _series(_linear(shape), shape, random)
     for noise in _NOISES:
-        step = _Alternation(weights, _noisier(law, noise), shape)
+        step = replace(last, law=_noisier(last.law, noise))
         for number in range(_ROUNDS_OF_A_STEP):
             more = _MORE_TERMS if number < _ROUNDS_OF_A_STEP // 2 else 0
             series = step.next(series, terms + more, anew=number in (0, 2))[0]
@@ -164,11 +167,12 @@ class _Stream(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Alternation:
-    """Weights, the law of a word read, and the shape of the trellis."""
+    """Weights, the law of a word read, the shape of the trellis, and the chip, if the writer knows its weak cells."""
 
     weights: Floats
     law: WordLaw
     shape: Shape
+    weak: WeakBits | None = None
 
     @cached_property
     def arrays(self) -> tuple[Floats, Floats, Integers]:
@@ -186,7 +190,7 @@ class _Alternation:
         mean, square = loops.expected(groups, sizes, table), loops.expected(groups, sizes, table**2)
         levels = TrellisLevels(*self.shape[:2], (), self.shape[2])
         given = torch.from_numpy(self.weights)
-        stored = windows(encode(given, mean, square, levels), levels).numpy()
+        stored = windows(encode(given, mean, square, levels, self.weak), levels).numpy()
         counts = np.bincount(stored, minlength=len(table)).astype(np.float64)
         sums = np.bincount(stored, weights=self.weights, minlength=len(table)).astype(np.float64)
         total = float(self.weights @ self.weights) - 2 * float(sums @ mean) + float(counts @ square)

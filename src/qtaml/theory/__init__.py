@@ -6,7 +6,7 @@ any format and fault model. `qtaml.theory.paper` has the closed forms that are w
 
 from qtaml._kinds import guard_doors
 from qtaml.theory.allowable_rates import allowable_rates
-from qtaml.theory.capacity import capacity
+from qtaml.theory.capacity import capacity, weak_cell_capacity
 from qtaml.theory.error_law import ErrorLaw
 from qtaml.theory.float_law import FloatMoments, bit_shares, float_error_moments
 from qtaml.theory.rate_distortion import entropy_power, least_bits, least_error
@@ -38,6 +38,7 @@ __all__ = [
     "skewness",
     "tensor_scores",
     "water_filling",
+    "weak_cell_capacity",
 ]
 
 guard_doors(__name__)

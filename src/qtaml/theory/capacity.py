@@ -78,6 +78,32 @@ def uniform_capacity(p01: float, p10: float) -> float:
     return float(binary_entropy((1 - a + b) / 2) - (binary_entropy(a) + binary_entropy(b)) / 2)
 
 
+def weak_cell_capacity(share: float, *, known: bool) -> float:
+    """Bits that a cell carries if some are read the same whatever is written, as 0 and as 1 equally often.
+
+    Gaussian weights cannot be read with more than 6.02 times as many dB for each cell.
+
+    Args:
+        share: of the cells that are weak.
+        known: whether the writer knows which; the reader does not.
+
+    Returns:
+        1 - share if he knows, by whatever code (Kuznetsov and Tsybakov); 1 - h(share / 2) if not.
+
+    Raises:
+        ArgumentError: if the share is none.
+
+    Source:
+        theory.md 6.9; Gelfand and Pinsker, Problems of Control and Information Theory 9, 1980.
+
+    Example:
+        >>> round(weak_cell_capacity(0.1, known=True), 3), round(weak_cell_capacity(0.1, known=False), 3)
+        (0.9, 0.714)
+    """
+    weak = _checks.probability("share", share)
+    return 1 - weak if known else capacity(weak / 2, weak / 2)
+
+
 def shannon_cells(p01: float, p10: float, residual: float = 0.0) -> float:
     """Least cells for one data bit that is read wrong with rate `residual`, in blocks of any length.
 

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from qtaml._random import child_seed, torch_generator
+from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel, Uniform
 from qtaml.formats import TensorReader
 from qtaml.planning import Plan, TensorPlan
@@ -23,12 +24,19 @@ class WeightsAsRead:
     Args:
         plan: how they are stored.
         errors: what disturbs them.
+
+    Raises:
+        ArgumentError: if the plan is for words that are written for each chip.
     """
 
     def __init__(self, plan: Plan, errors: Errors) -> None:
+        if plan.by_chip:
+            raise ArgumentError(
+                "plan must be for words that all chips share to be trained with, got one with weak_cells='known'"
+            )
         self._errors = errors
         # Without errors there is no mean to correct: labels are chosen as for a memory that keeps what is stored.
-        self._written = _PERFECT if errors == "none" else plan.written_for or plan.fault
+        self._written = _PERFECT if errors == "none" else plan.expected
         self._kept: dict[str, torch.Tensor] = {}
 
     def __call__(self, entry: TensorPlan, weight: torch.Tensor, seed: int | None, fault: FaultModel) -> torch.Tensor:
