@@ -20,7 +20,9 @@ _LEAST_PRICE, _GREATEST_PRICE = 1e-90, 1e90
 # last step of the linear relaxation, which is left out, is a smaller part of the error than its estimate is known to.
 _FEW = 500
 # Pairs of changes ask for the effects of all bits anew, for each of so many first changes.
-_FEW_PLANES, _PAIRS = 64, 64
+_FEW_PLANES, _PAIRS = 64, 32
+# Relative change of the error at which changes end: below it are differences of rounding.
+_NO_BETTER = 1e-9
 # Budgets from whose plans changes start: where much of the budget is left, other changes come first.
 _SHARES = (1.0, 0.95, 0.85, 0.7)
 # The bound is tried at these factors of the price: it is a lower one at any.
@@ -59,8 +61,12 @@ def least_error(tensors: Sequence[TensorSearch], budget: float) -> Found:
     least = sum(min(one.cells for one in own) for own in found)
     budgets = [share * budget for share in (_SHARES if few else _SHARES[:1]) if share * budget >= least]
     starts = [_of_plans(found, one) for one in budgets or [budget]]
-    points = min((_improved(tensors, start, budget) for start in track(starts, "changes")), key=_error)
-    return Found(points, max(_bound(tensors, points, price * factor, budget) for factor in (_PRICES if few else (1.0,))))
+    points = min((_improved(tensors, start, budget) for start in starts), key=_error)
+    if few:
+        points = _improved(tensors, points, budget, pairs=True)
+    return Found(
+        points, max(_bound(tensors, points, price * factor, budget) for factor in (_PRICES if few else (1.0,)))
+    )
 
 
 def _bound(tensors: Sequence[TensorSearch], points: Sequence[Point], price: float, budget: float) -> float:
@@ -69,7 +75,9 @@ def _bound(tensors: Sequence[TensorSearch], points: Sequence[Point], price: floa
     return max(0.0, sum(least_priced(tensor, own, price) for tensor, own in rows) - price * budget)
 
 
-def _improved(tensors: Sequence[TensorSearch], chosen: list[Point], budget: float) -> list[Point]:
+def _improved(
+    tensors: Sequence[TensorSearch], chosen: list[Point], budget: float, *, pairs: bool = False
+) -> list[Point]:
     """By changes within the budget, until none of them helps."""
     planes = sum(len(one.menus) for one in tensors)
     while True:
@@ -77,9 +85,9 @@ def _improved(tensors: Sequence[TensorSearch], chosen: list[Point], budget: floa
         better = _exact(tensors, _of_plans(near, budget))
         if planes <= _FEW:
             better = min(better, _of_planes(tensors, chosen, budget), key=_error)
-        if planes <= _FEW_PLANES:
+        if pairs and _error(better) >= _error(chosen) * (1 - _NO_BETTER):
             better = min(better, _of_pairs(tensors, chosen, budget), key=_error)
-        if _error(better) >= _error(chosen) * (1 - 1e-9):
+        if _error(better) >= _error(chosen) * (1 - _NO_BETTER):
             return chosen
         chosen = better
 

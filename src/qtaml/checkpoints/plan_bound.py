@@ -59,7 +59,10 @@ def _terms(
     """What each way of each plane adds to the bound."""
     more = [tensor.menus[plane].rates[own] - least[plane] for plane, own in enumerate(ways)]
     # Chance of an error beyond those at the least rates. Bits that are left out have none.
-    chance = [np.divide(own, 1 - low, out=np.zeros_like(own), where=low < 1).max(1) for own, low in zip(more, least, strict=True)]
+    chance = [
+        np.divide(own, 1 - low, out=np.zeros_like(own), where=low < 1).max(1)
+        for own, low in zip(more, least, strict=True)
+    ]
     none = np.array([1 - own.max() for own in chance])
     terms = []
     for plane, own in enumerate(ways):

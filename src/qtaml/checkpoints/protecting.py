@@ -11,12 +11,12 @@ from qtaml.checkpoints.budget_search import least_error
 from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan, IndependentFault, ProtectedField, ProtectedTensor
 from qtaml.checkpoints.fields import Field
-from qtaml.checkpoints.flips import stored_values, words_of
 from qtaml.checkpoints.seen_words import SeenWords, bits_seen, seen_words
 from qtaml.checkpoints.storage_menu import StorageMenu
 from qtaml.checkpoints.tensor_law import TensorLaw
 from qtaml.checkpoints.tensor_search import TensorSearch, TensorWay
 from qtaml.checkpoints.unit_sample import sample_units
+from qtaml.checkpoints.unit_words import stored_values, words_of
 from qtaml.checkpoints.word_range import RangeReading, WordRange, key_places
 from qtaml.errors import ArgumentError, BudgetError, ModelError
 from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenFault, Uniform, given
@@ -105,7 +105,9 @@ def _planned(
         share = least / checkpoint.bits
         raise BudgetError(f"cells must be at least {share:.4g}, got {cells:.4g}", share - 1)
     points, bound = least_error(searches, budget)
-    stored = [one.stored(search, point.way, total) for one, search, point in zip(tensors, searches, points, strict=True)]
+    stored = [
+        one.stored(search, point.way, total) for one, search, point in zip(tensors, searches, points, strict=True)
+    ]
     return CheckpointPlan(checkpoint.kind, fault, rule, tuple(stored), float(cells), bound)
 
 

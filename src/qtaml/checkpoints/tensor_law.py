@@ -1,6 +1,6 @@
 """The exact error of a tensor for any plan of its bits, and what each bit has in it; made to be asked thousands of times."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ import numpy as np
 from qtaml.checkpoints.fields import Field, Floats, Integers
 from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.checkpoints.unit_law import influence, weight_moments
-from qtaml.checkpoints.word_law import Moments, Rates, drift_and_variance
-from qtaml.checkpoints.word_range import WordRange, read_in_range
+from qtaml.checkpoints.word_law import Moments, Rates, drift_and_variance, value_of
+from qtaml.checkpoints.word_range import WordRange, key_places, read_in_range
 from qtaml.formats import FLOAT_FORMATS, Nonfinite
 from qtaml.theory.float_law import FloatWords
 
@@ -49,8 +49,8 @@ class TensorLaw:
 
     def __init__(self, unit: UnitFormat, words: dict[str, Integers], rule: Nonfinite) -> None:
         self._unit = unit
-        self._fields = [_FieldLaw(field, words[field.name], rule) for field in unit.fields]
-        self.shape = self._fields[0].place.shape
+        self.fields = [_FieldLaw(field, words[field.name], rule) for field in unit.fields]
+        self.shape = self.fields[0].place.shape
 
     def moments(self, reads: Sequence[FieldReads]) -> Moments:
         """What is read in the place of each weight, shape (units, weights)."""
@@ -58,8 +58,8 @@ class TensorLaw:
 
     def error(self, reads: Sequence[FieldReads]) -> float:
         """Expected squared error, summed over the weights."""
-        if len(self._fields) == 1:
-            (field,) = self._fields
+        if len(self.fields) == 1:
+            (field,) = self.fields
             return float(field.counts @ field.moments(reads[0]).error)
         moments = self.moments(reads)
         return float(np.sum(moments.variance + moments.drift**2))
@@ -73,9 +73,9 @@ class TensorLaw:
         Returns:
             For each field, shape (bits, 2).
         """
-        of_weights = self._of_weights(reads) if len(self._fields) > 1 else {}
+        of_weights = self._of_weights(reads) if len(self.fields) > 1 else {}
         found = []
-        for field, own in zip(self._fields, reads, strict=True):
+        for field, own in zip(self.fields, reads, strict=True):
             square, residual = field.counts, np.zeros(1)
             if of_weights:
                 shared = influence(self._unit.value, of_weights, field.name)
@@ -85,9 +85,24 @@ class TensorLaw:
             found.append(np.stack([np.where(field.ones == value, change, 0.0).sum(1) for value in (0, 1)], 1))
         return found
 
+    def effects(self, reads: Sequence[FieldReads]) -> Iterator[tuple[Field, list[Floats]]]:
+        """What the error of each weight gains if a bit is always read wrong instead of never.
+
+        Yields:
+            Each field, and for each of its bits an array of shape (units, weights).
+        """
+        of_weights = self._of_weights(reads)
+        for field, own in zip(self.fields, reads, strict=True):
+            shared, wrong = influence(self._unit.value, of_weights, field.name), field.changes(own)
+            rows = zip(wrong.error[:, field.place], wrong.drift[:, field.place], strict=True)
+            yield (
+                field.field,
+                [np.asarray(shared.square * error + 2 * shared.residual * drift) for error, drift in rows],
+            )
+
     def _of_weights(self, reads: Sequence[FieldReads]) -> dict[str, Moments]:
         found = {}
-        for field, own in zip(self._fields, reads, strict=True):
+        for field, own in zip(self.fields, reads, strict=True):
             of_keys = field.moments(own)
             found[field.name] = Moments(*(part[field.place] for part in of_keys))
         return found
@@ -104,12 +119,13 @@ class _FieldLaw:
     """Words of a field, each distinct one once; a word that has several meanings counts as several."""
 
     def __init__(self, field: Field, words: Integers, rule: Nonfinite) -> None:
-        self.name, self._field, self._rule = field.name, field, rule
+        self.name, self.field, self._rule = field.name, field, rule
         variant = 0 if field.variant_of is None else field.variant_of
         keys, place = np.unique(words[:, field.word_of] | variant << field.bits, return_inverse=True)
         self.place = place.reshape(len(words), -1)
         self.counts = np.bincount(place.ravel(), minlength=len(keys)).astype(np.float64)
         self._words, self._variants = keys & (1 << field.bits) - 1, keys >> field.bits
+        self._stored = self._value(self._words)
         self.ones = self._words >> np.arange(field.bits)[:, None] & 1
         self._floats = None if _is_table(field) else FloatWords(self._words, FLOAT_FORMATS[field.meaning])
         self._moments: dict[FieldReads, Moments] = {}
@@ -134,7 +150,7 @@ class _FieldLaw:
         if reads not in self._changes:
             if len(self._changes) > 16:
                 self._changes.clear()
-            both = [self._change(reads, bit) for bit in range(self._field.bits)]
+            both = [self._change(reads, bit) for bit in range(self.field.bits)]
             self._changes[reads] = _Changes(np.stack([one[0] for one in both]), np.stack([one[1] for one in both]))
         return self._changes[reads]
 
@@ -151,15 +167,27 @@ class _FieldLaw:
         return (wrong.error - usual.error) / left, (wrong.drift - usual.drift) / left
 
     def _law(self, reads: FieldReads) -> Moments:
+        if all(rate in (0.0, 1.0) for both in reads.rates for rate in both):
+            return self._without_chance(reads)
         if self._floats is None:
-            stored, drift, variance = _table_moments(self._field, self._rule, reads)
+            stored, drift, variance = _table_moments(self.field, self._rule, reads)
             place = self._variants, self._words
             return Moments(stored[place], drift[place], variance[place])
         p01, p10 = zip(*reads.rates, strict=True)
-        exponents = None if reads.range is None else reads.range.read_as(FLOAT_FORMATS[self._field.meaning].exponent_bits)
+        exponents = None if reads.range is None else reads.range.read_as(key_places(self.field)[1]).tolist()
         mean, square = self._floats.moments(p01, p10, self._rule, exponents)
         # Both from one sum of terms that are not negative; the difference is right to the last digits of the square.
-        return Moments(self._floats.values, mean, np.maximum(square - mean**2, 0.0))
+        return Moments(self._stored, mean, np.maximum(square - mean**2, 0.0))
+
+    def _without_chance(self, reads: FieldReads) -> Moments:
+        """Where each bit is always or never read wrong, one word is read."""
+        rise, fall = (sum(1 << bit for bit, both in enumerate(reads.rates) if both[value]) for value in (0, 1))
+        read = (self._words & ~np.int64(fall)) | (~self._words & np.int64(rise))
+        value = self._value(read_in_range(self.field, read, reads.range))
+        return Moments(self._stored, value - self._stored, np.zeros_like(value))
+
+    def _value(self, words: Integers) -> Floats:
+        return value_of(self.field, words, self._rule, self._variants)
 
 
 def _is_table(field: Field) -> bool:
@@ -171,5 +199,5 @@ def _is_table(field: Field) -> bool:
 def _table_moments(field: Field, rule: Nonfinite, reads: FieldReads) -> tuple[Floats, Floats, Floats]:
     """Value of each word, and mean error and variance of what is read for it, shape (variants, 2**bits)."""
     words = read_in_range(field, np.arange(1 << field.bits), reads.range)
-    levels = FLOAT_FORMATS[field.meaning].values(words, rule)[None] if field.levels is None else field.levels[:, words]
+    levels = value_of(field, words, rule)[None] if field.levels is None else field.levels[:, words]
     return levels, *drift_and_variance(levels, reads.rates)

@@ -165,7 +165,9 @@ class TensorSearch:
                 if place != now:
                     cells = point.cells + float(menu.cells[place] - menu.cells[now])
                     error = point.error + float(errors[place] - errors[now])
-                    yield Point(cells, max(error, 0.0), way._replace(bits=(*way.bits[:plane], place, *way.bits[plane + 1 :])))
+                    yield Point(
+                        cells, max(error, 0.0), way._replace(bits=(*way.bits[:plane], place, *way.bits[plane + 1 :]))
+                    )
 
 
 def _plain(menu: PlaneMenu) -> int:
