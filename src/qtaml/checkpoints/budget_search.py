@@ -25,6 +25,8 @@ _FEW_PLANES, _PAIRS = 64, 32
 _NO_BETTER = 1e-9
 # Budgets from whose plans changes start: where much of the budget is left, other changes come first.
 _SHARES = (1.0, 0.95, 0.85, 0.7)
+# Shares of the error rates beside which effects of bits are taken to add up, for other plans to start from.
+_RATES = (0.0, 0.25, 0.5)
 # The bound is tried at these factors of the price: it is a lower one at any.
 _PRICES = (0.1, 0.3, 0.5, 1.0, 2.0, 4.0)
 
@@ -61,6 +63,8 @@ def least_error(tensors: Sequence[TensorSearch], budget: float) -> Found:
     least = sum(min(one.cells for one in own) for own in found)
     budgets = [share * budget for share in (_SHARES if few else _SHARES[:1]) if share * budget >= least]
     starts = [_of_plans(found, one) for one in budgets or [budget]]
+    if few:
+        starts += [_of_planes(tensors, starts[0], budget, share) for share in _RATES]
     points = min((_improved(tensors, start, budget) for start in starts), key=_error)
     if few:
         points = _improved(tensors, points, budget, pairs=True)
@@ -84,7 +88,7 @@ def _improved(
         near = [[*one.found.values(), *one.neighbours(own.way)] for one, own in zip(tensors, chosen, strict=True)]
         better = _exact(tensors, _of_plans(near, budget))
         if planes <= _FEW:
-            better = min(better, _of_planes(tensors, chosen, budget), key=_error)
+            better = min(better, _of_planes(tensors, chosen, budget, 1.0), key=_error)
         if pairs and _error(better) >= _error(chosen) * (1 - _NO_BETTER):
             better = min(better, _of_pairs(tensors, chosen, budget), key=_error)
         if _error(better) >= _error(chosen) * (1 - _NO_BETTER):
@@ -106,7 +110,7 @@ def _exact(tensors: Sequence[TensorSearch], points: Sequence[Point]) -> list[Poi
 
 
 def _find_price(tensors: Sequence[TensorSearch], budget: float) -> float:
-    """The price of a cell at which the budget is spent, by bisection: each tensor finds its plans at prices around it."""
+    """The price of a cell at which the budget is spent, by bisection: tensors find their plans at prices around it."""
 
     def fits(price: float) -> bool:
         # At a higher price plans take fewer cells.
@@ -137,12 +141,12 @@ def _of_plans(plans: Sequence[Sequence[Point]], budget: float) -> list[Point]:
     return [own[place] for own, place in zip(plans, _knapsack(options, budget), strict=True)]
 
 
-def _of_planes(tensors: Sequence[TensorSearch], chosen: Sequence[Point], budget: float) -> list[Point]:
-    """The knapsack of all planes at once, as if effects of several changes added up."""
+def _of_planes(tensors: Sequence[TensorSearch], chosen: Sequence[Point], budget: float, share: float) -> list[Point]:
+    """The knapsack of all planes at once, as if effects added up that are those beside a share of the error rates."""
     options = [
         np.stack([menu.cells, errors - errors.min()], 1)
         for tensor, own in zip(tensors, chosen, strict=True)
-        for menu, errors in zip(tensor.menus, tensor.changes(own.way), strict=True)
+        for menu, errors in zip(tensor.menus, tensor.linear(own.way, share), strict=True)
     ]
     ranges = sum(tensor.cells_of_ranges(own.way) for tensor, own in zip(tensors, chosen, strict=True))
     places = iter(_knapsack(options, budget - ranges))

@@ -1,4 +1,4 @@
-"""The exact error of a tensor for any plan of its bits, and what each bit has in it; made to be asked thousands of times."""
+"""The exact error of a tensor for any plan of its bits, and what each bit has in it: asked for thousands of times."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -65,7 +65,7 @@ class TensorLaw:
         return float(np.sum(moments.variance + moments.drift**2))
 
     def harms(self, reads: Sequence[FieldReads]) -> list[Floats]:
-        """What the error gains if a bit is always read wrong instead of never, summed over all words that store 0, and 1.
+        """What the error gains if a bit is always read wrong instead of never, over all words that store 0, and 1.
 
         The error is linear in each rate: with the rates (p01, p10) of a bit it is that without errors of the bit plus
         p01 times the first plus p10 times the second.

@@ -147,6 +147,12 @@ class TensorSearch:
         reads = [own._replace(rates=tuple(next(rows) for _ in own.rates)) for own in self.reads(way)]
         return self._scale * self._law.error(reads), self._scale * np.concatenate(self._law.harms(reads))
 
+    def linear(self, way: TensorWay, share: float) -> list[Floats]:
+        """Errors of the ways of each plane, beside others at a share of the error rates of a plan, less a number."""
+        rates = np.array([menu.rates[place] for menu, place in zip(self.menus, way.bits, strict=True)])
+        _, harms = self.at_rates(way, share * rates)
+        return [menu.rates @ harm for menu, harm in zip(self.menus, harms, strict=True)]
+
     def changes(self, way: TensorWay) -> list[Floats]:
         """Exact error with each other way of each plane, less a number of the plane; shape (ways,) each."""
         if way not in self._harms:

@@ -228,8 +228,11 @@ class FloatWords:
     def _of_exponent(
         self, p01: tuple[float, ...], p10: tuple[float, ...], exponents: Sequence[int] | None
     ) -> tuple[Floats, ...]:
-        """For each word, the chance and the unit of its own exponent, the chances of reading a subnormal number and the
-        last exponent, and the sums over all others of P, P unit and P unit**2.
+        """Chances of reading each kind of exponent, for each word.
+
+        Returns:
+            (chance of its own exponent, its unit, chance of a subnormal number, chance of the last exponent, sums over
+            all others of P, P unit and P unit**2).
         """
         key = p01, p10, None if exponents is None else tuple(exponents)
         if self._exponent_law is None or self._exponent_law[0] != key:
