@@ -62,10 +62,10 @@ def _ranged(field: Field) -> bool:
 
 def _range_of(field: Field, rows: Bytes) -> tuple[int, int]:
     first, bits = key_places(field)
-    words = field.words(rows)
+    words = field.unsigned(rows)
     if first + bits < field.bits:
         # Without its sign a float is in the order of its exponent.
-        words = words & (1 << first + bits) - 1
+        words = words & words.dtype.type((1 << first + bits) - 1)
     return int(words.min()) >> first, int(words.max()) >> first
 
 
