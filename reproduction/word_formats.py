@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -70,9 +71,8 @@ class WordMemory:
             raw = weight.to(dtype).contiguous().view({8: torch.uint8, 16: torch.int16, 32: torch.int32}[bits])
             words = raw.numpy().astype("int64") & (1 << bits) - 1
             return float(float_error_moments(words, name, p01=[p] * bits, p10=[p] * bits).mean_square.sum())
-        bits = WHOLE[self._name]
+        # From the least to the greatest level, 2**bits - 1 steps.
+        bits, step = WHOLE[self._name], 2 * float(weight.abs().max()) / (2 ** WHOLE[self._name] - 1)
+        labels = ((weight.double() / step).floor() + 2 ** (bits - 1)).clamp(0, 2**bits - 1).long().numpy()
         law = ErrorLaw(bits, p)
-        step = 2 * float(weight.abs().max()) / 2**bits
-        labels = ((weight.double() / step).floor() + 2 ** (bits - 1)).clamp(0, 2**bits - 1).long().flatten().tolist()
-        of_label = {label: law.variance(label) + law.mean(label) ** 2 for label in set(labels)}
-        return step**2 * sum(of_label[label] for label in labels)
+        return float(step**2 * np.sum(law.variance(labels) + np.square(law.mean(labels))))

@@ -54,8 +54,9 @@ class WordRange:
         """What each key of so many bits is read as, shape (2**bits,).
 
         Raises:
-            ArgumentError: if the range goes beyond the keys.
+            ArgumentError: if the bits are none of 1 to 16, or the range goes beyond the keys.
         """
+        _checks.integer("bits", bits, 1, 16)
         if self.high >= 1 << bits:
             raise ArgumentError(f"high must be a key of {bits} bits, got {self.high}")
         return _read_as(self, bits)
