@@ -38,7 +38,7 @@ def page(rows: "Sequence[Row]", manifest: Mapping[str, Any], picture: str) -> st
         "pixels, 360 test samples. Networks, data and sizes are not theirs, so what is compared is the direction of an "
         "effect, not its size. Claims are those of the abstracts; the papers' tables were not read, and no number of "
         "theirs is reproduced. This page is written by "
-        "`python -m reproduction outside_tables --trials 15 --report docs/outside_tables.md`.",
+        "`python -m reproduction outside_tables --trials 15 --trainings 4 --report docs/outside_tables.md`.",
         "",
         f"Means over {trainings} trainings and {reads} reads (for stuck cells {max(2, reads // 3)} chips) under seed "
         f"{manifest['seed']}; brackets hold 95% intervals over trainings and reads, on these test samples. Differences "

@@ -8,7 +8,7 @@ from torch import nn
 
 from qtaml.networks import ResCNN, SmallCNN, load_digits, train_classifier
 
-EPOCHS = 20
+EPOCHS = 12
 
 
 class DepthwiseCNN(nn.Module):

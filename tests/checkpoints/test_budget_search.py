@@ -29,7 +29,7 @@ def _menu(p, words, *ways):
 
 def _ranges(field, words):
     keys = keys_of(field, words)
-    return [None, *(WordRange(int(keys.min()), int(keys.max()), reading, 5.0) for reading in ("nearest", "clamp"))]
+    return [None, WordRange(int(keys.min()), int(keys.max()), 5.0)]
 
 
 def _floats(dtype, deviation, count):
@@ -88,15 +88,14 @@ def _enumerated(field, words, rates, allowed):
     return np.array(found).T
 
 
-@pytest.mark.parametrize("reading", ["nearest", "clamp"])
 @pytest.mark.parametrize(
     ("kind", "dtype"), [("fp8_e5m2", torch.float8_e5m2), ("fp16", torch.float16), ("bf16", torch.bfloat16)]
 )
-def test_the_law_of_words_in_a_range_is_that_of_the_enumeration(kind, dtype, reading):
+def test_the_law_of_words_in_a_range_is_that_of_the_enumeration(kind, dtype):
     """Errors of all flips of each word: what is outside of the range is read as one inside."""
     unit, words = float_format(kind), _floats(dtype, 1.0, 4)["words"] & (1 << 8 * dtype.itemsize) - 1
     (field,) = unit.fields
-    allowed = next(one for one in _ranges(field, words)[1:] if one.reading == reading)
+    _, allowed = _ranges(field, words)
     rates = tuple(map(tuple, np.random.default_rng(1).uniform(0, 0.2, (field.bits, 2)).tolist()))
     found = TensorLaw(unit, {"words": words}, "clamp").moments([FieldReads(rates, allowed)])
     drift, square = _enumerated(field, words, rates, allowed)

@@ -227,7 +227,7 @@ BY_KIND: dict[Any, Callable[[], Any]] = {
     Inspection: lambda: inspect(checkpoint()),
     MeasuredErrors: lambda: read_errors(checkpoint(), checkpoint_plan(), reads=2),
     LeftOut: lambda: LeftOut(0, 1.0),
-    WordRange: lambda: WordRange(2, 5, "nearest", 1.0),
+    WordRange: lambda: WordRange(2, 5, 1.0),
     nn.Module: model,
     Plan: plan,
     Memory: memory,

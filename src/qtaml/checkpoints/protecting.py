@@ -1,7 +1,6 @@
 """Choose what each bit of a checkpoint is stored in, its words as they are: least expected error within a budget."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from qtaml.checkpoints.tensor_law import TensorLaw
 from qtaml.checkpoints.tensor_search import TensorSearch, TensorWay
 from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.unit_words import stored_values, words_of
-from qtaml.checkpoints.word_range import RangeReading, WordRange, key_places
+from qtaml.checkpoints.word_range import WordRange, key_places
 from qtaml.errors import ArgumentError, BudgetError, ModelError
 from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenFault, Uniform, given
 from qtaml.formats import Nonfinite
@@ -172,9 +171,8 @@ class _Tensor:
 
 
 def _ranges(seen: SeenWords, field: Field, cells: float) -> list[WordRange | None]:
-    """No range, and that of the words that are there, read in each way."""
-    found: list[WordRange | None] = [None]
+    """No range, and that of the words that are there."""
     _, bits = key_places(field)
-    if seen.range is not None and seen.range != (0, (1 << bits) - 1):
-        found += [WordRange(*seen.range, reading, cells) for reading in get_args(RangeReading)]
-    return found
+    if seen.range is None or seen.range == (0, (1 << bits) - 1):
+        return [None]
+    return [None, WordRange(*seen.range, cells)]

@@ -1,8 +1,7 @@
 """The range of a field's words in a tensor, kept beside them: what is outside of it was read wrong."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
@@ -11,21 +10,18 @@ from qtaml.checkpoints.fields import Field, Integers
 from qtaml.errors import ArgumentError
 from qtaml.formats import FLOAT_FORMATS, FloatFormat
 
-RangeReading = Literal["nearest", "clamp"]
-
 
 @dataclass(frozen=True)
 class WordRange:
-    """The least and the greatest key of a field's words; keys outside are read as one inside.
+    """The least and the greatest key of a field's words; a key outside is taken for the nearest one inside.
 
     The key of a float word is its exponent, whose errors are the large ones; that of any other word is the word. No
-    stored word is changed by this: whatever lies outside the range has been read wrong.
+    stored word is changed by this: whatever lies outside the range has been read wrong. The nearest key differs in the
+    fewest bits; of several it is the greatest.
 
     Attributes:
         low: least key of all words of the tensor.
         high: greatest key.
-        reading: a key outside is taken for the one inside that differs from it in the fewest bits, of several the
-            greatest ("nearest"), or for the end of the range ("clamp").
         cells: of the side value that holds low and high, right but for a chance of 1e-6.
 
     Raises:
@@ -35,15 +31,13 @@ class WordRange:
         theory.md 6.11.
 
     Example:
-        >>> WordRange(6, 9, "nearest", cells=300.0).read_as(4).tolist()
+        >>> WordRange(6, 9, cells=300.0).read_as(4).tolist()
         [8, 9, 6, 7, 6, 7, 6, 7, 8, 9, 8, 9, 8, 9, 6, 7]
     """
 
     low: int
     high: int
-    reading: RangeReading
     cells: float
-    kind: Literal["word_range"] = field(default="word_range", repr=False)
 
     def __post_init__(self) -> None:
         _checks.integer("low", self.low, 0)
@@ -65,8 +59,6 @@ class WordRange:
 @lru_cache(maxsize=1024)
 def _read_as(own: WordRange, bits: int) -> Integers:
     keys, inside = np.arange(1 << bits), np.arange(own.low, own.high + 1)
-    if own.reading == "clamp":
-        return np.asarray(keys.clip(own.low, own.high))
     # From the greatest down, so that the first of the least distances is that of the greatest.
     distance = np.bitwise_count(keys[:, None] ^ inside[::-1])
     return np.asarray(inside[::-1][distance.argmin(1)])
