@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qtaml.checkpoints.fields import Floats
+from qtaml.checkpoints.fields import Floats, Integers
 from qtaml.checkpoints.tensor_search import Point, TensorSearch
 
 # Rounds in which ways that no better plan has are dropped; the bound hardly rises after these.
@@ -36,25 +36,25 @@ def least_priced(tensor: TensorSearch, point: Point, price: float) -> float:
         least = np.array([tensor.menus[plane].rates[own].min(0) for plane, own in enumerate(ways)])
         error, harms = tensor.at_rates(point.way, least)
         terms = _terms(tensor, ways, least, error, harms, price)
-        lowest = np.array([term.min() for term in terms])
-        bound = max(bound, error + float(lowest.sum()) + fixed)
+        least_sum = error + sum(float(term.min()) for term in terms) + fixed
+        bound = max(bound, least_sum)
         # A margin for the rounding of the sums: the known plan itself must stay.
-        room = point.priced(price) * (1 + 1e-9) - (error + float(lowest.sum()) + fixed)
+        room = max(0.0, point.priced(price) * (1 + 1e-9) - least_sum)
         kept = [own[term - term.min() <= room] for own, term in zip(ways, terms, strict=True)]
         if all(len(new) == len(old) for new, old in zip(kept, ways, strict=True)):
             break
-        ways = [new if len(new) else old for new, old in zip(kept, ways, strict=True)]
+        ways = kept
     return bound
 
 
-def _allowed(tensor: TensorSearch, plane: int, place: int) -> np.ndarray:
+def _allowed(tensor: TensorSearch, plane: int, place: int) -> Integers:
     """Ways of a plane: that which leaves it out, if the plan does, and otherwise all but those."""
     left_out = np.array([way.kind == "left_out" for way in tensor.menus[plane].ways])
     return np.array([place]) if left_out[place] else np.flatnonzero(~left_out)
 
 
 def _terms(
-    tensor: TensorSearch, ways: list[np.ndarray], least: Floats, error: float, harms: Floats, price: float
+    tensor: TensorSearch, ways: list[Integers], least: Floats, error: float, harms: Floats, price: float
 ) -> list[Floats]:
     """What each way of each plane adds to the bound."""
     more = [tensor.menus[plane].rates[own] - least[plane] for plane, own in enumerate(ways)]

@@ -54,7 +54,7 @@ class StorageMenu:
         # Shorter codes for fewer words.
         front = pareto_front(*self._rates, decoders=self._decoders, bits=min(words, max(self._longest, _FEW_WORDS)))
         stored: list[BitStorage] = [*front, *(self._votes if words < _FEW_WORDS else [])]
-        ways = [LeftOut(value, self.side_value / SIDE_BITS) for value in (0, 1) if left_out[value]]
+        ways: list[BitStorage] = [LeftOut(value, self.side_value / SIDE_BITS) for value in (0, 1) if left_out[value]]
         for one in sorted(stored, key=lambda one: (one.cells_for(words), sum(one.residual(*self._rates)))):
             if all(_lower(one.residual(*self._rates), other.residual(*self._rates)) for other in ways):
                 ways.append(one)

@@ -95,10 +95,8 @@ class TensorLaw:
         for field, own in zip(self.fields, reads, strict=True):
             shared, wrong = influence(self._unit.value, of_weights, field.name), field.changes(own)
             rows = zip(wrong.error[:, field.place], wrong.drift[:, field.place], strict=True)
-            yield (
-                field.field,
-                [np.asarray(shared.square * error + 2 * shared.residual * drift) for error, drift in rows],
-            )
+            effects = [np.asarray(shared.square * error + 2 * shared.residual * drift) for error, drift in rows]
+            yield field.field, effects
 
     def _of_weights(self, reads: Sequence[FieldReads]) -> dict[str, Moments]:
         found = {}
@@ -134,7 +132,7 @@ class _FieldLaw:
     def of_keys(self, of_weights: Floats) -> Floats:
         """Sums over the weights that are made of each distinct word."""
         whole = np.broadcast_to(of_weights, self.place.shape)
-        return np.bincount(self.place.ravel(), whole.ravel(), minlength=len(self.counts))
+        return np.asarray(np.bincount(self.place.ravel(), whole.ravel(), len(self.counts)), dtype=np.float64)
 
     def moments(self, reads: FieldReads) -> Moments:
         """What is read in the place of each distinct word."""

@@ -91,9 +91,8 @@ class TensorSearch:
 
     def best(self, price: float) -> Point:
         """The best plan that the search finds at a price of a cell."""
-        starts = [min(self.found.values(), key=lambda one: one.priced(price)).way] if self.found else []
-        if len(starts) == 0:
-            starts = list(self.cold_starts())
+        nearest = min(self.found.values(), key=lambda one: one.priced(price), default=None)
+        starts = list(self.cold_starts()) if nearest is None else [nearest.way]
         return min((self.descend(way, price) for way in starts), key=lambda one: one.priced(price))
 
     def cold_starts(self) -> Iterator[TensorWay]:
@@ -170,10 +169,9 @@ class TensorSearch:
             for place in range(len(menu.ways)):
                 if place != now:
                     cells = point.cells + float(menu.cells[place] - menu.cells[now])
-                    error = point.error + float(errors[place] - errors[now])
-                    yield Point(
-                        cells, max(error, 0.0), way._replace(bits=(*way.bits[:plane], place, *way.bits[plane + 1 :]))
-                    )
+                    error = max(0.0, point.error + float(errors[place] - errors[now]))
+                    bits = (*way.bits[:plane], place, *way.bits[plane + 1 :])
+                    yield Point(cells, error, way._replace(bits=bits))
 
 
 def _plain(menu: PlaneMenu) -> int:

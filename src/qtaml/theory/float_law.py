@@ -109,12 +109,11 @@ def bit_shares(
         >>> bit_shares([0x3C, 0xB4], "fp8_e4m3", p01=[0.01] * 8, p10=[0.01] * 8).round(3).tolist()
         [0.002, 0.003, -0.006, 0.0, -0.009, -0.01, 1.0, 0.0]
     """
-    given = {"p01": list(p01), "p10": list(p10)}
-    total = float_error_moments(words, name, **given, nonfinite=nonfinite).mean_square.sum()
+    total = float_error_moments(words, name, p01=p01, p10=p10, nonfinite=nonfinite).mean_square.sum()
     left = []
     for bit in range(FLOAT_FORMATS[name].bits):
-        without = {side: [rate * (i != bit) for i, rate in enumerate(rates)] for side, rates in given.items()}
-        left.append(float_error_moments(words, name, **without, nonfinite=nonfinite).mean_square.sum())
+        rise, fall = ([rate * (i != bit) for i, rate in enumerate(rates)] for rates in (p01, p10))
+        left.append(float_error_moments(words, name, p01=rise, p10=fall, nonfinite=nonfinite).mean_square.sum())
     with np.errstate(invalid="ignore"):
         return 1 - np.array(left) / total if total > 0 else np.zeros(len(left))
 
