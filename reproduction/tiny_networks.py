@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache, partial
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -60,7 +61,7 @@ def dense(layers: int, activation: Callable[[], nn.Module], width: int = 64) -> 
         6
     """
     sizes = [64, *[width] * (layers - 1)]
-    hidden = [part for place in range(layers - 1) for part in (nn.Linear(*sizes[place : place + 2]), activation())]
+    hidden = [part for inputs, outputs in pairwise(sizes) for part in (nn.Linear(inputs, outputs), activation())]
     return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, 10))
 
 
