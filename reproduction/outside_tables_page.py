@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from reproduction.outside_tables import Row
 
 HOLDS, FAILS, MIXED, NOT_MEASURED = "holds", "does not hold", "holds in part", "not measured"
-NOT_COMPARED = "not comparable"
+NOT_COMPARED, UNDECIDED = "not comparable", "undecided"
 
 
 class Claim(NamedTuple):
@@ -179,7 +179,9 @@ def _generalises(rows: "Sequence[Row]") -> tuple[str, str]:
 def _one_percent(rows: "Sequence[Row]") -> tuple[str, str]:
     plain, tuned = (next(row.clean for row in rows if row.storage == name) for name in ("plain", "RandBET"))
     loss = 100 * (plain - tuned)
-    return (HOLDS if loss <= 1 else FAILS), f"clean accuracy lost by RandBET: {loss:.2f} points (mean over trainings)"
+    # A test sample is 0.28 points: a mean over few trainings does not tell 1 from its neighbours.
+    verdict = HOLDS if loss <= 0.5 else FAILS if loss > 2 else UNDECIDED
+    return verdict, f"clean accuracy lost by RandBET: {loss:.2f} points (mean over trainings, without interval)"
 
 
 def _nearest(rows: "Sequence[Row]") -> tuple[str, str]:
@@ -218,7 +220,8 @@ _STUDIES: tuple[tuple[str, str, str, tuple[Claim, ...]], ...] = (
         "those of that suite in small, in six formats; stacks of 2, 4 and 8 dense layers, with ReLU and tanh. Float "
         "words are kept as they are, and infinity is read as the largest number, NaN as 0; INT8 and INT4 are evenly "
         "spaced up to the largest weight of a tensor. Columns are flip probabilities; beside each accuracy stands the "
-        "exact expected squared error of the weights over their squares ([theory](theory.md) 1.2, 6.10).",
+        "exact expected squared error of the weights over their squares ([theory](theory.md) 1.2, 6.10). Precision and "
+        "range are not told apart: what ruins floats is the range of their exponents, and INT4 is no better than INT8.",
         "formats",
         (
             Claim("Lower precision is favoured under flips of parameters.", _precision),
