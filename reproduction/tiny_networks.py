@@ -17,7 +17,7 @@ class DepthwiseCNN(nn.Module):
 
     Example:
         >>> sum(p.numel() for p in DepthwiseCNN().parameters() if p.ndim > 1)
-        5344
+        5856
     """
 
     def __init__(self, channels: int = 32, blocks: int = 4) -> None:
