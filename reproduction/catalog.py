@@ -15,6 +15,7 @@ from reproduction import (
     mismatch,
     other_faults,
     other_memory,
+    outside_tables,
     overhead_curve,
     real_codes,
     real_networks,
@@ -57,6 +58,7 @@ BEYOND: dict[str, Experiment[Any]] = {
     "language_model": language_model.LANGUAGE_MODEL,
     "real_networks": real_networks.REAL_NETWORKS,
     "training": training_study.TRAINING,
+    "outside_tables": outside_tables.OUTSIDE_TABLES,
 }
 
 CATALOG = PAPER | BEYOND

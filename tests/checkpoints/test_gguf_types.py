@@ -5,7 +5,7 @@ import pytest
 
 from qtaml.checkpoints.gguf_types import gguf_type, gguf_types
 from qtaml.checkpoints.unit_format import combined
-from qtaml.checkpoints.word_law import value_of
+from qtaml.checkpoints.word_law import values_of_weights
 from tests.gguf_files import gguf, random_units
 
 
@@ -35,7 +35,7 @@ def test_weights_are_made_of_the_words_as_the_fields_say(name):
     """Words, levels and the formula give the values of the library, but for the rounding of float32."""
     unit, units = gguf_type(name), random_units(name, 50)
     words = unit.words([units])
-    values = {field.name: value_of(field, words[field.name], "keep") for field in unit.fields}
+    values = {field.name: values_of_weights(field, words[field.name], "keep") for field in unit.fields}
     terms = combined(unit.value, {name: np.abs(value) for name, value in values.items()})
     off = np.abs(combined(unit.value, values) - unit.dequantise([units]))
     assert (off <= 4 * np.finfo(np.float32).eps * terms).all()

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from qtaml.checkpoints import ReadCheckpoint, open_checkpoint, protect, read_errors
 from qtaml.checkpoints.unit_format import combined
-from qtaml.checkpoints.word_law import value_of
+from qtaml.checkpoints.word_law import values_of_weights
 from qtaml.errors import StoredFileError
 
 pytest.importorskip("compressed_tensors")
@@ -82,7 +82,7 @@ def test_weights_are_made_of_the_words_as_the_fields_say(case):
     """But for the rounding to BF16, the type of the scales."""
     tensor = case[0]["layer.weight"]
     words = tensor.format.words(tensor.raw(0, tensor.units))
-    values = {field.name: value_of(field, words[field.name], "keep") for field in tensor.format.fields}
+    values = {field.name: values_of_weights(field, words[field.name], "keep") for field in tensor.format.fields}
     made = combined(tensor.format.value, values).reshape(tensor.shape)
     assert np.allclose(made, tensor.values(), rtol=2**-8, atol=0)
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from qtaml.checkpoints.fields import Field, Product, Sum, in_a_row
-from qtaml.checkpoints.flips import effects_of_flips, moments_of_fields
+from qtaml.checkpoints.tensor_law import FieldReads, TensorLaw
 from qtaml.checkpoints.unit_format import UnitFormat, combined
-from qtaml.checkpoints.unit_law import weight_moments
-from qtaml.checkpoints.word_law import drift_and_variance, finite_words, moments_of
+from qtaml.checkpoints.word_law import drift_and_variance, finite_words
 
 SHAPES = {
     "product": Product(("scale", "codes", "minimum")),
@@ -32,6 +31,10 @@ def _unit(value):
         for place, name in enumerate(names)
     )
     return UnitFormat("three words", 1, fields, value, lambda parts: np.zeros((1, 1), np.float32))
+
+
+def _whole(field):
+    return UnitFormat("one word", 1, (field,), field.name, lambda parts: np.zeros((1, 1), np.float32))
 
 
 def _rates():
@@ -63,8 +66,8 @@ def _enumerated(unit, words, rates):
 def test_moments_of_a_weight_are_those_of_the_enumeration(shape):
     """Mean and mean square of the error."""
     unit, rates, words = _unit(SHAPES[shape]), _rates(), {"scale": 2, "codes": 1, "minimum": 3}
-    fields = moments_of_fields(unit, {name: np.array([[word]]) for name, word in words.items()}, "clamp", rates)
-    found = weight_moments(unit.value, fields)
+    law = TensorLaw(unit, {name: np.array([[word]]) for name, word in words.items()}, "clamp")
+    found = law.moments([FieldReads(rates[field.name]) for field in unit.fields])
     expected = _enumerated(unit, words, rates)
     assert [found.drift.item(), found.error.item()] == pytest.approx(expected, rel=1e-12)
 
@@ -74,14 +77,18 @@ def test_moments_of_a_weight_are_those_of_the_enumeration(shape):
 def test_the_effect_of_a_bit_is_that_of_the_enumeration(shape, name):
     """What the error gains from a bit that is always wrong over one that is never, beside the errors of the others."""
     unit, rates, words = _unit(SHAPES[shape]), _rates(), {"scale": 2, "codes": 1, "minimum": 3}
-    found = effects_of_flips(unit, {key: np.array([[word]]) for key, word in words.items()}, "clamp", rates)
-    for bit, effect in enumerate(next(effects for field, effects in found if field.name == name)):
+    law = TensorLaw(unit, {key: np.array([[word]]) for key, word in words.items()}, "clamp")
+    reads = [FieldReads(rates[field.name]) for field in unit.fields]
+    harms = law.harms(reads)[list(words).index(name)]
+    for bit, effect in enumerate(next(effects for field, effects in law.effects(reads) if field.name == name)):
         never, always = (
             {**rates, name: tuple((rate, rate) if place == bit else both for place, both in enumerate(rates[name]))}
             for rate in (0.0, 1.0)
         )
         expected = _enumerated(unit, words, always)[1] - _enumerated(unit, words, never)[1]
         assert effect.item() == pytest.approx(expected, rel=1e-11)
+        stored = words[name] >> bit & 1
+        assert harms[bit].tolist() == [pytest.approx(expected * (stored == value), rel=1e-11) for value in (0, 1)]
 
 
 def test_drift_keeps_its_digits_where_errors_are_rare():
@@ -100,4 +107,5 @@ def test_float_words_follow_the_rule_for_numbers_that_are_not_finite():
     assert finite_words(field, words, "keep") is words
     # 1.75 with exponent 15: the flip of the top bit of the exponent gives NaN, which is read as 0.
     rates = (*((0.0, 0.0),) * 14, (1.0, 1.0), (0.0, 0.0))
-    assert moments_of(field, np.array([[0x3F00]]), "clamp", rates).drift.item() == -1.75
+    law = TensorLaw(_whole(field), {"scale": np.array([[0x3F00]])}, "clamp")
+    assert law.moments([FieldReads(rates)]).drift.item() == -1.75

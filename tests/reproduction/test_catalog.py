@@ -59,6 +59,14 @@ TINY = {
         "trainings": ("none", "Gaussian", "law, no labels", "RandBET"),
         "epochs": 1,
     },
+    "outside_tables": {
+        "networks": ("residual",),
+        "shapes": ("dense 2, tanh",),
+        "probabilities": (1e-3,),
+        "curve": (0.02,),
+        "stuck": (10,),
+        "epochs": 1,
+    },
     "a7": {"epsilons": (0.001, 0.1), "probes": 2, "networks": ("SmallCNN",), "probabilities": (0.01,)},
     "remarks": {"overheads": (0.05,), "tensors": (2,), "random_networks": 3, "chips": 2},
 }

@@ -9,6 +9,7 @@ from qtaml.checkpoints.opening import open_checkpoint
 from qtaml.checkpoints.protecting import protect
 from qtaml.checkpoints.read_checkpoint import ReadCheckpoint
 from qtaml.checkpoints.requantised import Requantised, requantised
+from qtaml.checkpoints.word_range import WordRange
 
 __all__ = [
     "Checkpoint",
@@ -19,6 +20,7 @@ __all__ = [
     "MeasuredErrors",
     "ReadCheckpoint",
     "Requantised",
+    "WordRange",
     "inspect",
     "open_checkpoint",
     "protect",

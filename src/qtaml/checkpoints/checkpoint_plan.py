@@ -14,12 +14,13 @@ from rich.table import Table
 from qtaml import _checks, _files, _tables
 from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.word_law import Rates
+from qtaml.checkpoints.word_range import WordRange
 from qtaml.errors import StoredFileError
 from qtaml.faults import Asymmetric, Uniform
 from qtaml.formats import Nonfinite
 from qtaml.protections import Protection
 
-# Above this error the effects of bits on each other decide: a search in another order found half the error of a plan.
+# Where errors are so large a part of the weights, new words have less of them.
 _LARGE = 0.1
 
 IndependentFault = Uniform | Asymmetric
@@ -70,11 +71,13 @@ class ProtectedField:
         name: of the field.
         words: of the tensor.
         bits: what each bit is stored in, bit 0 first.
+        range: outside of which no word was stored, if it is kept beside them.
     """
 
     name: str
     words: int
     bits: tuple[BitStorage, ...]
+    range: WordRange | None = None
 
     def rates(self, fault: IndependentFault) -> Rates:
         """Error rates of each bit as read, upper bounds where those of a code are."""
@@ -82,8 +85,8 @@ class ProtectedField:
 
     @property
     def cells(self) -> float:
-        """Cells of its words."""
-        return sum(bit.cells_for(self.words) for bit in self.bits)
+        """Cells of its words, and of their range."""
+        return sum(bit.cells_for(self.words) for bit in self.bits) + (self.range.cells if self.range else 0.0)
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class CheckpointPlan:
         rule: what is read where a word is no finite number.
         tensors: how each is stored.
         budget: cells that were allowed, as a share of the bits of the file.
+        bound: no plan within the budget that leaves out the same bits and keeps the same ranges has less error.
     """
 
     kind: str
@@ -135,6 +139,7 @@ class CheckpointPlan:
     rule: Nonfinite
     tensors: tuple[ProtectedTensor, ...]
     budget: float
+    bound: float
 
     @cached_property
     def cells(self) -> float:
@@ -186,13 +191,14 @@ class CheckpointPlan:
 
     def table(self) -> Table:
         """As a rich table, a line for each field of each format: the storage that most of its tensors have."""
-        lost = "\nerrors are a large part of the weights: the choice may be far from the best; quantise anew"
+        lost = "\nerrors are a large part of the weights: quantise anew"
         about = f" +- {self.standard_error:.1g}" if self.standard_error else ""
         table = _tables.captioned_table(
             f"{self.kind}: {self.cells:.4g} cells for each bit of the file, predicted relative error "
             f"{self.error:.3g}{about}",
             f"{self.fault!r}; error: expected squared error of the weights over their squares, mean over tensors\n"
-            "behind codes that is an upper bound; bits from the most significant, 0 and 1: not stored, read as that"
+            "behind codes that is an upper bound; bits from the most significant, 0 and 1: not stored, read as that\n"
+            f"no plan that leaves out the same bits has less than {self.bound:.3g}"
             + (lost if self.error > _LARGE else ""),
         )
         for column in ("format", "tensors", "cells", "error", "field", "its bits in most tensors"):
@@ -207,7 +213,9 @@ class CheckpointPlan:
             lead = (name, str(len(tensors)), f"{cells:.4g}", f"{error:.3g}")
             for place, one in enumerate(tensors[0].fields):
                 common, _ = Counter(tensor.fields[place].bits for tensor in tensors).most_common(1)[0]
-                table.add_row(*(lead if not place else ("",) * 4), one.name, _told(common))
+                ranged = Counter(tensor.fields[place].range is not None for tensor in tensors).most_common(1)[0][0]
+                told = _told(common) + (", range" if ranged else "")
+                table.add_row(*(lead if not place else ("",) * 4), one.name, told)
             table.add_section()
         return table
 

@@ -53,9 +53,12 @@ class Field:
         Returns:
             Shape (units, words).
         """
+        return self.unsigned(units).astype(np.int64, copy=False)
+
+    def unsigned(self, units: Bytes) -> NDArray[np.integer]:
+        """Words of some units as `words`, in a type of their own width where they lie whole one after the other."""
         if self._columns is not None:
-            aligned = np.ascontiguousarray(units[:, self._columns]).view(f"<u{self.bits // 8}")
-            return aligned.astype(np.int64)
+            return np.ascontiguousarray(units[:, self._columns]).view(f"<u{self.bits // 8}")
         found = np.zeros((len(units), self.words_of_unit), dtype=np.int64)
         for bit, place in enumerate(self.places.T):
             found |= (units[:, place // 8].astype(np.int64) >> place % 8 & 1) << bit

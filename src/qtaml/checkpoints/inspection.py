@@ -11,9 +11,10 @@ from qtaml import _checks, _files, _tables
 from qtaml._progress import track
 from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.fields import Field, Floats, Integers
-from qtaml.checkpoints.flips import effects_of_flips, no_errors, of_words, stored_values, words_of
+from qtaml.checkpoints.tensor_law import FieldReads, TensorLaw
 from qtaml.checkpoints.unit_sample import sample_units
-from qtaml.checkpoints.word_law import value_of
+from qtaml.checkpoints.unit_words import of_words, stored_values, words_of
+from qtaml.checkpoints.word_law import values_of_weights
 from qtaml.formats import Nonfinite
 
 
@@ -186,7 +187,8 @@ def _flips_of(tensor: CheckpointTensor, rule: Nonfinite, weights: int) -> _Flips
     # A tensor of zeros has no mean square: its errors are then as they are.
     power = float((stored**2).mean()) or 1.0
     harm = {}
-    for field, effects in effects_of_flips(unit, words, rule, no_errors(unit)):
+    none = [FieldReads(((0.0, 0.0),) * field.bits) for field in unit.fields]
+    for field, effects in TensorLaw(unit, words, rule).effects(none):
         sums = [of_words(field, effect) / power for effect in effects]
         if tensor.parts[field.part].units < tensor.units:
             # All units share the word: what its flip does to those that were looked at stands for all.
@@ -198,7 +200,7 @@ def _flips_of(tensor: CheckpointTensor, rule: Nonfinite, weights: int) -> _Flips
 
 def _not_finite(field: Field, words: Integers) -> float:
     """Share of words that are no finite number."""
-    return 1 - float(np.isfinite(value_of(field, words, "keep")).mean())
+    return 1 - float(np.isfinite(values_of_weights(field, words, "keep")).mean())
 
 
 def _inspected(flips: Sequence[_Flips]) -> FormatInspection:

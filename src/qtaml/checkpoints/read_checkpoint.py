@@ -18,6 +18,7 @@ from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.checkpoint_plan import BitStorage, CheckpointPlan, LeftOut, ProtectedTensor
 from qtaml.checkpoints.fields import Bytes
 from qtaml.checkpoints.word_law import finite_words
+from qtaml.checkpoints.word_range import read_in_range
 from qtaml.errors import StoredFileError
 from qtaml.protections import Raw
 
@@ -106,9 +107,10 @@ class ReadCheckpoint:
                 # What all units share is read once: its errors are the same in every piece.
                 place = 0 if tensor.parts[part].units == 1 else start
                 self._corrupt(rows, columns[part], child_seed(self.seed, tensor.name, part, place))
-            for field in tensor.format.fields:
+            for field, own in zip(tensor.format.fields, entry.fields, strict=True):
                 words = field.words(parts[field.part])
-                if (allowed := finite_words(field, words, self.plan.rule)) is not words:
+                allowed = finite_words(field, read_in_range(field, words, own.range), self.plan.rule)
+                if allowed is not words:
                     field.put(parts[field.part], allowed)
             yield start, stop, tuple(parts)
 

@@ -9,8 +9,8 @@ from qtaml._random import child_seed
 from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan
 from qtaml.checkpoints.fields import Floats
-from qtaml.checkpoints.flips import stored_values, words_of
 from qtaml.checkpoints.unit_sample import sample_units
+from qtaml.checkpoints.unit_words import stored_values, words_of
 from qtaml.planning.allocation import Options, allocate, allocated_cells, allocated_error
 from qtaml.protections import Decoder, pareto_front
 from qtaml.search.candidates import Candidate, fitted_menu, gaussian_menu, improving

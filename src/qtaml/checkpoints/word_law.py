@@ -1,14 +1,11 @@
 """The exact law of a word that is read with errors: what it is off by on average, and how much that varies."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qtaml.checkpoints.fields import Field, Floats, Integers
 from qtaml.formats import FLOAT_FORMATS, Nonfinite
-from qtaml.theory import float_error_moments
 
 Rates = tuple[tuple[float, float], ...]
 """(p01, p10) of each bit of a word, bit 0 first."""
@@ -43,50 +40,23 @@ class Moments(NamedTuple):
         return np.asarray(self.variance + self.drift**2)
 
 
-def value_of(field: Field, words: Integers, rule: Nonfinite) -> Floats:
-    """Value of each weight from the words of a field, shape (units, words) to (units, weights).
+def value_of(field: Field, words: Integers, rule: Nonfinite, variants: Integers | int = 0) -> Floats:
+    """Values of words of a field.
 
     Args:
         field: the field.
-        words: shape (units, words).
+        words: of any shape.
         rule: what is read where a float word is no finite number.
+        variants: which of its meanings each word has.
     """
     if field.levels is None:
-        return FLOAT_FORMATS[field.meaning].values(words, rule)[:, field.word_of]
-    return np.asarray(field.levels[_rows(field), words[:, field.word_of]])
+        return FLOAT_FORMATS[field.meaning].values(words, rule)
+    return np.asarray(field.levels[variants, words])
 
 
-def moments_of(field: Field, words: Integers, rule: Nonfinite, rates: Rates) -> Moments:
-    """What is read in the place of the words of a field, for each weight of its units.
-
-    Args:
-        field: the field.
-        words: finite numbers, shape (units, words).
-        rule: what is read where a float word is no finite number.
-        rates: of its bits.
-
-    Returns:
-        Of shape (units, weights).
-    """
-    stored = value_of(field, words, rule)
-    if all(rate in (0.0, 1.0) for both in rates for rate in both):
-        # Nothing is drawn: one word is read. What single flips do is asked for thousands of times.
-        return Moments(stored, value_of(field, _flipped(words, rates), rule) - stored, np.zeros_like(stored))
-    if field.levels is None:
-        p01, p10 = zip(*rates, strict=True)
-        mean, square = float_error_moments(words, field.meaning, p01=p01, p10=p10, nonfinite=rule)
-        # Both from one sum of terms that are not negative; the difference is right to the last digits of the square.
-        variance = np.maximum(square - mean**2, 0.0)
-        return Moments(stored, mean[:, field.word_of], variance[:, field.word_of])
-    drift, variance = _moments(field, rates)
-    place = _rows(field), words[:, field.word_of]
-    return Moments(stored, drift[place], variance[place])
-
-
-def _flipped(words: Integers, rates: Rates) -> Integers:
-    """Words of which each bit is always or never read wrong."""
-    rise, fall = (sum(1 << bit for bit, both in enumerate(rates) if both[value]) for value in (0, 1))
-    return (words & ~np.int64(fall)) | (~words & np.int64(rise))
+def values_of_weights(field: Field, words: Integers, rule: Nonfinite) -> Floats:
+    """What the words of a field are for each weight, shape (units, words) to (units, weights)."""
+    return value_of(field, words[:, field.word_of], rule, 0 if field.variant_of is None else field.variant_of)
 
 
 def finite_words(field: Field, words: Integers, rule: Nonfinite) -> Integers:
@@ -106,13 +76,6 @@ def finite_words(field: Field, words: Integers, rule: Nonfinite) -> Integers:
     found = words.copy()
     found[last] = np.where(np.isfinite(values), words[last], np.where(np.isnan(values), 0, infinite))
     return found
-
-
-# Tensors of one type and plan share their tables.
-@lru_cache(maxsize=1024)
-def _moments(field: Field, rates: Rates) -> tuple[Floats, Floats]:
-    assert field.levels is not None
-    return drift_and_variance(field.levels, rates)
 
 
 def drift_and_variance(levels: Floats, rates: Rates) -> tuple[Floats, Floats]:
@@ -147,7 +110,3 @@ def drift_and_variance(levels: Floats, rates: Rates) -> tuple[Floats, Floats]:
         variance = ((1 - rate) * v + rate * v[:, :, ::-1] + rate * (1 - rate) * away**2).reshape(levels.shape)
         mean, drift = mean + step, drift + step
     return drift, variance
-
-
-def _rows(field: Field) -> NDArray[np.int64] | int:
-    return 0 if field.variant_of is None else field.variant_of
