@@ -147,6 +147,8 @@ def test_feedback_lowers_the_error_on_other_inputs() -> None:
     plain = qtaml.design(model, calibration, **asked)
     fed = qtaml.design(model, calibration, feedback=True, **asked)
     assert fed.fed_back
+    assert any("so `store` needs the calibration inputs" in one for one in fed.remarks)
+    assert any("not fed back" in one for one in replace(plain, settings=fed.settings).remarks)
     clean = model(test)
     errors = []
     for plan in (plain, fed):

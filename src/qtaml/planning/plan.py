@@ -360,6 +360,10 @@ class Plan(Counted):
                 )
         if self.fed_back:
             remarks.append("Rounding errors are fed back, so `store` needs the calibration inputs.")
+        elif isinstance(self.settings, Design) and self.settings.feedback:
+            remarks.append(
+                "Rounding errors are not fed back: the plan without is better, or no layer shows what comes in and out."
+            )
         if self.reserve:
             errors = ", ".join(f"{one.error.mean:.3g} at {one.fault}" for one in self.reserve)
             remarks.append(f"Planned for all of {len(self.reserve)} memories; output error {errors}.")
