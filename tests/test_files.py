@@ -66,7 +66,9 @@ def killed(write, memory, path, event):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
-@pytest.mark.parametrize("exchange", [True, False], ids=["exchanged", "by two renames"])
+@pytest.mark.parametrize(
+    "exchange", [True, pytest.param(False, marks=pytest.mark.long)], ids=["exchanged", "by two renames"]
+)
 @pytest.mark.slow
 def test_a_killed_writer_leaves_the_old_or_the_new(write, tmp_path, monkeypatch, exchange):
     """At whatever call it is killed; what is left over goes with the next write."""

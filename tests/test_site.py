@@ -116,9 +116,7 @@ def test_every_page_is_in_the_navigation():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] if name != "hardware" else []) for name in TUTORIALS]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long]) for name in TUTORIALS])
 def test_tutorials_run(name, tmp_path):
     """In an empty folder, and find about what their comments say."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "120"}

@@ -16,7 +16,9 @@ from tests.tolerances import FALSE_ALARM
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", [sensitivity, corrections, planning, checks, training], ids=lambda module: module.__name__
+    "module",
+    [sensitivity, corrections, planning, pytest.param(checks, marks=pytest.mark.long), training],
+    ids=lambda module: module.__name__,
 )
 def test_quick_sizes_run(module):
     """Every row has times of both sides; curves need three sizes or more, which not all quick ones have."""
@@ -45,7 +47,7 @@ def test_backward_passes_are_counted():
     assert sensitivity.backward_passes(model, parts) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_peers_that_are_not_installed_are_left_out(monkeypatch, tmp_path):
     """The row of qtaml says so; nothing fails."""
     monkeypatch.setattr(peers, "FOLDER", tmp_path)

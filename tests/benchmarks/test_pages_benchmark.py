@@ -5,7 +5,7 @@ import pytest
 from benchmarks import pages
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pages_are_timed():
     """A row for each page, with what it took to make."""
     if pages.chromium() is None:

@@ -8,7 +8,7 @@ from benchmarks import large_networks, reads
 from qtaml.faults import Uniform
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("module", [reads, large_networks], ids=lambda module: module.__name__)
 def test_quick_sizes_run(module):
     """Every row has times of both sides."""

@@ -126,7 +126,7 @@ DIRECTORIES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] if "timm" in name else []) for name in DIRECTORIES]
+    "name", [pytest.param(name, marks=[] if name == "decoder" else [pytest.mark.long]) for name in DIRECTORIES]
 )
 def test_a_directory_goes_all_the_way(directories, tmp_path, monkeypatch, command, name, way):
     """Planned and saved, loaded and measured, exported in each form, and run elsewhere: the same outputs."""

@@ -171,7 +171,7 @@ def assert_killed_on_the_way_changes_nothing(start, command, described, tmp_path
     assert len({row["mean"] for row in rows}) > 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_killed_processes_of_this_machine(start, command, described, tmp_path, whole):
     """Two workers, one of them killed, then the driver, whose workers end with it."""

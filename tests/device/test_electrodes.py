@@ -100,7 +100,7 @@ def test_a_trapezoid_is_a_rectangle_under_a_field(exit_height):
 def test_every_work_function_has_a_source():
     """The table's, and that of a number."""
     assert all(source for _, source in WORK_FUNCTIONS.values())
-    assert Electrode("W").source.startswith("Michaelson")
+    assert "Michaelson" in Electrode("W").source
     assert Electrode(4.5).source == "given as a number"
 
 

@@ -37,7 +37,13 @@ def run(path, batch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["convolution", *NETWORKS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name not in ("convolution", "attention") else [])
+        for name in ("convolution", *NETWORKS)
+    ],
+)
 def test_onnxruntime_gives_the_same_outputs(name, tmp_path):
     """To rounding, for other numbers of samples than it was traced with."""
     model, inputs = (CONVOLUTION.model(), CONVOLUTION.batch()) if name == "convolution" else network(name)

@@ -18,9 +18,8 @@ from qtaml.formats import (
     TableLevels,
     TensorFormat,
     TrellisLevels,
-    curved_error,
 )
-from qtaml.formats.feedback import Rounding, fed_back
+from qtaml.formats.feedback import Rounding, curved_error, fed_back
 from qtaml.sensitivity import Curvature
 
 FAULT = Uniform(0.02)

@@ -73,7 +73,13 @@ def test_a_stream_is_the_best_that_can_be_read(shared):
     assert np.mean(np.array(errors) < error - 1e-9) < 0.02
 
 
-@pytest.mark.parametrize(("bits", "share", "least"), [(2, 0.1, 9.5), (3, 0.1, 14.3), (4, 0.1, 19.0), (4, 0.05, 20.5)])
+@pytest.mark.parametrize(
+    ("bits", "share", "least"),
+    [
+        (2, 0.1, 9.5),
+        *(pytest.param(*one, marks=pytest.mark.long) for one in ((3, 0.1, 14.3), (4, 0.1, 19.0), (4, 0.05, 20.5))),
+    ],
+)
 @pytest.mark.slow
 def test_weak_cells_cost_a_trellis_little(bits, share, least):
     """Decibels of Gaussian weights, without any parity; no code brings a writer who does not know above 17.2."""

@@ -30,7 +30,7 @@ def test_training_and_test_text_are_of_other_modules():
     assert int(train.max()) <= 255
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_one_learns_from_text(tmp_path, monkeypatch):
     """160 windows in 20 passes: far below the 256 of one that knows nothing; the cache keeps tied weights."""
     train, test = python_sources()

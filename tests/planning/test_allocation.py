@@ -245,7 +245,7 @@ def ten_thousand() -> list[Options]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["split", "integer"])
-@pytest.mark.parametrize("share", [0.05, 0.4])
+@pytest.mark.parametrize("share", [pytest.param(0.05, marks=pytest.mark.long), 0.4])
 def test_ten_thousand_groups_of_fifty_options_are_certified(
     ten_thousand: list[Options], method: str, share: float
 ) -> None:

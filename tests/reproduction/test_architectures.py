@@ -10,7 +10,7 @@ from tests.tables import shown
 pytestmark = pytest.mark.slow  # beside the package: what one writes seldom breaks it
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_table5_of_one_network(laboratory):
     """TAC needs less than mixed k, that not more than whole k; factors are their quotients."""
     (row,) = architectures.table5(laboratory, networks=("SmallCNN",), resolution=1.2)

@@ -78,7 +78,7 @@ def test_every_experiment_has_a_tiny_size():
     assert TINY.keys() == CATALOG.keys()
 
 
-LONG = {"figure6", "language_model", "other_memory", "real_codes", "storage"}
+LONG = {"figure6", "figure9", "language_model", "other_memory", "real_codes", "storage"}
 
 
 @pytest.mark.slow

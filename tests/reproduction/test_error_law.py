@@ -76,7 +76,9 @@ def test_lines_are_the_theory_of_the_paper(rows):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("bits", "p"), [(2, 0.05), (8, 0.05), (10, 0.4), (6, 1e-9)])
+@pytest.mark.parametrize(
+    ("bits", "p"), [(2, 0.05), (8, 0.05), pytest.param(10, 0.4, marks=pytest.mark.long), (6, 1e-9)]
+)
 def test_all_panels_are_drawn(laboratory, bits, p, tmp_path):
     """Theory as a line and Monte Carlo as points with error bars in each of five, also where no error is drawn."""
     rows = error_law.compute(laboratory, bits=bits, p=p, draws=1000)

@@ -9,7 +9,7 @@ from qtaml.networks import SmallCNN, load_digits, train_classifier
 from reproduction import overhead_curve
 from tests.cases import assert_unchanged, snapshot
 
-pytestmark = pytest.mark.slow  # thirty reads for each point
+pytestmark = pytest.mark.long  # thirty reads for each point
 
 
 @pytest.fixture(scope="module")

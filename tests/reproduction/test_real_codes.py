@@ -61,7 +61,7 @@ def test_a_block_code_far_beyond_its_rate_is_counted_as_wrong():
     assert blocks.promised_bits == 90
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_experiment_compares_both_ways_to_read(laboratory):
     """One network at one budget: the same plan, errors alike."""
     (row,) = real_codes.compute(laboratory, networks=("SmallCNN",), cells=(0.5,))

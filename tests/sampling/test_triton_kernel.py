@@ -186,7 +186,7 @@ def test_in_place_and_not_contiguous(read: Read) -> None:
 # With Triton, without, and on a GPU
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", [pytest.param(80, marks=pytest.mark.long), 90])
 @pytest.mark.parametrize(("word", "bits"), [("u8", 8), ("u16", 16)])
 def test_the_kernel_compiles(
     word: str, bits: int, capability: int, tmp_path: object, monkeypatch: pytest.MonkeyPatch

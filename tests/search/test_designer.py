@@ -289,7 +289,13 @@ EVEN, TAILS = (lambda weight: weight), (lambda weight: weight.sinh() ** 5)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "p", "bits", "networks"),
-    [(EVEN, 0.0, 2, 1), (EVEN, 0.0, 8, 4), (TAILS, 0.0, 2, 1), (TAILS, 0.0, 8, 1), (EVEN, 1e-12, 4, 1)],
+    [
+        (EVEN, 0.0, 2, 1),
+        (EVEN, 0.0, 8, 4),
+        (TAILS, 0.0, 2, 1),
+        (TAILS, 0.0, 8, 1),
+        pytest.param(EVEN, 1e-12, 4, 1, marks=pytest.mark.long),
+    ],
 )
 def test_without_errors_a_design_is_at_least_as_good_as_plain_words(change, p, bits, networks):
     """By the output error over some networks, at the cells of an even grid and seven numbers for each tensor.

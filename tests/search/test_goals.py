@@ -69,7 +69,13 @@ def test_the_uncompensated_memory_is_the_design_without_choices():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "rows"), list(zip(CASES, (True, False, True, False), strict=True)))
+@pytest.mark.parametrize(
+    ("case", "rows"),
+    [
+        pytest.param(case, rows, marks=[pytest.mark.long] if number else [])
+        for number, (case, rows) in enumerate(zip(CASES, (True, False, True, False), strict=True))
+    ],
+)
 def test_a_stored_design_is_the_same_after_a_file(case, rows, tmp_path):
     """Words, scales and reads bit for bit; the plan as a file and the original weights rebuild the same words."""
     model, batch = case.model(), case.batch()

@@ -75,12 +75,12 @@ def test_a_chip_that_the_words_are_not_for_is_told(study, plan):
 @pytest.mark.slow
 def test_a_goal_is_reached_by_chips_that_are_written(study, plan):
     """On average over reads of chips of their own, and by a share of them; without a map it is not."""
-    model, inputs, _ = study
+    model, inputs, whole = study
     metric = qtaml.Accuracy(inputs, model(inputs).argmax(1))
     unaware = replace(plan, settings=replace(plan.settings, weak_cells="unknown"))
     for chips in (None, 0.5):
         asked = Design(fault=TENTH, accuracy=0.7, chips=chips, trials=4, weak_cells="known", decoders=TABLES)
-        goal = Goal(model, metric, asked)
+        goal = Goal(model, metric, asked, whole.calibration)
         assert goal.confirmed(plan, 1) is not None
         assert goal.confirmed(unaware, 1) is None
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import unfold
 
-from qtaml.sensitivity import Calibration, curvatures
+from qtaml.sensitivity import Calibration
+from qtaml.sensitivity.curvature import curvatures
 
 LAYERS = {
     "linear": (lambda: nn.Linear(5, 4, bias=False), (6, 3, 5)),

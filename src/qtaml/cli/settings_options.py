@@ -50,8 +50,8 @@ def options_of(record: type[Settings]) -> Callable[[CommandT], CommandT]:
         ... def command(name: str, settings: RandomProtection) -> None:
         ...     print(name, settings)
         >>> list(inspect.signature(command).parameters)
-        ['name', 'p', 'fault', 'overhead', 'seed']
-        >>> command(name="any", p=None, fault=["uniform:p=0.2"], overhead=0.1, seed=3)
+        ['name', 'p', 'fault', 'device', 'window', 'overhead', 'seed']
+        >>> command(name="any", p=None, fault=["uniform:p=0.2"], device=None, window=None, overhead=0.1, seed=3)
         any RandomProtection(fault=Uniform(p=0.2), overhead=0.1, seed=3)
     """
     parameters, told = setting_parameters(record), setting_help(record)

@@ -2,7 +2,6 @@
 
 from qtaml._kinds import guard_doors
 from qtaml.formats.chunks import CHUNK, words_at
-from qtaml.formats.feedback import curved_error
 from qtaml.formats.float_formats import FLOAT_FORMATS, NONFINITE, FloatFormat, Nonfinite
 from qtaml.formats.format import Format, Rule, label_dtype, read_moments
 from qtaml.formats.levels import (
@@ -77,7 +76,6 @@ __all__ = [
     "TrellisLevels",
     "WeakBits",
     "central_moments",
-    "curved_error",
     "error_moments",
     "even_or_named",
     "evenly_spaced",

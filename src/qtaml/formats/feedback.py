@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import put
 from qtaml.formats.encoding import Decision
-from qtaml.formats.feedback_kernel import Singles, round_lines
 from qtaml.formats.format import Format
 from qtaml.formats.scales import Granularity, row_length
-from qtaml.sensitivity import Curvature, Shares
+from qtaml.sensitivity.curvature import Curvature, Shares
 
 _LINES = 64
 """Lines that are rounded at once: what they take over from all before is one product of matrices."""
+
+
+Singles = NDArray[np.float32]
 
 
 class Rounding(NamedTuple):
@@ -127,6 +129,9 @@ def _rounded(
     outer: Shares | None,
     inner: Shares | None,
 ) -> NDArray[np.int64]:
+    # Numba takes a second to import, which only feedback should wait for.
+    from qtaml.formats.feedback_kernel import round_lines
+
     lines, width = matrix.shape
     none = np.empty((0, 0), np.float32)
     order = outer.order if outer else np.arange(lines)

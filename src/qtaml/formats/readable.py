@@ -1,22 +1,12 @@
 """The cheapest label that can be read where bits are stuck, compiled by Numba; interpreted where that is missing."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
+from qtaml.formats.compiled import compiled
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-try:
-    from qtaml.sampling.numba_kernels import compiled
-except ImportError:
-
-    def compiled(function: Function) -> Function:
-        """Without Numba the loop is interpreted: the same labels, a thousand times slower."""
-        return function
 
 
 @compiled

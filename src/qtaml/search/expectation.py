@@ -11,7 +11,8 @@ import torch
 from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
-from qtaml.formats import Outliers, TensorFormat, curved_error
+from qtaml.formats import Outliers, TensorFormat
+from qtaml.formats.feedback import curved_error
 from qtaml.model import evaluation_mode, finite, replacing
 from qtaml.planning import TensorPlan
 from qtaml.planning.weak_cells import weak_bits_of

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from qtaml.faults import FaultModel, WordLaw
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Format, TableLevels
-from qtaml.formats.readable import nearest
 from qtaml.formats.transitions import central_moments
 from qtaml.protections import Protection
 from qtaml.search.candidates import (
@@ -141,6 +140,7 @@ class _Sample:
 
     def read(self, table: Floats) -> tuple[Floats, NDArray[np.int64], float]:
         """Expected value of each label, the label meant for each weight, and the mean squared error."""
+        from qtaml.formats.readable import nearest
         from qtaml.search import loops
 
         groups, _, sizes = self._arrays

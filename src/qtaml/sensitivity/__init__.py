@@ -3,7 +3,7 @@
 from qtaml._kinds import guard_doors
 from qtaml.sensitivity.calibration import Calibration
 from qtaml.sensitivity.checked import checked_gains
-from qtaml.sensitivity.curvature import Curvature, Shares, curvatures
+from qtaml.sensitivity.curvature import Curvature
 from qtaml.sensitivity.deviation import MeasuredError, OutputRange, output_deviations, output_range
 from qtaml.sensitivity.gains import Gain, Source, averaged_gains, jacobian_gains, row_gains, weight_gains
 from qtaml.sensitivity.gradients import gradient_statistics
@@ -15,12 +15,10 @@ __all__ = [
     "Gain",
     "MeasuredError",
     "OutputRange",
-    "Shares",
     "Source",
     "averaged_gains",
     "averaged_probe_gains",
     "checked_gains",
-    "curvatures",
     "gradient_statistics",
     "jacobian_gains",
     "output_deviations",
