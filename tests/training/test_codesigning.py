@@ -96,6 +96,8 @@ def test_a_budget_and_a_step_are_needed(network):
     asked = {"metric": metric, "wanted": 0.5}
     with pytest.raises(qtaml.ArgumentError, match="settings must have cells"):
         qtaml.codesign(model, inputs, inputs, Design(p=0.1, error=0.1), **asked)
+    with pytest.raises(qtaml.ArgumentError, match="settings must have feedback=False"):
+        qtaml.codesign(model, inputs, inputs, Design(p=0.1, cells=0.5, feedback=True), **asked)
     with pytest.raises(qtaml.ArgumentError, match=r"shrink must be above 0 and at most 0\.98"):
         qtaml.codesign(model, inputs, inputs, DESIGN, shrink=1.0, **asked)
 

@@ -152,6 +152,8 @@ def codesign(
     """
     if settings.cells is None:
         raise ArgumentError(f"settings must have cells, the budget to begin with, got {settings}")
+    if settings.feedback:
+        raise ArgumentError("settings must have feedback=False: errors are fed back for weights that training moves")
     if not 0 < _checks.real("shrink", shrink) <= _FINEST:
         raise ArgumentError(f"shrink must be above 0 and at most {_FINEST}, got {shrink!r}")
     calibration = one_batch(calibration)
