@@ -29,7 +29,7 @@ lint: setup  ## Style and types
 test: lint  ## Style, types, doctests and tests (under 8 minutes on two cores)
 	$(PYTEST) -m "not long"
 
-long: setup  ## Tests that kill clusters, run every tutorial and every experiment (about 4 minutes)
+long: setup  ## Tests that kill clusters, run every tutorial and every experiment (about 8 minutes)
 	$(PYTEST) -m long
 
 quick: setup  ## Style, doctests and all tests but the slow ones, while you write (under 90 seconds)

@@ -156,7 +156,9 @@ def test_feedback_lowers_the_error_on_other_inputs() -> None:
         errors.append(float(torch.stack(reads).square().mean().detach()))
     assert errors[1] < 0.8 * errors[0]
     # What is trained moves: it is read without, and stored so.
-    assert not qtaml.noisy(model, fed).plan.fed_back
+    moved = qtaml.noisy(model, fed).plan
+    assert not moved.fed_back
+    assert moved.remarks == ()
     with pytest.raises(ArgumentError, match=r"calibration must be the inputs that the plan was made with"):
         qtaml.store(model, fed)
     with pytest.raises(ArgumentError, match=r"weak_cells must be None"):

@@ -327,7 +327,8 @@ class Plan(Counted):
             replace(one, storage=replace(one.storage, correction="least_error")) if one.name in fed else one
             for one in self.tensors
         )
-        return replace(self, tensors=tuple(tensors))
+        settings = replace(self.settings, feedback=False) if isinstance(self.settings, Design) else self.settings
+        return replace(self, tensors=tuple(tensors), settings=settings)
 
     @property
     def remarks(self) -> tuple[str, ...]:
