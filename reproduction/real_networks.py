@@ -222,7 +222,7 @@ def _panel(rows: Sequence[Row]) -> Panel:
     return Panel(
         curves,
         f"{rows[0].network}, {100 * rows[0].p:g}% of the bits read wrong",
-        "cells, as a share of a plain memory of 8 bits a weight",
+        "cells, share of a plain memory",
         metric,
         reference=("outside the memory", rows[0].clean),
         legend="outside",

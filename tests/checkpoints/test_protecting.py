@@ -127,6 +127,7 @@ def test_gains_say_which_tensor_matters(checkpoint):
     assert chosen.tensors[0].error < alike.tensors[0].error
 
 
+@pytest.mark.slow
 def test_asymmetric_errors_spare_the_value_that_is_never_lost(tmp_path):
     """Where zeros are never read as ones, a plane of zeros needs no protection."""
     plan = protect(_tiny(tmp_path), fault=Asymmetric(0.0, 0.1), cells=1.0, decoders=VOTES)
@@ -165,6 +166,7 @@ def test_what_cannot_be_planned_is_refused(checkpoint, plan, tmp_path, float_fil
         protect(open_checkpoint(tmp_path / "whole.safetensors"), p=0.01, cells=1.0)
 
 
+@pytest.mark.slow
 def test_zeros_stay_zeros(tmp_path):
     """A bias that was never trained: its bits, all alike, are not left to the memory."""
     save_file({"bias": torch.zeros(40).half(), "w": torch.linspace(-1, 1, 64).half()}, tmp_path / "m.safetensors")
