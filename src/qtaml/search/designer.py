@@ -135,18 +135,20 @@ class Designer:
         plans, gains = [], self._trained
         # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
         ones = dict.fromkeys(found.storages, 1.0)
+        fed = replace(found, storages=self._expectations.fed_back(found.storages))
         for number in range(_FEEDBACK_ROUNDS):
-            storages, shares = self._expectations.fed_back(found.storages)
-            fed, readouts = replace(found, storages=storages), [ones]
+            if number:
+                gains = replace(gains, fed_back=self._expectations.shares_left(found.storages, fed.storages))
+                found = self._tried(self._way(found.way.menus, gains), cells, gains, found.emphasis, found)
+                fed = replace(found, storages=self._expectations.fed_back(found.storages))
+            readouts = [ones]
             if self._may_be_read_often:
-                balanced = self._balanced_at_reads(storages, ones, _READS_OF_LAST, _ROUNDS_OF_START)
+                balanced = self._balanced_at_reads(fed.storages, ones, _READS_OF_LAST, _ROUNDS_OF_START)
                 readouts.append(as_kept(balanced.gains))
             # Each is better than the one before, of large networks, which take long to measure; of small ones mostly.
             if not self.calibration.large or number == _FEEDBACK_ROUNDS - 1:
                 finished = (self._finished(fed, cells, gains, readout) for readout in readouts)
                 plans += [with_measured(one, self.calibration) for one in finished]
-            gains = replace(gains, fed_back=shares)
-            found = self._tried(self._way(found.way.menus, gains), cells, gains, found.emphasis, found)
         return plans
 
     @property

@@ -143,23 +143,29 @@ class Expectations:
         """The outlook at given readout gains."""
         return self._at({name: self._part(name, storage) for name, storage in storages.items()}, squared, dict(gains))
 
-    def fed_back(self, storages: Storages) -> tuple[dict[str, TensorFormat], dict[str, float]]:
-        """The same formats with rounding errors fed back, and the share of the error of each tensor that is left then.
+    def fed_back(self, storages: Storages) -> dict[str, TensorFormat]:
+        """The same formats with rounding errors fed back, where the layers of a tensor show how they act together."""
+        known = self._calibration.curvatures
+        return {
+            name: replace(one, correction="fed_back") if one.correction == "least_error" and name in known else one
+            for name, one in storages.items()
+        }
+
+    def shares_left(self, storages: Storages, fed_back: Storages) -> dict[str, float]:
+        """The share of the error of each tensor that feedback leaves.
+
+        Args:
+            storages: formats without.
+            fed_back: the same with feedback, where there is any.
 
         Source:
             theory.md 6.12.
         """
-        known = self._calibration.curvatures
-        fed = {
-            name: replace(one, correction="fed_back") if one.correction == "least_error" and name in known else one
-            for name, one in storages.items()
-        }
-        shares = {
+        return {
             name: self._curved_error(name, one) / self._curved_error(name, storages[name])
-            for name, one in fed.items()
+            for name, one in fed_back.items()
             if one.correction == "fed_back"
         }
-        return fed, shares
 
     def _curved_error(self, name: str, storage: TensorFormat) -> float:
         """What a tensor does to the output, by its curvature and up to a factor: expected weights and noise."""
