@@ -59,3 +59,25 @@ def test_wrong_gradients_of_weak_tensors_are_found(wrong):
     assert found["second.weight"].source == "forward passes"
     assert right["second.weight"].source == "backward passes"
     assert found["second.weight"].squared == pytest.approx(right["second.weight"].squared, rel=0.5)
+
+
+class Alike(nn.Module):
+    """Layers of equal effect side by side, which one forward pass checks together; gradients of one are wrong."""
+
+    def __init__(self, wrong) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList(nn.Linear(6, 4, bias=False) for _ in range(8))
+        self.wrong = wrong
+
+    def forward(self, x):
+        outputs = [layer(x) for layer in self.layers]
+        return sum(outputs[1:], Times.apply(outputs[0], self.wrong))
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1.5, 0.6, -1.0])
+def test_one_wrong_gradient_among_tensors_checked_together_is_found(wrong):
+    """The wrong one, and no other, has its gain from forward passes."""
+    found, _ = gains_of(Alike(wrong))
+    sources = [gain.source for gain in found.values()]
+    assert sources == ["backward passes" if wrong == 1 else "forward passes"] + ["backward passes"] * 7

@@ -28,7 +28,7 @@ from qtaml.formats.levels import in_eight_bits
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
-from qtaml.search.fitting import Fitted, assess, fit, settle
+from qtaml.search.fitting import Fitted, assess, fit, fit_table, settle
 from qtaml.search.histogram import Histogram
 from qtaml.theory.capacity import capacity
 
@@ -48,6 +48,8 @@ _NEAR, ROUGHLY_NEAR = 0.15, 0.5
 _LONG = 8
 # Longest word whose free table is rounded to 8 bits: its levels are then known to -43 dB, and read to -30 at best.
 _EIGHT_BITS = 6
+# Share of the cells of a word that its table may cost before even levels are tried.
+_NEXT_TO_NOTHING = 1e-3
 # Least factor between the residual error rates of two protections. One bit more lowers the quantisation error by four:
 # protections closer than that make words that hardly differ.
 _GAIN = 4.0
@@ -255,25 +257,29 @@ def named_menu(
     return [_assessed(fmt, assess(weights, fmt.law(fault), fmt.readout())) for fmt in formats]
 
 
-def fitted_menu(weights: Histogram, candidates: Sequence[Candidate], fault: FaultModel) -> list[Candidate]:
-    """Candidates fitted to the weights of a tensor: each once with a free table, once with evenly spaced levels.
+def fitted_menu(
+    weights: Histogram, candidates: Sequence[Candidate], fault: FaultModel, *, value_cells: float = math.inf
+) -> list[Candidate]:
+    """Candidates fitted to the weights of a tensor: each with a free table, and with evenly spaced levels.
 
     Args:
         weights: of root mean square 1.
         candidates: formats fitted to similar weights, to start from.
         fault: how the memory fails.
+        value_cells: cells of a side value, as a share of a weight's. Even levels, which need two values, are left out
+            where a table that can only be better costs next to nothing.
 
     Returns:
-        Two candidates for each given one (one for words of 0 bits), with tables rounded to what is stored of them.
+        One or two candidates for each given one, with tables rounded to what is stored of them.
     """
     found = []
     for candidate in candidates:
         law = law_behind(candidate.format.protections, fault)
         # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
-        table = fit(weights, law, patience=0, starts=[candidate.format.readout()]).table
+        table = fit_table(weights, law, patience=0, starts=[candidate.format.readout()])
         tables = [kept_table(table)]
         # Two side values in place of 2**bits: small tensors live on even levels.
-        if law.bits:
+        if law.bits and value_cells * 2**law.bits > _NEXT_TO_NOTHING * candidate.format.cells:
             first, step = kept_values(fit_even(weights, law))
             tables.append(first + step * np.arange(2**law.bits))
         # Assessed as rounded: the error is that of the table which is stored.

@@ -18,8 +18,7 @@ from qtaml import _checks
 from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
-from qtaml.formats.nearest_label import least_error_regions
-from qtaml.formats.transitions import central_moments, transition_matrix
+from qtaml.formats.transitions import LARGEST_MATRIX_BITS, transition_matrix
 from qtaml.search.histogram import Histogram
 
 Floats = NDArray[np.float64]
@@ -45,6 +44,19 @@ _KICKED_CELLS = 3
 
 # Laws are told apart by identity: fits and assessments of one pattern of bits share theirs.
 _matrix_of = lru_cache(maxsize=64)(transition_matrix)
+
+
+@lru_cache(maxsize=1024)
+def _law_of(word: WordLaw) -> tuple[Floats, Floats, Integers]:
+    """A law as the loops take it.
+
+    Loops are imported where they are called, since Numba, with which they are compiled, takes long to import.
+    """
+    from qtaml.search import loops
+
+    if word.bits > LARGEST_MATRIX_BITS:
+        raise ArgumentError(f"law must be of at most {LARGEST_MATRIX_BITS} bits, got {word.bits}")
+    return loops.arrays_of(word)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +113,13 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
         >>> round(plain.error, 12), round(plain.bias, 12), round(plain.noise, 12)
         (0.4, 0.04, 0.36)
     """
-    matrix = _matrix_of(law)
+    from qtaml.search import loops
+
+    groups, _, sizes = _law_of(law)
     table = _checked_table("table", table, law)
-    thresholds, labels = least_error_regions(matrix @ table, matrix @ table**2)
-    # Not from the matrix: P table**2 - (P table)**2 would cancel where errors are rare.
-    expected, variance, _, _ = central_moments(table, law)
+    # Not P table**2 - (P table)**2, which would cancel where errors are rare.
+    expected, variance = loops.read_moments(groups, sizes, table)
+    thresholds, labels = loops.envelope(expected, variance + expected**2)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
     share = histogram.counts / histogram.counts.sum()
     power = float(share @ histogram.points**2)
@@ -149,9 +163,16 @@ def fit(
         >>> sorted(fitted.table.round(9).tolist()), round(fitted.error, 9)
         ([-0.8, 0.8], 0.36)
     """
+    return assess(histogram, law, fit_table(histogram, law, patience=patience, starts=starts, seed=seed))
+
+
+def fit_table(
+    histogram: Histogram, law: WordLaw, *, patience: int = 16, starts: Sequence[Floats] = (), seed: int = 0
+) -> Floats:
+    """The table of `fit` alone, for whoever rounds it before it is assessed; arguments and errors as for `fit`."""
     patience = _checks.integer("patience", patience, 0)
-    matrix = _matrix_of(law)
-    if law.bits and float(np.ptp(matrix, axis=0).max()) < _SMALLEST_CHANGE:
+    _law_of(law)
+    if law.bits and all(float(np.ptp(group, axis=0).max()) < _SMALLEST_CHANGE for group in law.groups):
         raise ArgumentError(
             "law must be one whose word read depends on the one stored, got the same law for every stored word, such as"
             " flip probability 1/2: nothing can be stored"
@@ -159,7 +180,7 @@ def fit(
     # Fitted in units of the deviation, so that tolerances are relative and the result moves with the weights.
     mean, deviation = histogram.mean, histogram.variance**0.5
     if deviation <= np.finfo(np.float64).eps * abs(mean):
-        return assess(histogram, law, np.full(len(matrix), mean))
+        return np.full(2**law.bits, mean)
     search = _Search((histogram.points - mean) / deviation, histogram.counts / histogram.counts.sum(), law)
     random = np.random.default_rng(child_seed(seed, "fit"))
     known = [(_checked_table("a start", start, law) - mean) / deviation for start in starts]
@@ -172,7 +193,7 @@ def fit(
         state = search.improve(search.kick(best, random))
         failures = 0 if state.error < best.error * (1 - _ROUGH) - _SMALLEST_CHANGE else failures + 1
         best = min(best, state, key=lambda state: state.error)
-    return assess(histogram, law, mean + deviation * search.settle(best.table, _FINE, _FINE_ROUNDS).table)
+    return np.asarray(mean + deviation * search.settle(best.table, _FINE, _FINE_ROUNDS).table)
 
 
 def settle(histogram: Histogram, law: WordLaw) -> Fitted:
@@ -216,21 +237,16 @@ class _State:
 
 @dataclass(frozen=True)
 class _Search:
-    """Weights of mean 0 and variance 1, and the law of the word read.
-
-    Loops are imported where they are called, since Numba, with which they are compiled, takes long to import.
-    """
+    """Weights of mean 0 and variance 1, and the law of the word read."""
 
     points: Floats
     shares: Floats
     word: WordLaw
 
-    @cached_property
+    @property
     def law(self) -> tuple[Floats, Floats, Integers]:
         """The law of the word read, as the loops take it."""
-        from qtaml.search import loops
-
-        return loops.arrays_of(self.word)
+        return _law_of(self.word)
 
     @cached_property
     def matrix(self) -> Floats:
@@ -272,7 +288,7 @@ class _Search:
         from qtaml.search import loops
 
         labels, moments, settled, explained = loops.settled(
-            self.points, self.cumulated, *self.law, table, tolerance, _SMALLEST_CHANGE, rounds
+            self.points, self.cumulated, *self.law, self.power, table, tolerance, _SMALLEST_CHANGE, rounds
         )
         return _State(labels, moments, settled, self.power - explained)
 

@@ -45,6 +45,29 @@ def expected(groups: Floats, sizes: Integers, values: Floats) -> Floats:
 
 
 @compiled
+def read_moments(groups: Floats, sizes: Integers, table: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance of the value read for each stored word: `qtaml.formats.transitions.error_moments`, compiled."""
+    mean, variance, start, below = table.copy(), np.zeros_like(table), 0, 1
+    for size in sizes:
+        means, variances = np.empty_like(mean), np.empty_like(mean)
+        for base in range(0, len(mean), size * below):
+            for stored in range(size):
+                for low in range(below):
+                    place = base + stored * below + low
+                    drift, spread = 0.0, 0.0
+                    for read in range(size):
+                        other = base + read * below + low
+                        drift += groups[start + stored * size + read] * (mean[other] - mean[place])
+                    for read in range(size):
+                        other = base + read * below + low
+                        shift = mean[other] - mean[place] - drift
+                        spread += groups[start + stored * size + read] * (variance[other] + shift * shift)
+                    means[place], variances[place] = mean[place] + drift, spread
+        mean, variance, start, below = means, variances, start + size * size, size * below
+    return mean, variance
+
+
+@compiled
 def envelope(mean: Floats, square: Floats) -> tuple[Floats, Integers]:
     """`qtaml.formats.nearest_label.least_error_regions`, compiled."""
     order = np.argsort(mean, kind="mergesort")
@@ -110,6 +133,7 @@ def settled(
     groups: Floats,
     transposed: Floats,
     sizes: Integers,
+    power: float,
     table: Floats,
     tolerance: float,
     smallest: float,
@@ -117,12 +141,11 @@ def settled(
 ) -> tuple[Integers, Floats, Floats, float]:
     """Alternate regions and table until the error falls by less than `tolerance` of itself in a round.
 
+    `power` is the mean square of the points.
+
     Returns:
         (labels, moments, table, mean square of what is read); the labels are of the regions that hold weights.
     """
-    power = 0.0
-    for place in range(len(points)):
-        power += (cumulated[0, place + 1] - cumulated[0, place]) * points[place] ** 2
     labels, moments, explained, error = np.empty(0, np.int64), np.empty((2, 0)), 0.0, np.inf
     for _ in range(rounds):
         thresholds, all_labels = envelope(expected(groups, sizes, table), expected(groups, sizes, table * table))

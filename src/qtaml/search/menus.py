@@ -408,11 +408,11 @@ class Menus:
         """Words fitted to the weights of a tensor."""
         if self._known:
             return fitted_known(_some(relative), candidates, self._known)
-        return fitted_menu(weights, candidates, self._fault)
+        return fitted_menu(weights, candidates, self._fault, value_cells=self._side_cells / relative.numel())
 
     def _for_trellises(self, relative: torch.Tensor, trellises: Sequence[Format]) -> list[Candidate]:
         """Trellises for the weights of a tensor, where it fills some windows."""
-        some = _some(relative)
+        some = _some(relative) if trellises else np.zeros(0)
         return [
             assessed_trellis(some, fmt, self._fault)
             for fmt in trellises

@@ -1,8 +1,8 @@
 """Gains that are held against forward passes, since not every backward pass is the derivative of the forward pass."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from statistics import median
 
@@ -45,6 +45,8 @@ _ENOUGH = 0.05
 """Relative standard error of gains at which a large network needs no more passes: its many outputs average them."""
 _MOST_KEPT = 2**22
 """Weights up to which all changes are held; else each is drawn again."""
+_TOGETHER, _ALIKE = 8, 4.0
+"""Most tensors that one forward pass checks together, and by how much their squared effects may differ."""
 
 
 def checked_gains(
@@ -144,24 +146,77 @@ def _gains_that_hold(
         found = gradient_statistics(network, batch, weights, statistic, passes=passes, seed=seed, enough=enough)
     except (NoGradientError, RuntimeError):
         return {}
-    gains = {}
     run = partial(replacing(network), batch)
     with evaluation_mode(network), torch.no_grad():
         norm = float(clean.double().norm())
         signs = torch.stack([random_signs(clean, seed, number).reshape(-1) for number in range(min(_SIGNS, passes))])
+        told: dict[str, _Told] = {}
         for name, weight in weights.items():
             squares, along = found[name].reshape(len(found[name]), -1).T[:, : len(signs)].expand(2, -1)
             size = float(squared_norm(change(name))) / weight.numel() / len(clean)
-
-            def moved(share: float, name: str = name, weight: torch.Tensor = weight) -> torch.Tensor:
-                changed = run({name: other_numbers(name, weight, share)})
-                return (signs @ (finite(changed, batch) - clean).reshape(-1)).double().cpu() / len(clean)
-
             hidden = _RESOLVED * _last_place(clean, weight) * norm / len(clean)
-            if squares.any() and _holds(moved, along, float(_TOLERANCE * squares.mean() * size), hidden):
-                gain = mean_gain(name, found[name][:, 0].contiguous() / weight.numel())
-                gains[name] = replace(gain, unreached_rows=int((~reached[name]).sum()))
-    return gains
+            if squares.any():
+                told[name] = _Told(along, float(_TOLERANCE * squares.mean() * size), hidden)
+
+        def moved(share: float, names: Sequence[str]) -> torch.Tensor:
+            changed = run({name: other_numbers(name, weights[name], share) for name in names})
+            return (signs @ (finite(changed, batch) - clean).reshape(-1)).double().cpu() / len(clean)
+
+        held = [name for names in _alike(told) for name in _that_hold(moved, names, told)]
+    return {
+        name: replace(
+            mean_gain(name, found[name][:, 0].contiguous() / weights[name].numel()),
+            unreached_rows=int((~reached[name]).sum()),
+        )
+        for name in held
+    }
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the gradients say that a change of a tensor does.
+
+    Attributes:
+        along: what a change of 1 moves the outputs along each of the signs.
+        tolerance: squared difference up to which a forward pass agrees.
+        hidden: movement that the rounding of the outputs can hide.
+    """
+
+    along: torch.Tensor
+    tolerance: float
+    hidden: float
+
+
+def _alike(told: Mapping[str, _Told]) -> list[list[str]]:
+    """Tensors that act about as strongly, a few at a time: one forward pass can tell of all of them."""
+    groups: list[list[str]] = []
+    for name in sorted(told, key=lambda one: told[one].tolerance):
+        least = told[groups[-1][0]].tolerance if groups else 0.0
+        if not groups or len(groups[-1]) == _TOGETHER or told[name].tolerance > _ALIKE * least:
+            groups.append([])
+        groups[-1].append(name)
+    return groups
+
+
+def _that_hold(
+    moved: Callable[[float, Sequence[str]], torch.Tensor], names: Sequence[str], told: Mapping[str, _Told]
+) -> list[str]:
+    """Those of some tensors of which forward passes say what gradients do: together, or else one by one.
+
+    Differences of independent changes add up in squares: together within the least tolerance, each is.
+    """
+    if len(names) > 1:
+        along = torch.stack([told[name].along for name in names]).sum(0)
+        difference = moved(_SHARES[0], names) / _SHARES[0] - along
+        if difference.square().mean() <= min(told[name].tolerance for name in names):
+            return list(names)
+    return [
+        name
+        for name in names
+        if _holds(
+            lambda share, name=name: moved(share, [name]), told[name].along, told[name].tolerance, told[name].hidden
+        )
+    ]
 
 
 def _holds(moved: Callable[[float], torch.Tensor], along: torch.Tensor, tolerance: float, hidden: float) -> bool:
