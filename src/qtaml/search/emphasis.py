@@ -20,6 +20,25 @@ factors from equal ones, 128 as the best of 400 draws, 128 by changes from there
 Emphasis = Mapping[str, float]
 
 
+def evened(strengths: Mapping[str, float], share: float) -> Emphasis:
+    """Emphasis that evens out how strongly the same relative error of each tensor acts.
+
+    Behind saturating outputs and normalisations first order at the trained weights says little of large errors: a
+    tensor that it calls weak cannot be lost either.
+
+    Args:
+        strengths: what relative errors of 1 in each tensor do to the output, to first order.
+        share: of the logarithm of the differences that is taken away; with 1, relative errors of all tensors count
+            alike.
+
+    Example:
+        >>> evened({"weak": 1.0, "strong": 4.0}, 1.0)
+        {'weak': 2.0, 'strong': 0.5}
+    """
+    middle = float(np.exp(np.mean([np.log(one) for one in strengths.values() if one > 0] or [0.0])))
+    return {name: (middle / one) ** share if one > 0 else 1.0 for name, one in strengths.items()}
+
+
 class Outcome(Protocol):
     """What an emphasis leads to."""
 
