@@ -2,13 +2,36 @@
 
 from dataclasses import replace
 
-from qtaml.faults import Several
+from qtaml import _checks
+from qtaml.errors import ArgumentError
+from qtaml.faults import AnyFault, Several
 from qtaml.formats import TensorFormat
 from qtaml.planning import Design, Plan
 from qtaml.planning.hardened_cells import priced
+from qtaml.planning.reserve import with_reserve
 from qtaml.protections import HardenedCell, Protection
-from qtaml.search.designer import Designer, ReserveDesigner
+from qtaml.search.designer import Designer
 from qtaml.sensitivity import Calibration
+
+
+class ReserveDesigner:
+    """Plans for one network and several memories, of which a chip is one; arguments and errors as for `Designer`."""
+
+    def __init__(self, calibration: Calibration, settings: Design) -> None:
+        if not isinstance(settings.fault, Several):
+            raise ArgumentError(f"fault must be several memories, got {settings.fault}")
+        self.calibration, self.settings, self._fault = calibration, settings, settings.fault
+        self._designers: dict[AnyFault, Designer] = {}
+
+    def plan(self, cells: float) -> Plan:
+        """The plan of the least error at the worst of the memories, or on average if they have weights."""
+        asked = replace(self.settings, cells=_checks.positive("cells", cells))
+        return with_reserve(self.calibration, asked, self._fault, lambda one: self._designer(one).plan(cells))
+
+    def _designer(self, fault: AnyFault) -> Designer:
+        if fault not in self._designers:
+            self._designers[fault] = Designer(self.calibration, replace(self.settings, fault=fault))
+        return self._designers[fault]
 
 
 class RefreshDesigner:

@@ -1,5 +1,6 @@
-"""One way to store all tensors, a menu for each: what an allocation of cells to it costs, again and again."""
+"""The ways to store all tensors, a menu for each: which fit a budget, and what an allocation of cells to one costs."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,10 +8,22 @@ from functools import cached_property
 
 import numpy as np
 
+from qtaml._progress import track
+from qtaml.errors import BudgetError
 from qtaml.formats import Levels
-from qtaml.planning.allocation import Choice, Options, SplitAllocation
+from qtaml.planning.allocation import Choice, Options, SplitAllocation, cell_price
+from qtaml.planning.settings import Design
+from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
-from qtaml.search.menus import TensorMenu
+from qtaml.search.menus import Menus, TensorMenu
+from qtaml.sensitivity import Calibration
+
+_ROUNDS = 12
+"""Budgets that are tried until whole tables and blocks fit."""
+_ROUNDING, _SLACK = 1e-12, 1e-9
+"""What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
+_UNSPENT = 2e-4
+"""Share of a budget that may be left over."""
 
 
 @dataclass(frozen=True)
@@ -94,3 +107,98 @@ class Way:
     @cached_property
     def _allocation(self) -> SplitAllocation:
         return SplitAllocation(self.options)
+
+
+class Ways:
+    """All ways to store a network within a budget: which formats are affordable, and what an allocation costs.
+
+    Args:
+        calibration: what is measured of the network.
+        settings: what is asked, but for the goal.
+        menus: of the tensors.
+    """
+
+    def __init__(self, calibration: Calibration, settings: Design, menus: Menus) -> None:
+        self._calibration, self._settings = calibration, settings
+        names = list(calibration.weights)
+        self._first = [menus.first(name) for name in track(names, "fitting levels")]
+        self._others = [menus.others(name) for name in track(names, "fitting other levels")]
+        shorter = [menus.with_shorter_blocks(name) for name in names]
+        self._shorter = [menu for menu in shorter if menu]
+
+    @cached_property
+    def plain_cells(self) -> int:
+        """Cells of a plain memory of all weights."""
+        return self._settings.bits * sum(weight.numel() for weight in self._calibration.weights.values())
+
+    def check_affordable(self, cells: float) -> None:
+        """Raise `BudgetError` if the cheapest formats cost more than a budget; the message names the least share."""
+        cheapest = Way(self._cheapest, [1.0] * len(self._cheapest), coherent=False)
+        cost = self._cells(cheapest, [Choice(0, 0)] * len(cheapest.options))
+        if cost > cells * (1 + _ROUNDING):
+            least = math.ceil(cost * 1e4) / 1e4
+            raise BudgetError(f"cells must be at least {least:g} for the cheapest formats, got {cells:g}", cost - 1)
+
+    def affordable(self, cells: float, gains: Gains) -> list[Way]:
+        """Ways to scale all tensors, and levels for them, of which the cheapest formats fit a budget."""
+        budget = cells * self.plain_cells
+        ways = [self._first, self._mixed(budget, gains), self._cheapest]
+        if self._shorter:
+            ways.append(self._shorter)
+        within = [way for way in ways if sum(menu.least_cells for menu in way) <= budget * (1 + _ROUNDING)]
+        different = [way for place, way in enumerate(within) if way not in within[:place]]
+        return [self.way(menus, gains) for menus in different or [self._cheapest]]
+
+    def way(self, menus: Sequence[TensorMenu], gains: Gains) -> Way:
+        """Menus of all tensors at the gains of a round."""
+        trained = self._calibration.gains
+        ratios = [
+            (gains.squared[menu.name] / trained[menu.name].squared if trained[menu.name].squared else 1.0)
+            * gains.fed_back.get(menu.name, 1.0)
+            for menu in menus
+        ]
+        return Way(menus, ratios, gains.coherent)
+
+    def within(self, way: Way, emphasis: Mapping[str, float], cells: float) -> tuple[Choice, ...]:
+        """The best choices within a budget by the sum of effects."""
+        most = cells * self.plain_cells - way.fixed
+        best: tuple[Choice, ...] = tuple(Choice(0, 0) for _ in way.options)
+        # What whole tables and code blocks take is known only when the formats are chosen.
+        low, high, spent = min(way.floor, most), most, most * (1 + _SLACK)
+        for _ in range(_ROUNDS):
+            choices = way.choices(max(spent, way.floor), emphasis)
+            left = cells * (1 + _ROUNDING) - self._cells(way, choices)
+            if left >= 0:
+                best, low = choices, spent
+            else:
+                high = spent
+            if left >= 0 and (spent >= most or left <= _UNSPENT * cells):
+                break
+            # By twice what is too much, since a split costs a second table as long as it stands; then by halves.
+            aim = spent + 2 * left * self.plain_cells
+            spent = aim if left < 0 and aim > low else (low + high) / 2
+        return best
+
+    def _cells(self, way: Way, choices: Sequence[Choice]) -> float:
+        """What `Plan.cells` is, without making the plan."""
+        words, side_values = way.counted(choices)
+        settings = self._settings
+        beside = side_cells(
+            settings.known_cells or settings.fault, side_values, tuple(settings.decoders), tuple(settings.hardened)
+        )
+        return (words + beside) / self.plain_cells
+
+    @cached_property
+    def _cheapest(self) -> list[TensorMenu]:
+        """Each tensor in the way that can be cheapest."""
+        pairs = zip(self._first, self._others, strict=True)
+        return [min((first, *others), key=lambda one: one.least_cells) for first, others in pairs]
+
+    def _mixed(self, budget: float, gains: Gains) -> list[TensorMenu]:
+        """Each tensor with the scales and levels that are best at the price of a cell."""
+        first = self.way(self._first, gains)
+        price = cell_price(first.options, max(budget, first.floor))
+        return [
+            min((menu, *others), key=lambda one: one.priced(price, ratio))
+            for menu, others, ratio in zip(self._first, self._others, first.ratios, strict=True)
+        ]

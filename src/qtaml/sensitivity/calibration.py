@@ -28,7 +28,7 @@ from qtaml.sensitivity.curvature import Curvature, curvatures
 from qtaml.sensitivity.deviation import OutputRange, output_deviations, output_range
 from qtaml.sensitivity.gains import Gain, row_gains, squared_norm, with_floor
 
-_LARGE, _FEW = 2**22, 8
+_LARGE, _FEW = 2**22, 16
 """Weights of a large network, and samples for many forward passes of one."""
 _SHRUNK = 0.1
 """Share by which a tensor is shrunk to see how its shrinkage acts: about what readout tables lose."""
