@@ -33,8 +33,9 @@ the plan, and rounds by which readout gains are balanced at the start."""
 _LOST = 0.5
 """Expected error, over the power of the outputs, above which a large network is searched by reads too, for minutes:
 what it has would be of no use."""
-_EVENED, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.75, 1.0), 40, 1
-"""Shares by which emphasis is evened, and trials and reads of each, of a large network that is lost."""
+_EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.75, 1.0), 3, 20, 1
+"""Of a large network that is lost: shares by which emphasis is evened, the best of these, whose readout gains are
+balanced, trials from there by what is expected and again by reads, and reads of each."""
 _MOST_OPERATIONS = 2e12
 """Floating-point operations of a search by reads: about a minute of a core. SmallCNN takes 1e11."""
 
@@ -103,16 +104,24 @@ class Designer:
         trained = self._trained
         found = [self._by_outlook(cells, trained)]
         best = with_measured(self._finished(found[0], cells, trained), self.calibration)
+        if self.calibration.large and (self.settings.rows or self.settings.group is not None):
+            best = min(best, self._without_rows(cells, trained), key=measured_mean)
         lost = self._fitted and found[0].error > _LOST * self.calibration.outputs.power
         if self.settings.beyond_first_order and (lost or may_be_beyond(best, self.calibration)):
             if self._may_be_read_often or lost:
                 other, plan = self._by_reads(cells)
-                found.append(other)
+                found = [*found, other] if self._may_be_read_often else [other]
                 best = min(plan, best, key=measured_mean)
             else:
                 best = self._by_gains_at_reads(best, cells)
         fed = [plan for one in found for plan in self._fed_back(one, cells)] if self.settings.feedback else []
         return min([best, *fed], key=measured_mean)
+
+    def _without_rows(self, cells: float, gains: Gains) -> Plan:
+        """The plan of one scale for each tensor: what few trials of a large network expect of rows may be wrong."""
+        way = self._ways.affordable(cells, gains)[0]
+        tried = self._tried(way, cells, gains, dict.fromkeys(self.calibration.weights, 1.0), None)
+        return with_measured(self._finished(tried, cells, gains), self.calibration)
 
     def _fed_back(self, found: _Tried, cells: float) -> list[Plan]:
         """Plans with rounding errors fed back, the first of an allocation that was found without."""
@@ -159,7 +168,7 @@ class Designer:
     def _by_reads(self, cells: float) -> tuple[_Tried, Plan]:
         """The allocation of the least error of reads, from those that are expected to err least, and its plan."""
         trained, often = self._trained, self._may_be_read_often
-        tried = self._drawn(cells, trained, _DRAWN) if often else self._evened(cells, trained)
+        tried = self._drawn(cells, trained, _DRAWN) if often else [self._from_evened(cells, trained)]
         promising = sorted(tried, key=lambda one: one.error)[:_PROMISING]
         reads = _READS_OF_TRIAL if often else _READS_OF_LOST
 
@@ -222,15 +231,25 @@ class Designer:
             trials=trials - draws,
         )
 
-    def _evened(self, cells: float, gains: Gains) -> list[_Tried]:
-        """Every way at emphases by which a relative error of each tensor counts more alike."""
+    def _from_evened(self, cells: float, gains: Gains) -> _Tried:
+        """The allocation of the least expected error from where a relative error of each tensor counts more alike."""
         weights = self.calibration.weights
         strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
-        return [
+        tried = [
             self._tried(way, cells, gains, evened(strengths, share), None)
             for way in self._ways.affordable(cells, gains)
             for share in _EVENED
         ]
+        starts = []
+        for one in sorted(tried, key=lambda one: one.error)[:_STARTS_OF_LOST]:
+            outlook = self._expectations.balanced(one.storages, gains.squared, one.outlook.gains)
+            starts.append(replace(one, outlook=outlook, error=outlook.error))
+        return improved(
+            sorted(starts, key=lambda one: one.error),
+            list(weights),
+            lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
+            trials=_TRIALS_OF_LOST,
+        )
 
     def _drawn(self, cells: float, gains: Gains, draws: int) -> list[_Tried]:
         """Every way at equal emphasis; small networks at drawn ones too."""

@@ -210,33 +210,29 @@ def _that_hold(
         difference = moved(_SHARES[0], names) / _SHARES[0] - along
         if difference.square().mean() <= min(told[name].tolerance for name in names):
             return list(names)
-    return [
-        name
-        for name in names
-        if _holds(
-            lambda share, name=name: moved(share, [name]), told[name].along, told[name].tolerance, told[name].hidden
-        )
-    ]
+    return [name for name in names if _holds(partial(_of_one, moved, name), told[name])]
 
 
-def _holds(moved: Callable[[float], torch.Tensor], along: torch.Tensor, tolerance: float, hidden: float) -> bool:
+def _of_one(moved: Callable[[float, Sequence[str]], torch.Tensor], name: str, share: float) -> torch.Tensor:
+    return moved(share, [name])
+
+
+def _holds(moved: Callable[[float], torch.Tensor], told: _Told) -> bool:
     """Whether outputs move along some signs, for changes of some shares, as gradients say, or as far as rounding lets.
 
     Args:
         moved: what a change of a share moves along each of the signs.
-        along: what the gradients say that a change of 1 moves.
-        tolerance: squared difference up to which both agree.
-        hidden: movement that the rounding of the outputs can hide.
+        told: what the gradients say.
     """
     for share in _SHARES:
         seen = moved(share)
-        if (seen / share - along).square().mean() <= tolerance:
+        if (seen / share - told.along).square().mean() <= told.tolerance:
             return True
-    if max(_size(seen), share * _size(along)) > hidden:
+    if max(_size(seen), share * _size(told.along)) > told.hidden:
         return False
     # No longer to first order, so that only the size can be compared.
-    large, told = _size(moved(1.0)), _size(along)
-    return abs(large - told) <= max(hidden, max(large, told) / 2)
+    large, small = _size(moved(1.0)), _size(told.along)
+    return abs(large - small) <= max(told.hidden, max(large, small) / 2)
 
 
 def _last_place(clean: torch.Tensor, weight: torch.Tensor) -> float:
