@@ -32,7 +32,10 @@ _VACUUM = (
 )
 WORK_FUNCTIONS = {
     "n+ Si": (SILICON_AFFINITY, "affinity of silicon (matprop.ru/Si_basic), Fermi level at the conduction band"),
-    "p+ Si": (5.17, "affinity of silicon (matprop.ru/Si_basic), and its gap of 1.12 eV (fizyka.pk.edu.pl/tabele/Polprzew.htm)"),
+    "p+ Si": (
+        5.17,
+        "affinity of silicon (matprop.ru/Si_basic), and its gap of 1.12 eV (fizyka.pk.edu.pl/tabele/Polprzew.htm)",
+    ),
     "Al": (4.28, _VACUUM),
     "W": (4.55, _VACUUM),
     "Ta": (4.25, _VACUUM),
