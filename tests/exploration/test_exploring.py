@@ -1,6 +1,10 @@
 """`qtaml.explore` on a small network."""
 
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +130,25 @@ def test_the_same_question_goes_on_where_it_stopped(network, tmp_path, monkeypat
     model, inputs, _ = network
     asked((model, inputs, qtaml.Accuracy(inputs, model(inputs).argmin(1))), **small)
     assert len(made) == 1 + 2 + 2
+
+
+@pytest.mark.long
+def test_a_killed_exploration_goes_on_where_it_stopped(network, found, tmp_path, monkeypatch):
+    """What two processes had kept is not made again, and the result is that of one that nobody killed."""
+    script = "from tests.exploration.test_exploring import *; asked(made_anew(), folder=sys.argv[1], workers=2)"
+    root = Path(__file__).parents[2]
+    driver = subprocess.Popen([sys.executable, "-c", f"import sys; {script}", str(tmp_path)], cwd=root)
+    kept = tmp_path / "plans"
+    while not list(kept.glob("*.json")):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    there = len(list(kept.glob("*.json")))
+    made, make = [], PlanMaker.make
+    monkeypatch.setattr(PlanMaker, "make", lambda *job: made.append(job[1:]) or make(*job))
+    assert asked(network, folder=tmp_path) == found
+    assert there + len(made) == len(found.plans) + found.unaffordable
 
 
 @pytest.fixture(scope="module")
