@@ -18,7 +18,8 @@ from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.unit_words import stored_values, words_of
 from qtaml.checkpoints.word_range import WordRange, key_places
 from qtaml.errors import ArgumentError, BudgetError, ModelError
-from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenDevice, GivenFault, Several, Uniform, of_memory
+from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenDevice, GivenFault, Several, Uniform
+from qtaml.faults.choice import of_memory
 from qtaml.formats import Nonfinite
 from qtaml.protections import Decoder
 

@@ -5,17 +5,7 @@ A new fault model is one subclass of `FaultModel`, and one more name in `OneFaul
 
 from qtaml._kinds import guard_doors
 from qtaml.faults.base import AllBitsAlike, BitErrorRates, FaultModel, WordLaw
-from qtaml.faults.choice import (
-    KINDS,
-    AnyFault,
-    FlipProbability,
-    GivenDevice,
-    GivenFault,
-    from_kind,
-    given,
-    of_device,
-    of_memory,
-)
+from qtaml.faults.choice import KINDS, AnyFault, FlipProbability, GivenDevice, GivenFault, from_kind, given, of_device
 from qtaml.faults.clustered import Clustered
 from qtaml.faults.independent import Asymmetric, PerBit, Ramp, Uniform
 from qtaml.faults.multi_level import MultiLevel
@@ -45,7 +35,6 @@ __all__ = [
     "from_kind",
     "given",
     "of_device",
-    "of_memory",
 ]
 
 guard_doors(__name__)

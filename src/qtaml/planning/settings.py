@@ -15,7 +15,8 @@ from pydantic import ConfigDict, Field, PlainSerializer
 from qtaml import _checks
 from qtaml.device import cell_and_window
 from qtaml.errors import ArgumentError
-from qtaml.faults import FlipProbability, GivenDevice, GivenFault, StaticCells, of_memory
+from qtaml.faults import FlipProbability, GivenDevice, GivenFault, StaticCells
+from qtaml.faults.choice import of_memory
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import (
     WEIGHT_TABLES,
