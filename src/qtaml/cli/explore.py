@@ -97,11 +97,11 @@ def explore_command(
         _check_no_option_of_exploring(context)
         _show_results([Path(one) for one in sources], out)
         return
-    needed = {"--test": test, "--device": device, "--array": array, "--windows": windows}
+    source, labelled = _question(sources, test, {"--device": device, "--array": array, "--windows": windows})
     # Before what may take minutes.
     page_path(out)
     shown = [_checks.one_of("over", one, AXES) for one in over.split(",")] if over else []
-    opened = partial(_opened, _one_network(sources, needed), weights, calibration, test, samples, length)
+    opened = partial(_opened, source, weights, calibration, labelled, samples, length)
     axes = {"thicknesses": thicknesses, "heights": heights, "voltages": voltages, "temperatures": temperatures}
     asked = _grid({**axes, "windows": windows, "budgets": budgets}, {"decoders": decoders, "hardenings": hardening})
     asked |= {"accuracy": accuracy, "minimise": minimise, "trials": trials, "seed": seed, "device": device}
@@ -116,17 +116,18 @@ def explore_command(
     _show_exploration(found, folder, out, as_json=as_json)
 
 
-def _one_network(sources: list[str], needed: Mapping[str, Any]) -> str:
-    """The network to explore, with all that exploring needs.
+def _question(sources: list[str], test: Path | None, needed: Mapping[str, str]) -> tuple[str, Path]:
+    """The network to explore and its test data, if all is there that exploring needs.
 
     Example:
-        >>> _one_network(["network.pt2"], {"--test": "test.npz", "--device": ""})
+        >>> _question(["network.pt2"], Path("test.npz"), {"--device": ""})
         Traceback (most recent call last):
         qtaml.errors.ArgumentError: to explore give one network, --calibration, --test, --device, got network.pt2
     """
-    if len(sources) != 1 or not all(needed.values()):
-        raise ArgumentError(f"to explore give one network, --calibration, {', '.join(needed)}, got {' '.join(sources)}")
-    return sources[0]
+    if len(sources) != 1 or test is None or not all(needed.values()):
+        options = ", ".join(("--calibration", "--test", *needed))
+        raise ArgumentError(f"to explore give one network, {options}, got {' '.join(sources)}")
+    return sources[0], test
 
 
 def _grid(numbers: Mapping[str, str], names: Mapping[str, list[str] | None]) -> dict[str, Any]:
