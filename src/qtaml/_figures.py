@@ -166,9 +166,17 @@ def _draw(axes: "Axes", panel: Panel) -> None:
         axes.axhline(panel.reference[1], color="0.4", linestyle="--", linewidth=1, label=panel.reference[0])
     for curve, color in zip(panel.curves, COLORS, strict=False):
         if curve.steps or curve.band:
-            style, step = ("steps-pre", "pre") if curve.steps else ("default", None)
-            axes.plot(curve.x, curve.mean, drawstyle=style, color=color, label=curve.label)
-            axes.fill_between(curve.x, curve.low, curve.high, step=step, color=color, alpha=0.2, linewidth=0)
+            shape = "steps-pre" if curve.steps else "default"
+            axes.plot(curve.x, curve.mean, drawstyle=shape, color=color, label=curve.label)
+            axes.fill_between(
+                curve.x,
+                curve.low,
+                curve.high,
+                step="pre" if curve.steps else None,
+                color=color,
+                alpha=0.2,
+                linewidth=0,
+            )
         elif curve.low:
             below = [mean - low for mean, low in zip(curve.mean, curve.low, strict=True)]
             above = [high - mean for mean, high in zip(curve.mean, curve.high, strict=True)]

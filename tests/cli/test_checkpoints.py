@@ -58,7 +58,7 @@ def test_protect_plans_measures_and_writes_the_file_as_read(here, tmp_path):
     ("memory", "shown"),
     [
         (("--fault", "asymmetric:p01=0,p10=.05"), "Asymmetric(p01=0.0, p10=0.05)"),
-        (("--device", "gaincell_2t_sion", "--window", 10e-6), "Uniform(p=0.00262"),
+        (("--device", "gaincell_2t_sion", "--window", 10e-6), "Uniform(p=0.00257"),
     ],
 )
 def test_protect_takes_gains_and_a_memory(here, tmp_path, memory, shown):
