@@ -19,6 +19,7 @@ from reproduction import (
     overhead_curve,
     real_codes,
     real_networks,
+    refresh_rates,
     remarks,
     rounding,
     saturation,
@@ -57,6 +58,7 @@ BEYOND: dict[str, Experiment[Any]] = {
     "real_codes": real_codes.REAL_CODES,
     "language_model": language_model.LANGUAGE_MODEL,
     "real_networks": real_networks.REAL_NETWORKS,
+    "refresh_rates": refresh_rates.REFRESH_RATES,
     "training": training_study.TRAINING,
     "outside_tables": outside_tables.OUTSIDE_TABLES,
 }

@@ -30,6 +30,7 @@ class Curve:
         high: upper ends of their intervals.
         points: markers that no line joins.
         steps: a staircase, each ordinate holding back to the abscissa before; intervals are a band around it.
+        band: a smooth line without markers; intervals are a band around it.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Curve:
     high: Sequence[float] = ()
     points: bool = field(default=False, kw_only=True)
     steps: bool = field(default=False, kw_only=True)
+    band: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,18 @@ def _draw(axes: "Axes", panel: Panel) -> None:
     if panel.reference:
         axes.axhline(panel.reference[1], color="0.4", linestyle="--", linewidth=1, label=panel.reference[0])
     for curve, color in zip(panel.curves, COLORS, strict=False):
-        if curve.steps:
-            axes.step(curve.x, curve.mean, where="pre", color=color, label=curve.label)
-            axes.fill_between(curve.x, curve.low, curve.high, step="pre", color=color, alpha=0.2, linewidth=0)
+        if curve.steps or curve.band:
+            shape = "steps-pre" if curve.steps else "default"
+            axes.plot(curve.x, curve.mean, drawstyle=shape, color=color, label=curve.label)
+            axes.fill_between(
+                curve.x,
+                curve.low,
+                curve.high,
+                step="pre" if curve.steps else None,
+                color=color,
+                alpha=0.2,
+                linewidth=0,
+            )
         elif curve.low:
             below = [mean - low for mean, low in zip(curve.mean, curve.low, strict=True)]
             above = [high - mean for mean, high in zip(curve.mean, curve.high, strict=True)]
@@ -179,6 +190,9 @@ def _draw(axes: "Axes", panel: Panel) -> None:
         axes.set_xticks(range(len(panel.x_names)), panel.x_names, rotation=35, ha="right", rotation_mode="anchor")
     if panel.log_x:
         axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        # Where a power of ten is in view, labels of the ticks between would overlap.
+        axes.tick_params(axis="x", which="minor", labelbottom=high < 10 * low)
     if panel.log_y:
         # Masked: an interval that reaches 0 would otherwise be drawn at a tiny number of matplotlib's choice.
         axes.set_ylim(*panel.log_y)

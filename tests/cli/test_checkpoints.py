@@ -54,13 +54,21 @@ def test_protect_plans_measures_and_writes_the_file_as_read(here, tmp_path):
 
 
 @pytest.mark.slow
-def test_protect_takes_gains_and_a_fault_model(here, tmp_path):
-    """As text on the terminal."""
+@pytest.mark.parametrize(
+    ("memory", "shown"),
+    [
+        (("--fault", "asymmetric:p01=0,p10=.05"), "Asymmetric(p01=0.0, p10=0.05)"),
+        (("--device", "gaincell_2t_sion", "--window", 10e-6), "Uniform(p=0.00257"),
+    ],
+)
+def test_protect_takes_gains_and_a_memory(here, tmp_path, memory, shown):
+    """A fault model or a device, as text on the terminal."""
     (tmp_path / "gains.json").write_text('{"a": 1.0, "b": 0.0}')
-    options = ("--gains", "gains.json", "--fault", "asymmetric:p01=0,p10=.05", "--decoders", "majority")
-    code, out, _ = here("protect", "m.safetensors", "--cells", 1.1, *options)
+    code, out, _ = here(
+        "protect", "m.safetensors", "--cells", 1.1, "--gains", "gains.json", "--decoders", "majority", *memory
+    )
     assert code == 0
-    assert "Asymmetric(p01=0.0, p10=0.05)" in out
+    assert shown in out
     assert "quantised anew for this memory" in out
 
 
@@ -69,7 +77,7 @@ def test_budgets_and_files_that_cannot_be_have_their_exit_codes(here):
     assert here("protect", "m.safetensors", "--cells", 1e-6, "--p", 0.02)[0] == 3
     assert here("inspect", "gone.gguf")[0] == 4
     code, _, err = here("protect", "m.safetensors", "--cells", 1)
-    assert (code, "give exactly one of p and fault" in err) == (2, True)
+    assert (code, "give exactly one of p, fault and device" in err) == (2, True)
     code, _, err = here("protect", "m.safetensors", "--cells", 1, "--p", 0.1, "--decoders", "magic")
     assert (code, "decoders must be a sequence, each one of 'none'" in err) == (2, True)
 

@@ -123,7 +123,7 @@ def test_exploring_needs_what_it_is_of(exploring, here):
     """And options of exploring need a network."""
     code, _, err = exploring()
     assert code == 2
-    assert "to explore give one network, --calibration, --test, --device, --array and --windows" in err
+    assert "to explore give one network, --calibration, --test, --device, --array, --windows" in err
     code, _, err = exploring("--test", "own.npz", "--thicknesses", "1:2")
     assert code == 2
     assert "--thicknesses must be numbers such as 1,2 or a range such as 1:3:9, got '1:2'" in err

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qtaml.cost import ARRAYS, Array, Figure, Logic, array_named, logic
+from qtaml.cost import ARRAYS, Array, Figure, Logic, array_named, logic, read_nvsim
 from qtaml.errors import ArgumentError
 from tests.cost.simulators import FIXTURES, cacti, nvsim
 
@@ -42,6 +42,15 @@ def test_area_lies_within_the_spread_of_the_simulators():
     printed.append(float(nvsim()["Area (mm^2)"]))
     found = array_named("sram_6t", 22).area(BITS)
     assert min(printed) < (found.value + found.top) / 2 < max(printed)
+
+
+def test_efficiency_lies_within_the_spread_of_three_programs():
+    """All of the model's range, hence all areas that follow: CACTI's SRAM .53, NVSim's .91, NS-Cache's .999."""
+    printed = [float(one["array area efficiency (%)"]) / 100 for one in cacti() if "SRAM" in one["cell"]]
+    printed.append(float(nvsim()["Area Efficiency (percent)"]) / 100)
+    printed.append(read_nvsim(FIXTURES / "ns_cache_sram_3nm.txt", refreshed=False).efficiency.value)
+    for array in (one for one in ARRAYS if one.name in ("gain_cell_3t", "sram_6t")):
+        assert min(printed) <= array.efficiency.value <= array.efficiency.top <= max(printed)
 
 
 def test_the_cell_area_at_14_nm_is_that_of_the_cell_file():

@@ -38,6 +38,15 @@ def test_output_of_nvsim_gives_an_array():
     assert "nvsim_1t1r.txt" in found.cell_area.source
 
 
+def test_output_of_ns_cache_gives_the_array_of_a_caches_data():
+    """A real one, which its makers show; an access reads a line of 64 bytes."""
+    found, bits = read_nvsim(FIXTURES / "ns_cache_sram_3nm.txt", refreshed=False), 32 * 2**23
+    assert found.node == 3.0
+    assert found.area(bits).value == pytest.approx(4.953)
+    assert 512 * found.read_energy.value == pytest.approx(417.486e3)
+    assert bits * found.standby.value == pytest.approx(92.193e9)
+
+
 @pytest.mark.parametrize(
     ("line", "changed", "told"),
     [

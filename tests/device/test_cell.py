@@ -88,7 +88,7 @@ def test_spread_average_agrees_with_a_monte_carlo_of_thicknesses():
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(cells, st.floats(-9.0, 9.0), st.floats(0.05, 3.0))
 def test_p_is_a_probability_that_grows_with_time_and_falls_with_thickness(cell, log10_window, decades):
     """Whatever the cell, without a warning and without nan."""
@@ -102,7 +102,7 @@ def test_p_is_a_probability_that_grows_with_time_and_falls_with_thickness(cell, 
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(cells, st.floats(1e-9, 0.999))
 def test_window_for_is_the_inverse_of_p(cell, p):
     """At the retention time p is reached."""
@@ -110,7 +110,7 @@ def test_window_for_is_the_inverse_of_p(cell, p):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(cells, st.floats(1e-9, 0.999), st.floats(-6.0, 8.0))
 def test_thickness_for_is_the_inverse_of_p(cell, p, log10_window):
     """With the wanted thickness p is reached at the window."""

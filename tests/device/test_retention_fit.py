@@ -214,7 +214,12 @@ def test_bands_widen_away_from_the_data(measured):
 
 def test_a_picture_for_each_temperature(measured):
     """What was measured, and the fit with its band."""
-    assert [axes.get_title(loc="left") for axes in measured.plot().axes] == ["300 K", "330 K", "360 K"]
+    drawn = measured.plot().axes
+    assert [axes.get_title(loc="left") for axes in drawn] == ["300 K", "330 K", "360 K"]
+    for axes in drawn:
+        _, fitted = axes.lines[0].get_data()
+        band = axes.collections[0].get_paths()[0].get_extents()
+        assert band.y0 < fitted.min() < fitted.max() < band.y1
 
 
 @pytest.mark.slow

@@ -1,6 +1,11 @@
 """`qtaml.explore` on a small network."""
 
 import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,7 +117,7 @@ def test_the_front_is_that_of_brute_force():
 
 
 def test_the_same_question_goes_on_where_it_stopped(network, tmp_path, monkeypatch):
-    """Plans are kept; other test data or reads are another question."""
+    """Plans are kept, and only what is missing is made."""
     small = {"thicknesses": [1.8], "budgets": [1.0], "folder": tmp_path}
     first = asked(network, **small)
     kept = list((tmp_path / "plans").iterdir())
@@ -122,10 +127,43 @@ def test_the_same_question_goes_on_where_it_stopped(network, tmp_path, monkeypat
     monkeypatch.setattr(PlanMaker, "make", lambda *job: made.append(job[1:]) or make(*job))
     assert asked(network, **small) == first
     assert len(made) == 1
-    asked(network, **small, trials=4)
-    model, inputs, _ = network
-    asked((model, inputs, qtaml.Accuracy(inputs, model(inputs).argmin(1))), **small)
-    assert len(made) == 1 + 2 + 2
+
+
+def test_another_network_or_test_set_or_source_is_another_question(network, monkeypatch):
+    """Plans are kept under a hash of it."""
+    model, inputs, metric = network
+    maker = PlanMaker(model, inputs[:64], metric, trials=3, thorough=False, seed=0, output=None)
+    others = [
+        replace(maker, trials=4),
+        replace(maker, metric=qtaml.Accuracy(inputs, model(inputs).argmin(1))),
+        replace(maker, model=nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))),
+        replace(maker, calibration=inputs[:32]),
+        replace(maker, thorough=True),
+        replace(maker, seed=1),
+    ]
+    assert len({one.question for one in (maker, *others)}) == 1 + len(others)
+    before = maker.question
+    monkeypatch.setattr("qtaml.exploration.stored_plans.origin", lambda: "other sources")
+    assert replace(maker).question != before
+
+
+@pytest.mark.long
+def test_a_killed_exploration_goes_on_where_it_stopped(network, found, tmp_path, monkeypatch):
+    """What two processes had kept is not made again, and the result is that of one that nobody killed."""
+    script = "from tests.exploration.test_exploring import *; asked(made_anew(), folder=sys.argv[1], workers=2)"
+    root = Path(__file__).parents[2]
+    driver = subprocess.Popen([sys.executable, "-c", f"import sys; {script}", str(tmp_path)], cwd=root)
+    kept = tmp_path / "plans"
+    while not list(kept.glob("*.json")):
+        assert driver.poll() is None
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    there = len(list(kept.glob("*.json")))
+    made, make = [], PlanMaker.make
+    monkeypatch.setattr(PlanMaker, "make", lambda *job: made.append(job[1:]) or make(*job))
+    assert asked(network, folder=tmp_path) == found
+    assert there + len(made) == len(found.plans) + found.unaffordable
 
 
 @pytest.fixture(scope="module")

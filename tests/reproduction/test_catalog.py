@@ -53,6 +53,13 @@ TINY = {
         "cells": (1.0,),
         "plain_cells": (1.125,),
     },
+    "refresh_rates": {
+        "networks": ("SmallCNN",),
+        "plain_rates": (1.8,),
+        "common_rates": (1.5,),
+        "cells": (0.2,),
+        "budgets": (0.3,),
+    },
     "training": {
         "networks": ("SmallCNN",),
         "stored": ("plain words",),
@@ -78,7 +85,7 @@ def test_every_experiment_has_a_tiny_size():
     assert TINY.keys() == CATALOG.keys()
 
 
-LONG = {"figure6", "figure9", "language_model", "other_memory", "real_codes", "storage"}
+LONG = {"figure6", "figure9", "language_model", "other_memory", "real_codes", "refresh_rates", "storage"}
 
 
 @pytest.mark.slow

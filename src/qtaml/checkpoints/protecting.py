@@ -18,7 +18,8 @@ from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.unit_words import stored_values, words_of
 from qtaml.checkpoints.word_range import WordRange, key_places
 from qtaml.errors import ArgumentError, BudgetError, ModelError
-from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenFault, Uniform, given
+from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenDevice, GivenFault, Several, Uniform
+from qtaml.faults.choice import of_memory
 from qtaml.formats import Nonfinite
 from qtaml.protections import Decoder
 
@@ -28,6 +29,8 @@ def protect(
     *,
     p: FlipProbability | None = None,
     fault: GivenFault | None = None,
+    device: GivenDevice | None = None,
+    window: float | None = None,
     cells: float,
     gains: Mapping[str, float] | None = None,
     decoders: Sequence[Decoder] = ("none", "majority", "algebraic", "iterative"),
@@ -44,7 +47,9 @@ def protect(
     Args:
         checkpoint: the file.
         p: flip probability of a cell; or
-        fault: `Uniform` or `Asymmetric`: the law asks for bits that fail independently and all alike.
+        fault: `Uniform` or `Asymmetric`: the law asks for bits that fail independently and all alike; or
+        device: as for `qtaml.design`; a measured cell counts by the upper end of its band.
+        window: with a device, s between refreshes; that of the preset if not given.
         cells: budget, as a share of the bits that the tensors take in the file: 1.0 is the file unprotected.
         gains: importance of a squared error of a weight of each tensor; if not given, errors count relative to the
             squares of the tensor's weights.
@@ -65,7 +70,7 @@ def protect(
     Source:
         theory.md 6.11.
     """
-    memory = _independent(given(p, fault))
+    memory = _independent(of_memory(p, fault, device, window), device)
     _checks.positive("cells", cells)
     if rule == "keep":
         raise ArgumentError("rule must be 'clamp' or 'zero' for a plan, whose error must be finite, got 'keep'")
@@ -80,7 +85,9 @@ def protect(
     return _planned(checkpoint, tensors, memory, cells, decoders, rule)
 
 
-def _independent(fault: FaultModel) -> IndependentFault:
+def _independent(fault: FaultModel, device: GivenDevice | None) -> IndependentFault:
+    if device is not None and isinstance(fault, Several):
+        fault = fault.members[-1]
     if not isinstance(fault, Uniform | Asymmetric):
         raise ArgumentError(f"fault must be Uniform or Asymmetric for a checkpoint, got {fault!r}")
     return fault

@@ -6,25 +6,31 @@ from typing import Annotated
 import typer
 
 from qtaml import _files
-from qtaml.cli.options import JsonOption
-from qtaml.cost import ARRAYS, Numbers, array_named, timeloop_memory, zigzag_memory
+from qtaml.cli.options import (
+    ArrayOption,
+    CopyOption,
+    DecodeOption,
+    JsonOption,
+    NodeOption,
+    NumbersOption,
+    ReadsPerSecondOption,
+)
+from qtaml.cost import Numbers, array_named, timeloop_memory, zigzag_memory
 from qtaml.errors import ArgumentError
 from qtaml.memory import read_artifact
 from qtaml.planning import Plan
 from qtaml.showing import save_figure
 
-_NAMES = ", ".join(dict.fromkeys(one.name for one in ARRAYS))
-
 
 def cost_command(
     plan: Annotated[Path, typer.Argument(help="Folder of a stored network, or the file of a plan (.json).")],
-    array: Annotated[str, typer.Option(help=f"Array of the cells: {_NAMES}, or one of --numbers.")],
-    node: Annotated[float | None, typer.Option(help="Technology node, nm, where the array has several.")] = None,
+    array: ArrayOption,
+    node: NodeOption = None,
     window: Annotated[float | None, typer.Option(help="Seconds between refreshes, where cells are refreshed.")] = None,
-    reads_per_second: Annotated[float, typer.Option(help="Reads of all weights.")] = 0.0,
-    decode: Annotated[str, typer.Option(help="every_read, or once at start_up into a --copy.")] = "every_read",
-    copy: Annotated[str | None, typer.Option(help="Array of the decoded copy, at the same node.")] = None,
-    numbers: Annotated[Path | None, typer.Option(help="Your own figures (.json).")] = None,
+    reads_per_second: ReadsPerSecondOption = 0.0,
+    decode: DecodeOption = "every_read",
+    copy: CopyOption = None,
+    numbers: NumbersOption = None,
     zigzag: Annotated[Path | None, typer.Option(help="Write the memory for ZigZag (.yaml).")] = None,
     timeloop: Annotated[Path | None, typer.Option(help="Write it for Timeloop and Accelergy (.yaml).")] = None,
     picture: Annotated[Path | None, typer.Option(help="File for a picture (needs qtaml[plot]).")] = None,

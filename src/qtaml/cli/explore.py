@@ -13,9 +13,15 @@ from torch import nn
 from qtaml import _checks
 from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
 from qtaml.cli.options import (
+    ArrayOption,
+    CopyOption,
+    DecodeOption,
     JsonOption,
     LengthOption,
+    NodeOption,
+    NumbersOption,
     RayOption,
+    ReadsPerSecondOption,
     SamplesOption,
     SeedOption,
     WeightsOption,
@@ -32,50 +38,48 @@ from qtaml.showing.page import page_path
 
 _NUMBERS = "A,B,...|FROM:TO:POINTS"
 _MOST_POINTS = 10_000
+_FOLDER = Path("exploration")
+_SOURCES = (
+    "Result files (.json) of sweeps and explorations, or folders of them, to look through; or, with --calibration, a "
+    "network to explore: .pt2, a Hugging Face directory, or package.module:factory."
+)
+_DEVICE = "Preset of the cell (`qtaml device list`), or a cell of `qtaml device fit` (.json)."
+_HARDENING = "What a bit may have of its own: none, larger, thicker, refresh; several times for several."
+_DECODERS = "What may be needed to read, as for `qtaml design`; several times for several."
+_OVER = "Print the best accuracy over axes, such as thickness,height,window."
+
+
+def _range(told: str) -> Any:
+    """An option of numbers, or of a range of them."""
+    return typer.Option(help=told, metavar=_NUMBERS)
 
 
 def explore_command(
     context: typer.Context,
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            help="Result files (.json) of sweeps and explorations, or folders of them, to look through; or, with "
-            "--calibration, a network to explore: .pt2, a Hugging Face directory, or package.module:factory."
-        ),
-    ],
+    sources: Annotated[list[str], typer.Argument(help=_SOURCES)],
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("explorer.html"),
     calibration: Annotated[Path | None, typer.Option(help="Unlabelled inputs of the network to explore.")] = None,
     test: Annotated[Path | None, typer.Option(help="Inputs and 'labels', for the accuracy.")] = None,
-    device: Annotated[
-        str, typer.Option(help="Preset of the cell (`qtaml device list`), or a cell of `qtaml device fit` (.json).")
-    ] = "",
-    array: Annotated[str, typer.Option(help="Array of the cells, as for `qtaml cost`.")] = "",
-    node: Annotated[float | None, typer.Option(help="Technology node, nm.")] = None,
-    windows: Annotated[str, typer.Option(help="Seconds between refreshes; a range by factors.", metavar=_NUMBERS)] = "",
-    thicknesses: Annotated[str, typer.Option(help="Of the barrier, nm.", metavar=_NUMBERS)] = "",
-    heights: Annotated[str, typer.Option(help="Of the barrier, eV.", metavar=_NUMBERS)] = "",
-    voltages: Annotated[str, typer.Option(help="Across the barrier, V.", metavar=_NUMBERS)] = "",
-    temperatures: Annotated[str, typer.Option(help="K.", metavar=_NUMBERS)] = "",
-    hardening: Annotated[
-        list[str] | None,
-        typer.Option(help="What a bit may have of its own: none, larger, thicker, refresh; several times for several."),
-    ] = None,
-    decoders: Annotated[
-        list[str] | None,
-        typer.Option(help="What may be needed to read, as for `qtaml design`; several times for several."),
-    ] = None,
-    budgets: Annotated[str, typer.Option(help="Cells, as shares of a plain memory.", metavar=_NUMBERS)] = "",
+    device: Annotated[str, typer.Option(help=_DEVICE)] = "",
+    windows: Annotated[str, _range("Seconds between refreshes; a range by factors.")] = "",
+    thicknesses: Annotated[str, _range("Of the barrier, nm.")] = "",
+    heights: Annotated[str, _range("Of the barrier, eV.")] = "",
+    voltages: Annotated[str, _range("Across the barrier, V.")] = "",
+    temperatures: Annotated[str, _range("K.")] = "",
+    budgets: Annotated[str, _range("Cells, as shares of a plain memory.")] = "",
+    hardening: Annotated[list[str] | None, typer.Option(help=_HARDENING)] = None,
+    decoders: Annotated[list[str] | None, typer.Option(help=_DECODERS)] = None,
     accuracy: Annotated[float | None, typer.Option(help="That the chosen point reaches.")] = None,
     minimise: Annotated[str, typer.Option(help="power, area or cells.")] = "power",
-    reads_per_second: Annotated[float, typer.Option(help="Reads of all weights.")] = 0.0,
-    numbers: Annotated[Path | None, typer.Option(help="Your own figures of arrays and decoders (.json).")] = None,
-    folder: Annotated[Path, typer.Option(help="Where plans are kept, to go on where it stopped.")] = Path(
-        "exploration"
-    ),
+    array: ArrayOption = "",
+    node: NodeOption = None,
+    reads_per_second: ReadsPerSecondOption = 0.0,
+    decode: DecodeOption = "every_read",
+    copy: CopyOption = None,
+    numbers: NumbersOption = None,
+    folder: Annotated[Path, typer.Option(help="Where plans are kept, to go on where it stopped.")] = _FOLDER,
     picture: Annotated[Path | None, typer.Option(help="File for a picture of accuracy and front.")] = None,
-    over: Annotated[
-        str, typer.Option(help="Print the best accuracy over axes, such as thickness,height,window.", metavar="A,B,..")
-    ] = "",
+    over: Annotated[str, typer.Option(help=_OVER, metavar="A,B,..")] = "",
     trials: Annotated[int, typer.Option(help="Reads of each plan.", min=2)] = 10,
     workers: WorkersOption = None,
     ray: RayOption = None,
@@ -93,42 +97,37 @@ def explore_command(
         _check_no_option_of_exploring(context)
         _show_results([Path(one) for one in sources], out)
         return
-    if len(sources) != 1 or test is None or not (device and array and windows):
-        raise ArgumentError(
-            "to explore give one network, --calibration, --test, --device, --array and --windows, "
-            f"got {' '.join(sources)}"
-        )
+    source, labelled = _question(sources, test, {"--device": device, "--array": array, "--windows": windows})
     # Before what may take minutes.
     page_path(out)
-    axes_shown = [_checks.one_of("over", one, AXES) for one in over.split(",")] if over else []
-    opened = partial(_opened, sources[0], weights, calibration, test, samples, length)
-    model, batch, metric = opened()
+    shown = [_checks.one_of("over", one, AXES) for one in over.split(",")] if over else []
+    opened = partial(_opened, source, weights, calibration, labelled, samples, length)
     axes = {"thicknesses": thicknesses, "heights": heights, "voltages": voltages, "temperatures": temperatures}
-    found = explore(
-        model,
-        batch,
-        metric=metric,
-        device=device,
-        windows=_numbers("windows", windows, by_factors=True) or (),
-        **_grid({**axes, "budgets": budgets}, {"decoders": decoders, "hardenings": hardening}),
-        accuracy=accuracy,
-        minimise=minimise,  # type: ignore[arg-type]  # checked there
-        array=array,
-        node=node,
-        reads_per_second=reads_per_second,
-        numbers=None if numbers is None else Numbers.load(numbers),
-        trials=trials,
-        folder=folder,
-        workers=workers,
-        ray=ray,
-        reload=opened,
-        seed=seed,
-    )
+    asked = _grid({**axes, "windows": windows, "budgets": budgets}, {"decoders": decoders, "hardenings": hardening})
+    asked |= {"accuracy": accuracy, "minimise": minimise, "trials": trials, "seed": seed, "device": device}
+    asked |= {"array": array, "node": node, "reads_per_second": reads_per_second, "decode": decode, "copy": copy}
+    asked |= {"numbers": numbers and Numbers.load(numbers), "folder": folder, "workers": workers, "ray": ray}
+    model, batch, metric = opened()
+    found = explore(model, batch, metric=metric, reload=opened, **asked)
     if picture is not None:
         save_figure(found.plot(), picture)
-    if axes_shown and not as_json:
-        Console().print(found.accuracy_table(axes_shown))
+    if shown and not as_json:
+        Console().print(found.accuracy_table(shown))
     _show_exploration(found, folder, out, as_json=as_json)
+
+
+def _question(sources: list[str], test: Path | None, needed: Mapping[str, str]) -> tuple[str, Path]:
+    """The network to explore and its test data, if all is there that exploring needs.
+
+    Example:
+        >>> _question(["network.pt2"], Path("test.npz"), {"--device": ""})
+        Traceback (most recent call last):
+        qtaml.errors.ArgumentError: to explore give one network, --calibration, --test, --device, got network.pt2
+    """
+    if len(sources) != 1 or test is None or not all(needed.values()):
+        options = ", ".join(("--calibration", "--test", *needed))
+        raise ArgumentError(f"to explore give one network, {options}, got {' '.join(sources)}")
+    return sources[0], test
 
 
 def _grid(numbers: Mapping[str, str], names: Mapping[str, list[str] | None]) -> dict[str, Any]:
@@ -138,7 +137,7 @@ def _grid(numbers: Mapping[str, str], names: Mapping[str, list[str] | None]) -> 
         >>> _grid({"heights": "3,3.1", "budgets": ""}, {"hardenings": ["none", "larger,refresh"], "decoders": None})
         {'heights': [3.0, 3.1], 'hardenings': [(), ('larger', 'refresh')]}
     """
-    axes = {name: _numbers(name, text) for name, text in numbers.items()}
+    axes = {name: _numbers(name, text, by_factors=name == "windows") for name, text in numbers.items()}
     sets = {
         # For decoders "none" is a name; what hardening has none of is an empty set.
         name: [() if (name, one) == ("hardenings", "none") else tuple(one.split(",")) for one in given or ()]

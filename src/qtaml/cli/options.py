@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from qtaml.cost import ARRAYS
+
 ModelArgument = Annotated[
     str,
     typer.Argument(
@@ -38,6 +40,15 @@ StoredModelOption = Annotated[
     str | None,
     typer.Option("--model", help="The network that was stored. It has to be named: to load it can run code."),
 ]
+ArrayOption = Annotated[
+    str,
+    typer.Option(help=f"Array of the cells: {', '.join(dict.fromkeys(one.name for one in ARRAYS))}, or of --numbers."),
+]
+NodeOption = Annotated[float | None, typer.Option(help="Technology node, nm, where the array has several.")]
+ReadsPerSecondOption = Annotated[float, typer.Option(help="Reads of all weights.")]
+DecodeOption = Annotated[str, typer.Option(help="every_read, or once at start_up into a --copy.")]
+CopyOption = Annotated[str | None, typer.Option(help="Array of the decoded copy, at the same node.")]
+NumbersOption = Annotated[Path | None, typer.Option(help="Your own figures of arrays and decoders (.json).")]
 WordBitsOption = Annotated[
     int, typer.Option("--word-bits", help="Width of a word of a memory image, in bits, a multiple of 8.", min=8)
 ]

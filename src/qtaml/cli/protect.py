@@ -10,7 +10,7 @@ from rich.console import Console
 
 from qtaml import _files
 from qtaml.checkpoints import ReadCheckpoint, open_checkpoint, protect, read_errors, requantised
-from qtaml.cli.fault_option import FAULT_FORMS, parse_fault
+from qtaml.cli.fault_option import FAULT_FORMS, DeviceOption, WindowOption, parse_fault
 from qtaml.cli.inspect_file import FileArgument
 from qtaml.cli.options import JsonOption, SeedOption
 from qtaml.errors import ArgumentError
@@ -22,6 +22,8 @@ def protect_command(
     cells: Annotated[float, typer.Option(help="Budget in cells for each bit of the file: 1 is the file unprotected.")],
     p: Annotated[float | None, typer.Option("--p", help="Flip probability of a cell, in [0, 0.5); or")] = None,
     fault: Annotated[str | None, typer.Option(metavar=FAULT_FORMS, help="a fault model: uniform, asymmetric.")] = None,
+    device: DeviceOption = None,
+    window: WindowOption = None,
     gains: Annotated[Path | None, typer.Option(help="JSON: importance of a squared error, by tensor.")] = None,
     decoders: Annotated[list[str] | None, typer.Option(help="Allowed decoders; all real ones if not given.")] = None,
     weights: Annotated[int, typer.Option(help="Weights of each tensor that are looked at.", min=1)] = 8192,
@@ -40,6 +42,8 @@ def protect_command(
         checkpoint,
         p=p,
         fault=None if fault is None else parse_fault(fault),
+        device=device,
+        window=window,
         cells=cells,
         gains=None if gains is None else _read_gains(gains),
         decoders=allowed,

@@ -101,7 +101,7 @@ def timeloop_memory(contents: Contents, array: Array, *, name: str = "weights", 
 
 def _access(contents: Contents, array: Array, word_bits: int) -> tuple[int, float, float]:
     """Plain bits of the memory, and pJ of a read and a write of so many of them."""
-    bits, plain = _checks.integer("word_bits", word_bits, 1), contents.weights * contents.bits
+    bits, plain = _checks.integer("word_bits", word_bits, 1), contents.plain_cells
     if array.read_energy is None or array.write_energy is None:
         raise ArgumentError(f"array must have the energy of a read and of a write, got {array.name!r} without")
     cells = bits * contents.cells / plain

@@ -15,7 +15,7 @@ LATENCIES: tuple[Latency, ...] = ("none", "combinational", "sequential", "iterat
 
 _SYNTHESIS = "gates after synthesis [M]"
 _BIT_FLIPPING = "LDPC decoder by bit flipping, 90 nm [A]"
-_SCALING = "scaled from 45 nm by Stillmaker and Baas (Integration 58, 2017), as tabulated in hwcomponents [R]"
+_SCALING = "scaled by Stillmaker and Baas (Integration 58, 2017), as tabulated in hwcomponents [R]"
 _GATE = Figure(0.798, "NAND2_X1 of the Nangate 45 nm library, as quoted in public repositories [R]")
 _OF_45NM = {90.0: 2.8, 65.0: 1.5, 45.0: 1.0, 32.0: 0.46, 20.0: 0.21, 16.0: 0.19, 14.0: 0.17, 10.0: 0.1, 7.0: 0.059}
 _OF_90NM = {
@@ -62,7 +62,7 @@ class Logic:
             3.99
         """
         if self.gates is not None and (factor := _factor(_OF_45NM, node)) is not None:
-            one = f"{self.gates.source} x {_GATE.source}, {_SCALING}"
+            one = f"{self.gates.source} x {_GATE.source}, 45 nm, {_SCALING}"
             return Figure(self.gates.value * _GATE.value * factor, one, self.gates.top * _GATE.value * factor)
         if self.area is not None and (factor := _factor(_OF_90NM, node)) is not None:
             return Figure(self.area.value * factor, f"{self.area.source}, {_SCALING}", self.area.top * factor)

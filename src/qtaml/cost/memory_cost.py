@@ -56,6 +56,16 @@ class Contents:
     decoders: Mapping[str, int] = field(default_factory=dict, hash=False)
     copies: Mapping[str, int] = field(default_factory=dict, hash=False)
 
+    @property
+    def plain_cells(self) -> int:
+        """Cells of a plain memory of so many weights."""
+        return self.weights * self.bits
+
+    @property
+    def share(self) -> float:
+        """Cells as a share of a plain memory's."""
+        return self.cells / self.plain_cells
+
 
 @dataclass(frozen=True)
 class CostLine:
@@ -244,7 +254,7 @@ def _areas(cells: Array, plain: Array | None, contents: Contents, decoders: Mapp
         part = f"decoder {name}" + (f" x {count}" if count > 1 else "")
         lines.append(CostLine("area", part, None if each is None else each.times(count * 1e-6)))
     if plain is not None:
-        lines.append(CostLine("area", f"copy in {plain.name}", plain.area(contents.weights * contents.bits)))
+        lines.append(CostLine("area", f"copy in {plain.name}", plain.area(contents.plain_cells)))
     return lines
 
 
@@ -266,14 +276,14 @@ def _energies(cells: Array, plain: Array | None, contents: Contents, decoders: M
             CostLine("energy", "refresh, write-back", of(cells.write_energy, contents.refreshes)),
         ]
     if plain is not None:
-        lines.append(CostLine("energy", "read of the copy", of(plain.read_energy, contents.weights * contents.bits)))
+        lines.append(CostLine("energy", "read of the copy", of(plain.read_energy, contents.plain_cells)))
     return lines
 
 
 def _standby(cells: Array, plain: Array | None, contents: Contents) -> list[CostLine]:
     held = [("standby", cells, contents.cells)]
     if plain is not None:
-        held.append(("standby of the copy", plain, contents.weights * contents.bits))
+        held.append(("standby of the copy", plain, contents.plain_cells))
     return [
         CostLine("power", part, None if one.standby is None else one.standby.times(bits * 1e-12))
         for part, one, bits in held

@@ -114,7 +114,8 @@ def nvsim_config(array: Array, cells: float, cell_file: str, *, word_bits: int =
 def read_nvsim(path: str | Path, *, refreshed: bool) -> Array:
     """The array that a text output of NVSim, or of a program of its family, describes.
 
-    The node is not printed; it follows from capacity, cell area, total area and area efficiency.
+    The node is not printed; it follows from capacity, cell area, total area and area efficiency. Of a cache it is the
+    array of the data.
 
     Args:
         path: of the output.
@@ -129,7 +130,9 @@ def read_nvsim(path: str | Path, *, refreshed: bool) -> Array:
         raise StoredFileError(f"{path} is no output of NVSim: it is not text") from error
     found = _Output(text, str(path))
     capacity = found.number(r"Capacity\s*: (\d+)([KMG]?B)", _BYTES) * 8
-    width = found.number(r"Data Width : (\d+)(Bits)", {"Bits": 1})
+    # A cache has no data width; what is read at once is a line.
+    line = r"Cache Line Size: (\d+)(Bytes)", {"Bytes": 8}
+    width = found.number(*(line if "Design Target: Cache" in text else (r"Data Width : (\d+)(Bits)", {"Bits": 1})))
     area = found.number(rf" - Total Area = .* = {_NUMBER}([munp]?)m\^2", _squared)
     efficiency = found.number(rf" - Area Efficiency = {_NUMBER}(%)", {"%": 0.01})
     squares = found.number(rf"Cell Area \(F\^2\)\s*: {_NUMBER}( )", {" ": 1})

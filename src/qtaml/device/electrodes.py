@@ -27,12 +27,15 @@ SILICON_AFFINITY = 4.05
 
 # eV and source by name. Work functions of a metal on an insulator differ from those in vacuum by a few tenths of an eV.
 _VACUUM = (
-    "unverified: as in several public lists of metals in vacuum, after Michaelson, J. Appl. Phys. 1977, which was not "
-    "read; the list of gorchilin.com is up to 0.35 eV lower"
+    "polycrystalline metal in vacuum: Michaelson, J. Appl. Phys. 48, 4729 (1977), as public tables quote it; other "
+    "measurements are up to 0.4 eV lower"
 )
 WORK_FUNCTIONS = {
     "n+ Si": (SILICON_AFFINITY, "affinity of silicon (matprop.ru/Si_basic), Fermi level at the conduction band"),
-    "p+ Si": (5.17, "affinity of silicon (matprop.ru/Si_basic), and its gap of 1.12 eV (unverified)"),
+    "p+ Si": (
+        5.17,
+        "affinity of silicon (matprop.ru/Si_basic), and its gap of 1.12 eV (fizyka.pk.edu.pl/tabele/Polprzew.htm)",
+    ),
     "Al": (4.28, _VACUUM),
     "W": (4.55, _VACUUM),
     "Ta": (4.25, _VACUUM),

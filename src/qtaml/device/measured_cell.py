@@ -297,9 +297,7 @@ class MeasuredCell(RetentionCell):
             low, high = cell.band_at(times, 0.95)
             fitted = np.exp(cell.log_flip_probabilities(times)).tolist()
             curves = [
-                Curve("fit", times.tolist(), fitted),
-                Curve("95% band", times.tolist(), low.tolist()),
-                Curve("", times.tolist(), high.tolist()),
+                Curve("fit, 95% band", times.tolist(), fitted, low.tolist(), high.tolist(), band=True),
                 _measured_curve(measured),
             ]
             panels.append(

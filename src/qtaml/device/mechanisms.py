@@ -53,13 +53,18 @@ class Mechanism:
 
     Attributes:
         name: what leaks.
-        log_p: ln of the flip probability if it were the only one; exact where p underflows.
-        retention: window at which it alone has lost half of the cells, s.
+        cell: the cell in which only that is at work.
+        log_p: ln of its flip probability; exact where p underflows.
     """
 
     name: str
+    cell: LeakingCell
     log_p: float
-    retention: float
+
+    @property
+    def retention(self) -> float:
+        """Window at which it alone has lost half of the cells, s."""
+        return self.cell.window_for(0.5)
 
 
 @dataclass(frozen=True)
@@ -155,9 +160,7 @@ class Leakage:
 def compare(cell: LeakingCell, window: float) -> Leakage:
     """What `RetentionCell.leakage` returns of a cell, at its own temperature."""
     time = _checks.positive("window", window)
-    found = [
-        Mechanism(name, one.log_flip_probability(time), one.window_for(0.5)) for name, one in cell.mechanisms().items()
-    ]
+    found = [Mechanism(name, one, one.log_flip_probability(time)) for name, one in cell.mechanisms().items()]
     ordered = tuple(sorted(found, key=lambda one: -one.log_p))
     return Leakage(cell, time, cell.log_flip_probability(time), ordered)
 

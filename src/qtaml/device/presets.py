@@ -6,6 +6,7 @@ They are consistent illustrations of the physics, not calibrated to any product:
 
 from dataclasses import dataclass
 
+import numpy as np
 from rich.table import Table
 
 from qtaml import _checks, _tables
@@ -69,7 +70,9 @@ class Preset:
             "what sets p": cell.leakage(self.window).dominant,
             "window (s)": f"{self.window:.4g}",
             "p after the window": f"{cell.flip_probability(self.window):.4g}",
-            "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(f"{cell.window_for(p):.4g}" for p in (1e-6, 0.05, 0.1)),
+            "p = 1e-6, 0.05, 0.1 after (s)": ", ".join(
+                f"{one:.4g}" for one in cell.window_for(np.array([1e-6, 0.05, 0.1]))
+            ),
             "source": self.source,
             "caution": self.caution or "none noted",
         }

@@ -147,14 +147,13 @@ def _points(
     places: Sequence[DevicePoint], planned: Sequence[float | None], plans: Sequence[StoredPlan], terms: CostTerms
 ) -> tuple[tuple[ExplorationPoint, ...], tuple[str, ...]]:
     """Each device point with each plan for it, which of them are on the front, and what has no source."""
-    contents = {plan.name: plan.plan.contents for plan in plans}
     costs: dict[tuple[str, float], MemoryCost] = {}
     points = []
     for place, p in zip(places, planned, strict=True):
         for plan in (one for one in plans if one.p == p):
             key = plan.name, place.window
             if key not in costs:
-                costs[key] = _cost(contents[plan.name], place.window, terms)
+                costs[key] = _cost(plan.contents, place.window, terms)
             points.append(_point(place, plan, costs[key]))
     good = on_front([one.accuracy for one in points], [one.area for one in points], [one.power for one in points])
     missing = dict.fromkeys(part for cost in costs.values() for part in cost.missing)
@@ -183,7 +182,7 @@ def _point(place: DevicePoint, plan: StoredPlan, cost: MemoryCost) -> Exploratio
         "+".join(plan.hardening) or "none",
         "+".join(plan.decoders),
         plan.budget,
-        plan.plan.cells,
+        plan.contents.share,
         plan.least_cells,
         plan.accuracy,
         plan.low,

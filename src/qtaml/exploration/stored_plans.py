@@ -13,9 +13,10 @@ from torch import nn
 
 from qtaml import _files
 from qtaml._progress import track
+from qtaml.cost import Contents
 from qtaml.errors import ArgumentError, BudgetError, StoredFileError
 from qtaml.exploration.rungs import Rung
-from qtaml.laboratory.laboratory import one_thread
+from qtaml.laboratory.tasks import one_thread, origin
 from qtaml.laboratory.workers import LostError, workers
 from qtaml.measuring import evaluate
 from qtaml.measuring.metrics import Metric, SampleMetric
@@ -56,6 +57,11 @@ class StoredPlan:
     low: float
     high: float
     least_cells: float | None
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What the plan puts into the memory: counted once for thousands of device points."""
+        return self.plan.contents
 
     @property
     def name(self) -> str:
@@ -130,7 +136,7 @@ class PlanMaker:
         with evaluation_mode(private_copy(self.model)) as clean, torch.no_grad():
             known = self.metric.scores(clean) if isinstance(self.metric, SampleMetric) else self.metric(clean)
         asked = (measured.weights, measured.batch, known, str(self.study), self.trials, self.thorough)
-        return digest((*asked, _files.versions()))
+        return digest((*asked, origin()))
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,36 @@ def given(p: FlipProbability | None, fault: AnyFault | Sequence[AnyFault] | None
     return fault
 
 
+def of_memory(
+    p: FlipProbability | None,
+    fault: AnyFault | Sequence[AnyFault] | None,
+    device: GivenDevice | None,
+    window: float | None,
+) -> AnyFault:
+    """The fault model of a memory, of which exactly one of `p`, `fault` and `device` is given.
+
+    Args:
+        p: as for `given`.
+        fault: as for `given`.
+        device: as for `of_device`.
+        window: with a device, s between refreshes.
+
+    Raises:
+        ArgumentError: if none or several are given, or a window without a device; as `given` and `of_device`.
+        StoredFileError: if the file of a device cannot be read.
+
+    Example:
+        >>> of_memory(None, None, "gaincell_2t_sion", 10e-6) == of_device("gaincell_2t_sion", 10e-6)
+        True
+    """
+    if window is not None and device is None:
+        raise ArgumentError(f"window must be given with a device, whose time it is, got {window!r} without")
+    if sum(one is not None for one in (p, fault, device)) != 1:
+        named = getattr(device, "name", device)
+        raise ArgumentError(f"give exactly one of p, fault and device, got p={p!r}, fault={fault!r} and device={named}")
+    return given(p, fault) if device is None else of_device(device, window)
+
+
 def of_device(device: GivenDevice, window: float | None = None) -> AnyFault:
     """The fault model of a device: `Uniform`; of a measured cell any flip probability in its band of 95%.
 

@@ -22,8 +22,7 @@ class Counted(ABC):
     @property
     def cells(self) -> float:
         """Memory cells, side values included, as a share of a plain unprotected memory of so many weights."""
-        held = self.contents
-        return held.cells / (held.bits * held.weights)
+        return self.contents.share
 
     @property
     def overhead(self) -> float:
@@ -37,7 +36,7 @@ class Counted(ABC):
         A larger cell counts by its area, one that is refreshed more often by how often: the charge that is moved.
         """
         held = self.contents
-        return held.refreshes / (held.bits * held.weights)
+        return held.refreshes / held.plain_cells
 
     def cost(self, *, window: float | None = None, **terms: Unpack[CostTerms]) -> MemoryCost:
         """Area, energies and power of the memory; arguments and errors as for `qtaml.cost.memory_cost`.

@@ -15,7 +15,8 @@ from pydantic import ConfigDict, Field, PlainSerializer
 from qtaml import _checks
 from qtaml.device import cell_and_window
 from qtaml.errors import ArgumentError
-from qtaml.faults import FlipProbability, GivenDevice, GivenFault, StaticCells, given, of_device
+from qtaml.faults import FlipProbability, GivenDevice, GivenFault, StaticCells
+from qtaml.faults.choice import of_memory
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import (
     WEIGHT_TABLES,
@@ -114,15 +115,7 @@ class Settings:
     window: InitVar[float | None] = None
 
     def __post_init__(self, p: FlipProbability | None, device: GivenDevice | None, window: float | None) -> None:
-        if window is not None and device is None:
-            raise ArgumentError(f"window must be given with a device, whose time it is, got {window!r} without")
-        if sum(one is not None for one in (p, self.fault, device)) != 1:
-            named = getattr(device, "name", device)
-            raise ArgumentError(
-                f"give exactly one of p, fault and device, got p={p!r}, fault={self.fault!r} and device={named}"
-            )
-        fault = given(p, self.fault) if device is None else of_device(device, window)
-        object.__setattr__(self, "fault", fault)
+        object.__setattr__(self, "fault", of_memory(p, self.fault, device, window))
         self._check_fields()
 
     def _check_fields(self) -> None:
