@@ -8,8 +8,9 @@ from qtaml import _files
 from qtaml.checkpoints.checkpoint_file import Checkpoint, Source
 from qtaml.checkpoints.gguf_file import MAGIC, read_gguf
 from qtaml.checkpoints.safetensors_file import read_safetensors
-from qtaml.checkpoints.tflite_file import IDENTIFIER, read_tflite
+from qtaml.checkpoints.tflite_file import read_tflite
 from qtaml.errors import StoredFileError
+from qtaml.networks.tflite_reading import IDENTIFIER
 
 READ = "a .gguf, .safetensors or .tflite file"
 _WEIGHT_FILES = (".gguf", ".safetensors", ".tflite")
@@ -66,7 +67,7 @@ def without_network(path: Path) -> str:
     if os.path.isdir(path):
         held = (path / "adapter_config.json").is_file() or any(entry.suffix == ".gguf" for entry in path.iterdir())
         return _next_step_of_folder(path) if held and not (path / "config.json").is_file() else ""
-    if path.suffix in (".gguf", ".safetensors", ".tflite") and os.path.isfile(path):
+    if path.suffix in (".gguf", ".safetensors") and os.path.isfile(path):
         return (
             f"{path} is a checkpoint, weights without the network that computes with them: qtaml inspect {path}, "
             f"qtaml protect {path} --cells 1.2 --p 0.01; or package.module:factory --weights FILE.safetensors"
