@@ -9,7 +9,7 @@ from qtaml.checkpoints import ReadCheckpoint, open_checkpoint, protect
 from qtaml.errors import StoredFileError
 
 pytest.importorskip("tflite")
-from tests.tflite_files import tensor, write_tflite  # noqa: E402
+from tests.tflite_files import tensor, write_tflite
 
 
 def _arrays():
@@ -67,8 +67,8 @@ def test_the_file_as_read_is_a_tflite_file(file, tmp_path):
     plan = protect(checkpoint, p=0.02, cells=1.2, decoders=("none", "ideal"))
     read = ReadCheckpoint(checkpoint, plan, seed=0)
     read.save(tmp_path / "read.tflite")
-    for name, tensor in open_checkpoint(tmp_path / "read.tflite").items():
-        assert np.array_equal(tensor.values(), read.values(name))
+    for name, one in open_checkpoint(tmp_path / "read.tflite").items():
+        assert np.array_equal(one.values(), read.values(name))
 
 
 @pytest.mark.slow

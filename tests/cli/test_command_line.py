@@ -126,7 +126,7 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(here):
         (
             ("compensate", "network.tflite", *COMPENSATE),
             2,
-            "MODEL must be a .pt2, .onnx or .tflite file, a Hugging Face directory, or package.module",
+            "MODEL must be a .pt2, .onnx, .tflite or .gguf file, a Hugging Face directory, or package.module",
         ),
         (("compensate", "user_network:missing", *COMPENSATE), 2, "cannot be imported"),
         (("compensate", "no_such_module:network", *COMPENSATE), 2, "No module named 'no_such_module'"),

@@ -115,8 +115,8 @@ def export_command(
     out: Annotated[
         Path,
         typer.Argument(
-            help="The file: .onnx; .tflite, of a network that came from one; .pt2, a program of torch.export; .safetensors, a state dict; .bin, a raw memory "
-            "image; .mem, one for Verilog's $readmemh."
+            help="The file: .onnx; .tflite, of a network that came from one; .pt2, a program of torch.export; "
+            ".safetensors, a state dict; .bin, a raw memory image; .mem, one for Verilog's $readmemh."
         ),
     ],
     data: Annotated[

@@ -78,7 +78,9 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
     """
     if isinstance(model, FileNetwork):
         suffix = model.graph.path.suffix
-        raise ModelError(f"a network of a {suffix} file cannot be traced: write {suffix}, or its weights as .safetensors")
+        raise ModelError(
+            f"a network of a {suffix} file cannot be traced: write {suffix}, or its weights as .safetensors"
+        )
     two = _two_samples(inputs)
     args, kwargs = arguments(two, model)
     forward = model.forward

@@ -11,7 +11,7 @@ from torch import nn
 from qtaml.errors import ModelError
 from qtaml.networks.file_weight import Array, FileWeight
 
-NETWORK_FILES = (".pt2", ".onnx", ".tflite")
+NETWORK_FILES = (".pt2", ".onnx", ".tflite", ".gguf")
 """Suffixes of files that hold a whole network."""
 
 

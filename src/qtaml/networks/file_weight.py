@@ -25,7 +25,7 @@ class FileWeight(NamedTuple):
     zero: int | None = None
 
     def values(self, stored: Array) -> torch.Tensor:
-        """The parameter: floats as they are, in float32 where PyTorch lacks them in NumPy; codes as float32 around 0."""
+        """The parameter: floats as they are, in float32 where NumPy lacks them; codes as float32 around 0."""
         if self.zero is not None:
             return torch.from_numpy(stored.astype(np.float32) - self.zero)
         return torch.from_numpy(stored.astype(self._carrier))

@@ -35,17 +35,35 @@ def read_graph(path: Path) -> tuple[OnnxGraph, Tensors]:
         StoredFileError: if the file cannot be read, is no ONNX file, or its data are not where it says.
         ModelError: if there are weights of a type that is not run.
     """
+    model = parsed(_files.read_bytes(path), path)
     try:
-        return _read(onnx.load_model_from_string(_files.read_bytes(path)), path)
+        return _read(model, path)
     except Exception as error:
         if isinstance(error, QtamlError):
             raise
         raise StoredFileError(f"{path} is no ONNX file, or is damaged: {first_line(error)}") from error
 
 
-def _read(model: Any, path: Path) -> tuple[OnnxGraph, Tensors]:
+def parsed(content: bytes, path: Path) -> Any:
+    """The model that the bytes of an ONNX file are, a `ModelProto`.
+
+    Args:
+        content: the whole file.
+        path: of it, for messages.
+
+    Raises:
+        StoredFileError: if it is none.
+    """
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:
+        raise StoredFileError(f"{path} is no ONNX file, or is damaged: {first_line(error)}") from error
     if not model.graph.node:
         raise StoredFileError(f"{path} is no ONNX file: it holds no graph")
+    return model
+
+
+def _read(model: Any, path: Path) -> tuple[OnnxGraph, Tensors]:
     _check_external(model, path)
     _hoist_constants(model)
     users = defaultdict(list)
