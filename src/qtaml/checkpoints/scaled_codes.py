@@ -39,9 +39,10 @@ class Layout(NamedTuple):
         shape: of the weight.
         grid: scales along each dimension, a divisor of its size; 1 where all share one.
         codes: their type, a key of `CODES`.
-        scales: their type: "fp32", "fp16" or "bf16", to which values are rounded too.
+        scales: their type: "fp32", "fp16" or "bf16".
         zeros: type of the zero points; None where there are none.
         offset: what is subtracted from each code beside them.
+        values: type to which weights are rounded; that of the scales if not given.
     """
 
     shape: tuple[int, ...]
@@ -50,6 +51,7 @@ class Layout(NamedTuple):
     scales: str
     zeros: str | None = None
     offset: int = 0
+    values: str | None = None
 
 
 def scaled_codes(source: Source, name: str, layout: Layout, offsets: Sequence[int]) -> CheckpointTensor:
@@ -116,7 +118,11 @@ def _unit_format(layout: Layout) -> UnitFormat:
         fields.append(_codes("zero points", layout.zeros, scale_of, scales, 2))
         value = Product(("scales", Sum(("codes", "zero points"))))
     return UnitFormat(
-        layout.codes.upper(), weights, tuple(fields), value, _dequantiser(tuple(fields), value, _ROUNDED[layout.scales])
+        layout.codes.upper(),
+        weights,
+        tuple(fields),
+        value,
+        _dequantiser(tuple(fields), value, _ROUNDED[layout.values or layout.scales]),
     )
 
 
@@ -132,7 +138,7 @@ def _codes(name: str, kind: str, word_of: Integers, words: int, part: int, offse
 def _dequantiser(
     fields: tuple[Field, ...], value: Value, dtype: torch.dtype
 ) -> Callable[[Sequence[Bytes]], NDArray[np.float32]]:
-    """Scale times code in the type of the scales: the product of so few bits is exact before that."""
+    """Scale times code, rounded once: the product of so few bits is exact before that."""
 
     def dequantise(parts: Sequence[Bytes]) -> NDArray[np.float32]:
         values = {one.name: values_of_weights(one, one.words(parts[one.part]), "keep") for one in fields}
