@@ -15,7 +15,8 @@ from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan
 from qtaml.checkpoints.read_checkpoint import ReadCheckpoint
 from qtaml.errors import ModelError
-from qtaml.measuring import Metric, Result, SampleMetric, result_of_scores
+from qtaml.measuring import Metric, Result, SampleMetric
+from qtaml.measuring.monte_carlo import result_of_scores
 from qtaml.model import Batch, evaluation_mode, output_tensor, own
 
 Load = Callable[[Path], nn.Module]

@@ -12,7 +12,7 @@ from qtaml.export.reading import check_seed, check_used, network_as_read, traced
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, uncompiled_name
-from qtaml.networks import FileNetwork
+from qtaml.networks.file_network import FileNetwork
 
 
 def write_state_dict(

@@ -15,7 +15,7 @@ from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor, own, uncompiled
-from qtaml.networks import FileNetwork
+from qtaml.networks.file_network import FileNetwork
 
 
 def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) -> nn.Module:

@@ -8,7 +8,7 @@ from qtaml.measuring.estimate import Estimate
 from qtaml.measuring.intervals import networks_interval, positive_interval, trainings_interval
 from qtaml.measuring.language import NegativeLogLikelihood, as_perplexity, check_causal, perplexity
 from qtaml.measuring.metrics import Metric, SampleMetric
-from qtaml.measuring.monte_carlo import Result, evaluate, measure, result_of_scores
+from qtaml.measuring.monte_carlo import Result, evaluate, measure
 from qtaml.measuring.observed_errors import ObservedErrors, ObservedRate, observed_errors
 from qtaml.measuring.output_error import OutputError, PredictionCheck, check_prediction
 from qtaml.measuring.paired import paired_difference
@@ -42,7 +42,6 @@ __all__ = [
     "paired_difference",
     "perplexity",
     "positive_interval",
-    "result_of_scores",
     "trainings_interval",
     "values_of_chips",
 ]

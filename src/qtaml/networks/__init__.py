@@ -3,7 +3,7 @@
 from qtaml._kinds import guard_doors
 from qtaml.networks.deep_cnn import DeepCNN
 from qtaml.networks.digits import Digits, load_digits
-from qtaml.networks.file_network import NETWORK_FILES, FileNetwork
+from qtaml.networks.file_network import NETWORK_FILES
 from qtaml.networks.language_model import LanguageModel, python_sources
 from qtaml.networks.onnx_network import OnnxNetwork
 from qtaml.networks.res_cnn import ResCNN
@@ -20,7 +20,6 @@ __all__ = [
     "Data",
     "DeepCNN",
     "Digits",
-    "FileNetwork",
     "LanguageModel",
     "OnnxNetwork",
     "Recipe",
