@@ -43,7 +43,8 @@ class FileWeight(NamedTuple):
         import ml_dtypes
 
         # Beyond their largest number they have infinity, or none but NaN.
-        most = float(ml_dtypes.finfo(self.dtype).max)
+        finfo: Any = ml_dtypes.finfo
+        most = float(finfo(self.dtype).max)
         return np.asarray(own.float().clamp(-most, most).numpy().astype(self.dtype).astype(self._carrier))
 
     def raw(self, values: torch.Tensor) -> bytes:

@@ -19,7 +19,7 @@ _FLOATS = (
 )
 _CODES = {_KIND.INT8: (8, 0), _KIND.UINT8: (8, 128), _KIND.INT4: (4, 0), _KIND.UINT4: (4, 8)}
 # What arrays of NumPy are given to a session in the place of types that it has not.
-_CARRIERS = {
+_CARRIERS: dict[int, int] = {
     **dict.fromkeys(_FLOATS[3:], _KIND.FLOAT),
     _KIND.INT4: _KIND.INT8,
     _KIND.UINT4: _KIND.UINT8,
@@ -37,7 +37,7 @@ _TAKES_VECTORS = re.compile(
 
 def carrier(kind: int) -> int:
     """The type in which a session gets numbers of a type: NumPy has no codes of 4 bits, and no short floats."""
-    return int(_CARRIERS.get(kind, kind))
+    return _CARRIERS.get(kind, kind)
 
 
 def weight_of(tensor: Any, users: Sequence[str]) -> FileWeight | None:

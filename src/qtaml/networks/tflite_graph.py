@@ -17,7 +17,7 @@ from qtaml.networks.file_network import FileInput, first_line, run_samples
 from qtaml.networks.file_weight import Array, FileWeight
 from qtaml.networks.tflite_reading import TfliteConstant, tflite_constants
 
-_FLOATS = {"FLOAT32": np.dtype("<f4"), "FLOAT16": np.dtype("<f2")}
+_FLOATS: dict[str, np.dtype[Any]] = {"FLOAT32": np.dtype("<f4"), "FLOAT16": np.dtype("<f2")}
 # Bits of codes, and the one that stands for 0.
 _CODES = {"INT8": (8, 0), "UINT8": (8, 128), "INT4": (4, 0)}
 # Weights in these would stay outside the memory without a word. Whole numbers of more bits are biases and sizes.
@@ -173,7 +173,8 @@ def _coded(array: Array, detail: Mapping[str, Any]) -> Array:
     if not scale or array.dtype.kind != "f" or dtype.kind not in "iu":
         return array
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(array / np.float32(scale)) + zero, limits.min, limits.max).astype(dtype)
+    codes: Array = np.clip(np.rint(array / np.float32(scale)) + zero, limits.min, limits.max)
+    return codes.astype(dtype)
 
 
 def _decoded(array: Array, detail: Mapping[str, Any]) -> Array:
