@@ -8,10 +8,8 @@ from torch import nn
 from qtaml._random import child_seed
 from qtaml.checkpoints import ReadCheckpoint, checkpoint_gains, evaluate_reads, open_checkpoint, protect
 from qtaml.errors import ArgumentError, ModelError
-from qtaml.measuring import Accuracy
+from qtaml.measuring import OutputError
 from qtaml.sensitivity import Calibration
-
-VOTES = ("none", "majority")
 
 
 class Layers(nn.Sequential):
@@ -24,25 +22,33 @@ class Layers(nn.Sequential):
             self.load_state_dict(load_file(path))
 
 
-@pytest.fixture
-def checkpoint(tmp_path):
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
     """Its file."""
-    save_file({name: one.bfloat16() for name, one in Layers().state_dict().items()}, tmp_path / "m.safetensors")
-    return open_checkpoint(tmp_path / "m.safetensors")
+    path = tmp_path_factory.mktemp("running") / "m.safetensors"
+    save_file({name: one.bfloat16() for name, one in Layers().state_dict().items()}, path)
+    return open_checkpoint(path)
+
+
+@pytest.fixture(scope="module")
+def plan(checkpoint):
+    """With few errors."""
+    return protect(checkpoint, p=0.01, cells=1.3, decoders=("none", "majority"))
 
 
 @pytest.mark.slow
-def test_the_metric_is_that_of_the_files_as_read(checkpoint, tmp_path):
+def test_the_metric_is_that_of_the_files_as_read(checkpoint, plan, tmp_path):
     """Each score is that of the network of a file that is written by hand."""
     inputs = torch.randn(40, 16)
-    metric = Accuracy(inputs, Layers(checkpoint.source.path)(inputs).argmax(1))
-    plan = protect(checkpoint, p=0.05, cells=1.0, decoders=VOTES)
+    clean = Layers(checkpoint.source.path)
+    metric = OutputError(clean, inputs)
     found = evaluate_reads(checkpoint, plan, metric, Layers, reads=3, seed=4)
     assert found.covers == "reads and test samples"
-    assert found.low < found.mean < found.high
+    assert 0 <= found.reads_low < found.mean < found.reads_high
     assert len(set(found.values)) > 1
     ReadCheckpoint(checkpoint, plan, child_seed(4, "read", 0)).save(tmp_path / "read.safetensors")
-    assert found.values[0] == pytest.approx(metric(Layers(tmp_path / "read.safetensors")))
+    read = Layers(tmp_path / "read.safetensors")
+    assert found.values[0] == pytest.approx(metric(read))
     assert found == evaluate_reads(checkpoint, plan, metric, Layers, reads=3, seed=4)
     with pytest.raises(ArgumentError, match="reads must be a whole number of at least 2, got 1"):
         evaluate_reads(checkpoint, plan, metric, Layers, reads=1)
@@ -51,10 +57,9 @@ def test_the_metric_is_that_of_the_files_as_read(checkpoint, tmp_path):
 
 
 @pytest.mark.slow
-def test_gains_are_those_of_gradients_where_errors_are_small(checkpoint):
-    """Within four standard errors, tensor by tensor; with these gains a plan leaves less error of the output."""
+def test_gains_are_those_of_gradients_where_errors_are_small(checkpoint, plan):
+    """Within four standard errors, tensor by tensor."""
     inputs = torch.randn(60, 16)
-    plan = protect(checkpoint, p=0.01, cells=1.3, decoders=VOTES)
     network = Layers(checkpoint.source.path)
     exact = Calibration(network, inputs).gains
     found = checkpoint_gains(checkpoint, plan, Layers, inputs, reads=30)
@@ -64,9 +69,9 @@ def test_gains_are_those_of_gradients_where_errors_are_small(checkpoint):
     assert sum(spread > 0 for _, spread in found.values()) >= 2
 
 
-def test_outputs_without_end_give_no_gains(checkpoint):
+@pytest.mark.slow
+def test_outputs_without_end_give_no_gains(checkpoint, plan):
     """They are refused."""
-    plan = protect(checkpoint, p=0.01, cells=1.3, decoders=VOTES)
 
     def broken(path):
         network = Layers(path)

@@ -124,7 +124,7 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(here):
         (("compensate", "missing.pt2", *COMPENSATE), 4, "cannot read missing.pt2"),
         (("compensate", "damaged.pt2", *COMPENSATE), 4, "damaged.pt2 is not a program of torch.export"),
         (
-            ("compensate", "network.tflite", *COMPENSATE),
+            ("compensate", "network.h5", *COMPENSATE),
             2,
             "MODEL must be a .pt2, .onnx, .tflite or .gguf file, a Hugging Face directory, or package.module",
         ),
