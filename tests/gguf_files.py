@@ -41,3 +41,34 @@ def write_gguf(path: Path, types: dict[str, tuple[str, int]]) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_llama(path: Path, kind: str = "Q8_0", vocabulary: int = 64) -> Path:
+    """A language model of one block with random weights of a type, and a tokenizer of single letters."""
+    draw, width, form = np.random.default_rng(0), 32, gguf.GGMLQuantizationType[kind]
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, number in (("embedding_length", width), ("feed_forward_length", 64), ("block_count", 1)):
+        getattr(writer, f"add_{name}")(number)
+    for name in ("head_count", "head_count_kv"):
+        getattr(writer, f"add_{name}")(2)
+    writer.add_context_length(64)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocabulary)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([chr(ord("A") + place) for place in range(vocabulary - 1)] + ["AB"])
+    writer.add_token_merges(["A B"])
+    shapes = {"token_embd": (vocabulary, width), "output": (vocabulary, width), "output_norm": (width,)}
+    shapes |= {f"blk.0.attn_{one}": (width, width) for one in ("q", "k", "v", "output")}
+    shapes |= {"blk.0.ffn_gate": (64, width), "blk.0.ffn_up": (64, width), "blk.0.ffn_down": (width, 64)}
+    shapes |= {"blk.0.attn_norm": (width,), "blk.0.ffn_norm": (width,)}
+    for name, shape in shapes.items():
+        weights = draw.normal(0, 0.3, shape).astype(np.float32)
+        if len(shape) == 1:
+            writer.add_tensor(f"{name}.weight", np.abs(weights) + np.float32(0.5))
+        else:
+            writer.add_tensor(f"{name}.weight", gguf.quants.quantize(weights, form), raw_dtype=form)
+    for write in (
+        writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close
+    ):  # fmt: skip
+        write()
+    return path

@@ -171,7 +171,7 @@ NEXT_STEPS = {
     _pickle: r"it is a pickled checkpoint, .*torch.load\(PATH, weights_only=True\)",
     _misnamed_pickle: "it is a pickled checkpoint",
     _pointer: "fetch them by git lfs pull",
-    _text: "give a .gguf, .safetensors or .tflite file",
+    _text: "give a .gguf, .safetensors, .onnx or .tflite file",
 }
 
 

@@ -1,4 +1,4 @@
-"""TFLite files, written by `tflite`: INT8 with a scale for each channel or one for all."""
+"""TFLite files: INT8 with a scale for each channel or one for all."""
 
 import numpy as np
 import pytest
@@ -8,66 +8,8 @@ from hypothesis import strategies as st
 from qtaml.checkpoints import ReadCheckpoint, open_checkpoint, protect
 from qtaml.errors import StoredFileError
 
-tflite = pytest.importorskip("tflite")
-flatbuffers = pytest.importorskip("flatbuffers")
-
-
-def _vector(builder, start, values, prepend):
-    start(builder, len(values))
-    for value in reversed(values):
-        prepend(value)
-    return builder.EndVector()
-
-
-def _tensor(builder, name, shape, kind, buffer, quantisation):
-    text = builder.CreateString(name)
-    dimensions = _vector(builder, tflite.TensorStartShapeVector, shape, builder.PrependInt32)
-    scaled = None
-    if quantisation is not None:
-        scales, axis, zeros = quantisation
-        scale = builder.CreateNumpyVector(np.asarray(scales, dtype=np.float32))
-        zero = builder.CreateNumpyVector(np.asarray(zeros, dtype=np.int64))
-        tflite.QuantizationParametersStart(builder)
-        tflite.QuantizationParametersAddScale(builder, scale)
-        tflite.QuantizationParametersAddZeroPoint(builder, zero)
-        tflite.QuantizationParametersAddQuantizedDimension(builder, axis)
-        scaled = tflite.QuantizationParametersEnd(builder)
-    tflite.TensorStart(builder)
-    tflite.TensorAddShape(builder, dimensions)
-    tflite.TensorAddType(builder, kind)
-    tflite.TensorAddBuffer(builder, buffer)
-    tflite.TensorAddName(builder, text)
-    if scaled is not None:
-        tflite.TensorAddQuantization(builder, scaled)
-    return tflite.TensorEnd(builder)
-
-
-def write_tflite(path, tensors):
-    """A file of constants: (array, (scales, axis, zero points) or None) by name; no operators."""
-    builder, types = flatbuffers.Builder(1024), {"int8": 9, "float32": 0, "int32": 2}
-    buffers = []
-    for array in (np.zeros(0, np.uint8), *(array for array, _ in tensors.values())):
-        data = builder.CreateByteVector(array.tobytes())
-        tflite.BufferStart(builder)
-        tflite.BufferAddData(builder, data)
-        buffers.append(tflite.BufferEnd(builder))
-    entries = [
-        _tensor(builder, name, array.shape, types[str(array.dtype)], number + 1, quantisation)
-        for number, (name, (array, quantisation)) in enumerate(tensors.items())
-    ]
-    listed = _vector(builder, tflite.SubGraphStartTensorsVector, entries, builder.PrependUOffsetTRelative)
-    tflite.SubGraphStart(builder)
-    tflite.SubGraphAddTensors(builder, listed)
-    graph = tflite.SubGraphEnd(builder)
-    graphs = _vector(builder, tflite.ModelStartSubgraphsVector, [graph], builder.PrependUOffsetTRelative)
-    stored = _vector(builder, tflite.ModelStartBuffersVector, buffers, builder.PrependUOffsetTRelative)
-    tflite.ModelStart(builder)
-    tflite.ModelAddVersion(builder, 3)
-    tflite.ModelAddSubgraphs(builder, graphs)
-    tflite.ModelAddBuffers(builder, stored)
-    builder.Finish(tflite.ModelEnd(builder), b"TFL3")
-    path.write_bytes(bytes(builder.Output()))
-    return path
+pytest.importorskip("tflite")
+from tests.tflite_files import tensor, write_tflite
 
 
 def _arrays():
@@ -88,7 +30,8 @@ def _arrays():
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """All kinds of constants."""
-    return write_tflite(tmp_path_factory.mktemp("tflite") / "m.tflite", _arrays())
+    constants = {name: tensor(*one) for name, one in _arrays().items()}
+    return write_tflite(tmp_path_factory.mktemp("tflite") / "m.tflite", constants)
 
 
 def test_values_are_scales_times_codes(file):
@@ -124,8 +67,8 @@ def test_the_file_as_read_is_a_tflite_file(file, tmp_path):
     plan = protect(checkpoint, p=0.02, cells=1.2, decoders=("none", "ideal"))
     read = ReadCheckpoint(checkpoint, plan, seed=0)
     read.save(tmp_path / "read.tflite")
-    for name, tensor in open_checkpoint(tmp_path / "read.tflite").items():
-        assert np.array_equal(tensor.values(), read.values(name))
+    for name, one in open_checkpoint(tmp_path / "read.tflite").items():
+        assert np.array_equal(one.values(), read.values(name))
 
 
 @pytest.mark.slow

@@ -124,9 +124,9 @@ def test_a_factory_with_weights_is_compensated_and_evaluated(here):
         (("compensate", "missing.pt2", *COMPENSATE), 4, "cannot read missing.pt2"),
         (("compensate", "damaged.pt2", *COMPENSATE), 4, "damaged.pt2 is not a program of torch.export"),
         (
-            ("compensate", "network.tflite", *COMPENSATE),
+            ("compensate", "network.h5", *COMPENSATE),
             2,
-            "MODEL must be a .pt2 or .onnx file, a Hugging Face directory, or package.module",
+            "MODEL must be a .pt2, .onnx, .tflite or .gguf file, a Hugging Face directory, or package.module",
         ),
         (("compensate", "user_network:missing", *COMPENSATE), 2, "cannot be imported"),
         (("compensate", "no_such_module:network", *COMPENSATE), 2, "No module named 'no_such_module'"),

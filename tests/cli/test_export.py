@@ -171,7 +171,7 @@ def inputs_of(path, name):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("stored", "a.txt"), 2, "suffix of OUT must be one of '.onnx', '.pt2', '.safetensors'"),
+        (("stored", "a.txt"), 2, "suffix of OUT must be one of '.onnx', '.tflite', '.pt2', '.safetensors'"),
         (("stored", "a"), 2, "suffix of OUT must be one of"),
         (("stored", "a.pt2"), 2, "--data must name a file with inputs of the network for .pt2, got none"),
         (("stored", "a.onnx"), 2, "--data must name a file with inputs of the network for .onnx, got none"),

@@ -103,7 +103,7 @@ def test_one_file_of_weights_is_one_network(described, laboratory):
         (
             {"model": "nosuch"},
             qtaml.ArgumentError,
-            "must be a .pt2 or .onnx file, .* no nosuch",
+            "must be a .pt2, .onnx, .tflite or .gguf file, .* no nosuch",
         ),
         ({"model": "no.pt2"}, qtaml.StoredFileError, r"cannot read .*no\.pt2"),
         ({"weights": "other.safetensors"}, qtaml.StoredFileError, r"cannot read .*other\.safetensors"),

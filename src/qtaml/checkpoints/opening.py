@@ -7,12 +7,14 @@ from pathlib import Path
 from qtaml import _files
 from qtaml.checkpoints.checkpoint_file import Checkpoint, Source
 from qtaml.checkpoints.gguf_file import MAGIC, read_gguf
+from qtaml.checkpoints.onnx_checkpoint import read_onnx
 from qtaml.checkpoints.safetensors_file import read_safetensors
-from qtaml.checkpoints.tflite_file import IDENTIFIER, read_tflite
+from qtaml.checkpoints.tflite_file import read_tflite
 from qtaml.errors import StoredFileError
+from qtaml.networks.tflite_reading import IDENTIFIER
 
-READ = "a .gguf, .safetensors or .tflite file"
-_WEIGHT_FILES = (".gguf", ".safetensors", ".tflite")
+READ = "a .gguf, .safetensors, .onnx or .tflite file"
+_WEIGHT_FILES = (".gguf", ".safetensors", ".onnx", ".tflite")
 _LISTED = 4
 _FOREIGN = (b"PK\x03\x04", b"\x80", b"version ")
 """What zip files, pickles and pointers of Git LFS begin with."""
@@ -22,7 +24,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     """The stored words of a checkpoint file; the weights stay in the file until they are asked for.
 
     Args:
-        path: a GGUF, safetensors or TFLite file.
+        path: a GGUF, safetensors, ONNX or TFLite file.
 
     Returns:
         Its tensors by their names.
@@ -50,6 +52,8 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
         return read_gguf(source)
     if start[4:8] == IDENTIFIER:
         return read_tflite(source)
+    if path.suffix == ".onnx":
+        return read_onnx(source)
     # Eight bytes are the length of the header, which may begin like anything else.
     if path.suffix == ".safetensors" and (start[8:] == b"{" or not start.startswith(_FOREIGN)):
         return read_safetensors(source)
@@ -66,7 +70,7 @@ def without_network(path: Path) -> str:
     if os.path.isdir(path):
         held = (path / "adapter_config.json").is_file() or any(entry.suffix == ".gguf" for entry in path.iterdir())
         return _next_step_of_folder(path) if held and not (path / "config.json").is_file() else ""
-    if path.suffix in (".gguf", ".safetensors", ".tflite") and os.path.isfile(path):
+    if path.suffix == ".safetensors" and os.path.isfile(path):
         return (
             f"{path} is a checkpoint, weights without the network that computes with them: qtaml inspect {path}, "
             f"qtaml protect {path} --cells 1.2 --p 0.01; or package.module:factory --weights FILE.safetensors"
@@ -106,8 +110,6 @@ def _next_step(path: Path, start: bytes) -> str:
             "it is a pickled checkpoint, which can run code: where you trust it, "
             "safetensors.torch.save_file(torch.load(PATH, weights_only=True), 'model.safetensors')"
         )
-    if path.suffix == ".onnx":
-        return "it is ONNX, a network that runs, which the other commands take as MODEL: qtaml design MODEL ..."
     return f"give {READ}"
 
 

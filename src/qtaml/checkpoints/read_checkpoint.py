@@ -34,17 +34,22 @@ class ReadCheckpoint:
         checkpoint: the file that was stored.
         plan: how.
         seed: of the errors: the same seed gives the same.
+        only: tensors that are read with errors, all others as they are stored; all of them if not given.
 
     Raises:
+        ArgumentError: if `only` names a tensor that there is not.
         StoredFileError: if the plan is for another checkpoint.
     """
 
     checkpoint: Checkpoint
     plan: CheckpointPlan
     seed: int
+    only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         _checks.integer("seed", self.seed, 0)
+        for name in self.only or ():
+            _checks.one_of("only", name, list(self.checkpoint))
         self.plan.fits(self.checkpoint)
 
     def values(self, name: str) -> NDArray[np.float32]:
@@ -61,12 +66,18 @@ class ReadCheckpoint:
             StoredFileError: if the file has changed.
         """
         tensor = self.checkpoint[name]
+        if name not in self._names:
+            return tensor.values()
         found = [tensor.format.dequantise(read).reshape(-1) for _, _, read in self._pieces(tensor)]
         return np.concatenate(found)[: tensor.weights].reshape(tensor.shape)
 
     def relative_errors(self) -> dict[str, float]:
         """Squared error of the weights of each tensor over their squares, of all weights."""
-        return {name: self._error(tensor) for name, tensor in self.checkpoint.items()}
+        return {name: self._error(self.checkpoint[name]) for name in self._names}
+
+    @property
+    def _names(self) -> list[str]:
+        return list(self.checkpoint if self.only is None else self.only)
 
     def save(self, path: str | Path) -> None:
         """Write the checkpoint as a file of the same format: the words that are read, and all else as it was.
@@ -83,7 +94,7 @@ class ReadCheckpoint:
             with _files.open_regular(self.checkpoint.source.path) as old, open(temporary, "wb") as new:
                 shutil.copyfileobj(old, new, 2**22)
             with open(temporary, "r+b") as new:
-                for tensor in track(list(self.checkpoint.values()), "writing what is read"):
+                for tensor in track([self.checkpoint[name] for name in self._names], "writing what is read"):
                     for start, _, read in self._pieces(tensor):
                         _write(new, tensor, start, read)
 

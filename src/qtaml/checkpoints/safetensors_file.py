@@ -14,6 +14,7 @@ from qtaml import _files
 from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor, Part, Source
 from qtaml.checkpoints.fields import Bytes, Field, each, in_a_row
 from qtaml.checkpoints.packed_weights import Entry, packed_weights
+from qtaml.checkpoints.torchao_weights import NAMES, torchao_weights
 from qtaml.checkpoints.unit_format import UnitFormat
 from qtaml.errors import StoredFileError
 from qtaml.formats import FLOAT_FORMATS
@@ -37,8 +38,11 @@ def read_safetensors(source: Source) -> Checkpoint:
     Raises:
         StoredFileError: if the file is damaged or truncated.
     """
-    entries = header_of(source)
-    tensors, others, taken = packed_weights(entries, source)
+    entries, metadata = header_of(source)
+    if NAMES in metadata:
+        tensors, others, taken = torchao_weights(entries, metadata, source)
+    else:
+        tensors, others, taken = packed_weights(entries, source)
     for name, (dtype, shape, offset) in entries.items():
         if name in taken:
             continue
@@ -53,8 +57,8 @@ def read_safetensors(source: Source) -> Checkpoint:
     return Checkpoint(source, "safetensors", tensors, others)
 
 
-def header_of(source: Source) -> dict[str, Entry]:
-    """The tensors of a safetensors file, and where they lie in it.
+def header_of(source: Source) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The tensors of a safetensors file, and where they lie in it; and its metadata.
 
     Raises:
         StoredFileError: if the file is damaged or truncated.
@@ -70,11 +74,12 @@ def header_of(source: Source) -> dict[str, Entry]:
         if isinstance(error, StoredFileError):
             raise
         raise StoredFileError(f"cannot read {source.path}: {error}") from error
-    header.pop("__metadata__", None)
-    return {
+    metadata = header.pop("__metadata__", None) or {}
+    entries = {
         name: Entry(one["dtype"], tuple(one["shape"]), 8 + length + one["data_offsets"][0])
         for name, one in header.items()
     }
+    return entries, metadata
 
 
 @cache

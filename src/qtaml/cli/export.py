@@ -20,6 +20,7 @@ from qtaml.export import (
     write_binary,
     write_onnx,
     write_program,
+    write_same_file,
     write_state_dict,
     write_verilog,
 )
@@ -73,6 +74,11 @@ def _write_onnx(export: Export) -> list[ImagePlane]:
     return []
 
 
+def _write_same(export: Export) -> list[ImagePlane]:
+    write_same_file(export.memory(), export.out, seed=export.seed)
+    return []
+
+
 def _write_program(export: Export) -> list[ImagePlane]:
     inputs = export.inputs()
     write_program(export.memory(), export.out, inputs, seed=export.seed)
@@ -96,6 +102,7 @@ IMAGES: dict[str, ImageWriter] = {".bin": write_binary, ".mem": write_verilog}
 
 WRITERS: dict[str, Callable[[Export], list[ImagePlane]]] = {
     ".onnx": _write_onnx,
+    ".tflite": _write_same,
     ".pt2": _write_program,
     ".safetensors": _write_state_dict,
     **{suffix: partial(_write_image, write) for suffix, write in IMAGES.items()},
@@ -108,8 +115,8 @@ def export_command(
     out: Annotated[
         Path,
         typer.Argument(
-            help="The file: .onnx; .pt2, a program of torch.export; .safetensors, a state dict; .bin, a raw memory "
-            "image; .mem, one for Verilog's $readmemh."
+            help="The file: .onnx; .tflite, of a network that came from one; .pt2, a program of torch.export; "
+            ".safetensors, a state dict; .bin, a raw memory image; .mem, one for Verilog's $readmemh."
         ),
     ],
     data: Annotated[

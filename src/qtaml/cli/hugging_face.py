@@ -1,9 +1,11 @@
-"""Networks and tokenizers of Hugging Face directories: from this disk only, and never from pickles."""
+"""Networks and tokenizers of Hugging Face directories and GGUF files: from this disk only, and never from pickles."""
 
 import importlib
+import io
 import json
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ import torch
 from torch import nn
 
 from qtaml import _files
+from qtaml.checkpoints import open_checkpoint
 from qtaml.cli.state_dict import PICKLED, check_names, check_not_pickled, listing, load_weights, nothing_unpickled
 from qtaml.errors import ArgumentError, ModelError, QtamlError, StoredFileError
 from qtaml.memory import MANIFEST
@@ -53,13 +56,47 @@ def load_directory(path: Path) -> nn.Module:
     return _transformers_network(path, config) if config.get("architectures") else _timm_network(path, config)
 
 
+def load_gguf(path: Path) -> nn.Module:
+    """The network of a GGUF file whose architecture transformers knows, its weights dequantised to float32.
+
+    Args:
+        path: the file.
+
+    Raises:
+        StoredFileError: if the file is damaged, or transformers cannot make a language model of it.
+        QtamlError: if a package that it needs is not installed.
+    """
+    open_checkpoint(path)  # its header is checked; that of transformers believes it
+    for package in ("transformers", "accelerate"):
+        _installed(package, f"the network in {path}", "gguf")
+    transformers = importlib.import_module("transformers")
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    with redirect_stderr(io.StringIO()):  # where it shows bars whatever it is told
+        network: nn.Module = _of_gguf(transformers.AutoModelForCausalLM, path, dtype=torch.float32)
+    return network
+
+
+def _of_gguf(kind: Any, path: Path, **settings: Any) -> Any:
+    """What a class of transformers makes of a GGUF file."""
+    # In a folder of its own: others are looked through for adapters and configurations.
+    with tempfile.TemporaryDirectory(prefix="qtaml-gguf-") as folder, _from_this_disk():
+        Path(folder, "model.gguf").symlink_to(path.resolve())
+        try:
+            return kind.from_pretrained(
+                folder, gguf_file="model.gguf", local_files_only=True, trust_remote_code=False, **settings
+            )
+        except Exception as error:
+            raise StoredFileError(f"transformers cannot load {path}: {_first_line(error)}") from error
+
+
 def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Tensor:
     """A text as samples of `length` tokens; a shorter rest at its end is dropped.
 
     Args:
         text: the text.
         source: where it is from, for messages.
-        model: the Hugging Face directory whose tokenizer to use.
+        model: the Hugging Face directory, or GGUF file, whose tokenizer to use.
         length: tokens of a sample.
 
     Returns:
@@ -71,22 +108,27 @@ def tokens_of_text(text: str, source: Path, model: str, length: int) -> torch.Te
         QtamlError: if transformers is not installed.
     """
     path = Path(model)
-    if not path.is_dir():
+    gguf = path.suffix == ".gguf" and path.is_file()
+    if not (path.is_dir() or gguf):
         raise ArgumentError(
             f"{source} is a text, which needs the tokenizer of a Hugging Face directory as the model, got {model!r}; "
             "give token numbers as .npz or .safetensors instead"
         )
-    config = _config(path)
+    transformers = _installed("transformers", f"the tokenizer in {path}")
+    config = _of_gguf(transformers.AutoConfig, path).to_dict() if gguf else _config(path)
     # Names of the same setting in different families of models; some say nothing.
     longest = config.get("max_position_embeddings") or config.get("n_positions") or length
     if length > longest:
         raise ArgumentError(f"--length must be at most {longest} for the model in {path}, got {length}")
-    if not any((path / name).is_file() for name in _TOKENIZERS):
+    if not gguf and not any((path / name).is_file() for name in _TOKENIZERS):
         raise StoredFileError(f"{path} has no tokenizer, which a text needs: copy its {_TOKENIZERS[0]} there")
-    transformers = _installed("transformers", f"the tokenizer in {path}")
     try:
         with _from_this_disk():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            tokenizer = (
+                _of_gguf(transformers.AutoTokenizer, path)
+                if gguf
+                else transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            )
         # Special tokens would mark a start that pieces cut out of the text do not have. verbose=False: a text longer
         # than the context is meant.
         tokens = torch.tensor(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], dtype=torch.int64)
@@ -201,8 +243,8 @@ def _from_this_disk() -> Iterator[None]:
         hub.HF_HUB_OFFLINE = offline
 
 
-def _installed(package: str, wanted: str) -> Any:
-    """A package that comes with the optional extra of its name.
+def _installed(package: str, wanted: str, extra: str = "") -> Any:
+    """A package that comes with an optional extra, which has its name if not given.
 
     Raises:
         QtamlError: if it cannot be imported; the message names the extra.
@@ -210,7 +252,9 @@ def _installed(package: str, wanted: str) -> Any:
     try:
         return importlib.import_module(package)
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision built for another torch
-        raise QtamlError(f"{wanted} needs {package} ({_first_line(error)}): pip install 'qtaml[{package}]'") from error
+        raise QtamlError(
+            f"{wanted} needs {package} ({_first_line(error)}): pip install 'qtaml[{extra or package}]'"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -17,12 +17,12 @@ from torch import nn
 
 from qtaml import _files
 from qtaml.checkpoints.opening import without_network
-from qtaml.cli.hugging_face import load_directory, tokens_of_text
+from qtaml.cli.hugging_face import load_directory, load_gguf, tokens_of_text
 from qtaml.cli.program_file import load_program
 from qtaml.cli.state_dict import check_not_pickled, load_weights
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.model import Batch
-from qtaml.networks import NETWORK_FILES, OnnxNetwork
+from qtaml.networks import NETWORK_FILES, OnnxNetwork, TfliteNetwork
 
 LABELS = "labels"
 # Against zip bombs, bytes that an `.npz` file may unpack to: 64 MiB, and a hundred for each of its own. Only constants
@@ -34,9 +34,9 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
     """The network that a command line names.
 
     Args:
-        spec: path of a `torch.export` program (`.pt2`), an ONNX file (`.onnx`), a Hugging Face directory, or
-            "package.module:factory", a function without arguments that returns the network; the current folder is
-            searched too.
+        spec: path of a `torch.export` program (`.pt2`), an ONNX file (`.onnx`), a TFLite or GGUF file, a
+            Hugging Face directory, or "package.module:factory", a function without arguments that returns the network;
+            the current folder is searched too.
         weights: a `.safetensors` file with its state dict.
 
     Returns:
@@ -46,7 +46,7 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
         ArgumentError: if `spec` is none of these.
         StoredFileError: if a file cannot be read, is damaged, or holds pickled objects.
         ModelError: if the factory gives no module, or the weights do not fit it.
-        QtamlError: if the package that a Hugging Face directory, or an ONNX file, needs is not installed.
+        QtamlError: if the package that a Hugging Face directory, or a file of another runtime, needs is not installed.
     """
     path = Path(spec)
     if hint := "" if spec.endswith(".pt2") else without_network(path):
@@ -57,13 +57,18 @@ def load_model(spec: str, weights: Path | None = None) -> nn.Module:
         model = load_program(path)
     elif spec.endswith(".onnx"):
         model = OnnxNetwork(path)
+    elif spec.endswith(".gguf"):
+        model = load_gguf(path)
+    elif spec.endswith(".tflite"):
+        model = TfliteNetwork(path)
     elif spec.count(":") == 1:
         model = _call_factory(spec)
     else:
         # A pickled checkpoint gets its own message, with how to convert it.
         check_not_pickled(path)
         raise ArgumentError(
-            f"MODEL must be a .pt2 or .onnx file, a Hugging Face directory, or package.module:factory, got {spec!r}"
+            f"MODEL must be a .pt2, .onnx, .tflite or .gguf file, a Hugging Face directory, or package.module:factory, "
+            f"got {spec!r}"
         )
     if weights is not None:
         load_weights(model, weights)

@@ -9,7 +9,9 @@ from rich.console import Console
 from qtaml.checkpoints import inspect, open_checkpoint
 from qtaml.cli.options import JsonOption
 
-FileArgument = Annotated[Path, typer.Argument(help="A checkpoint: .gguf, .safetensors or .tflite.", metavar="FILE")]
+FileArgument = Annotated[
+    Path, typer.Argument(help="A checkpoint: .gguf, .safetensors, .onnx or .tflite.", metavar="FILE")
+]
 
 
 def inspect_command(

@@ -56,14 +56,14 @@ class TestData:
     batch_size: int | None
 
 
-def chosen_metric(name: MetricName, data: TestData, network: nn.Module, memory: Memory) -> SampleMetric:
+def chosen_metric(name: MetricName, data: TestData, network: nn.Module, memory: Memory | None = None) -> SampleMetric:
     """The metric of this name; for perplexity the negative log-likelihood, of which `as_perplexity` is taken later.
 
     Args:
         name: its name.
         data: the test data.
         network: the network that was stored, to which reads are compared by some metrics.
-        memory: the stored network.
+        memory: the stored network; None where the network is not that of another file.
 
     Raises:
         ArgumentError: if the data do not fit the metric.
@@ -84,7 +84,7 @@ def chosen_metric(name: MetricName, data: TestData, network: nn.Module, memory: 
         check_causal(network, inputs)
         return likelihood
     # Against another network any similarity would be a number, and none would mean anything.
-    if differences(memory, network):
+    if memory is not None and differences(memory, network):
         raise ModelError(
             "the network has other weights than the stored one, with which reads are compared: name the right one with "
             "--model and --weights"

@@ -10,8 +10,8 @@ from qtaml.cost import ARRAYS
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        help="A torch.export program (.pt2), an ONNX file (.onnx), a Hugging Face directory (config.json, "
-        "model.safetensors), or package.module:factory."
+        help="A torch.export program (.pt2), an ONNX file (.onnx), a TFLite file (.tflite), a GGUF file (.gguf), "
+        "a Hugging Face directory (config.json, model.safetensors), or package.module:factory."
     ),
 ]
 WeightsOption = Annotated[Path | None, typer.Option(help="State dict of the network, as .safetensors (for a factory).")]

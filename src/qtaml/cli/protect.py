@@ -2,19 +2,34 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 from rich.console import Console
+from torch import nn
 
 from qtaml import _files
-from qtaml.checkpoints import ReadCheckpoint, open_checkpoint, protect, read_errors, requantised
+from qtaml.checkpoints import (
+    ReadCheckpoint,
+    checkpoint_gains,
+    evaluate_reads,
+    open_checkpoint,
+    protect,
+    read_errors,
+    requantised,
+)
 from qtaml.cli.fault_option import FAULT_FORMS, DeviceOption, WindowOption, parse_fault
+from qtaml.cli.inputs import calibration_batch, load_model
 from qtaml.cli.inspect_file import FileArgument
-from qtaml.cli.options import JsonOption, SeedOption
+from qtaml.cli.metric_options import BatchSizeOption, MetricOption, TestData, chosen_metric
+from qtaml.cli.options import JsonOption, LengthOption, SamplesOption, SeedOption
 from qtaml.errors import ArgumentError
+from qtaml.measuring import as_perplexity
 from qtaml.protections import DECODERS, Decoder
+
+_INPUTS = "Inputs of the network, .npz, .safetensors, or text"
 
 
 def protect_command(
@@ -28,6 +43,20 @@ def protect_command(
     decoders: Annotated[list[str] | None, typer.Option(help="Allowed decoders; all real ones if not given.")] = None,
     weights: Annotated[int, typer.Option(help="Weights of each tensor that are looked at.", min=1)] = 8192,
     reads: Annotated[int, typer.Option(help="Reads that measure the error; 0 for none.", min=0)] = 0,
+    calibration: Annotated[
+        Path | None, typer.Option(help=f"{_INPUTS}: measure gains, by reads, and plan with them.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help=f"{_INPUTS}, and 'labels' for accuracy: measure the network.")
+    ] = None,
+    metric: MetricOption = "accuracy",
+    model: Annotated[
+        str | None,
+        typer.Option(help="package.module:factory of the network, of a checkpoint that does not run itself."),
+    ] = None,
+    length: LengthOption = 128,
+    samples: SamplesOption = 32,
+    batch_size: BatchSizeOption = None,
     read_back: Annotated[Path | None, typer.Option(help="Write the file as one read gives it.", metavar="FILE")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the plan, as JSON.")] = None,
     seed: SeedOption = 0,
@@ -38,17 +67,30 @@ def protect_command(
     _check_ending("--read-back", read_back, file.suffix)
     checkpoint = open_checkpoint(file)
     allowed = tuple(cast(Decoder, one) for one in decoders or DECODERS if decoders or one != "ideal")
-    plan = protect(
+    planned = partial(
+        protect,
         checkpoint,
         p=p,
         fault=None if fault is None else parse_fault(fault),
         device=device,
         window=window,
         cells=cells,
-        gains=None if gains is None else _read_gains(gains),
         decoders=allowed,
         weights=weights,
     )
+    plan = planned(gains=None if gains is None else _read_gains(gains))
+    load = partial(_network, model)
+    if calibration is not None:
+        batch = calibration_batch(calibration, str(file), samples, length)
+        found = checkpoint_gains(checkpoint, plan, load, batch, seed=seed)
+        plan = planned(gains={name: gain for name, (gain, _) in found.items()})
+    score = None
+    if test is not None:
+        data = TestData(test, str(file), length, batch_size)
+        score = evaluate_reads(
+            checkpoint, plan, chosen_metric(metric, data, load(file)), load, reads=reads or 10, seed=seed
+        )
+        score = as_perplexity(score) if metric == "perplexity" else score
     anew = requantised(checkpoint, plan, decoders=allowed)
     measured = read_errors(checkpoint, plan, reads=reads, seed=seed) if reads else None
     if out is not None:
@@ -62,6 +104,7 @@ def protect_command(
             "standard_error": plan.standard_error,
             "requantised": asdict(anew),
             "measured": measured and json.loads(measured.to_json()),
+            "network": score and json.loads(score.to_json()),
         }
         typer.echo(json.dumps(record, indent=2))
         return
@@ -69,6 +112,13 @@ def protect_command(
     typer.echo(str(anew))
     if measured:
         Console().print(measured.table())
+    if score:
+        typer.echo(f"{metric} of the network as read: {score}")
+
+
+def _network(model: str | None, path: Path) -> nn.Module:
+    """The network of a checkpoint file: the file itself, or what a factory makes, with its weights."""
+    return load_model(str(path)) if model is None else load_model(model, path)
 
 
 def _check_ending(option: str, path: Path | None, ending: str) -> None:

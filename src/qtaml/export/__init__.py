@@ -10,7 +10,7 @@ from qtaml.export.images import (
     write_binary,
     write_verilog,
 )
-from qtaml.export.network_files import write_program, write_state_dict
+from qtaml.export.network_files import write_program, write_same_file, write_state_dict
 from qtaml.export.onnx_file import write_onnx
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "write_binary",
     "write_onnx",
     "write_program",
+    "write_same_file",
     "write_state_dict",
     "write_verilog",
 ]

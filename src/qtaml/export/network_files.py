@@ -1,4 +1,4 @@
-"""A stored network for PyTorch: its state dict as safetensors, or the network as a program of `torch.export`."""
+"""A stored network in files: its state dict, a program of `torch.export`, or the very file that it came from."""
 
 import io
 from pathlib import Path
@@ -12,6 +12,7 @@ from qtaml.export.reading import check_seed, check_used, network_as_read, traced
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, uncompiled_name
+from qtaml.networks.file_network import FileNetwork
 
 
 def write_state_dict(
@@ -85,3 +86,29 @@ def write_program(
         buffer = io.BytesIO()
         torch.export.save(program, buffer)
         temporary.write_bytes(buffer.getbuffer())
+
+
+def write_same_file(
+    memory: Memory, path: str | Path, *, seed: int | None = None, fault: FaultModel | None = None
+) -> None:
+    """Write a stored network that came from an ONNX or TFLite file as that file, by an atomic rename.
+
+    Args:
+        memory: the stored network.
+        path: the file, with the suffix of the one that it came from; an older one is replaced.
+        seed: None for the weights as stored; with a seed, as read once with errors.
+        fault: how the memory fails, with a seed; the plan's own fault model if not given.
+
+    Raises:
+        ArgumentError: if there is a fault model but no seed.
+        ModelError: if the network came from no such file, or from one of another kind.
+        StoredFileError: if the file cannot be written.
+    """
+    check_seed(seed, fault)
+    model = network_as_read(memory, seed, fault)
+    if not isinstance(model, FileNetwork):
+        raise ModelError(f"the network must be that of an ONNX or TFLite file to be written as one, got {path}")
+    if (suffix := model.graph.path.suffix) != Path(path).suffix:
+        raise ModelError(f"a network of a {suffix} file is written as one, got {path}")
+    with _files.new_file(path) as temporary:
+        temporary.write_bytes(model.to_bytes())

@@ -15,7 +15,7 @@ from qtaml.errors import ArgumentError, ModelError
 from qtaml.faults import FaultModel
 from qtaml.memory import Memory
 from qtaml.model import Batch, arguments, evaluation_mode, first_tensor, output_tensor, own, uncompiled
-from qtaml.networks import OnnxNetwork
+from qtaml.networks.file_network import FileNetwork
 
 
 def network_as_read(memory: Memory, seed: int | None, fault: FaultModel | None) -> nn.Module:
@@ -76,8 +76,11 @@ def traced(model: nn.Module, inputs: Batch) -> ExportedProgram:
         ArgumentError: if the inputs are no batch, or hold no sample.
         ModelError: if the model fails on the inputs, or cannot be traced for batches of any size.
     """
-    if isinstance(model, OnnxNetwork):
-        raise ModelError("a network of an ONNX file cannot be traced: write .onnx, or its weights as .safetensors")
+    if isinstance(model, FileNetwork):
+        suffix = model.graph.path.suffix
+        raise ModelError(
+            f"a network of a {suffix} file cannot be traced: write {suffix}, or its weights as .safetensors"
+        )
     two = _two_samples(inputs)
     args, kwargs = arguments(two, model)
     forward = model.forward

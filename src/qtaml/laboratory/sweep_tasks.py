@@ -230,7 +230,8 @@ def _code(model: str) -> str:
         raise ArgumentError(f"model {model!r} cannot be imported: {error}") from error
     if found is None or found.origin is None:
         raise ArgumentError(
-            f"model {model!r} must be a .pt2 or .onnx file, or package.module:factory, and there is no {module}"
+            f"model {model!r} must be a .pt2, .onnx, .tflite or .gguf file, or package.module:factory, and there is no "
+            f"{module}"
         )
     # Modules that this one imports are not hashed: to know them, it would have to run.
     return _files.sha256(_files.read_bytes(Path(found.origin)))

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
@@ -21,11 +21,12 @@ from qtaml.measuring.activations import ActivationStream, Streams
 from qtaml.measuring.caution import caution_of
 from qtaml.measuring.chips import Yield, measure_chips
 from qtaml.measuring.estimate import Estimate
-from qtaml.measuring.intervals import crossed_interval, reads_interval, samples_interval
-from qtaml.measuring.mean_intervals import UNBOUNDED, Bounds, Numbers
+from qtaml.measuring.intervals import samples_interval
+from qtaml.measuring.mean_intervals import Numbers
 from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
 from qtaml.measuring.reads_of_chips import scores_of_rewritten_reads
+from qtaml.measuring.score_intervals import ScoreIntervals, bounds_of
 from qtaml.memory import Memory
 
 if TYPE_CHECKING:
@@ -266,7 +267,8 @@ def evaluate(
         if scores and len(score) != len(scores[0]):
             raise ArgumentError(f"metric must score the same samples on every read, got {len(score)} on read {trial}")
         if not scores:
-            intervals = _Intervals(memory, metric, fault, proportion, 1 - risk, activations or {})
+            possible = cache(partial(_errors_possible, memory, fault, activations or {}))
+            intervals = ScoreIntervals(metric, proportion, 1 - risk, possible)
         scores.append(score)
         if stop_width is not None and len(scores) >= LEAST_READS:
             ends = intervals.of_reads(np.stack(scores))
@@ -277,8 +279,37 @@ def evaluate(
     alike = rewrite is None and memory.unread is None and len(set(values.tolist())) == 1
     if alike and reads_differ(memory, seeds, fault):
         warnings.warn(f"every read gave {values[0]:g}: does the metric measure the model that it gets?", stacklevel=3)
-    reads = intervals.of_reads(table)
-    crossed = isinstance(metric, SampleMetric) and table.shape[1] >= 2
+    told = {"confidence": confidence, "fault": fault, "seed": seed, "trials_asked": trials, "stop_width": stop_width}
+    return _result(table, intervals, **told, unread=memory.unread or (), activations=dict(activations or {}))
+
+
+def result_of_scores(
+    scores: Sequence[Any], metric: Metric, *, fault: AnyFault, seed: int, errors_possible: bool
+) -> Result:
+    """What `evaluate` returns, of reads that are made elsewhere; 95% intervals.
+
+    Args:
+        scores: what the metric gives for each read, of 2 or more.
+        metric: as for `evaluate`.
+        fault: how the memory fails.
+        seed: of the errors.
+        errors_possible: whether any stored bit can be read wrong.
+
+    Raises:
+        ArgumentError: if the metric gives no finite numbers, or not as many on every read.
+    """
+    found = [checked_scores(metric, one, number) for number, one in enumerate(scores)]
+    if len({len(one) for one, _ in found}) > 1:
+        raise ArgumentError(f"metric must score the same samples on every read, got {[len(one) for one, _ in found]}")
+    intervals = ScoreIntervals(metric, found[0][1], 0.95, lambda: errors_possible)
+    told = {"confidence": 0.95, "fault": fault, "seed": seed, "trials_asked": len(scores)}
+    return _result(np.stack([one for one, _ in found]), intervals, **told)
+
+
+def _result(table: Numbers, intervals: ScoreIntervals, **told: Any) -> Result:
+    """The result of a table of scores, shape (reads, samples)."""
+    values, reads = table.mean(1), intervals.of_reads(table)
+    crossed = isinstance(intervals.metric, SampleMetric) and table.shape[1] >= 2
     low, high = intervals.of_both(table) if crossed else reads
     return Result(
         mean=float(values.mean()),
@@ -287,70 +318,20 @@ def evaluate(
         covers="reads and test samples" if crossed else "reads",
         reads_low=reads[0],
         reads_high=reads[1],
-        confidence=confidence,
         values=tuple(map(float, values)),
         samples=table.shape[1] if crossed else None,
-        fault=fault,
-        seed=seed,
-        trials_asked=trials,
-        stop_width=stop_width,
-        unread=memory.unread or (),
         caution=intervals.caution(table),
-        activations=dict(activations or {}),
+        **told,
     )
 
 
-@dataclass(frozen=True)
-class _Intervals:
-    """The intervals of a table of scores, shape (reads, samples)."""
-
-    memory: Memory
-    metric: Metric
-    fault: FaultModel
-    proportion: bool
-    confidence: float
-    activations: Streams
-
-    def of_reads(self, table: Numbers) -> tuple[float, float]:
-        """For other reads of these samples."""
-        bounds, differ = _bounds(self.metric, table), self._may_differ(table)
-        answers = table.shape[1] if self._right_or_wrong(table) else None
-        values = table.mean(1)
-        low, high = reads_interval(values, self.confidence, bounds=bounds, answers=answers, reads_differ=differ)
-        return float(low), float(high)
-
-    def of_both(self, table: Numbers) -> tuple[float, float]:
-        """For other reads of other samples."""
-        bounds, differ = _bounds(self.metric, table), self._may_differ(table)
-        proportion = self._right_or_wrong(table)
-        low, high = crossed_interval(table, self.confidence, proportion=proportion, bounds=bounds, reads_differ=differ)
-        return float(low), float(high)
-
-    def caution(self, table: Numbers) -> str:
-        """Why the intervals may be too narrow."""
-        if self._right_or_wrong(table):
-            return ""
-        return caution_of(table, _bounds(self.metric, table), reads_differ=self._may_differ(table))
-
-    def _right_or_wrong(self, table: Numbers) -> bool:
-        """Whether each score is right or wrong; so are those of a metric of the user that are 0 or 1."""
-        declared = getattr(self.metric, "bounds", None)
-        shares = declared is None or tuple(declared) == (0, 1)
-        return self.proportion or (shares and bool(np.isin(table, (0.0, 1.0)).all()))
-
-    def _may_differ(self, table: Numbers) -> bool:
-        """Whether reads do differ, or could have differed."""
-        values = table.mean(1)
-        return bool((values != values[0]).any()) or self._errors_possible
-
-    @cached_property
-    def _errors_possible(self) -> bool:
-        """Whether any stored bit can be read wrong."""
-        formats = {form for tensor in self.memory.plan.tensors for form, _ in tensor.storage.spans_of_formats}
-        # Of 0 bits there are no rates.
-        rates = [form.rates(self.fault) for form in formats]
-        rates += [stream.format.rates(stream.fault) for stream in self.activations.values()]
-        return any(max((*one.p01, *one.p10), default=0.0) > 0 for one in rates)
+def _errors_possible(memory: Memory, fault: FaultModel, activations: Streams) -> bool:
+    """Whether any stored bit can be read wrong."""
+    formats = {form for tensor in memory.plan.tensors for form, _ in tensor.storage.spans_of_formats}
+    # Of 0 bits there are no rates.
+    rates = [form.rates(fault) for form in formats]
+    rates += [stream.format.rates(stream.fault) for stream in activations.values()]
+    return any(max((*one.p01, *one.p10), default=0.0) > 0 for one in rates)
 
 
 def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95) -> Estimate:
@@ -374,24 +355,6 @@ def measure(model: nn.Module, metric: SampleMetric, *, confidence: float = 0.95)
     if len(scores) < 2:
         raise ArgumentError(f"metric must score at least 2 samples, got {len(scores)}")
     confidence = _checks.confidence(confidence)
-    bounds = _bounds(metric, scores)
+    bounds = bounds_of(metric, scores)
     found = samples_interval(scores, confidence, proportion=proportion, bounds=bounds)
     return found if proportion else replace(found, caution=caution_of(scores[None], bounds))
-
-
-def _bounds(metric: Metric, scores: Numbers) -> Bounds:
-    """The least and the greatest value of a metric: what its attribute `bounds` says, else mostly none."""
-    least, most = float(scores.min()), float(scores.max())
-    declared = getattr(metric, "bounds", None)
-    if declared is None:
-        # Where nothing varies, all that is left is what could have been: numbers in [0, 1] are taken for shares.
-        return (0.0, 1.0) if least == most and 0 <= least <= 1 else UNBOUNDED
-    try:
-        low, high = map(float, declared)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"bounds of metric must be two numbers, got {declared!r}") from error
-    slack = 1e-6 * max(1.0, abs(least), abs(most))
-    if not (low < high and low - slack <= least and most <= high + slack):
-        raise ArgumentError(f"metric must lie within its bounds {declared!r}, got values from {least:g} to {most:g}")
-    # Rounding may carry a value past a bound.
-    return min(low, least), max(high, most)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,24 +12,12 @@ import onnxruntime
 import torch
 
 from qtaml.errors import ModelError
-from qtaml.networks.onnx_weight import Array, OnnxWeight
+from qtaml.networks.file_network import FileInput, first_line, run_samples
+from qtaml.networks.file_weight import Array, FileWeight
+from qtaml.networks.onnx_weight import carrier
 
 # A protocol buffer, which an ONNX file is, ends at 2 GiB.
 _MOST_BYTES = 2**31 - 2**20
-
-
-class OnnxInput(NamedTuple):
-    """An input of an ONNX file.
-
-    Attributes:
-        name: its name.
-        dtype: of its numbers.
-        samples: how many there have to be; None for any number.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    samples: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +29,15 @@ class OnnxGraph:
         weights: its weights by name.
         constants: its other tensors of numbers.
         inputs: the other inputs, in their order.
+        kinds: type of each weight, a number of `TensorProto.DataType`.
         path: of the file, for messages.
     """
 
     model: Any
-    weights: Mapping[str, OnnxWeight]
+    weights: Mapping[str, FileWeight]
     constants: Mapping[str, torch.Tensor]
-    inputs: tuple[OnnxInput, ...]
+    inputs: tuple[FileInput, ...]
+    kinds: Mapping[str, int]
     path: Path
 
     def __deepcopy__(self, memo: object) -> "OnnxGraph":
@@ -69,9 +59,9 @@ class OnnxGraph:
         casts = []
         for name, weight in self.weights.items():
             given = self._given(name)
-            inputs.append(onnx.helper.make_tensor_value_info(given, weight.session_kind, weight.shape))
+            inputs.append(onnx.helper.make_tensor_value_info(given, carrier(self.kinds[name]), weight.shape))
             if given != name:
-                casts.append(onnx.helper.make_node("Cast", [given], [name], to=weight.kind))
+                casts.append(onnx.helper.make_node("Cast", [given], [name], to=self.kinds[name]))
         for field, held in ((graph.initializer, kept), (graph.input, inputs), (graph.node, [*casts, *graph.node])):
             content = list(held)
             del field[:]
@@ -97,18 +87,8 @@ class OnnxGraph:
         Raises:
             ModelError: if onnxruntime fails, or no output is an array of numbers.
         """
-        feeds = {self._given(name): weight.stored(weights[name]) for name, weight in self.weights.items()}
-        size = self._fixed_samples(inputs)
-        if size is None:
-            outputs = self._run({**inputs, **feeds})
-        else:
-            samples = max(len(array) for array in inputs.values())
-            # The last part is filled up with its last sample, and cut off again.
-            places = [np.minimum(np.arange(size) + first, samples - 1) for first in range(0, samples, size)]
-            parts = [self._run({name: array[place] for name, array in inputs.items()} | feeds) for place in places]
-            if any(len(output) != size for part in parts for output in part.values()):
-                raise ModelError(f"{self.path} is made for {size} samples, and its outputs are not one for each")
-            outputs = {name: np.concatenate([part[name] for part in parts])[:samples] for name in parts[0]}
+        feeds = {self._given(name): weight.given(weights[name]) for name, weight in self.weights.items()}
+        outputs = run_samples(lambda part: self._run({**part, **feeds}), self.inputs, inputs, self.path)
         if not outputs:
             raise ModelError(f"{self.path} has no output that is an array of numbers")
         return {name: torch.from_numpy(array) for name, array in outputs.items()}
@@ -131,8 +111,7 @@ class OnnxGraph:
 
     def _given(self, name: str) -> str:
         """The input of the session that a weight comes in by."""
-        weight = self.weights[name]
-        return name if weight.session_kind == weight.kind else f"{name}, one code a byte"
+        return name if carrier(self.kinds[name]) == self.kinds[name] else f"{name}, in a type that NumPy has"
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         try:
@@ -142,15 +121,3 @@ class OnnxGraph:
         pairs = zip((one.name for one in self.session.get_outputs()), found, strict=True)
         # Others are texts, sequences and maps.
         return {name: one for name, one in pairs if isinstance(one, np.ndarray) and one.dtype.kind in "fiub"}
-
-    def _fixed_samples(self, inputs: Mapping[str, Array]) -> int | None:
-        """How many samples the file is made for, where these are others."""
-        fixed = {one.samples for one in self.inputs}
-        if len(fixed) != 1 or None in fixed or all(len(array) in fixed for array in inputs.values()):
-            return None
-        return fixed.pop()
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a message that says something, or the name of the error."""
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -13,8 +13,10 @@ from onnx import TensorProto
 
 from qtaml import _files
 from qtaml.errors import QtamlError, StoredFileError
-from qtaml.networks.onnx_graph import OnnxGraph, OnnxInput, first_line
-from qtaml.networks.onnx_weight import Array, type_name, weight_of
+from qtaml.networks.file_network import FileInput, first_line
+from qtaml.networks.file_weight import Array
+from qtaml.networks.onnx_graph import OnnxGraph
+from qtaml.networks.onnx_weight import type_name, weight_of
 
 _OF_TORCH = {np.dtype(one) for one in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")}
 Tensors = dict[str, torch.Tensor]
@@ -33,17 +35,35 @@ def read_graph(path: Path) -> tuple[OnnxGraph, Tensors]:
         StoredFileError: if the file cannot be read, is no ONNX file, or its data are not where it says.
         ModelError: if there are weights of a type that is not run.
     """
+    model = parsed(_files.read_bytes(path), path)
     try:
-        return _read(onnx.load_model_from_string(_files.read_bytes(path)), path)
+        return _read(model, path)
     except Exception as error:
         if isinstance(error, QtamlError):
             raise
         raise StoredFileError(f"{path} is no ONNX file, or is damaged: {first_line(error)}") from error
 
 
-def _read(model: Any, path: Path) -> tuple[OnnxGraph, Tensors]:
+def parsed(content: bytes, path: Path) -> Any:
+    """The model that the bytes of an ONNX file are, a `ModelProto`.
+
+    Args:
+        content: the whole file.
+        path: of it, for messages.
+
+    Raises:
+        StoredFileError: if it is none.
+    """
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:
+        raise StoredFileError(f"{path} is no ONNX file, or is damaged: {first_line(error)}") from error
     if not model.graph.node:
         raise StoredFileError(f"{path} is no ONNX file: it holds no graph")
+    return model
+
+
+def _read(model: Any, path: Path) -> tuple[OnnxGraph, Tensors]:
     _check_external(model, path)
     _hoist_constants(model)
     users = defaultdict(list)
@@ -55,17 +75,18 @@ def _read(model: Any, path: Path) -> tuple[OnnxGraph, Tensors]:
         raise StoredFileError(f"{path} is damaged: a tensor has a name that is no text")
     if len(set(names)) < len(names):
         raise StoredFileError(f"{path} holds two tensors named {max(names, key=names.count)!r}")
-    weights, parameters, constants = {}, {}, {}
+    weights, kinds, parameters, constants = {}, {}, {}, {}
     for tensor in model.graph.initializer:
         if any(size < 0 for size in tensor.dims):
             raise StoredFileError(f"{path} holds {tensor.name!r} of shape {tuple(tensor.dims)}")
         weight, array = weight_of(tensor, users[tensor.name]), _array(tensor, path)
         if weight is not None:
-            weights[tensor.name], parameters[tensor.name] = weight, weight.values(array)
+            weights[tensor.name], kinds[tensor.name] = weight, tensor.data_type
+            parameters[tensor.name] = weight.values(array)
             _emptied(tensor)
         elif array.dtype in _OF_TORCH:
             constants[tensor.name] = torch.from_numpy(array.copy())
-    return OnnxGraph(model, weights, constants, _inputs(model), path), parameters
+    return OnnxGraph(model, weights, constants, _inputs(model), kinds, path), parameters
 
 
 def _check_external(model: Any, path: Path) -> None:
@@ -157,7 +178,7 @@ def _emptied(tensor: Any) -> None:
         tensor.ClearField(field)
 
 
-def _inputs(model: Any) -> tuple[OnnxInput, ...]:
+def _inputs(model: Any) -> tuple[FileInput, ...]:
     known = {one.name for one in model.graph.initializer}
     found = []
     for one in model.graph.input:
@@ -166,5 +187,5 @@ def _inputs(model: Any) -> tuple[OnnxInput, ...]:
         kind = one.type.tensor_type
         first = kind.shape.dim[0] if kind.shape.dim else None
         fixed = first.dim_value if first is not None and first.HasField("dim_value") else None
-        found.append(OnnxInput(one.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type or 1), fixed))
+        found.append(FileInput(one.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type or 1), fixed))
     return tuple(found)

@@ -1,0 +1,135 @@
+"""Checkpoints that run: a metric of the network with the words as read, and what a weight error does to its output."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from qtaml import _checks
+from qtaml._progress import track
+from qtaml._random import child_seed
+from qtaml.checkpoints.checkpoint_file import Checkpoint
+from qtaml.checkpoints.checkpoint_plan import CheckpointPlan
+from qtaml.checkpoints.read_checkpoint import ReadCheckpoint
+from qtaml.errors import ModelError
+from qtaml.measuring import Metric, Result, SampleMetric
+from qtaml.measuring.monte_carlo import result_of_scores
+from qtaml.model import Batch, evaluation_mode, output_tensor, own
+
+Load = Callable[[Path], nn.Module]
+"""Makes the network of a checkpoint file."""
+
+
+def evaluate_reads(
+    checkpoint: Checkpoint, plan: CheckpointPlan, metric: Metric, load: Load, *, reads: int = 10, seed: int = 0
+) -> Result:
+    """Measure a metric of the network of a checkpoint whose words are kept as they are, over independent reads.
+
+    Each read is a file of the same format with the words that were read, which `load` makes a network of: errors go
+    through whatever dequantises them to the outputs.
+
+    Args:
+        checkpoint: the file.
+        plan: how it is stored.
+        metric: as for `qtaml.evaluate`.
+        load: makes the network of a file, such as `qtaml.networks.OnnxNetwork`, `TfliteNetwork`, or for GGUF
+            `lambda path: AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)` of transformers.
+        reads: how many, at least 2.
+        seed: the same seed gives the same reads.
+
+    Returns:
+        As `qtaml.evaluate`.
+
+    Raises:
+        ArgumentError: if an argument has a value that is not allowed, or the metric gives no finite number.
+        StoredFileError: if the plan is for another checkpoint, or the file has changed.
+        QtamlError: what `load` raises.
+    """
+    _checks.integer("reads", reads, 2)
+    scores = [
+        _score(metric, network)
+        for number in track(range(reads), "reads")
+        for network in _read(checkpoint, plan, load, child_seed(seed, "read", number))
+    ]
+    possible = any(
+        rate > 0 for one in plan.tensors for own in one.fields for both in own.rates(plan.fault) for rate in both
+    )
+    return result_of_scores(scores, metric, fault=plan.fault, seed=seed, errors_possible=possible)
+
+
+def checkpoint_gains(
+    checkpoint: Checkpoint, plan: CheckpointPlan, load: Load, inputs: Batch, *, reads: int = 8, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """What a squared error of a weight of each tensor does to the output: the `gains` of `protect`.
+
+    One tensor alone is read with errors under a plan, scales and all: its gain is the squared change of the output,
+    mean over samples, for each unit of squared error of its weights, both summed over the reads. So no gradients are
+    needed, and errors that weights of a scale have together count as they act.
+
+    Args:
+        checkpoint: the file.
+        plan: whose errors are drawn; best that of the same memory, planned without gains.
+        load: makes the network of a file, as for `evaluate_reads`.
+        inputs: a batch of inputs.
+        reads: of each tensor, at least 2.
+        seed: the same seed gives the same reads.
+
+    Returns:
+        (gain, its standard error over reads) by the name of the tensor; (0, 0) where no read met an error.
+
+    Raises:
+        ArgumentError: if `reads` is below 2.
+        ModelError: if the network fails on the inputs, or gives outputs that are no finite numbers.
+        StoredFileError: if the plan is for another checkpoint, or the file has changed.
+
+    Source:
+        theory.md 6.11.
+    """
+    _checks.integer("reads", reads, 2)
+    clean = _output(load(checkpoint.source.path), inputs)
+    gains = {}
+    for entry in track(list(plan.tensors), "gains"):
+        changes, errors = [], []
+        for number in range(reads):
+            seed_of_read = child_seed(seed, "gain", entry.name, number)
+            read = ReadCheckpoint(checkpoint, plan, seed_of_read, only=(entry.name,))
+            errors.append(read.relative_errors()[entry.name] * entry.power)
+            for network in _read(checkpoint, plan, load, seed_of_read, only=(entry.name,)):
+                changes.append(float(((_output(network, inputs) - clean) ** 2).sum() / len(clean)))
+        gains[entry.name] = _ratio(changes, errors)
+    return gains
+
+
+def _ratio(changes: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
+    """Sum over sum, and the standard error of that ratio to first order."""
+    if not sum(errors):
+        return 0.0, 0.0
+    ratio, count = sum(changes) / sum(errors), len(changes)
+    squares = sum((change - ratio * error) ** 2 for change, error in zip(changes, errors, strict=True))
+    return ratio, (squares * count / (count - 1)) ** 0.5 / sum(errors)
+
+
+def _read(
+    checkpoint: Checkpoint, plan: CheckpointPlan, load: Load, seed: int, only: tuple[str, ...] | None = None
+) -> Iterator[nn.Module]:
+    """The network of one read, while its file is there: weights may be mapped from it."""
+    with tempfile.TemporaryDirectory(prefix="qtaml-read-") as folder:
+        path = Path(folder, checkpoint.source.path.name)
+        ReadCheckpoint(checkpoint, plan, seed, only).save(path)
+        yield load(path)
+
+
+def _score(metric: Metric, network: nn.Module) -> Any:
+    with evaluation_mode(own(network)):
+        return metric.scores(network) if isinstance(metric, SampleMetric) else metric(network)
+
+
+def _output(network: nn.Module, inputs: Batch) -> torch.Tensor:
+    with evaluation_mode(own(network)), torch.no_grad():
+        found = output_tensor(network, inputs).double()
+    if not torch.isfinite(found).all():
+        raise ModelError("the outputs of the network must be finite numbers to measure gains, got others")
+    return found
