@@ -8,12 +8,14 @@ import safetensors.torch
 import torch
 
 import qtaml
+from qtaml._random import child_seed
 from qtaml.cli.sweep import load_own
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.laboratory.sweep_file import read_sweep
 from qtaml.laboratory.sweep_tasks import entries, measure_sweep, rows, table
 from tests.processes import Tiny
 
+TUNED = '{ method = "uniform_msp", tune = { loss = "cross_entropy", epochs = 2 } }'
 TINY = (
     'networks = [{{ name = "tiny", model = "{model}", weights = "{weights}", calibration = "c.npz", test = "t.npz" }}]'
 )
@@ -70,6 +72,33 @@ def test_a_refused_task_does_not_stop_the_others(described, laboratory):
     assert laboratory.found([one.task for one in wanted]) == [
         None if one.storage.name == "too little" else outcome for one, outcome in zip(wanted, outcomes, strict=True)
     ]
+
+
+@pytest.mark.slow
+def test_a_tuned_network_is_read_as_it_is_tuned_by_hand(described, laboratory, tmp_path):
+    """The same plan, training and reads; without the labels that the loss needs the task is refused."""
+    described()
+    inputs = torch.tensor(np.load(tmp_path / "c.npz")["inputs"])
+    labels = torch.arange(100) % 3
+    np.savez(tmp_path / "l.npz", inputs=inputs.numpy(), labels=labels.numpy())
+    text = (tmp_path / "sweep.toml").read_text().replace('test = "t.npz"', 'test = "t.npz", train = "{}"')
+    text = text.replace('{ name = "too little", method = "tac", floors = { "*" = 8 } }', TUNED)
+    found = {}
+    for train in ("l.npz", "c.npz"):
+        (tmp_path / "sweep.toml").write_text(text.replace("{}", train))
+        wanted = [one for one in entries(read_sweep(tmp_path / "sweep.toml"), laboratory.folder) if one.storage.tune]
+        found[train] = rows(laboratory, wanted, measure_sweep(laboratory, wanted))
+    row = found["l.npz"][0]
+    model, data = load_own(wanted[0].task.case.own, laboratory.folder)
+    plan = qtaml.uniform_msp(model, p=0.1, protected_bits=2)
+    seed = child_seed(0, "tuning", 3)
+    tuned = qtaml.tune(model, plan, (inputs, labels), loss="cross_entropy", epochs=2, seed=seed)
+    result = qtaml.evaluate(
+        qtaml.store(tuned.model, tuned.plan), data.metrics["accuracy"], trials=2, seed=child_seed(0, "reads", 3)
+    )
+    assert row.mean.value == result.mean
+    assert json.loads(row.tune) == {"epochs": 2, "loss": "cross_entropy"}
+    assert {one.refused for one in found["c.npz"]} == {"train must hold labels for loss='cross_entropy'"}
 
 
 def test_own_networks_are_known_by_their_content(described, laboratory, tmp_path):
