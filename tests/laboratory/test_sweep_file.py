@@ -190,9 +190,7 @@ def test_a_method_may_train_for_its_plans(tmp_path):
     (storage,) = read_sweep(written(tmp_path, text)).storages
     assert (storage.name, storage.tune, storage.loss) == ("tac, tuned", Tune(epochs=2, clip=1.0), "cross_entropy")
     own = '{ name = "mine", model = "a:b", calibration = "c.npz", test = "t.npz" }'
-    with pytest.raises(
-        qtaml.ArgumentError, match=r"line 2: networks\[0\].train: must be given .*a method tunes"
-    ):
+    with pytest.raises(qtaml.ArgumentError, match=r"line 2: networks\[0\].train: must be given .*a method tunes"):
         read_sweep(written(tmp_path, text.replace('"SmallCNN"', own)))
 
 

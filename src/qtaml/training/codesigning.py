@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import safetensors.torch
 import torch
@@ -17,18 +17,19 @@ from qtaml.memory import store
 from qtaml.model import Batch, Batches, digest, named_tensors, one_batch, whole_copy
 from qtaml.planning import Design, Plan
 from qtaml.search import design
-from qtaml.training.losses import Loss, needs_labels
+from qtaml.training.losses import Loss, loss_name, needs_labels
 from qtaml.training.narrowing import narrowed
 from qtaml.training.samples import Samples
 from qtaml.training.tuning import Tuned, tune
 from qtaml.training.tuning_settings import Tune
 
 _Attempt = Literal["design", "narrower", "longer", "again"]
-_ATTEMPTS: tuple[_Attempt, ...] = get_args(_Attempt)
-"""What is tried at one budget, until something is enough: a design for the expected weights of the best network; the
-best plan with fewer rows of its largest tensors, where a design leaves out too much; the best of these tuned on, if it
-misses by little; a design for it. SmallCNN at p = 0.1, 95% of its accuracy: designs alone end at 0.11 cells, with fewer
-rows at 0.08."""
+_BEGINNINGS: tuple[_Attempt, ...] = ("design", "narrower")
+"""What is tried first at one budget: a design for the expected weights of the best network; the best plan with fewer
+rows of its largest tensors, where a design leaves out too much. SmallCNN at p = 0.1, 95% of its accuracy: designs alone
+end at 0.11 cells, with fewer rows at 0.08."""
+_REMEDIES: tuple[_Attempt, ...] = ("longer", "again", "longer")
+"""What is tried after these: the best of them tuned on, if it misses by little; a design for it; the best tuned on."""
 _LITTLE = 0.1
 """Of what is wanted: 30 more epochs took SmallCNN at p = 0.2 from 0.943 to 0.957 of its accuracy."""
 _FINEST = 0.98
@@ -193,27 +194,33 @@ class _Path:
         self._model, self._calibration, self._batches = model, calibration, batches
         self._settings, self._tuning, self._metric, self._wanted = settings, tuning, metric, wanted
         self._loss, self._held_out, self._trials = loss, held_out, _checks.integer("trials", trials, 2)
-        samples = Samples("batches", batches, labelled=needs_labels(loss), batch_size=self._tuning.batch_size)
-        data = digest([named_tensors(model), calibration, samples.whole])
-        asked = (_files.to_json(settings), _files.to_json(tuning), repr((_checks.real("wanted", wanted), trials)), data)
+        given = {"batches": batches} | ({} if held_out is None else {"held_out": held_out})
+        samples = [
+            Samples(name, one, labelled=needs_labels(loss), batch_size=tuning.batch_size) for name, one in given.items()
+        ]
+        data = digest([named_tensors(model), calibration, [one.whole for one in samples]])
+        goal = repr((_checks.real("wanted", wanted), trials, loss_name(loss)))
+        asked = (_files.to_json(settings), _files.to_json(tuning), goal, data)
         self._asked = _files.sha256("\n".join(asked).encode())
 
     def walk(self, shrink: float, folder: Path | None) -> Iterator[_Tried]:
         """All steps, one after the other; what comes next depends on those before alone."""
         cells, number = self._settings.cells or 0.0, 0
         best: _Tried | None = None
-        last: _Attempt = "design"
+        beginnings = _BEGINNINGS
         while shrink <= _FINEST:
             failed: list[_Tried] = []
-            # What was enough at the budget before comes first: it saves the others.
-            for attempt in (last, *(one for one in _ATTEMPTS if one != last)):
+            for attempt in beginnings + _REMEDIES:
                 one = self._step(number, attempt, best, failed, cells, folder)
                 number += 1
                 if one is None:
                     continue
                 yield one
                 if one.step.reached:
-                    best, last = one, attempt
+                    best = one
+                    # What was enough comes first at the next budget: it saves the other.
+                    if attempt in _BEGINNINGS:
+                        beginnings = (attempt, *(other for other in _BEGINNINGS if other != attempt))
                     break
                 failed.append(one)
             else:
