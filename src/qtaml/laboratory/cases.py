@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from qtaml import _checks
+from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
 from qtaml.measuring import SampleMetric
 from qtaml.model import Batch
@@ -129,6 +130,8 @@ class Case:
         tune: training of the network for the memory of its plan, before it is stored; None for none. Its seed is that
             of the laboratory.
         loss: of that training, by its name.
+        tune_for: what it is trained for in place of its plan, such as plain words; the plan is then made for what was
+            trained.
     """
 
     network: str
@@ -138,11 +141,14 @@ class Case:
     own: OwnNetwork | None = None
     tune: Tune | None = None
     loss: LossName = "output_error"
+    tune_for: AnySettings | None = None
 
     def __post_init__(self) -> None:
         # Records are named by a hash of their case: two spellings of one case would be measured twice.
         if self.read_fault == self.settings.fault:
             object.__setattr__(self, "read_fault", None)
+        if self.tune_for is not None and self.tune is None:
+            raise ArgumentError(f"tune must be given with tune_for, got tune_for={self.tune_for}")
 
     def check(self) -> None:
         """Refuse a network that does not exist, or a plan that no method makes.

@@ -211,9 +211,9 @@ def _stored(case_json: str, training_seed: int, seed: int, place: Place) -> tupl
     """The network of a case as it is stored, trained for its plan if that is asked, and the plan."""
     case = _files.from_json(Case, case_json, "a case")
     model, data = place.network(case, training_seed)
-    plan = planned(case, training_seed, seed, place)
+    first = planned(replace(case, settings=case.tune_for or case.settings), training_seed, seed, place)
     if case.tune is None:
-        return model, plan
+        return model, first
     inputs, labels = _training_samples(data)
     if needs_labels(case.loss) and labels is None:
         raise ArgumentError(f"train must hold labels for loss={case.loss!r}")
@@ -221,13 +221,15 @@ def _stored(case_json: str, training_seed: int, seed: int, place: Place) -> tupl
     key = _files.sha256(f"{place.origin} {case_json} {training_seed} {seed}".encode())[:32]
     found = tune(
         model,
-        plan,
+        first,
         (inputs, labels) if needs_labels(case.loss) else inputs,
         replace(case.tune, seed=child_seed(seed, "tuning", training_seed)),
         loss=case.loss,
         checkpoint=place.folder / "tuned" / key,
     )
-    return found.model, found.plan
+    if case.tune_for is None:
+        return found.model, found.plan
+    return found.model, case.plan(found.model, data, child_seed(seed, "plan", training_seed))
 
 
 def _training_samples(data: Data | Samples) -> tuple[Batch, torch.Tensor | None]:
