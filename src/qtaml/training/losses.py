@@ -71,11 +71,11 @@ def _cross_entropy(output: Any, labels: torch.Tensor) -> torch.Tensor:
             "labels must have the shape of the outputs without their classes, got labels of "
             f"{describe(labels)} and outputs of {describe(logits)}"
         )
-    low, high, classes = int(labels.min()), int(labels.max()), logits.shape[1]
-    # torch leaves out what has the label -100, and has no words for others.
-    if high >= classes or (low < 0 and bool(((labels < 0) & (labels != _IGNORED)).any())):
+    wrong = (labels >= logits.shape[1]) | ((labels < 0) & (labels != _IGNORED))
+    if bool(wrong.any()):
         raise ArgumentError(
-            f"labels must be from 0 to {classes - 1}, or {_IGNORED} where there is none, got {low} to {high}"
+            f"labels must be from 0 to {logits.shape[1] - 1}, or {_IGNORED} where there is none, got "
+            f"{int(labels.min())} to {int(labels.max())}"
         )
     return nn.functional.cross_entropy(logits, labels.long(), ignore_index=_IGNORED)
 
