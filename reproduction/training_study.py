@@ -1,24 +1,18 @@
 """Training that knows the memory: the exact law against Gaussian noise, rounding and RandBET, in five storages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from rich.table import Table
-from torch import nn
 
-import qtaml
-from qtaml import _files
 from qtaml._tables import captioned_table
-from qtaml.laboratory import Case, Laboratory
-from qtaml.laboratory.laboratory import one_thread
-from qtaml.laboratory.tasks import source
-from qtaml.measuring import Accuracy, Estimate, Result, networks_interval
-from qtaml.networks import NETWORKS, Data
-from qtaml.planning import Decoding, Design, Plan, Settings, Tac, UniformMsp
+from qtaml.laboratory import Case, Laboratory, Measured
+from qtaml.measuring import Estimate, networks_interval
+from qtaml.networks import NETWORKS
+from qtaml.planning import Decoding, Design, Settings, Tac, UniformMsp
 from qtaml.showing import Curve, Panel, columns, panels_figure, percent
-from qtaml.training import LossName, Tune, tune
+from qtaml.training import LossName, Tune
 from reproduction.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -55,6 +49,8 @@ TRAININGS: dict[str, Training] = {
 
 BUDGETS: dict[str, tuple[float, float, float]] = {
     "SmallCNN": (0.01, 0.25, 0.17),
+    "WideCNN": (0.01, 0.14, 0.08),
+    "DeepCNN": (0.01, 0.2, 0.13),
     "ResCNN": (0.03, 0.3, 0.2),
     "Transformer": (0.12, 0.5, 0.29),
 }
@@ -102,7 +98,7 @@ class Row:
 def compute(
     laboratory: Laboratory,
     *,
-    networks: Sequence[str] = ("SmallCNN", "Transformer"),
+    networks: Sequence[str] = tuple(BUDGETS),
     trainings: Sequence[str] = tuple(TRAININGS),
     stored: Sequence[str] | None = None,
     epochs: int = EPOCHS,
@@ -123,19 +119,19 @@ def compute(
     Source:
         paper, section 6.
     """
-    rows: list[Row] = []
-    for network in networks:
-        for storage, settings in storages(network).items():
-            if stored is None or storage in stored:
-                found = {
-                    name: [
-                        _measured(laboratory, network, settings, name, epochs, seed)
-                        for seed in laboratory.training_seeds
-                    ]
-                    for name in trainings
-                }
-                rows += _rows(network, storage, found)
-    return tuple(rows)
+    asked = {
+        (network, storage, training): _case(network, settings, training, epochs)
+        for network in networks
+        for storage, settings in storages(network).items()
+        if stored is None or storage in stored
+        for training in trainings
+    }
+    measured = dict(zip(asked, laboratory.measure(list(asked.values()), "training and reading"), strict=True))
+    return tuple(
+        row
+        for network, storage in dict.fromkeys((network, storage) for network, storage, _ in asked)
+        for row in _rows(network, storage, {name: measured[network, storage, name] for name in trainings})
+    )
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -192,68 +188,28 @@ def draw(rows: Sequence[Row]) -> "Figure":
 TRAINING = Experiment("Training that knows the memory", compute, table, draw)
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What is kept of a network that was trained and read."""
-
-    cells: float
-    clean: float
-    result: Result
-
-
-def _measured(laboratory: Laboratory, network: str, settings: Settings, training: str, epochs: int, seed: int) -> _Kept:
-    """One network, trained and read, or as it was kept."""
-    asked = repr((network, settings, training, TRAININGS[training], epochs, seed, laboratory.trials, laboratory.seed))
-    key = _files.sha256(f"{source()} {asked}".encode())[:24]
-    path = laboratory.folder / "tuned" / f"{key}.json"
-    if path.exists():
-        return _files.from_json(_Kept, path.read_bytes(), str(path))
-    model, data = laboratory.network(network, seed)
-    with one_thread():
-        way = TRAININGS[training]
-        plan = laboratory.plan(Case(network, settings), seed)  # type: ignore[arg-type]  # one of those that are allowed
-        if way.settings is not None:
-            for_plan = qtaml.uniform_msp(model, p=NETWORKS[network].p, protected_bits=0) if way.plain else plan
-            samples = (data.train_inputs, data.train_labels) if way.loss == "cross_entropy" else data.train_inputs
-            asked_of = Tune(epochs=epochs, seed=laboratory.seed, **way.settings)
-            folder = path.with_suffix("")
-            tuned = tune(model, for_plan, samples, asked_of, loss=way.loss, checkpoint=folder)
-            plan = _PLANNED[type(settings)](tuned.model, data, settings) if way.plain else tuned.plan
-            found = _read(laboratory, tuned.model, data, plan)
-        else:
-            found = _read(laboratory, model, data, plan)
-        clean = Accuracy(data.test_inputs, data.test_labels)(model)
-    _files.write_text(path, _files.to_json(_Kept(plan.cells, clean, found)))
-    return _Kept(plan.cells, clean, found)
+def _case(network: str, settings: Settings, training: str, epochs: int) -> Case:
+    way = TRAININGS[training]
+    if way.settings is None:
+        return Case(network, settings)  # type: ignore[arg-type]  # one of those that are allowed
+    plain = UniformMsp(p=NETWORKS[network].p, protected_bits=0) if way.plain else None
+    tune = Tune(epochs=epochs, **way.settings)
+    return Case(network, settings, tune=tune, loss=way.loss, tune_for=plain)  # type: ignore[arg-type]  # as above
 
 
-_PLANNED: Mapping[type, Callable[[nn.Module, Data, Any], Plan]] = {
-    UniformMsp: lambda model, data, settings: qtaml.uniform_msp(model, settings),
-    Tac: lambda model, data, settings: qtaml.compensate(model, data.calibration, settings),
-    Design: lambda model, data, settings: qtaml.design(model, data.calibration, settings),
-}
-
-
-def _read(laboratory: Laboratory, model: nn.Module, data: Data, plan: Plan) -> Result:
-    metric = Accuracy(data.test_inputs, data.test_labels)
-    # One seed for all trainings: they are compared under the same errors.
-    return qtaml.evaluate(qtaml.store(model, plan), metric, trials=laboratory.trials, seed=laboratory.seed)
-
-
-def _rows(network: str, storage: str, found: Mapping[str, Sequence[_Kept]]) -> list[Row]:
-    values = {name: np.array([one.result.values for one in kept]) for name, kept in found.items()}
-    gaussian = values.get("Gaussian")
+def _rows(network: str, storage: str, found: Mapping[str, Measured]) -> list[Row]:
+    gaussian = found.get("Gaussian")
     return [
         Row(
             network,
             storage,
             name,
             NETWORKS[network].p,
-            float(np.mean([one.cells for one in kept])),
+            1 + measured.overhead,
             # Student's t knows no bounds; an accuracy has two.
-            networks_interval(values[name]).within(0.0, 1.0),
-            None if gaussian is None or name == "Gaussian" else networks_interval(values[name] - gaussian),
-            float(np.mean([one.clean for one in kept])),
+            networks_interval(measured.values).within(0.0, 1.0),
+            None if gaussian is None or name == "Gaussian" else measured.minus(gaussian),
+            measured.clean,
         )
-        for name, kept in found.items()
+        for name, measured in found.items()
     ]

@@ -6,6 +6,7 @@ import torch
 from qtaml.faults import Uniform
 from qtaml.formats import (
     EvenLevels,
+    Fixed,
     Format,
     Largest,
     NamedLevels,
@@ -54,6 +55,18 @@ def test_the_compiled_labels_are_those_of_the_format(levels, granularity, correc
             with monkeypatch.context() as patch:
                 patch.setattr(tensor_format, "kernel", lambda: None)
                 assert torch.equal(compiled.int(), storage.encode(weights(shape, dtype), FAULT)[0].int())
+
+
+def test_few_boundaries_are_counted_with_their_ties(monkeypatch):
+    """Whatever their number; weights on every boundary, between all, and beyond."""
+    values = torch.arange(-3, 52, dtype=torch.float64).repeat_interleave(3) / 4
+    for count in range(1, 17):
+        levels = TableLevels(tuple(float(min(label, count - 1)) for label in range(16)))
+        storage = TensorFormat((Section(len(values), Format(levels)),), Fixed(1.0))
+        compiled, _ = storage.encode(values, FAULT)
+        with monkeypatch.context() as patch:
+            patch.setattr(tensor_format, "kernel", lambda: None)
+            assert torch.equal(compiled, storage.encode(values, FAULT)[0])
 
 
 def test_there_is_a_compiled_loop():

@@ -8,6 +8,7 @@ import qtaml
 from qtaml.faults import Clustered, PerBit, Uniform, given, of_device
 from qtaml.laboratory.sweep_file import Storage, read_sweep
 from qtaml.planning import Design, Tac, UniformMsp, WeightScaling
+from qtaml.training import Tune
 
 WHOLE = """\
 networks = ["SmallCNN"]
@@ -149,6 +150,9 @@ def test_a_device_is_a_memory(tmp_path, measured_cell):
         ('"tac"\ncorrection = "paper"', '"fixed_point"\noverheads = [0.1]', r"line 9: .*'fixed_point' has no budget"),
         ('"tac"', '"tac"\noverheads = [0.2]', "line 4: overheads: is for methods that do not say their own"),
         ('"clustered"', '"clusters"', r"line 12: faults\[0\].kind: must be one of 'uniform'.*, got 'clusters'"),
+        ('correction = "paper"', "tune = { epochs = 0 }", r"line 9: methods\[0\].tune: epochs must be .*, got 0"),
+        ('correction = "paper"', "tune = { chip = 1 }", r"line 9: methods\[0\].tune.chip: must be one of 'errors', "),
+        ('correction = "paper"', 'tune = { loss = "l" }', r"line 9: .*tune.loss: must be one of 'output_.*, got 'l'"),
         ("size", "sizes", r"line 13: faults\[0\].sizes: must be one of 'p', 'size'"),
         ("size = 2", "size = 0", r"line 11: faults\[0\]: size must be .*got 0"),
         ("size = 2", "", r"line 11: faults\[0\].size: Field required"),
@@ -177,6 +181,17 @@ def test_networks_are_whole(tmp_path, entry, message):
     path = written(tmp_path, GOOD.replace('"SmallCNN"', entry))
     with pytest.raises(qtaml.ArgumentError, match=f"line 2: {message}"):
         read_sweep(path)
+
+
+def test_a_method_may_train_for_its_plans(tmp_path):
+    """Settings of `Tune` and a loss; a network that is not built in then needs samples to train on."""
+    tune = 'correction = "none"\ntune = { loss = "cross_entropy", epochs = 2, clip = 1.0 }'
+    text = GOOD.replace('correction = "paper"', tune)
+    (storage,) = read_sweep(written(tmp_path, text)).storages
+    assert (storage.name, storage.tune, storage.loss) == ("tac, tuned", Tune(epochs=2, clip=1.0), "cross_entropy")
+    own = '{ name = "mine", model = "a:b", calibration = "c.npz", test = "t.npz" }'
+    with pytest.raises(qtaml.ArgumentError, match=r"line 2: networks\[0\].train: must be given .*a method tunes"):
+        read_sweep(written(tmp_path, text.replace('"SmallCNN"', own)))
 
 
 def test_files_that_are_none(tmp_path):

@@ -1,6 +1,7 @@
 """From the description of a sweep to its tasks and rows."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,15 @@ import safetensors.torch
 import torch
 
 import qtaml
+from qtaml._random import child_seed
 from qtaml.cli.sweep import load_own
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.laboratory.sweep_file import read_sweep
 from qtaml.laboratory.sweep_tasks import entries, measure_sweep, rows, table
+from qtaml.planning import UniformMsp
 from tests.processes import Tiny
 
+TUNED = '{ method = "uniform_msp", tune = { loss = "cross_entropy", epochs = 2 } }'
 TINY = (
     'networks = [{{ name = "tiny", model = "{model}", weights = "{weights}", calibration = "c.npz", test = "t.npz" }}]'
 )
@@ -70,6 +74,42 @@ def test_a_refused_task_does_not_stop_the_others(described, laboratory):
     assert laboratory.found([one.task for one in wanted]) == [
         None if one.storage.name == "too little" else outcome for one, outcome in zip(wanted, outcomes, strict=True)
     ]
+
+
+@pytest.mark.slow
+def test_a_tuned_network_is_read_as_it_is_tuned_by_hand(described, laboratory, tmp_path):
+    """The same plan, training and reads, also trained for something else first; without labels it is refused."""
+    described()
+    inputs = torch.tensor(np.load(tmp_path / "c.npz")["inputs"])
+    labels = torch.arange(100) % 3
+    np.savez(tmp_path / "l.npz", inputs=inputs.numpy(), labels=labels.numpy())
+    text = (tmp_path / "sweep.toml").read_text().replace('test = "t.npz"', 'test = "t.npz", train = "{}"')
+    text = text.replace('{ name = "too little", method = "tac", floors = { "*" = 8 } }', TUNED)
+    found, first = {}, []
+    for train in ("l.npz", "c.npz"):
+        (tmp_path / "sweep.toml").write_text(text.replace("{}", train))
+        wanted = [one for one in entries(read_sweep(tmp_path / "sweep.toml"), laboratory.folder) if one.storage.tune]
+        found[train] = rows(laboratory, wanted, measure_sweep(laboratory, wanted))
+        first = first or wanted
+    row, task = found["l.npz"][0], first[0].task
+    model, data = load_own(task.case.own, laboratory.folder)
+    plain, plan = (qtaml.uniform_msp(model, p=0.1, protected_bits=bits) for bits in (0, 2))
+    asked = {"loss": "cross_entropy", "epochs": 2, "seed": child_seed(0, "tuning", 3)}
+    tuned, before = (qtaml.tune(model, one, (inputs, labels), **asked).model for one in (plan, plain))
+    results = [
+        qtaml.evaluate(
+            qtaml.store(one, qtaml.uniform_msp(one, p=0.1, protected_bits=2)),
+            data.metrics["accuracy"],
+            trials=2,
+            seed=child_seed(0, "reads", 3),
+        )
+        for one in (tuned, before)
+    ]
+    trained_before = replace(task, case=replace(task.case, tune_for=UniformMsp(p=0.1, protected_bits=0)))
+    assert row.mean.value == results[0].mean
+    assert laboratory.run([trained_before])[0].result.mean == results[1].mean
+    assert json.loads(row.tune) == {"epochs": 2, "loss": "cross_entropy"}
+    assert {one.refused for one in found["c.npz"]} == {"train must hold labels for loss='cross_entropy'"}
 
 
 def test_own_networks_are_known_by_their_content(described, laboratory, tmp_path):

@@ -32,9 +32,9 @@ def kept(network, tmp_path_factory):
     return codesigned(model, inputs, metric, folder), folder
 
 
-def codesigned(model, inputs, metric, folder, wanted=WANTED, design=DESIGN):
+def codesigned(model, inputs, metric, folder, design=DESIGN, **changed):
     """Few reads, large steps."""
-    asked = {"metric": metric, "wanted": wanted, "shrink": 0.6, "trials": 5, "folder": folder}
+    asked = {"metric": metric, "wanted": WANTED, "shrink": 0.6, "trials": 5, "folder": folder} | changed
     return qtaml.codesign(model, inputs[:32], inputs, design, TUNING, **asked)
 
 
@@ -78,9 +78,10 @@ def test_the_path_is_a_curve(kept):
 
 @pytest.mark.slow
 def test_a_folder_belongs_to_one_question(network, kept):
-    """Another wish is refused there."""
-    with pytest.raises(qtaml.ArgumentError, match="folder must be that of this question"):
-        codesigned(*network, kept[1], wanted=0.5)
+    """Another wish, loss or held-out batch is refused there."""
+    for changed in ({"wanted": 0.5}, {"loss": "divergence"}, {"held_out": network[1][:8]}):
+        with pytest.raises(qtaml.ArgumentError, match="folder must be that of this question"):
+            codesigned(*network, kept[1], **changed)
 
 
 @pytest.mark.slow

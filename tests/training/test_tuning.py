@@ -188,6 +188,11 @@ WRONG = {
     "no labels": (lambda x, y: x, {"loss": "cross_entropy"}, "a pair of inputs and labels|a pair"),
     "labels of others": (lambda x, y: (x, y[:-1]), {"loss": "cross_entropy"}, "as many labels as samples"),
     "labels of no class": (lambda x, y: (x, y.float()), {"loss": "cross_entropy"}, "labels must be whole numbers"),
+    "labels beyond": (
+        lambda x, y: (x, y + 1),
+        {"loss": "cross_entropy"},
+        "labels must be from 0 to 3, or -100 .* 1 to 4",
+    ),
     "another size": (lambda x, y: torch.ones(8, 3), {}, r"the model failed on inputs of shape \(8, 3\)"),
     "no samples": (lambda x, y: x[:0], {}, "at least one sample"),
     "no batches": (lambda x, y: [], {}, "at least one"),

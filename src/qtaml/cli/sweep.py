@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from torch import nn
 
-from qtaml.cli.inputs import calibration_batch, load_labelled, load_model
+from qtaml.cli.inputs import calibration_batch, load_data, load_labelled, load_model
 from qtaml.cli.options import JsonOption, RayOption, WorkersOption
 from qtaml.errors import QtamlError
 from qtaml.laboratory.cases import OwnNetwork, Samples
@@ -78,4 +78,5 @@ def load_own(own: OwnNetwork, folder: Path) -> tuple[nn.Module, Samples]:
     model = str(inputs / own.model) if own.model.endswith(NETWORK_FILES) else own.model
     network = load_model(model, None if own.weights is None else inputs / own.weights)
     calibration = calibration_batch(inputs / own.calibration, own.model, CALIBRATION_SAMPLES, 0)
-    return network, Samples(calibration, {"accuracy": Accuracy(*load_labelled(inputs / own.test))})
+    metrics = {"accuracy": Accuracy(*load_labelled(inputs / own.test))}
+    return network, Samples(calibration, metrics, None if own.train is None else load_data(inputs / own.train))

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import nn
 
 from qtaml import _checks
+from qtaml.errors import ArgumentError
 from qtaml.faults import AnyFault
 from qtaml.measuring import SampleMetric
 from qtaml.model import Batch
@@ -35,6 +37,7 @@ from qtaml.planning import (
 )
 from qtaml.search import AnyDesigner, design, designer_for
 from qtaml.sensitivity import Calibration
+from qtaml.training import LossName, Tune
 
 
 # Compared by identity: it is part of the key of a memo, and the equality of tensors is a tensor.
@@ -45,10 +48,12 @@ class Samples:
     Attributes:
         calibration: unlabelled inputs, samples first.
         metrics: metrics on test samples by the name that a case asks for; the first is that of the clean network.
+        train: inputs to train on, and their labels if there are any; None where no case tunes.
     """
 
     calibration: Batch
     metrics: Mapping[str, SampleMetric]
+    train: tuple[Batch, torch.Tensor | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class OwnNetwork:
         weights: name of the file of the state dict; None for the weights that the model comes with.
         calibration: name of the file of calibration inputs.
         test: name of the file of test inputs and labels.
+        train: name of the file of samples to train on; None where nothing is tuned.
     """
 
     model: str
@@ -68,6 +74,7 @@ class OwnNetwork:
     weights: str | None
     calibration: str
     test: str
+    train: str | None = None
 
 
 def _calibrated(model: nn.Module, data: Data | Samples, settings: Settings) -> Calibration:
@@ -120,6 +127,11 @@ class Case:
         metric: "accuracy" on the test samples, squared output deviation on the calibration samples ("output_error"),
             negative log-likelihood of the test texts ("log_likelihood"); or one of the network's own.
         own: the network if it is not built in.
+        tune: training of the network for the memory of its plan, before it is stored; None for none. Its seed is that
+            of the laboratory.
+        loss: of that training, by its name.
+        tune_for: what it is trained for in place of its plan, such as plain words; the plan is then made for what was
+            trained.
     """
 
     network: str
@@ -127,11 +139,16 @@ class Case:
     read_fault: AnyFault | None = None
     metric: str = "accuracy"
     own: OwnNetwork | None = None
+    tune: Tune | None = None
+    loss: LossName = "output_error"
+    tune_for: AnySettings | None = None
 
     def __post_init__(self) -> None:
         # Records are named by a hash of their case: two spellings of one case would be measured twice.
         if self.read_fault == self.settings.fault:
             object.__setattr__(self, "read_fault", None)
+        if self.tune_for is not None and self.tune is None:
+            raise ArgumentError(f"tune must be given with tune_for, got tune_for={self.tune_for}")
 
     def check(self) -> None:
         """Refuse a network that does not exist, or a plan that no method makes.

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
@@ -18,6 +18,7 @@ from qtaml.laboratory.cases import METHODS
 from qtaml.networks import NETWORKS
 from qtaml.planning import AnySettings, Settings
 from qtaml.planning.words import word_levels
+from qtaml.training import LossName, Tune
 
 
 def _flip_probability(value: Any) -> FlipProbability:
@@ -55,6 +56,8 @@ _BUDGETS: dict[str, Callable[[float, Any], float]] = {
 _GOALS = {*_BUDGETS, "error"}
 # Settings that the sweep has for all methods, or that need a metric.
 _NOT_HERE = {"fault", "seed", "accuracy", "chips", "kind"}
+# Settings of a training that need one chip to be read, or samples that are held out.
+_NOT_TUNED = {"chip", "patience"}
 
 
 class _Table(BaseModel):
@@ -70,6 +73,7 @@ class NetworkEntry(_Table):
         weights: `.safetensors` file of its state dict; with "{seed}" in it, one for each training seed.
         calibration: file of calibration inputs.
         test: file of test inputs and labels.
+        train: file of samples to train on; for methods with `tune`.
     """
 
     name: str
@@ -77,6 +81,7 @@ class NetworkEntry(_Table):
     weights: str | None = None
     calibration: str | None = None
     test: str | None = None
+    train: str | None = None
 
 
 class MethodEntry(_Table):
@@ -86,12 +91,14 @@ class MethodEntry(_Table):
         method: kind of a record in `METHODS`.
         name: what it is called in the results; the method if not given.
         overheads: its own budgets; those of the sweep if not given.
+        tune: settings of `qtaml.training.Tune`, and the `loss`: the network is trained for each plan.
     """
 
     model_config = ConfigDict(extra="allow")
     method: str
     name: str | None = None
     overheads: list[_Number] | None = None
+    tune: dict[str, Any] | None = None
 
 
 class _DeviceEntry(_Table):
@@ -136,11 +143,15 @@ class Storage:
         name: what it is called in the results.
         overhead: budget asked; None for a method without, or whose settings say it.
         settings: of the method; those that it does not say are as by default.
+        tune: training for the plan, as in a `Case`.
+        loss: as there.
     """
 
     name: str
     overhead: float | None
     settings: AnySettings
+    tune: Tune | None = None
+    loss: LossName = "output_error"
 
 
 @dataclass(frozen=True)
@@ -189,8 +200,9 @@ def read_sweep(path: Path) -> Description:
         raise
     try:
         file = from_table(SweepFile, _in_full(content))
+        tuned = any(method.tune is not None for method in file.methods)
         for index, network in enumerate(file.networks):
-            _check_network(network, ("networks", index))
+            _check_network(network, ("networks", index), tuned)
         return Description(path, file, _storages(file, _faults(file, path.parent)))
     except TableError as wrong:
         raise ArgumentError(f"{path}{_line(text, content, wrong.key)}: {wrong}") from wrong
@@ -205,8 +217,8 @@ def _in_full(content: dict[str, Any]) -> dict[str, Any]:
     return content | full
 
 
-def _check_network(entry: NetworkEntry, key: Key) -> None:
-    files = {name: getattr(entry, name) for name in ("calibration", "test", "weights")}
+def _check_network(entry: NetworkEntry, key: Key, tuned: bool) -> None:
+    files = {name: getattr(entry, name) for name in ("calibration", "test", "train", "weights")}
     if entry.model is None:
         if entry.name not in NETWORKS:
             known = ", ".join(map(repr, NETWORKS))
@@ -216,6 +228,8 @@ def _check_network(entry: NetworkEntry, key: Key) -> None:
     else:
         for name in (name for name in ("calibration", "test") if files[name] is None):
             raise TableError((*key, name), "must be given for a network that is not built in")
+        if tuned and entry.train is None:
+            raise TableError((*key, "train"), "must be given for a network that is not built in, since a method tunes")
 
 
 def _faults(file: SweepFile, base: Path) -> list[AnyFault]:
@@ -272,6 +286,8 @@ def _of_method(entry: MethodEntry, index: int, overheads: list[float]) -> Iterat
     if not budget and entry.overheads is not None:
         raise TableError((*key, "overheads"), f"must not be given: {entry.method!r} has no budget left open")
     overheads = overheads if entry.overheads is None else entry.overheads
+    tune, loss = _training(entry, key)
+    name = entry.name or f"{entry.method}{', tuned' if tune else ''}"
     if budget and not overheads:
         raise TableError(("overheads",), f"must be given for the method {entry.method!r}")
     try:
@@ -281,7 +297,7 @@ def _of_method(entry: MethodEntry, index: int, overheads: list[float]) -> Iterat
     except TableError as wrong:
         raise wrong.below(key) from wrong
     if not budget:
-        yield Storage(entry.name or entry.method, None, asked)
+        yield Storage(name, None, asked, tune, loss)
         return
     place = ("overheads",) if entry.overheads is None else (*key, "overheads")
     for number, overhead in enumerate(overheads):
@@ -289,7 +305,21 @@ def _of_method(entry: MethodEntry, index: int, overheads: list[float]) -> Iterat
             within = replace(asked, **{budget: _BUDGETS[budget](overhead, asked)})
         except ArgumentError as wrong:
             raise TableError((*place, number), str(wrong)) from wrong
-        yield Storage(entry.name or entry.method, overhead, within)
+        yield Storage(name, overhead, within, tune, loss)
+
+
+def _training(entry: MethodEntry, key: Key) -> tuple[Tune | None, LossName]:
+    """What a method trains for its plans, and by which loss."""
+    if entry.tune is None:
+        return None, "output_error"
+    asked = {"loss": "output_error", **entry.tune}
+    if (loss := asked.pop("loss")) not in get_args(LossName):
+        known = ", ".join(map(repr, get_args(LossName)))
+        raise TableError((*key, "tune", "loss"), f"must be one of {known}, got {loss!r}")
+    try:
+        return from_table(Tune, asked, [name for name in _names(Tune) if name not in _NOT_TUNED]), loss
+    except TableError as wrong:
+        raise wrong.below((*key, "tune")) from wrong
 
 
 def _names(record: type[Settings]) -> list[str]:

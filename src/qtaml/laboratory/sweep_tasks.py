@@ -20,7 +20,7 @@ from qtaml.laboratory.laboratory import Laboratory, Measured, Record, Task
 from qtaml.laboratory.sweep_file import Description, NetworkEntry, Storage
 from qtaml.measuring import Estimate
 from qtaml.networks import NETWORK_FILES
-from qtaml.planning import AnySettings
+from qtaml.planning import Settings
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Row:
         network: its name.
         method: its name in the sweep.
         settings: of the method, as JSON, without those that are as by default.
+        tune: those of the training for the plan, likewise, and its loss; None without such a training.
         fault: the memory, as JSON.
         p: its flip probability, if its kind has one.
         overhead: budget asked; None for a method without, or whose settings say it.
@@ -66,6 +67,7 @@ class Row:
     network: str
     method: str
     settings: str
+    tune: str | None
     fault: str
     p: float | None
     overhead: float | None
@@ -106,7 +108,14 @@ def entries(sweep: Description, folder: Path) -> tuple[Entry, ...]:
         for seed in asked.training_seeds if several else asked.training_seeds[:1]:
             own = None if entry.model is None else own_network(entry, seed, sweep.path.parent, folder)
             for storage in sweep.storages:
-                case = Case(entry.name, storage.settings, metric=asked.metric, own=own)
+                case = Case(
+                    entry.name,
+                    storage.settings,
+                    metric=asked.metric,
+                    own=own,
+                    tune=storage.tune,
+                    loss=storage.loss,
+                )
                 found.append(Entry(storage, Task(case, seed, asked.trials, asked.seed)))
     return tuple(found)
 
@@ -143,6 +152,7 @@ def own_network(entry: NetworkEntry, seed: int, base: Path, folder: Path) -> Own
         weights=None if entry.weights is None else put(entry.weights.replace("{seed}", str(seed))),
         calibration=put(entry.calibration),
         test=put(entry.test),
+        train=None if entry.train is None else put(entry.train),
     )
 
 
@@ -169,6 +179,7 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
         network=task.case.network,
         method=entry.storage.name,
         settings=_asked(entry.storage.settings),
+        tune=None if (tune := entry.storage.tune) is None else _asked(tune, loss=entry.storage.loss),
         fault=json.dumps(asdict(entry.fault)),
         p=getattr(entry.fault, "p", None),
         overhead=entry.storage.overhead,
@@ -184,9 +195,9 @@ def _row(laboratory: Laboratory, entry: Entry, outcome: Record | QtamlError) -> 
     )
 
 
-def _asked(settings: AnySettings) -> str:
-    adapter: TypeAdapter[AnySettings] = TypeAdapter(type(settings))
-    return json.dumps(adapter.dump_python(settings, mode="json", exclude={"fault"}, exclude_defaults=True))
+def _asked(settings: Settings, **more: str) -> str:
+    adapter: TypeAdapter[Settings] = TypeAdapter(type(settings))
+    return json.dumps(adapter.dump_python(settings, mode="json", exclude={"fault"}, exclude_defaults=True) | more)
 
 
 def table(wanted: Sequence[Entry], outcomes: Sequence[Outcome]) -> Table:

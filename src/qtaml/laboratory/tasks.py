@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from torch import nn
 import qtaml
 from qtaml import _checks, _files
 from qtaml._random import child_seed
-from qtaml.errors import QtamlError, StoredFileError
+from qtaml.errors import ArgumentError, QtamlError, StoredFileError
 from qtaml.laboratory import cases
 from qtaml.laboratory.cases import Case, OwnNetwork, Samples
 from qtaml.measuring import Accuracy, NegativeLogLikelihood, OutputError, Result, SampleMetric, evaluate
 from qtaml.memory import store
+from qtaml.model import Batch
 from qtaml.networks import Data, trained
 from qtaml.planning import Plan
+from qtaml.training import needs_labels, tune
 
 if sys.platform != "win32":
     import fcntl
@@ -146,14 +148,14 @@ def measure(tasks: Sequence[Task], place: Place, wait: bool) -> list[tuple[Task,
 def _measure(task: Task, place: Place) -> Record:
     start, case = time.monotonic(), task.case
     model, data = place.network(case, task.training_seed)
-    plan = planned(case, task.training_seed, task.seed, place)
     metric, clean = _metrics(case, model, data)
+    stored, plan = _stored(_json_without_reads(case), task.training_seed, task.seed, place)
     result = evaluate(
-        store(model, plan, calibration=data.calibration),
+        store(stored, plan, calibration=data.calibration),
         metric,
         trials=task.trials,
         fault=case.read_fault,
-        rewrite=model if plan.by_chip else None,
+        rewrite=stored if plan.by_chip else None,
         # The same for every method and budget: they are compared under common random numbers.
         seed=child_seed(task.seed, "reads", task.training_seed),
     )
@@ -204,14 +206,53 @@ def _plan(case_json: str, training_seed: int, seed: int, place: Place) -> Plan:
     return case.plan(model, data, child_seed(seed, "plan", training_seed))
 
 
+@lru_cache(maxsize=2)
+def _stored(case_json: str, training_seed: int, seed: int, place: Place) -> tuple[nn.Module, Plan]:
+    """The network of a case as it is stored, trained for its plan if that is asked, and the plan."""
+    case = _files.from_json(Case, case_json, "a case")
+    model, data = place.network(case, training_seed)
+    first = planned(replace(case, settings=case.tune_for or case.settings), training_seed, seed, place)
+    if case.tune is None:
+        return model, first
+    inputs, labels = _training_samples(data)
+    if needs_labels(case.loss) and labels is None:
+        raise ArgumentError(f"train must hold labels for loss={case.loss!r}")
+    # By all that the training depends on: what was interrupted goes on from its last epoch.
+    key = _files.sha256(f"{place.origin} {case_json} {training_seed} {seed}".encode())[:32]
+    found = tune(
+        model,
+        first,
+        (inputs, labels) if needs_labels(case.loss) else inputs,
+        replace(case.tune, seed=child_seed(seed, "tuning", training_seed)),
+        loss=case.loss,
+        checkpoint=place.folder / "tuned" / key,
+    )
+    if case.tune_for is None:
+        return found.model, found.plan
+    return found.model, case.plan(found.model, data, child_seed(seed, "plan", training_seed))
+
+
+def _training_samples(data: Data | Samples) -> tuple[Batch, torch.Tensor | None]:
+    if isinstance(data, Data):
+        return data.train_inputs, data.train_labels
+    if data.train is None:
+        raise ArgumentError("train must be given for a network that is tuned")
+    return data.train
+
+
 def plan_key(task: Task) -> tuple[str, int, int, str]:
     """Everything that a task's plan depends on; sorted by it, tasks of one network are neighbours."""
     return task.case.network, task.training_seed, task.seed, _planned_json(task.case)
 
 
 def _planned_json(case: Case) -> str:
-    # Cases that differ in read fault or metric only share a plan.
+    # Cases that differ in read fault, metric or training only share a plan.
     return _files.to_json(Case(case.network, case.settings, own=case.own))
+
+
+def _json_without_reads(case: Case) -> str:
+    # Cases that differ in read fault or metric only share a training.
+    return _files.to_json(replace(case, read_fault=None, metric="accuracy"))
 
 
 @lru_cache(maxsize=1)

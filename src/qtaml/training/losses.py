@@ -10,6 +10,9 @@ from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.model import describe, first_tensor
 
+_IGNORED = -100
+"""Label of what has none, as in torch."""
+
 LossName = Literal["output_error", "divergence", "cross_entropy"]
 Loss = LossName | Callable[[Any, Any], torch.Tensor]
 """A loss by its name, or a function of the output of the network and the labels of a batch."""
@@ -18,6 +21,11 @@ Loss = LossName | Callable[[Any, Any], torch.Tensor]
 def needs_labels(loss: Loss) -> bool:
     """Whether a loss compares outputs with labels, not with outputs of the network without errors."""
     return loss not in ("output_error", "divergence")
+
+
+def loss_name(loss: Loss) -> str:
+    """The name of a loss, or of its function."""
+    return loss if isinstance(loss, str) else getattr(loss, "__qualname__", type(loss).__qualname__)
 
 
 def loss_of(loss: Loss) -> Callable[[Any, Any], torch.Tensor]:
@@ -57,13 +65,19 @@ def _cross_entropy(output: Any, labels: torch.Tensor) -> torch.Tensor:
     if labels.is_floating_point():
         raise ArgumentError(f"labels must be whole numbers for 'cross_entropy', got {describe(labels)}")
     if labels.shape == logits.shape[:-1]:
-        return nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten().long())
-    if labels.shape == logits.shape[:1] + logits.shape[2:]:
-        return nn.functional.cross_entropy(logits, labels.long())
-    raise ArgumentError(
-        "labels must have the shape of the outputs without their classes, got labels of "
-        f"{describe(labels)} and outputs of {describe(logits)}"
-    )
+        logits, labels = logits.flatten(0, -2), labels.flatten()
+    elif labels.shape != logits.shape[:1] + logits.shape[2:]:
+        raise ArgumentError(
+            "labels must have the shape of the outputs without their classes, got labels of "
+            f"{describe(labels)} and outputs of {describe(logits)}"
+        )
+    wrong = (labels >= logits.shape[1]) | ((labels < 0) & (labels != _IGNORED))
+    if bool(wrong.any()):
+        raise ArgumentError(
+            f"labels must be from 0 to {logits.shape[1] - 1}, or {_IGNORED} where there is none, got "
+            f"{int(labels.min())} to {int(labels.max())}"
+        )
+    return nn.functional.cross_entropy(logits, labels.long(), ignore_index=_IGNORED)
 
 
 _LOSSES: dict[str, Callable[[Any, Any], torch.Tensor]] = {

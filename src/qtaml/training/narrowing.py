@@ -1,4 +1,4 @@
-"""Plans with fewer cells: rows of the largest tensors are no longer stored."""
+"""Plans with fewer cells: rows of the tensors with the most weights are no longer stored."""
 
 from dataclasses import replace
 from itertools import accumulate
@@ -11,7 +11,10 @@ _ROWS_AT_ONCE = 64
 
 
 def narrowed(plan: Plan, cells: float) -> Plan | None:
-    """A plan with fewer cells: rows of the tensor that takes the most, again and again, are no longer stored.
+    """A plan with fewer cells: rows of the tensor that stores the most weights, again and again, are no longer stored.
+
+    The most weights, not the most cells: what a design gives many cells for each weight, such as the last layer, whose
+    rows are the outputs, has none to spare.
 
     Args:
         plan: the plan of a design.
@@ -29,8 +32,7 @@ def narrowed(plan: Plan, cells: float) -> Plan | None:
     """
     fewer = replace(plan, settings=replace(plan.settings, cells=cells)) if isinstance(plan.settings, Design) else plan
     while fewer.cells > cells:
-        place = max(range(len(fewer.tensors)), key=lambda place: fewer.tensors[place].storage.cells)
-        entry = fewer.tensors[place]
+        place, entry = max(enumerate(fewer.tensors), key=lambda one: _stored(one[1].storage.sections))
         row = row_length(entry.shape)
         rows = _stored(entry.storage.sections) // row
         # Of many rows several at once: a plan is counted anew each time.

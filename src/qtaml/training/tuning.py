@@ -33,7 +33,7 @@ from qtaml.model import (
 from qtaml.planning import Plan, takes
 from qtaml.sensitivity import Gain
 from qtaml.training.checkpoint import Epoch, check_checkpoint_folder, load_checkpoint, save_checkpoint
-from qtaml.training.losses import Loss, loss_of, needs_labels
+from qtaml.training.losses import Loss, loss_name, loss_of, needs_labels
 from qtaml.training.noisy_network import NoisyNetwork
 from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
 from qtaml.training.samples import Samples, Step
@@ -206,9 +206,8 @@ class _Training:
         self._teacher = None if labelled else private_copy(teacher or model)
         self._gains = _gains(plan) if settings.evenness else {}
         self._limits = None if settings.clip is None else clipping_limits(self._tuned, settings.clip)
-        name = loss if isinstance(loss, str) else getattr(loss, "__qualname__", type(loss).__qualname__)
         kept = [one.whole for one in (self._samples, self._held_out) if one is not None]
-        asked = [_files.to_json(settings), plan.to_json(), name, digest(named_tensors(model)), digest(kept)]
+        asked = [_files.to_json(settings), plan.to_json(), loss_name(loss), digest(named_tensors(model)), digest(kept)]
         asked += [] if teacher is None else [digest(named_tensors(teacher))]
         self._asked = _files.sha256("\n".join(asked).encode())
         if self._limits is not None:
