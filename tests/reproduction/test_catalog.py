@@ -40,6 +40,10 @@ TINY = {
         "cells": (0.4, 1.0, 1.25),
         "methods": ("TAC, ideal code", cells_needed.EVERYTHING),
     },
+    "near_limit": {
+        "budgets": {"SmallCNN": (0.3, 0.5)},
+        "methods": (cells_needed.EVERYTHING, cells_needed.KNOWN_CELLS),
+    },
     "real_codes": {"networks": ("SmallCNN",), "cells": (0.5,)},
     "language_model": {
         "cells": (1.0,),
@@ -78,7 +82,7 @@ def test_every_experiment_has_a_tiny_size():
     assert TINY.keys() == CATALOG.keys()
 
 
-LONG = {"figure6", "figure9", "language_model", "other_memory", "real_codes", "storage"}
+LONG = {"figure6", "figure9", "language_model", "near_limit", "other_memory", "real_codes", "storage"}
 
 
 @pytest.mark.slow
