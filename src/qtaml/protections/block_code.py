@@ -84,7 +84,7 @@ class BlockCode(BitProtection):
 
     def any_wrong(self, bits: int, p01: float, p10: float) -> float:
         """Upper bound of the probability that any of so many neighbouring data bits is wrong."""
-        p = (p01 + p10) / 2
+        p = (_checks.probability("p01", p01) + _checks.probability("p10", p10)) / 2
         return _of_blocks(self.rates.wrong_blocks(p) if p else 0.0, bits, self.data_bits)
 
     @property
