@@ -10,8 +10,8 @@ STUDIES: Mapping[str, tuple[Sequence[str], Sequence[float]]] = {
     "SmallCNN": ((EVERYTHING, *NEAR_LIMIT), (0.12, 0.14, 0.16, 0.18, 0.2)),
     "Transformer": ((EVERYTHING, FEEDBACK, KNOWN_CELLS), (0.4, 0.45, 0.5)),
 }
-"""Methods and budgets of each network, from where none keeps its accuracy. Trellises without a map take minutes for each
-budget of the transformer."""
+"""Methods and budgets of each network, from where none keeps its accuracy. Trellises without a map take minutes a budget
+for the transformer."""
 
 
 def compute(
