@@ -10,7 +10,7 @@ STUDIES: Mapping[str, tuple[Sequence[str], Sequence[float]]] = {
     "SmallCNN": ((EVERYTHING, *NEAR_LIMIT), (0.12, 0.14, 0.16, 0.18, 0.2)),
     "Transformer": ((EVERYTHING, FEEDBACK, KNOWN_CELLS), (0.4, 0.45, 0.5)),
 }
-"""Methods and budgets of each network, from where none keeps its accuracy. Trellises without a map take minutes a budget
+"""Methods and budgets of each network, from where none keeps its accuracy. Trellises without a map take minutes each
 for the transformer."""
 
 
