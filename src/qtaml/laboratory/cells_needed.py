@@ -286,7 +286,10 @@ def _has_tables(method: str) -> bool:
 
 
 def _fault(method: str, p: float) -> AnyFault:
-    """Errors that are new in each read; where the writer knows the weak cells, ones that are stuck at either bit."""
+    """Errors that are new in each read; where the writer knows the weak cells, twice as many that are stuck.
+
+    At either bit, so that as many bits would be wrong for a writer who does not know.
+    """
     if method != KNOWN_CELLS:
         return Uniform(p)
     weak = round(p * _CLASSES)
