@@ -64,7 +64,7 @@ def read(
         label_of: the label of each share, shape (2**12,).
         labels: shape (weights,), overwritten.
     """
-    state = 0
+    state = np.int64(0)
     for place in range(STATE_BYTES):
         state |= np.int64(block[place]) << 8 * place
     number, mask = STATE_BYTES, (1 << SHARE_BITS) - 1
