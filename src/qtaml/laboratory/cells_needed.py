@@ -48,7 +48,7 @@ DESIGNS: dict[str, Mapping[str, Any]] = {
 """What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-NEAR_LIMIT = (FEEDBACK, TRELLISES, KNOWN_CELLS)
+NEAR_LIMIT = (FEEDBACK, KNOWN_CELLS, TRELLISES)
 METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8
