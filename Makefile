@@ -53,7 +53,7 @@ bench-coverage: setup  ## Simulate how often intervals hold the truth: results/c
 	$(BIN)/python -m benchmarks.coverage
 
 bench-storage: setup  ## Compare the cells that a network needs, method by method
-	$(BIN)/python -m reproduction storage
+	$(BIN)/python -m reproduction storage near_limit
 
 reproduce: setup  ## Compute all tables and figures of the paper anew, into results/ (20 to 40 minutes)
 	$(BIN)/python -m reproduction --report docs/reproduction.md

@@ -11,21 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 5
+VERSION = 6
 DTYPES = {"U8": "u1", "I8": "i1", "I32": "i4", "I64": "i8", "BOOL": "?", "F16": "f2", "F32": "f4", "F64": "f8"}
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file: 8 bytes with the length of a JSON header, the header, and the data."""
-    data = path.read_bytes()
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start])
+    start = 8 + int.from_bytes((data := path.read_bytes())[:8], "little")
+    header, arrays = json.loads(data[8:start]), memoryview(data)[start:]
     header.pop("__metadata__", None)
     return {
-        name: np.frombuffer(
-            data[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]], DTYPES[entry["dtype"]]
-        ).reshape(entry["shape"])
-        for name, entry in header.items()
+        name: np.frombuffer(arrays[slice(*one["data_offsets"])], DTYPES[one["dtype"]]).reshape(one["shape"])
+        for name, one in header.items()
     }
 
 
@@ -42,21 +39,38 @@ def check(folder: Path) -> None:
             raise ValueError(f"{folder / name} is damaged")
 
 
+def unwound(words: np.ndarray, weights: int, stored: dict) -> np.ndarray:
+    """Labels of entropy-coded blocks (rANS): a check sum, and the state, whose low bits tell the next label."""
+    stream, counts, end, labels = stored["stream"], stored["stream"]["counts"], 0, []
+    blocks = max(weights // stream["block_weights"], 1)
+    starts, label_of = [0, *np.cumsum(counts).tolist()], np.repeat(range(len(counts)), counts).tolist()
+    data = np.packbits(words >> np.arange(stored["bits"])[:, None] & 1, bitorder="little").tobytes()
+    for size in [weights // blocks + (place < weights % blocks) for place in range(blocks)]:
+        at, end = end + 6, end + 6 - (6 - stream["block_bytes"]) * size // stream["block_weights"]
+        state = int.from_bytes(data[at - 4 : at], "little")
+        for _ in range(size):
+            labels.append(label := label_of[share := state & 4095])
+            state = counts[label] * (state >> 12) + share - starts[label]
+            while state < 1 << 23 and at < end:
+                state, at = state << 8 | data[at], at + 1
+    return np.array(labels)
+
+
 def labels_of(region: dict, stored: dict, packed: np.ndarray) -> np.ndarray:
     """What each weight of a region is read from: its word, put together from the bit planes, or a window of words."""
-    count = -(-region["weights"] // stored["weights_per_word"])
-    size = (count + 7) // 8
+    count, size = region["words"], (region["words"] + 7) // 8
     labels = np.zeros(count, np.uint16)
     for place, plane in enumerate(stored["planes"]):
         start = region["offset"] + place * size
         bits = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
         labels |= bits.astype(np.uint16) << plane["bit"]
+    if stored["stream"]:
+        return unwound(labels, region["weights"], stored)
     step = max(round(count * (5**0.5 - 1) / 2), 1)
     while math.gcd(step, count) > 1:
         step += 1
     windows = sum(np.roll(labels, step * back) << stored["bits"] * back for back in range(stored["window"]))
-    top = stored["bits"] * stored["window"]
-    shared = [windows | place << top for place in range(stored["weights_per_word"])]
+    shared = [windows | place << stored["bits"] * stored["window"] for place in range(stored["weights_per_word"])]
     return np.concatenate(shared)[: region["weights"]]
 
 

@@ -13,6 +13,7 @@ from reproduction import (
     linear_response,
     methods,
     mismatch,
+    near_limit,
     other_faults,
     other_memory,
     outside_tables,
@@ -54,6 +55,7 @@ PAPER: dict[str, Experiment[Any]] = {
 
 BEYOND: dict[str, Experiment[Any]] = {
     "storage": Experiment(cells_needed.TITLE, cells_needed.compute, cells_needed.table, cells_needed.draw),
+    "near_limit": near_limit.NEAR,
     "other_memory": other_memory.OTHER_MEMORY,
     "real_codes": real_codes.REAL_CODES,
     "language_model": language_model.LANGUAGE_MODEL,

@@ -483,6 +483,12 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "theory.float_error_moments": {"words": lambda: [3], "exponents": lambda: list(range(32)), **FLOAT_WORDS},
     "theory.bit_shares": {"words": lambda: [3], **FLOAT_WORDS},
     "formats.TrellisLevels": {"bits": lambda: 2, "window": lambda: 3},
+    "formats.EntropyLevels": {
+        "values": lambda: (-1.0, 0.0, 1.0),
+        "counts": lambda: (256, 3584, 256),
+        "block_weights": lambda: 800,
+        "block_bytes": lambda: 80,
+    },
     "formats.WeakBits": {"zeros": lambda: WORDS, "ones": lambda: ~WORDS},
     "formats.walsh": {"series": lambda: np.array([1.0, 0.5])},
     "theory.neighbour_covariance": {"fmt": lambda: Format(TrellisLevels(1, 3, ((1, 1.0),))), "lag": lambda: 1},

@@ -40,6 +40,7 @@ TINY = {
         "cells": (0.4, 1.0, 1.25),
         "methods": ("TAC, ideal code", cells_needed.EVERYTHING),
     },
+    "near_limit": {"studies": {"SmallCNN": ((cells_needed.EVERYTHING, cells_needed.KNOWN_CELLS), (0.3, 0.5))}},
     "real_codes": {"networks": ("SmallCNN",), "cells": (0.5,)},
     "language_model": {
         "cells": (1.0,),
@@ -85,7 +86,7 @@ def test_every_experiment_has_a_tiny_size():
     assert TINY.keys() == CATALOG.keys()
 
 
-LONG = {"figure6", "figure9", "language_model", "other_memory", "real_codes", "refresh_rates", "storage"}
+LONG = {"figure6", "figure9", "language_model", "near_limit", "other_memory", "real_codes", "refresh_rates", "storage"}
 
 
 @pytest.mark.slow

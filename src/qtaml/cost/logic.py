@@ -85,6 +85,7 @@ _GATES: dict[str, tuple[Latency, dict[int, int]]] = {
     "table": ("combinational", {4: 44, 8: 365, 10: 670}),
     "trellis": ("combinational", {12: 922}),
     "bch": ("sequential", {}),
+    "entropy": ("sequential", {}),
 }
 """Gates of each kind by its size: copies, data bits, bits of a word, bits of a window at most."""
 _BLOCK_CODE = Logic(

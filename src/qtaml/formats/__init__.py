@@ -1,13 +1,14 @@
 """How a weight is written and read: levels, scale, protection, and the exact law of what is read."""
 
 from qtaml._kinds import guard_doors
+from qtaml.formats.bit_levels import BitLevels
 from qtaml.formats.chunks import CHUNK, words_at
+from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.float_formats import FLOAT_FORMATS, NONFINITE, FloatFormat, Nonfinite
 from qtaml.formats.format import Format, Rule, label_dtype, read_moments
 from qtaml.formats.levels import (
     ENCODINGS,
     GRIDS,
-    BitLevels,
     Encoding,
     EvenLevels,
     Grid,
@@ -54,6 +55,7 @@ __all__ = [
     "BitLevels",
     "Correction",
     "Encoding",
+    "EntropyLevels",
     "EvenLevels",
     "Fixed",
     "FloatFormat",

@@ -58,7 +58,7 @@ def feed_back(
     kinds = np.full(weights.numel(), -1, np.int16)
     roundings: list[Rounding] = []
     for fmt, spans in spans_of_formats:
-        if fmt.levels.window == 1:
+        if not fmt.levels.is_stream:
             for span in spans:
                 kinds[span] = len(roundings)
             roundings.append(Rounding(fmt.decision("least_error", fault), fmt.read_mean(fault)))

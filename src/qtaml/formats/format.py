@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.faults import BitErrorRates, FaultModel, WordLaw
-from qtaml.formats import trellis
+from qtaml.formats import entropy, trellis
 from qtaml.formats.bucketize import intervals
 from qtaml.formats.encoding import Decision
+from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.levels import EvenLevels, Levels
 from qtaml.formats.nearest_label import least_error_regions
 from qtaml.formats.transitions import central_moments, transition_matrix
@@ -84,13 +85,13 @@ class Format:
     @property
     def cells(self) -> float:
         """Memory cells that one weight takes."""
-        cells, shared = sum(protection.cells for protection in self.protections), self.levels.weights_per_word
+        cells, words = sum(protection.cells for protection in self.protections), self.levels.words_of_a_weight
         # Whole numbers of cells stay whole.
-        return cells / shared if shared > 1 else cells
+        return cells if words == 1 else cells * words
 
     def words(self, weights: int) -> int:
         """Words that so many weights take."""
-        return -(-weights // self.levels.weights_per_word)
+        return self.levels.words(weights)
 
     def readout(self) -> NDArray[np.float64]:
         """The value of each label when read: the readout table, shape (2**bits,); in a trellis that of each window."""
@@ -101,12 +102,23 @@ class Format:
         return WordLaw(()) if self.bits == 0 else fault.behind(self.protections).law(self.bits)
 
     def window_law(self, fault: FaultModel) -> WordLaw:
-        """Exact law of what a weight is read from: its label, or in a trellis the window of independent words."""
+        """Exact law of what a weight is read from: its label, or in a trellis the window of independent words.
+
+        Of an entropy-coded weight: its label, or what a lost block is read as (theory.md 6.13).
+        """
+        if isinstance(self.levels, EntropyLevels):
+            return WordLaw((_law_of_labels(self.levels, self.lost_blocks(fault)),))
         return self.window_law_of(self.law(fault))
 
     def window_law_of(self, law: WordLaw) -> WordLaw:
-        """The law of a window of independent words of a given law."""
+        """The law of a window of independent words of a given law.
+
+        Raises:
+            ArgumentError: for entropy-coded weights, whose blocks may be lost by several errors at a time.
+        """
         levels = self.levels
+        if isinstance(levels, EntropyLevels):
+            raise ArgumentError("levels must be of words or a trellis for a law of independent bits, got a stream")
         # Which of the weights that share a word is read is known: a bit without errors on top.
         of_weight = (np.eye(levels.weights_per_word),) if levels.weights_per_word > 1 else ()
         return WordLaw(law.groups * levels.window + of_weight)
@@ -153,6 +165,10 @@ class Format:
             ArgumentError: if the rule needs a fault model and there is none, or a trellis gets fewer words than its
                 window has.
         """
+        if isinstance(self.levels, EntropyLevels):
+            if weak is not None:
+                raise ArgumentError("weak must be None for entropy-coded weights: a wrong bit loses their block")
+            return entropy.encode(weights, self.levels)
         if self.levels.window > 1:
             return self._written(trellis.encode(weights, *self._lines(rule, expecting), self.levels, weak), weak)
         if weak is not None:
@@ -188,7 +204,17 @@ class Format:
         Args:
             words: all words of the stream; one for each weight, of which only the first `words(weights)` count.
         """
+        if isinstance(self.levels, EntropyLevels):
+            return entropy.labels_of(words, self.levels)
         return words if self.levels.window == 1 else trellis.windows(words, self.levels)
+
+    def lost_blocks(self, fault: FaultModel) -> float:
+        """Probability that a full block of entropy-coded weights is lost, by a wrong bit; 0 for all others."""
+        if not isinstance(self.levels, EntropyLevels):
+            return 0.0
+        raw, size = fault.rates(self.bits), 8 * self.levels.block_bytes
+        each = zip(self.protections, raw.p01, raw.p10, strict=True)
+        return float(np.mean([protection.any_wrong(size, p01, p10) for protection, p01, p10 in each]))
 
     def _written(self, read: torch.Tensor, weak: WeakBits | None) -> torch.Tensor:
         """The words to write for words that are to be read."""
@@ -219,6 +245,13 @@ class Format:
         # What a plan reckons with may be a bound; what is read is drawn at the rates that are believed.
         seen = tuple(protection.as_read for protection in self.protections)
         return fault.behind(seen).reader(words, bits=self.bits, place=place)
+
+
+def _law_of_labels(levels: EntropyLevels, lost: float) -> NDArray[np.float64]:
+    """Probability of reading each label (columns) given each stored one."""
+    law = (1 - lost) * np.eye(levels.readout_size)
+    law[:, levels.lost] += lost
+    return law
 
 
 def label_dtype(bits: int) -> torch.dtype:

@@ -3,7 +3,6 @@
 Values are in units of the scale of the tensor, row or group that is stored. Bit 0 is the least significant.
 """
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal, get_args
@@ -14,6 +13,8 @@ from pydantic import Field
 
 from qtaml import _checks
 from qtaml.errors import ArgumentError
+from qtaml.formats.bit_levels import BitLevels
+from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.float_formats import NONFINITE, Nonfinite
 from qtaml.formats.named_tables import NAMED_TABLES
 from qtaml.formats.transitions import LARGEST_MATRIX_BITS
@@ -29,44 +30,6 @@ _EVEN = 1e-9
 LARGEST_WINDOW_BITS = 12
 """Bits of the widest window of a trellis: tables and time of the writer double with each."""
 _LARGEST_INTEGER = 127
-
-
-class BitLevels(ABC):
-    """A value for each label of a word: the readout table."""
-
-    @property
-    @abstractmethod
-    def bits(self) -> int:
-        """Bits of a word."""
-
-    @property
-    def window(self) -> int:
-        """Words that a weight is read from: its own, and in a trellis the ones before it in the stream."""
-        return 1
-
-    @property
-    def weights_per_word(self) -> int:
-        """Weights that share a word."""
-        return 1
-
-    @property
-    def readout_size(self) -> int:
-        """Number of values of the readout table."""
-        return self.weights_per_word << self.bits * self.window
-
-    @abstractmethod
-    def readout(self) -> NDArray[np.float64]:
-        """The value of each label when read, shape (2**bits,); in a trellis that of each window."""
-
-    def storable(self) -> NDArray[np.int64]:
-        """Labels that a writer may store, by ascending value; the others can only be read, after errors."""
-        # Stable, so that equal values (zero and minus zero) come in the order of their labels on every machine.
-        return np.argsort(self.readout(), kind="stable")
-
-    @property
-    def side_values(self) -> int:
-        """Numbers that a reader needs beside the words; 0 where name and bits define the levels."""
-        return 0
 
 
 @dataclass(frozen=True)
@@ -320,7 +283,7 @@ def walsh(series: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
-Levels = Annotated[EvenLevels | TableLevels | NamedLevels | TrellisLevels, Field(discriminator="kind")]
+Levels = Annotated[EvenLevels | TableLevels | NamedLevels | TrellisLevels | EntropyLevels, Field(discriminator="kind")]
 """Any levels. A new kind is one more class here, a new standard format one more entry of `NAMED_TABLES`."""
 
 

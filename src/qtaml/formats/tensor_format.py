@@ -16,6 +16,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import Places, chunks, put, take
 from qtaml.formats.encoding import Encode, kernel
+from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.feedback import feed_back
 from qtaml.formats.format import Format, Rule, label_dtype
 from qtaml.formats.levels import Levels
@@ -247,7 +248,7 @@ class TensorFormat:
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
         compiled = self._compiled(flat, divisor, weights.shape, fault, words)
         for (fmt, spans), runs in zip(self.spans_of_formats, self.runs_of_formats, strict=True):
-            stream = fmt.levels.window > 1
+            stream = fmt.levels.is_stream
             if compiled is not None and not stream and weak is None:
                 compiled(*fmt.decision(rule, fault), *runs)
                 continue
@@ -292,7 +293,7 @@ class TensorFormat:
 
     def windows(self, words: torch.Tensor) -> torch.Tensor:
         """What each weight is read from, of the shape of `words`: its word, or in a trellis its window."""
-        if words.numel() != self.weights or not self.has_trellis:
+        if words.numel() != self.weights or not self.has_stream:
             return words
         flat = words.reshape(-1)
         found = torch.empty(flat.shape, dtype=torch.int16, device=words.device)
@@ -301,9 +302,9 @@ class TensorFormat:
         return found.reshape(words.shape)
 
     @cached_property
-    def has_trellis(self) -> bool:
+    def has_stream(self) -> bool:
         """Whether weights of a section are read from several words."""
-        return any(fmt.levels.window > 1 for fmt, _ in self.spans_of_formats)
+        return any(fmt.levels.is_stream for fmt, _ in self.spans_of_formats)
 
     def corrupt(self, words: torch.Tensor, fault: FaultModel, *, seed: int, place: str = "") -> torch.Tensor:
         """Words as read once through the protections; arguments as for `read`."""
@@ -313,7 +314,7 @@ class TensorFormat:
             # A section is cut out of a read of the whole tensor, so that errors do not depend on where a plan splits:
             # plans compare under common random numbers, and the weak cells of a chip stay where they are.
             whole = fmt.corrupt(flat.to(label_dtype(fmt.bits)), fault, seed=seed, place=place)
-            if fmt.levels.weights_per_word > 1:
+            if fmt.levels.words_of_a_weight < 1:
                 # Places without a word hold nothing that can be read.
                 places = _joined(spans, flat.device)
                 whole[places[fmt.words(len(places)) :]] = 0
@@ -441,15 +442,15 @@ class TensorFormat:
         return flat
 
     def holds(self, words: torch.Tensor) -> bool:
-        """Whether every word of a tensor is a label of its format."""
+        """Whether every word of a tensor is a label of its format, and no block of a stream is lost."""
         flat = words.reshape(-1)
-        alone = [(fmt, spans) for fmt, spans in self.spans_of_formats if fmt.levels.weights_per_word > 1]
+        alone = [(fmt, spans) for fmt, spans in self.spans_of_formats if fmt.levels.words_of_a_weight < 1]
         places = [(fmt, _joined(spans, words.device)) for fmt, spans in alone]
         return all(
             int(flat[where].int().max()) < 2**section.format.bits
             for span, section in self._spans()
             for where in chunks([span], words.device)
-        ) and not any(bool(flat[where[fmt.words(len(where)) :]].any()) for fmt, where in places)
+        ) and not any(_outside(fmt, flat[where]) for fmt, where in places)
 
     def _by_label(
         self,
@@ -503,6 +504,13 @@ class TensorFormat:
         for section in self.sections:
             yield slice(start, start + section.weights), section
             start += section.weights
+
+
+def _outside(fmt: Format, words: torch.Tensor) -> bool:
+    """Whether there are bits where a section holds none, or a block that does not end as it was written."""
+    levels = fmt.levels
+    lost = isinstance(levels, EntropyLevels) and bool((fmt.windows(words) == levels.lost).any())
+    return lost or bool(words[fmt.words(len(words)) :].any())
 
 
 def _joined(spans: Sequence[slice], device: torch.device) -> torch.Tensor:

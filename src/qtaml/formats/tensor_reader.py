@@ -133,7 +133,7 @@ class TensorReader:
             labels = self._words.reshape(-1).to(label_dtype(fmt.bits))
             read = fmt.reader(labels, self._fault, place=self._place)
             bits = fmt.bits
-            if fmt.levels.window > 1:
+            if fmt.levels.is_stream:
                 read, bits = _of_windows(read, fmt, spans), len(fmt.readout()).bit_length() - 1
                 labels = labels.to(torch.uint16)
             # In float64, rounded once to the dtype, in the order of `TensorFormat.decode`: that gives the same bits.

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
-from qtaml.formats.levels import BitLevels
+from qtaml.formats.bit_levels import BitLevels
 from qtaml.formats.weak_bits import WeakBits
 
 Floats = NDArray[np.float64]

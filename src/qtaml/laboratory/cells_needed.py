@@ -1,21 +1,22 @@
 """Cells that a network needs: the paper's methods, the design search, and Shannon's bounds."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from rich.table import Table
 
 from qtaml._tables import captioned_table
+from qtaml.faults import AnyFault, StaticCells, Uniform
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Measured, Record, covered
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS
-from qtaml.planning import REAL_DECODERS, Decoding, Design, Tac, UniformMsp
+from qtaml.planning import REAL_DECODERS, Design, Tac, UniformMsp
 from qtaml.sensitivity import jacobian_gains
 from qtaml.showing import Curve, Panel, cell, columns, panels_figure, percent
 from qtaml.theory.capacity import capacity
@@ -31,19 +32,27 @@ TITLE = "Cells that a network needs, method by method"
 SHARES = (0.95, 0.99)
 EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
 GAUSSIAN_LIMIT, EMPIRICAL_LIMIT = "Shannon limit, Gaussian weights", "Shannon lower bound, these weights"
-DESIGNS: dict[str, tuple[tuple[Decoding, ...], bool]] = {
-    "repetition only": (("none", "majority"), False),
-    "design, table only": (("none", "table"), False),
-    "design, table and majority": (("none", "table", "majority"), False),
-    "design, all but iterative": (("none", "table", "majority", "algebraic"), False),
-    EVERYTHING: (REAL_DECODERS, False),
-    BY_ROW: (REAL_DECODERS, True),
+TRELLISES, FEEDBACK = "design, every decoder and trellises", "design, every decoder, feedback"
+KNOWN_CELLS = "design, tables and trellises, weak cells known"
+DESIGNS: dict[str, Mapping[str, Any]] = {
+    "repetition only": {"decoders": ("none", "majority")},
+    "design, table only": {"decoders": ("none", "table")},
+    "design, table and majority": {"decoders": ("none", "table", "majority")},
+    "design, all but iterative": {"decoders": ("none", "table", "majority", "algebraic")},
+    EVERYTHING: {},
+    BY_ROW: {"rows": True},
+    FEEDBACK: {"feedback": True},
+    TRELLISES: {"decoders": (*REAL_DECODERS, "trellis")},
+    KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known"},
 }
+"""What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-METHODS = (*PAPERS, *DESIGNS)
+NEAR_LIMIT = (FEEDBACK, KNOWN_CELLS, TRELLISES)
+METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8
+_CLASSES = 256
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def compute(
         networks: keys of `qtaml.networks.NETWORKS`.
         cells: budgets of the designs with fitted levels, ascending.
         plain_cells: budgets of the other methods, at least 1, ascending.
-        methods: of `METHODS`.
+        methods: of `METHODS` and `NEAR_LIMIT`.
         p: flip probability; that at which the paper studies each network if not given.
 
     Returns:
@@ -136,7 +145,7 @@ def compute(
         (network, method, budget)
         for network in networks
         for method in methods
-        for budget in (cells if "table" in DESIGNS.get(method, ((),))[0] else plain_cells)
+        for budget in (cells if _has_tables(method) else plain_cells)
     ]
     found = laboratory.measure([_case(*one, p) for one in asked], "storing at each budget")
     curves: dict[tuple[str, str], list[tuple[float, Measured]]] = {}
@@ -162,7 +171,8 @@ def compute(
         for share in SHARES:
             least = [_crossing(one, share) for one in records]
             at_most = any(_first(one, share) == 0 for one in records)
-            limits = [_Limits.of(laboratory, network, seed, _p(network, p)) for seed in laboratory.training_seeds]
+            bits = _bits_of_a_cell(method, _p(network, p))
+            limits = [_Limits.of(laboratory, network, seed, bits) for seed in laboratory.training_seeds]
             pairs = list(zip(limits, records, strict=True))
             # Only designs predict the rounding to levels as well, without which a gap to Shannon's bound means nothing.
             gaps = [_at_crossing(one, share, limit.gap) for limit, one in pairs] if method in DESIGNS else [None]
@@ -268,8 +278,28 @@ def case_of_paper(network: str, compensated: bool, overhead: float, p: float | N
 def _case(network: str, method: str, cells: float, p: float | None) -> Case:
     if method in PAPERS:
         return case_of_paper(network, method == TAC, float(cells - 1), p)
-    decoders, rows = DESIGNS[method]
-    return Case(network, Design(p=_p(network, p), decoders=decoders, rows=rows, cells=cells))
+    return Case(network, Design(fault=_fault(method, _p(network, p)), cells=cells, **DESIGNS[method]))
+
+
+def _has_tables(method: str) -> bool:
+    return method in DESIGNS and "table" in DESIGNS[method].get("decoders", REAL_DECODERS)
+
+
+def _fault(method: str, p: float) -> AnyFault:
+    """Errors that are new in each read; where the writer knows the weak cells, twice as many that are stuck.
+
+    At either bit, so that as many bits would be wrong for a writer who does not know.
+    """
+    if method != KNOWN_CELLS:
+        return Uniform(p)
+    weak = round(p * _CLASSES)
+    zeros, ones, good = (1.0,) * weak + (0.0,) * weak, (0.0,) * weak + (1.0,) * weak, (0.0,) * (_CLASSES - 2 * weak)
+    return StaticCells(p01=ones + good, p10=zeros + good)
+
+
+def _bits_of_a_cell(method: str, p: float) -> float:
+    """Bits that a cell carries at most."""
+    return 1 - 2 * p if method == KNOWN_CELLS else capacity(p, p)
 
 
 def _p(network: str, p: float | None) -> float:
@@ -319,7 +349,7 @@ class _Limits:
     # A memo: gains take backward passes, and all methods and shares ask for the bounds of the same trainings.
     @staticmethod
     @lru_cache(maxsize=64)
-    def of(laboratory: Laboratory, network: str, training_seed: int, p: float) -> "_Limits":
+    def of(laboratory: Laboratory, network: str, training_seed: int, bits_of_a_cell: float) -> "_Limits":
         """Of one trained network."""
         model, data = laboratory.network(network, training_seed)
         weights = stored_weights(model)
@@ -334,7 +364,7 @@ class _Limits:
             limit: tuple(gains[name].squared * size * one for name, size, one in zip(weights, sizes, own, strict=True))
             for limit, own in squares.items()
         }
-        return _Limits(powers, sizes, capacity(p, p) * _PLAIN_BITS * sum(sizes))
+        return _Limits(powers, sizes, bits_of_a_cell * _PLAIN_BITS * sum(sizes))
 
     def cells(self, limit: str, record: Record) -> float:
         """Least cells for the output error that the plan of a record predicts."""

@@ -71,8 +71,8 @@ class ActivationStream:
             )
         object.__setattr__(self, "fault", fault)
         _checks.one_of("granularity", self.granularity, ("tensor", "row"))
-        if self.format.levels.window > 1:
-            raise ArgumentError("format must have words of one weight each, got a trellis")
+        if self.format.levels.is_stream:
+            raise ArgumentError(f"format must have words of one weight each, got {self.format.levels.kind} levels")
 
     def read(self, values: torch.Tensor, fault: AnyFault, *, seed: int, place: str) -> torch.Tensor:
         """Activations as read once, in their dtype.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qtaml.formats import Format
+from qtaml.formats import EntropyLevels, Format
 from qtaml.memory.planes import regions
 from qtaml.planning import Plan, TensorPlan
 from qtaml.protections import Decoder, Protection
@@ -28,6 +28,15 @@ class MappedPlane:
 
 
 @dataclass(frozen=True)
+class MappedStream:
+    """An entropy-coded section: weights and bytes of a full block, and the share of each label in units of 2**-12."""
+
+    block_weights: int
+    block_bytes: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class MappedFormat:
     """A format: its planes in the order in which they are packed. Its number names its readout table.
 
@@ -36,12 +45,14 @@ class MappedFormat:
         planes: its planes.
         window: words that a weight is read from; above 1 in a trellis.
         weights_per_word: weights that share a word.
+        stream: how the stream is read, of entropy-coded weights; None for all others.
     """
 
     bits: int
     planes: tuple[MappedPlane, ...]
     window: int
     weights_per_word: int
+    stream: MappedStream | None
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,15 @@ class MappedRegion:
 
     Attributes:
         format: number of the format.
-        weights: number of weights; a plane takes a bit for each word, filled up to whole bytes.
+        weights: number of weights.
+        words: number of words; a plane takes a bit for each, filled up to whole bytes.
         offset: first byte of the region in the packed bytes of its tensor.
         runs: where the weights are in the flattened tensor: first and one after the last of each run, in order.
     """
 
     format: int
     weights: int
+    words: int
     offset: int
     runs: tuple[tuple[int, int], ...]
 
@@ -116,7 +129,7 @@ def protection_map(plan: Plan) -> ProtectionMap:
         >>> [found.protections[plane.protection].protection.kind for plane in found.formats[0].planes][:3]
         ['ideal', 'raw', 'raw']
         >>> found.tensors[0].regions
-        (MappedRegion(format=0, weights=6, offset=0, runs=((0, 6),)),)
+        (MappedRegion(format=0, weights=6, words=6, offset=0, runs=((0, 6),)),)
     """
     # Numbered in order of appearance: read_artifact makes the map again and compares it byte for byte.
     formats = formats_of(plan)
@@ -133,6 +146,7 @@ def protection_map(plan: Plan) -> ProtectionMap:
                 tuple(MappedPlane(bit, protections[fmt.protections[bit]]) for bit in reversed(range(fmt.bits))),
                 fmt.levels.window,
                 fmt.levels.weights_per_word,
+                _mapped_stream(fmt),
             )
             for fmt in formats
         ),
@@ -152,7 +166,14 @@ def protection_map(plan: Plan) -> ProtectionMap:
     )
 
 
+def _mapped_stream(fmt: Format) -> MappedStream | None:
+    levels = fmt.levels
+    if not isinstance(levels, EntropyLevels):
+        return None
+    return MappedStream(levels.block_weights, levels.block_bytes, levels.counts)
+
+
 def _mapped_regions(entry: TensorPlan, formats: dict[Format, int]) -> Iterator[MappedRegion]:
     for region in regions(entry.storage):
         runs = tuple((span.start, span.stop) for span in region.spans)
-        yield MappedRegion(formats[region.format], region.weights, region.offset, runs)
+        yield MappedRegion(formats[region.format], region.weights, region.words, region.offset, runs)

@@ -115,10 +115,10 @@ def _law(fmt: Format, counts: Floats, fault: FaultModel, gain: float) -> tuple[F
     if fmt.bits == 0:
         return np.zeros(1), counts
     # At the rates at which reads draw errors: those that a plan reckons with may be bounds.
-    seen = fault.behind(tuple(protection.as_read for protection in fmt.protections)).law(fmt.bits)
+    seen = Format(fmt.levels, tuple(protection.as_read for protection in fmt.protections))
     values = fmt.readout() * gain
     errors = values[None, :] - values[:, None]
-    return errors.reshape(-1), (counts[:, None] * transition_matrix(fmt.window_law_of(seen))).reshape(-1)
+    return errors.reshape(-1), (counts[:, None] * transition_matrix(seen.window_law(fault))).reshape(-1)
 
 
 def _drawn(entry: TensorPlan, stored: StoredTensor, fault: FaultModel, seed: int) -> Floats:

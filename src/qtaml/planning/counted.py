@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Unpack
 
 from qtaml.cost import Contents, CostTerms, MemoryCost, memory_cost
-from qtaml.formats import EvenLevels, Levels, TableLevels, TensorFormat
+from qtaml.formats import EntropyLevels, EvenLevels, Levels, TableLevels, TensorFormat
 from qtaml.formats.levels import evenly_spaced
 from qtaml.protections import Bch, Hamming, HardenedCell, Protection, Raw, Repetition
 
@@ -111,4 +111,6 @@ def _table(levels: Levels) -> str | None:
     even = isinstance(levels, EvenLevels) or (isinstance(levels, TableLevels) and evenly_spaced(levels.values))
     if even or not levels.bits:
         return None
+    if isinstance(levels, EntropyLevels):
+        return f"entropy_{len(levels.values)}"
     return f"trellis_{levels.bits * levels.window}" if levels.window > 1 else f"table_{levels.bits}"

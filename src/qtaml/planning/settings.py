@@ -44,8 +44,9 @@ WeakCells = Literal["unknown", "known"]
 
 Decision = Literal["measured", "predicted", "always"]
 
-Decoding = Decoder | Literal["table", "trellis"]
-"""What may be needed to read a weight: a readout table, for its word or for a window of words, or a decoder of bits."""
+Decoding = Decoder | Literal["table", "trellis", "sequential"]
+"""What may be needed to read a weight: a readout table, for its word or for a window of words, or a decoder of bits; or
+of an entropy code, which reads weights one after the other."""
 
 REAL_DECODERS: tuple[Decoding, ...] = ("none", "table", "majority", "algebraic", "iterative")
 
@@ -343,7 +344,8 @@ class Design(Settings):
         decoders: what may be needed to read: "none" (raw and larger cells, always allowed), "table" (fitted levels),
             "majority" (repetition), "algebraic" (Hamming, BCH), "iterative" (block codes near capacity), and the
             paper's "ideal" code; "trellis" beside "table" (a table for windows of words, theory.md 6.8) saves cells, in
-            a search that takes several times as long.
+            a search that takes several times as long; "sequential" beside "table" and "iterative" (an entropy code in
+            blocks, theory.md 6.13) does where weights have heavy tails, as pretrained ones.
         hardened: further protections: better cells, each with its area in plain cells, its own p01 and p10, and its
             refreshes for each one of a plain cell.
         weak_cells: whether the writer of each chip has a map of its weak cells ("known"), for `StaticCells` or a device
@@ -474,6 +476,10 @@ class Design(Settings):
             )
         if "table" not in self.decoders:
             raise ArgumentError(f"decoders must hold 'table' for weak_cells='known', got {list(self.decoders)}")
+        if "sequential" in self.decoders:
+            raise ArgumentError(
+                "decoders must be without 'sequential' for weak_cells='known': words are chosen one by one"
+            )
         if self.feedback:
             raise ArgumentError(
                 "feedback must be False for weak_cells='known': words of each chip are chosen one by one"
@@ -486,7 +492,7 @@ class Design(Settings):
             )
 
     def _check_decoders(self) -> None:
-        allowed = {"decoders": (*REAL_DECODERS, "trellis", "ideal"), "levels": _SEARCHED_TABLES}
+        allowed = {"decoders": (*REAL_DECODERS, "trellis", "sequential", "ideal"), "levels": _SEARCHED_TABLES}
         for setting, names in allowed.items():
             given = getattr(self, setting)
             if isinstance(given, str) or not isinstance(given, Collection):
@@ -496,6 +502,10 @@ class Design(Settings):
             object.__setattr__(self, setting, tuple(given))
         if "trellis" in self.decoders and "table" not in self.decoders:
             raise ArgumentError(f"decoders must hold 'table' beside 'trellis', got {list(self.decoders)}")
+        if "sequential" in self.decoders and not {"table", "iterative"} <= set(self.decoders):
+            raise ArgumentError(
+                f"decoders must hold 'table' and 'iterative' beside 'sequential', got {list(self.decoders)}"
+            )
         if self.rows and "table" not in self.decoders:
             raise ArgumentError(f"decoders must hold 'table' for rows=True, got {list(self.decoders)}")
         if self.feedback and "table" not in self.decoders:

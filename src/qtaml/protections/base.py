@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple, Self
 
+import numpy as np
+
 Decoder = Literal["none", "majority", "algebraic", "iterative", "ideal"]
 """What reads a protected bit: the cell itself, a vote, a syndrome decoder, belief propagation, or nothing real."""
 
@@ -73,6 +75,19 @@ class BitProtection(ABC):
     def bursts(self, p01: float, p10: float) -> Bursts | None:
         """How errors of the data bits come together, for raw cells of these rates; None where each comes by itself."""
         return None
+
+    def any_wrong(self, bits: int, p01: float, p10: float) -> float:
+        """Probability that any of so many neighbouring bits is wrong, 0 and 1 being stored equally often.
+
+        Args:
+            bits: how many.
+            p01: of a raw cell.
+            p10: likewise.
+
+        Source:
+            theory.md 6.13.
+        """
+        return float(-np.expm1(bits * np.log1p(-sum(self.residual(p01, p10)) / 2)))
 
     @property
     def one_cell(self) -> bool:

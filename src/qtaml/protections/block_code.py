@@ -82,6 +82,11 @@ class BlockCode(BitProtection):
         bound = _bound(self, p) if p else 0.0
         return bound, bound
 
+    def any_wrong(self, bits: int, p01: float, p10: float) -> float:
+        """Upper bound of the probability that any of so many neighbouring data bits is wrong."""
+        p = (_checks.probability("p01", p01) + _checks.probability("p10", p10)) / 2
+        return _of_blocks(self.rates.wrong_blocks(p) if p else 0.0, bits, self.data_bits)
+
     @property
     def as_read(self) -> BitProtection:
         """The same code with the estimated rates, and its wrong bits in bursts."""
@@ -110,6 +115,14 @@ class _AsRead(BitProtection):
         p = float(p01 + p10) / 2
         wrong, share = self.code.rates.estimate(p) if p else (0.0, 0.0)
         return Bursts(self.code.data_bits, wrong, share)
+
+    def any_wrong(self, bits: int, p01: float, p10: float) -> float:
+        return _of_blocks(self.bursts(p01, p10).wrong, bits, self.code.data_bits)
+
+
+def _of_blocks(wrong: float, bits: int, data_bits: int) -> float:
+    """At most: so many bits from any place on meet so many blocks on average."""
+    return min(1.0, wrong * (1 + (bits - 1) / data_bits))
 
 
 def _distance(size: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

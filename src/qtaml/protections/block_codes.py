@@ -178,6 +178,11 @@ class CodeRates:
             return max(0.5, p)
         return float(special.ndtr(quantile)) * max(share for (_, share), _ in ends)
 
+    def wrong_blocks(self, p: float) -> float:
+        """Upper confidence bound of the rate of wrong blocks at error rate p, above 0; as `bound`."""
+        gap = capacity_gap(p, self.data_bits, self.code_bits) if p < 0.5 else -math.inf
+        return float(special.ndtr(sum(weight * part.upper(gap)[0] for part, weight in self.parts)))
+
     def estimate(self, p: float) -> tuple[float, float]:
         """Estimated rate of wrong blocks at error rate p, above 0, and share of wrong data bits in one."""
         gap = capacity_gap(p, self.data_bits, self.code_bits) if p < 0.5 else -math.inf

@@ -43,6 +43,7 @@ from qtaml.search.candidates import (
     plain_menu,
     worthwhile,
 )
+from qtaml.search.entropy_menu import entropy_menu
 from qtaml.search.histogram import Histogram
 from qtaml.search.mapped_weights import assessed, fitted_known, known_menu
 from qtaml.search.trellis_menu import assessed_trellis, fitted_trellises, trellis_menu, widened_trellis
@@ -173,9 +174,9 @@ class TensorMenu:
         weights = Counter[int]()
         for count, index in runs:
             weights[index] += count
-        # Of a tensor that is split, a few weights may be left to a trellis whose window needs more words.
+        # Of a tensor that is split, a few weights may be left to a stream that needs more words.
         formats = {index: self.menu[index].format for index in weights}
-        short = {i for i, fmt in formats.items() if fmt.words(weights[i]) < fmt.levels.window > 1}
+        short = {i for i, fmt in formats.items() if not fmt.levels.fits(weights[i])}
         most = max(weights, key=lambda index: weights[index])
         return [(count, most if index in short else index) for count, index in runs]
 
@@ -251,6 +252,7 @@ class Menus:
         # A small network pays for what its blocks leave empty, which the prices of bits do not show.
         decoders = [one for one in settings.decoders if one != "iterative" or weights > _FEW_BLOCKS]
         shorter = _protections(settings.fault, decoders, settings.hardened, max(weights // _SHORT, 1))
+        self._fewer_protections = shorter
         few = self.fitted and weights <= _MANY_BLOCKS and shorter != self._protections
         self._shorter = self._words(shorter, most_cells) if few else ()
         # The price of a value hardly depends on their number, which is known only when there is a plan.
@@ -365,6 +367,9 @@ class Menus:
                 found = [assessed(_some(relative), one.format, self._fault) for one in found]
         else:
             found = self._for_words(relative, weights, self._shorter if shorter else self._candidates)
+            if "sequential" in self._settings.decoders:
+                codes = self._fewer_protections if shorter else self._protections
+                found += entropy_menu(weights, codes, self._fault, relative.numel())
             found += self._for_trellises(relative, self._shorter_trellises if shorter else self._trellises)
         coherence = self._calibration.coherence[name]
         power = weights.mean**2 + weights.variance
@@ -449,6 +454,6 @@ def _check_fault(fault: FaultModel) -> None:
 def _protections(
     fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell], weights: int
 ) -> tuple[Protection, ...]:
-    allowed: list[Decoder] = ["none", *(one for one in decoders if one != "table" and one != "trellis")]
+    allowed: list[Decoder] = ["none", *(one for one in decoders if one not in ("table", "trellis", "sequential"))]
     # A block of more bits than there are weights would be stored for the most part empty.
     return pareto_front(*fault.mean_rates, decoders=allowed, hardened=hardened, bits=weights)

@@ -27,7 +27,7 @@ def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
         Array of shape (2**bits, bits), bit 0 (least significant) first; 0 where the variance is 0.
 
     Raises:
-        ArgumentError: if the fault model has another number of bits.
+        ArgumentError: if the fault model has another number of bits, or weights are entropy-coded.
 
     Source:
         paper, proposition A.12 (offset binary); here for any format.
@@ -38,7 +38,7 @@ def variance_shares(fmt: Format, fault: FaultModel) -> Floats:
         >>> variance_shares(Format(EvenLevels(4)), Uniform(0.1))[0].round(5).tolist()
         [0.01176, 0.04706, 0.18824, 0.75294]
     """
-    law, values = fmt.window_law(fault), fmt.readout()
+    law, values = fmt.window_law_of(fmt.law(fault)), fmt.readout()
     variance = read_moments(fmt, fault)[1][:, np.newaxis]
     explained = np.stack(_explained_variances(values, law), axis=1)
     return np.where(variance > 0, explained / np.where(variance > 0, variance, 1.0), 0.0)
