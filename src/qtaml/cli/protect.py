@@ -65,6 +65,8 @@ def protect_command(
     """Plan how a checkpoint is stored with its own codes and scales; nothing is quantised anew."""
     _check_ending("--out", out, ".json")
     _check_ending("--read-back", read_back, file.suffix)
+    if gains is not None and calibration is not None:
+        raise ArgumentError(f"--gains must not be given with --calibration, which measures them, got {str(gains)!r}")
     checkpoint = open_checkpoint(file)
     allowed = tuple(cast(Decoder, one) for one in decoders or DECODERS if decoders or one != "ideal")
     planned = partial(

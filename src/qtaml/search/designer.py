@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from qtaml import _checks
+from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
 from qtaml.planning.allocation import Choice, allocated_error, error_bound
 from qtaml.planning.measured import gains_at_reads, may_be_beyond, reads_of, with_measured
@@ -36,6 +37,8 @@ what it has would be of no use."""
 _EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.75, 1.0), 3, 20, 1
 """Of a large network that is lost: shares by which emphasis is evened, the best of these, whose readout gains are
 balanced, trials from there by what is expected and again by reads, and reads of each."""
+_OF_STREAMS = ("trellis", "sequential")
+"""Decoders of formats in which weights share bits."""
 _MOST_OPERATIONS = 2e12
 """Floating-point operations of a search by reads: about a minute of a core. SmallCNN takes 1e11."""
 
@@ -115,7 +118,24 @@ class Designer:
             else:
                 best = self._by_gains_at_reads(best, cells)
         fed = [plan for one in found for plan in self._fed_back(one, cells)] if self.settings.feedback else []
-        return min([best, *fed], key=measured_mean)
+        return min([best, *fed, *self._of_words(cells)], key=measured_mean)
+
+    def _of_words(self, cells: float) -> list[Plan]:
+        """The plan without streams, where they are allowed: a search of more formats does not always find it."""
+        if self._words is None:
+            return []
+        try:
+            return [replace(self._words.plan(cells), settings=replace(self.settings, cells=cells))]
+        except BudgetError:
+            return []
+
+    @cached_property
+    def _words(self) -> "Designer | None":
+        """A designer that is not allowed trellises and entropy-coded blocks; None where this one is not either."""
+        decoders = tuple(one for one in self.settings.decoders if one not in _OF_STREAMS)
+        if decoders == tuple(self.settings.decoders):
+            return None
+        return Designer(self.calibration, replace(self.settings, decoders=decoders))
 
     def _without_rows(self, cells: float, gains: Gains) -> Plan:
         """The plan of one scale for each tensor: what few trials of a large network expect of rows may be wrong."""
