@@ -1,6 +1,7 @@
 """The weights of a stored tensor at its levels, and the law of their errors beside what reads give."""
 
 import math
+from typing import cast
 
 import numpy as np
 import scipy
@@ -15,6 +16,7 @@ from qtaml.formats.transitions import LARGEST_MATRIX_BITS, transition_matrix
 from qtaml.memory import StoredTensor
 from qtaml.overview.records import ErrorsOfWeights, WeightsOverview
 from qtaml.planning import TensorPlan
+from qtaml.protections import Protection
 
 _BINS, _MOST_LEVELS = 40, 256
 _READ, _MOST_READS = 2**16, 200
@@ -115,7 +117,8 @@ def _law(fmt: Format, counts: Floats, fault: FaultModel, gain: float) -> tuple[F
     if fmt.bits == 0:
         return np.zeros(1), counts
     # At the rates at which reads draw errors: those that a plan reckons with may be bounds.
-    seen = Format(fmt.levels, tuple(protection.as_read for protection in fmt.protections))
+    protections = tuple(cast(Protection, protection.as_read) for protection in fmt.protections)
+    seen = Format(fmt.levels, protections)
     values = fmt.readout() * gain
     errors = values[None, :] - values[:, None]
     return errors.reshape(-1), (counts[:, None] * transition_matrix(seen.window_law(fault))).reshape(-1)

@@ -126,7 +126,7 @@ def _levels(quantiser: Quantiser, block_bytes: int) -> EntropyLevels | None:
 
 def _counts(shares: Floats) -> NDArray[np.int64]:
     """Shares as whole numbers of at least 1 that sum to 2**12: what is too much comes off the largest."""
-    counts = np.maximum(np.rint(shares * 2**SHARE_BITS).astype(np.int64), 1)
+    counts: NDArray[np.int64] = np.maximum(np.rint(shares * 2**SHARE_BITS).astype(np.int64), 1)
     counts[np.argmax(counts)] += 2**SHARE_BITS - counts.sum()
     return counts
 

@@ -454,6 +454,7 @@ def _check_fault(fault: FaultModel) -> None:
 def _protections(
     fault: FaultModel, decoders: Sequence[Decoding], hardened: Sequence[HardenedCell], weights: int
 ) -> tuple[Protection, ...]:
-    allowed: list[Decoder] = ["none", *(one for one in decoders if one not in ("table", "trellis", "sequential"))]
+    allowed: list[Decoder] = ["none"]
+    allowed += [one for one in decoders if one != "table" and one != "trellis" and one != "sequential"]
     # A block of more bits than there are weights would be stored for the most part empty.
     return pareto_front(*fault.mean_rates, decoders=allowed, hardened=hardened, bits=weights)
