@@ -47,7 +47,7 @@ class EntropyLevels(BitLevels):
     Example:
         >>> levels = EntropyLevels((-1.0, 0.0, 1.0), (256, 3584, 256), block_weights=800, block_bytes=80)
         >>> levels.bits, levels.words(800), levels.words(1000), levels.readout().tolist()
-        (1, 640, 800, [-1.0, 0.0, 1.0, 0.0])
+        (1, 640, 792, [-1.0, 0.0, 1.0, 0.0])
     """
 
     values: tuple[float, ...]
