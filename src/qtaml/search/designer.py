@@ -35,8 +35,8 @@ _LOST = 0.5
 """Expected error, over the power of the outputs, above which a large network is searched by reads too, for minutes:
 what it has would be of no use."""
 _EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.75, 1.0), 3, 20, 1
-"""Of a large network that is lost: shares by which emphasis is evened, the best of these, whose readout gains are
-balanced, trials from there by what is expected and again by reads, and reads of each."""
+"""Shares by which emphasis is evened, the best of these, whose readout gains are balanced, and trials from there by what
+is expected; of a large network that is lost as many again by reads, and reads of each."""
 _OF_STREAMS = ("trellis", "sequential")
 """Decoders of formats in which weights share bits."""
 _MOST_OPERATIONS = 2e12
@@ -188,7 +188,8 @@ class Designer:
     def _by_reads(self, cells: float) -> tuple[_Tried, Plan]:
         """The allocation of the least error of reads, from those that are expected to err least, and its plan."""
         trained, often = self._trained, self._may_be_read_often
-        tried = self._drawn(cells, trained, _DRAWN) if often else [self._from_evened(cells, trained)]
+        others = self._drawn(cells, trained, _DRAWN) if often else []
+        tried = [self._from_evened(cells, trained), *others]
         promising = sorted(tried, key=lambda one: one.error)[:_PROMISING]
         reads = _READS_OF_TRIAL if often else _READS_OF_LOST
 
