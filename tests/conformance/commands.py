@@ -36,7 +36,7 @@ VALID: dict[str, list[str]] = {
     "cost": ["stored", "--array", "gain_cell_3t", "--node", "28", "--window", "1e-3"],
     "tune": ["network:make", "--train", "data.npz", "--out", "new", "--plan", "stored", "--epochs", "1"],
     "inspect": ["m.safetensors"],
-    "protect": ["m.safetensors", "--cells", "1.2", "--p", "0.1", "--decoders", "majority"],
+    "protect": ["m.safetensors", "--cells", "1.2", "--p", "0.1", "--decoders", "majority", "--weights", "64"],
     "predict": ["network:make", "--calibration", "data.npz", "--p", "0.1"],
     "evaluate": ["stored", "--test", "test.npz", "--model", "network:make", "--trials", "2"],
     "rewrite": [
@@ -141,7 +141,11 @@ def _wrong(one: Any, kind: Any) -> tuple[str, ...]:
 
 def make_folder(folder: Path) -> None:
     """A user's folder with all that valid lines need."""
-    (folder / "network.py").write_text("from tests.conformance.valid_values import model as make\n")
+    # A network of its own for each call: an output that is chosen stays chosen.
+    (folder / "network.py").write_text(
+        "from copy import deepcopy\nfrom tests.conformance import valid_values\n"
+        "make = lambda: deepcopy(valid_values.model())\n"
+    )
     inputs, labels = valid_values.batch().numpy(), np.array([0, 1, 0, 1, 0, 1])
     np.savez(folder / "data.npz", inputs=inputs)
     np.savez(folder / "test.npz", inputs=inputs, labels=labels)

@@ -86,7 +86,17 @@ def test_every_experiment_has_a_tiny_size():
     assert TINY.keys() == CATALOG.keys()
 
 
-LONG = {"figure6", "figure9", "language_model", "near_limit", "other_memory", "real_codes", "refresh_rates", "storage"}
+LONG = {
+    "figure6",
+    "figure9",
+    "language_model",
+    "near_limit",
+    "other_memory",
+    "real_codes",
+    "refresh_rates",
+    "storage",
+    "table6",
+}
 
 
 @pytest.mark.slow

@@ -65,6 +65,10 @@ def protect_command(
     """Plan how a checkpoint is stored with its own codes and scales; nothing is quantised anew."""
     _check_ending("--out", out, ".json")
     _check_ending("--read-back", read_back, file.suffix)
+    if model is not None and calibration is None and test is None:
+        raise ArgumentError(f"--model must be given with --calibration or --test, got {model!r}")
+    if batch_size is not None and test is None:
+        raise ArgumentError(f"--batch-size must be given with --test, got {batch_size}")
     if gains is not None and calibration is not None:
         raise ArgumentError(f"--gains must not be given with --calibration, which measures them, got {str(gains)!r}")
     checkpoint = open_checkpoint(file)

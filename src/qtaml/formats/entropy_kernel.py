@@ -4,21 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtaml.formats.compiled import compiled
+from qtaml.formats.entropy import ROUNDING_BITS, SHARE_BITS, STATE_BYTES
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-SHARE_BITS = 12
-"""Shares of labels are counted in units of 2**-12."""
-STATE_BYTES = 4
-"""Bytes of the state, which comes before all others."""
 _LEAST = 1 << 23
 """The state lies from here to 256 times that."""
 # Prices of a bit that are tried, in units of the squared scale, each half-way between the last two.
 _CHEAPEST, _DEAREST, _HALVINGS = 1e-8, 1e9, 30
-ROUNDING_BITS = 7.1e-4
-"""Bits by which rounding of the state may lengthen the code of a label, at most: log2(1 + 2**-11)."""
 
 
 @compiled

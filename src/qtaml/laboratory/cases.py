@@ -55,6 +55,10 @@ class Samples:
     metrics: Mapping[str, SampleMetric]
     train: tuple[Batch, torch.Tensor | None] | None = None
 
+    def __post_init__(self) -> None:
+        if self.train is not None and not (isinstance(self.train, tuple) and len(self.train) == 2):
+            raise ArgumentError(f"train must be (inputs, labels or None), got {type(self.train).__name__}")
+
 
 @dataclass(frozen=True)
 class OwnNetwork:

@@ -35,8 +35,8 @@ _LOST = 0.5
 """Expected error, over the power of the outputs, above which a large network is searched by reads too, for minutes:
 what it has would be of no use."""
 _EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.75, 1.0), 3, 20, 1
-"""Shares by which emphasis is evened, the best of these, whose readout gains are balanced, and trials from there by what
-is expected; of a large network that is lost as many again by reads, and reads of each."""
+"""Shares by which emphasis is evened, the best of these, whose readout gains are balanced, and trials from there by
+what is expected; of a large network that is lost as many again by reads, and reads of each."""
 _OF_STREAMS = ("trellis", "sequential")
 """Decoders of formats in which weights share bits."""
 _MOST_OPERATIONS = 2e12
