@@ -16,6 +16,7 @@ from qtaml.measuring import OutputError
 from qtaml.planning import REAL_DECODERS, Design, calibrated, side_cells
 from qtaml.protections import HardenedCell, Raw
 from qtaml.search import Designer
+from qtaml.sensitivity import Calibration
 from tests.cases import CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 
 VOTES = ("none", "table", "majority")
@@ -393,3 +394,24 @@ def test_what_is_not_stored_is_told():
     """At the least budget only means are stored, and the plan says so."""
     plan = designer().plan(0.4)
     assert any("nothing is stored but the mean" in remark for remark in plan.remarks)
+
+
+@pytest.mark.slow
+def test_a_large_network_that_its_first_plan_loses_is_searched_by_reads(monkeypatch):
+    """Saturated outputs hide from gains what large errors do: the first plan gives zeros, whatever the inputs."""
+    monkeypatch.setattr("qtaml.sensitivity.calibration._LARGE", 1000)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [nn.Linear(before, after) for before, after in pairwise((16, 64, 64, 64, 8))]
+        inputs = torch.randn(48, 16)
+    for layer in layers:
+        layer.weight.data.mul_(4)
+    layers[-1].bias.data.sub_(12)
+    model = nn.Sequential(*[part for layer in layers for part in (layer, nn.ReLU())][:-1], nn.Sigmoid()).eval()
+    measured = Calibration(model, inputs)
+    asked = Design(p=0.1, cells=0.5)
+    searched = Designer(measured, asked).plan(0.5)
+    monkeypatch.setattr("qtaml.search.designer._LOST", math.inf)
+    first = Designer(measured, asked).plan(0.5)
+    assert first.measured_error.mean == pytest.approx(measured.outputs.power, rel=1e-3)
+    assert searched.measured_error.mean < 0.8 * first.measured_error.mean
