@@ -16,13 +16,8 @@ from numpy.typing import NDArray
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.formats.bit_levels import BitLevels
+from qtaml.formats.entropy_block import ROUNDING_BITS, SHARE_BITS, STATE_BYTES
 
-SHARE_BITS = 12
-"""Shares of labels are counted in units of 2**-12."""
-STATE_BYTES = 4
-"""Bytes of the state of the coder, which comes before all others."""
-ROUNDING_BITS = 7.1e-4
-"""Bits by which rounding of the state may lengthen the code of a label, at most: log2(1 + 2**-11)."""
 _MOST_LABELS, _CHECK_BYTES = 255, 2
 _HEAD_BYTES = _CHECK_BYTES + STATE_BYTES
 """Bytes of a block besides the codes of its labels: a check sum (CRC-16), and the state of the coder."""

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtaml.formats.compiled import compiled
-from qtaml.formats.entropy import ROUNDING_BITS, SHARE_BITS, STATE_BYTES
+from qtaml.formats.entropy_block import ROUNDING_BITS, SHARE_BITS, STATE_BYTES
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qtaml.faults import FaultModel
 from qtaml.formats import EntropyLevels, Format
-from qtaml.formats.entropy import SHARE_BITS
+from qtaml.formats.entropy_block import SHARE_BITS
 from qtaml.protections import BlockCode, Protection
 from qtaml.search.candidates import Candidate, kept_values
 from qtaml.search.histogram import Histogram
