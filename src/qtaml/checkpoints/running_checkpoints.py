@@ -17,7 +17,7 @@ from qtaml.checkpoints.read_checkpoint import ReadCheckpoint
 from qtaml.errors import ModelError
 from qtaml.measuring import Metric, Result, SampleMetric
 from qtaml.measuring.monte_carlo import result_of_scores
-from qtaml.model import Batch, evaluation_mode, output_tensor, own
+from qtaml.model import Batch, evaluation_mode, output_tensor
 
 Load = Callable[[Path], nn.Module]
 """Makes the network of a checkpoint file."""
@@ -123,13 +123,14 @@ def _read(
 
 
 def _score(metric: Metric, network: nn.Module) -> Any:
-    with evaluation_mode(own(network)):
-        return metric.scores(network) if isinstance(metric, SampleMetric) else metric(network)
+    # Run on a copy: whoever loads may hand out one network again and again.
+    with evaluation_mode(network) as copy:
+        return metric.scores(copy) if isinstance(metric, SampleMetric) else metric(copy)
 
 
 def _output(network: nn.Module, inputs: Batch) -> torch.Tensor:
-    with evaluation_mode(own(network)), torch.no_grad():
-        found = output_tensor(network, inputs).double()
+    with evaluation_mode(network) as copy, torch.no_grad():
+        found = output_tensor(copy, inputs).double()
     if not torch.isfinite(found).all():
         raise ModelError("the outputs of the network must be finite numbers to measure gains, got others")
     return found
