@@ -80,3 +80,11 @@ def test_outputs_without_end_give_no_gains(checkpoint, plan):
 
     with pytest.raises(ModelError, match="the outputs of the network must be finite numbers"):
         checkpoint_gains(checkpoint, plan, broken, torch.randn(3, 16))
+
+
+def test_a_network_that_is_handed_out_again_stays_as_it_is(checkpoint, plan):
+    """An output that is chosen for it later is not chosen for the network itself."""
+    network, inputs = Layers(), torch.randn(8, 16)
+    checkpoint_gains(checkpoint, plan, lambda _: network, inputs, reads=2)
+    Calibration(network, inputs, output=lambda found: found[:, :1])
+    assert network(inputs).shape == (8, 4)
