@@ -30,6 +30,9 @@ from qtaml.measuring import as_perplexity
 from qtaml.protections import DECODERS, Decoder
 
 _INPUTS = "Inputs of the network, .npz, .safetensors, or text"
+_CALIBRATION = f"{_INPUTS}: measure gains, by reads, and plan with them."
+_TEST = f"{_INPUTS}, and 'labels' for accuracy: measure the network."
+_MODEL = "package.module:factory of the network, of a checkpoint that does not run itself."
 
 
 def protect_command(
@@ -43,17 +46,10 @@ def protect_command(
     decoders: Annotated[list[str] | None, typer.Option(help="Allowed decoders; all real ones if not given.")] = None,
     weights: Annotated[int, typer.Option(help="Weights of each tensor that are looked at.", min=1)] = 8192,
     reads: Annotated[int, typer.Option(help="Reads that measure the error; 0 for none.", min=0)] = 0,
-    calibration: Annotated[
-        Path | None, typer.Option(help=f"{_INPUTS}: measure gains, by reads, and plan with them.")
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(help=f"{_INPUTS}, and 'labels' for accuracy: measure the network.")
-    ] = None,
+    calibration: Annotated[Path | None, typer.Option(help=_CALIBRATION)] = None,
+    test: Annotated[Path | None, typer.Option(help=_TEST)] = None,
     metric: MetricOption = "accuracy",
-    model: Annotated[
-        str | None,
-        typer.Option(help="package.module:factory of the network, of a checkpoint that does not run itself."),
-    ] = None,
+    model: Annotated[str | None, typer.Option(help=_MODEL)] = None,
     length: LengthOption = 128,
     samples: SamplesOption = 32,
     batch_size: BatchSizeOption = None,
@@ -65,12 +61,7 @@ def protect_command(
     """Plan how a checkpoint is stored with its own codes and scales; nothing is quantised anew."""
     _check_ending("--out", out, ".json")
     _check_ending("--read-back", read_back, file.suffix)
-    if model is not None and calibration is None and test is None:
-        raise ArgumentError(f"--model must be given with --calibration or --test, got {model!r}")
-    if batch_size is not None and test is None:
-        raise ArgumentError(f"--batch-size must be given with --test, got {batch_size}")
-    if gains is not None and calibration is not None:
-        raise ArgumentError(f"--gains must not be given with --calibration, which measures them, got {str(gains)!r}")
+    _check_together(gains, calibration, test, model, batch_size)
     checkpoint = open_checkpoint(file)
     allowed = tuple(cast(Decoder, one) for one in decoders or DECODERS if decoders or one != "ideal")
     planned = partial(
@@ -120,6 +111,18 @@ def protect_command(
         Console().print(measured.table())
     if score:
         typer.echo(f"{metric} of the network as read: {score}")
+
+
+def _check_together(
+    gains: Path | None, calibration: Path | None, test: Path | None, model: str | None, batch_size: int | None
+) -> None:
+    """Raise `ArgumentError` for an option that would be of no use beside the others."""
+    if model is not None and calibration is None and test is None:
+        raise ArgumentError(f"--model must be given with --calibration or --test, got {model!r}")
+    if batch_size is not None and test is None:
+        raise ArgumentError(f"--batch-size must be given with --test, got {batch_size}")
+    if gains is not None and calibration is not None:
+        raise ArgumentError(f"--gains must not be given with --calibration, which measures them, got {str(gains)!r}")
 
 
 def _network(model: str | None, path: Path) -> nn.Module:
