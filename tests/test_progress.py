@@ -24,3 +24,16 @@ def test_a_worker_is_silent(monkeypatch, capfd):
     finally:
         _progress._active.reset(token)
     assert capfd.readouterr().err == ""
+
+
+def test_a_loop_that_was_broken_off_is_no_outer_loop(monkeypatch, capfd):
+    """Its display is over: the next loop has one of its own, whose first line is due in half a minute."""
+    monkeypatch.setattr(_progress, "_SECONDS", 0)
+    first = _progress.track([1, 2], "broken off")
+    second = _progress.track([1, 2], "ends after it")
+    next(first), next(second)
+    first.close()
+    second.close()
+    monkeypatch.setattr(_progress, "_SECONDS", 30)
+    assert list(_progress.track([1], "next")) == [1]
+    assert capfd.readouterr().err == ""

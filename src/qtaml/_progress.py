@@ -23,6 +23,7 @@ class _Display(Progress):
     """A display that knows when the next line is due where it shows no bars."""
 
     next_line = math.inf
+    ended = False
 
 
 def track(items: Collection[T], description: str, order: Iterable[T] | None = None) -> Generator[T]:
@@ -42,6 +43,9 @@ def track(items: Collection[T], description: str, order: Iterable[T] | None = No
     """
     # Two live displays on one terminal overwrite each other, or Rich refuses the second.
     outer = _active.get()
+    if outer is not None and outer.ended:
+        # A loop that was broken off resets the variable when it is collected, which may be inside another loop.
+        outer = None
     progress = outer or _new_progress()
     token = _active.set(progress)
     try:
@@ -56,6 +60,7 @@ def track(items: Collection[T], description: str, order: Iterable[T] | None = No
                 # Also if the caller stops early: the line would stay.
                 progress.remove_task(task)
     finally:
+        progress.ended = progress.ended or outer is None
         _active.reset(token)
 
 

@@ -78,6 +78,7 @@ def summarise(
     """
     _checks.integer("chips", chips, 0)
     _checks.integer("trials", trials, 2)
+    given_bar = None if bar is None else _checks.real("bar", bar)
     if not stored:
         raise ArgumentError("stored must hold at least one stored network, got none")
     if (along is None) != (not axis):
@@ -91,7 +92,7 @@ def summarise(
     shown = [_network(name, one, model, ask, places) for name, one in stored.items()]
     references = _references(stored, model, ask)
     clean = trained or next((one.without_errors for one in shown if one.without_errors), None)
-    bar = None if clean is None else _bar(clean, better) if bar is None else _checks.real("bar", bar)
+    bar = None if clean is None else _bar(clean, better) if given_bar is None else given_bar
     shown = [replace(one, holds_to=_holds_to(one, bar, better, planned)) for one in shown]
     return Overview(
         networks=tuple(shown),
