@@ -40,7 +40,10 @@ class Outliers(NamedTuple):
         """So many weights, at least one, of the largest magnitude; of equal ones the first."""
         flat = weights.detach().reshape(-1)
         count = _checks.integer("count", count, 1, flat.numel())
-        least = torch.topk(flat.abs().float(), count, sorted=False).values.min()
+        # A chunk at a time: torch.topk takes 16 bytes for each number that it chooses from.
+        parts = (part.abs().float() for part in flat.split(CHUNK))
+        largest = torch.cat([torch.topk(part, min(count, len(part)), sorted=False).values for part in parts])
+        least = torch.topk(largest, count, sorted=False).values.min()
         larger, equal = [], []
         for start in range(0, len(flat), CHUNK):
             size = flat[start : start + CHUNK].abs().float()

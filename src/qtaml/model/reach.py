@@ -29,7 +29,8 @@ def other_numbers(name: str, weight: torch.Tensor, share: float = 1.0, number: i
     """
     size = float(weight.detach().float().square().mean().sqrt()) or 1.0
     drawn = torch.randn(weight.shape, generator=torch_generator(0, "other numbers", name, number), device="cpu")
-    return (weight.detach() + share * size * drawn.to(weight.device)).to(weight.dtype)
+    # In place: of a large network these copies are what most memory goes to.
+    return drawn.to(weight.device).mul_(share * size).add_(weight.detach()).to(weight.dtype)
 
 
 def check_repeats(model: nn.Module, run: Run) -> Any:

@@ -11,7 +11,7 @@ import torch
 from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
-from qtaml.formats import Outliers, TensorFormat
+from qtaml.formats import CHUNK, Outliers, TensorFormat
 from qtaml.formats.feedback import curved_error
 from qtaml.model import evaluation_mode, finite, replacing
 from qtaml.planning import TensorPlan
@@ -185,10 +185,7 @@ class Expectations:
             weight = self._calibration.weights[name]
             outliers = storage.outliers_of(weight)
             mean, variance = self._read(name, weight, storage, outliers)
-            flat, read = (one.reshape(-1).double() for one in (weight, mean))
-            if outliers:
-                flat, read = outliers.left_of(flat), outliers.left_of(read)
-            power, kept, size = float(flat @ flat), float(flat @ read), float(read @ read)
+            power, kept, size = _products(weight, mean, outliers)
             slope = kept / power if power else 1.0
             part = _Part(
                 mean,
@@ -235,3 +232,17 @@ class Expectations:
         if outliers:
             outliers.put(mean)
         return mean, sum(variances) / len(variances) + of_chips
+
+
+def _products(weight: torch.Tensor, mean: torch.Tensor, outliers: Outliers | None) -> tuple[float, float, float]:
+    """Squared norm of the weights, their product with what is expected to be read, and its squared norm."""
+    sums = torch.zeros(3, dtype=torch.float64)
+    for start in range(0, weight.numel(), CHUNK):
+        places = slice(start, start + CHUNK)
+        flat, read = (one.reshape(-1)[places].to(torch.float64, copy=True) for one in (weight.detach(), mean))
+        if outliers:
+            within = outliers.places[(outliers.places >= start) & (outliers.places < start + CHUNK)] - start
+            flat[within], read[within] = 0.0, 0.0
+        sums += torch.stack([flat @ flat, flat @ read, read @ read]).cpu()
+    power, kept, size = sums.tolist()
+    return power, kept, size

@@ -25,7 +25,7 @@ from qtaml.model import (
     unmoved,
 )
 from qtaml.sensitivity.deviation import output_deviations
-from qtaml.sensitivity.gains import Gain, known_within, mean_gain, rows_of, squared_norm
+from qtaml.sensitivity.gains import Gain, inner_product, known_within, mean_gain, rows_of, squared_norm
 from qtaml.sensitivity.gradients import NoGradientError, gradient_statistics, random_signs
 
 _SHARES = (1e-3, 1e-2, 1e-1)
@@ -135,7 +135,7 @@ def _gains_that_hold(
             moved = gradient.reshape(rows_of(gradient), -1).any(1)
             reached[name] = moved | reached.get(name, moved)
         along = (
-            (gradient.float() * change(name).float()).sum(dtype=torch.float64)
+            inner_product(gradient, change(name))
             if calls[name] <= _SIGNS
             else gradient.new_zeros(())
         )
@@ -264,4 +264,4 @@ def _known(found: Mapping[str, torch.Tensor]) -> bool:
 
 def _change(name: str, weight: torch.Tensor) -> torch.Tensor:
     """What `other_numbers` adds for a share of 1."""
-    return other_numbers(name, weight) - weight
+    return other_numbers(name, weight).sub_(weight)

@@ -284,10 +284,18 @@ def rows_of(weight: torch.Tensor) -> int:
 
 def squared_norm(gradient: torch.Tensor) -> torch.Tensor:
     """Sum of squares, float64: single precision loses digits in large tensors, and half precision overflows."""
-    if gradient.numel() > _PIECE:
-        return torch.stack([squared_norm(piece) for piece in torch.split(gradient.reshape(-1), _PIECE)]).sum()
-    widened = gradient.reshape(-1).double()
-    return torch.dot(widened, widened)
+    return inner_product(gradient, gradient)
+
+
+def inner_product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Sum of the products of the elements of two tensors of one shape, float64, without wide copies of them.
+
+    Example:
+        >>> inner_product(torch.ones(2, 3), torch.full((2, 3), 2.0))
+        tensor(12., dtype=torch.float64)
+    """
+    pieces = zip(*(torch.split(tensor.reshape(-1), _PIECE) for tensor in (one, other)), strict=True)
+    return torch.stack([torch.dot(left.double(), right.double()) for left, right in pieces]).sum()
 
 
 def _row_means(gradient: torch.Tensor) -> torch.Tensor:
