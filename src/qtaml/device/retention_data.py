@@ -90,8 +90,9 @@ def read_retention(path: str | Path) -> RetentionData:
         The data.
 
     Raises:
-        StoredFileError: if the file cannot be read, or a unit is missing, unknown or not the same for all times, or a
-            row is not as described; the message names the line.
+        StoredFileError: if the file cannot be read, or a unit is missing, unknown or not the same for all times, a
+            column is of another kind of rows or has a name like one that counts, or a row is not as described; the
+            message names the line.
 
     Source:
         theory.md 2.10.
@@ -104,6 +105,10 @@ def read_retention(path: str | Path) -> RetentionData:
             f"{path} must have a column `temperature (C)` and one of `time (us)`, `after (us)` and `by (us)`, or "
             f"`window (us)`, got {', '.join(table.columns) or 'none of them'}"
         )
+    kinds = {"window": ("window", "failing"), "time": ("time",)}
+    meant = (*kinds.get(kind, ("after", "by")), "temperature", "cells", "chip")
+    if other := [name for name in table.columns if name not in meant]:
+        raise StoredFileError(f"{path} must have rows of one kind, got {other[0]!r} beside {kind!r}")
     read: Callable[[UnitTable], RetentionData] = {"window": _failing_bits, "time": _times}.get(kind, _intervals)
     try:
         return read(table)

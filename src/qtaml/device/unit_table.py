@@ -14,8 +14,11 @@ _TIMES = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0
 # K at 0 of each unit of temperature.
 _TEMPERATURES = {"K": 0.0, "C": 273.15, "°C": 273.15}
 _HEADER = re.compile(r"^(?P<name>[^(\[]*?)\s*[(\[](?P<unit>[^)\]]*)[)\]]$")
-# Columns that are read; any others are the user's own.
 _TIME_COLUMNS = ("time", "after", "by", "window")
+# Columns that are read; any others are the user's own.
+_COLUMNS = (*_TIME_COLUMNS, "temperature", "failing", "cells", "chip")
+# Another name of something that counts: such a column is not left out without a word.
+_LIKE_A_COLUMN = re.compile(r"fail|error|lost|held|reten|window|temp|\bbits?\b|\bcells?\b")
 
 
 class Column(NamedTuple):
@@ -103,7 +106,12 @@ def _columns(path: Path, header: Sequence[str]) -> dict[str, Column]:
         name = (found["name"] if found else text).strip().lower()
         unit = found["unit"].strip() if found else ""
         known = _TIMES if name in _TIME_COLUMNS else _TEMPERATURES if name == "temperature" else {"": 1.0}
-        if name in (*_TIME_COLUMNS, "temperature", "failing", "cells", "chip"):
+        if name not in _COLUMNS and _LIKE_A_COLUMN.search(name):
+            raise StoredFileError(
+                f"{path}: the header must name what counts by {', '.join(_COLUMNS)}, got {text.strip()!r}: rename that "
+                "column, or leave it out"
+            )
+        if name in _COLUMNS:
             if unit not in known:
                 wanted = f"a unit in brackets, one of {', '.join(known)}" if known != {"": 1.0} else "no unit"
                 raise StoredFileError(f"{path}: the header of column {name!r} must have {wanted}, got {text.strip()!r}")
