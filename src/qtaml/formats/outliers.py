@@ -41,7 +41,7 @@ class Outliers(NamedTuple):
         flat = weights.detach().reshape(-1)
         count = _checks.integer("count", count, 1, flat.numel())
         # A chunk at a time: torch.topk takes 16 bytes for each number that it chooses from.
-        parts = (part.abs().float() for part in flat.split(CHUNK))
+        parts = (part.abs().float() for part in torch.split(flat, CHUNK))
         largest = torch.cat([torch.topk(part, min(count, len(part)), sorted=False).values for part in parts])
         least = torch.topk(largest, count, sorted=False).values.min()
         larger, equal = [], []

@@ -23,7 +23,8 @@ from qtaml.planning.baselines import (
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
 from qtaml.planning.keywords import MEASURED, calibrated, setting_help, setting_parameters, takes
 from qtaml.planning.measured import curvature_for
-from qtaml.planning.plan import Confirmation, Plan, TensorPlan
+from qtaml.planning.plan import Plan
+from qtaml.planning.plan_parts import Confirmation, TensorPlan
 from qtaml.planning.prediction import Prediction, predict, savings
 from qtaml.planning.protection import Protected, protection_options, spread_protection
 from qtaml.planning.settings import (

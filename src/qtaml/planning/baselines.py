@@ -14,7 +14,8 @@ from qtaml.faults import AnyFault
 from qtaml.formats import EvenLevels, Fixed, Format, Section, TensorFormat
 from qtaml.model import Batch, Batches, aliases, one_batch, private_copy, share_of_numbers, stored_weights
 from qtaml.planning.keywords import takes
-from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.plan import Plan
+from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.protection import mixed_sections, spread_protection
 from qtaml.planning.settings import (
     AnySettings,

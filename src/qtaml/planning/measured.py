@@ -8,7 +8,8 @@ import torch
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.model import sample_count
-from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
+from qtaml.planning.plan import Plan, is_small, measured_mean
+from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.weak_cells import weak_bits_of
 from qtaml.sensitivity import (
     Calibration,

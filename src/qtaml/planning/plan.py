@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 from pydantic import BeforeValidator
-from rich.markup import escape
 from rich.table import Table
 
 from qtaml import _files, _tables
@@ -16,14 +14,14 @@ from qtaml.cost import Contents
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.faults.static_cells import KnownCells
-from qtaml.formats import Format, TensorFormat
 from qtaml.model import output_name
-from qtaml.planning.correction import CorrectionTest
 from qtaml.planning.counted import Counted, counted
 from qtaml.planning.plan_figure import plan_figure
+from qtaml.planning.plan_parts import Confirmation, MemberError, TensorPlan
+from qtaml.planning.plan_table import plan_rows, plan_table
 from qtaml.planning.settings import AnySettings, Design, Tac
 from qtaml.planning.side_values import side_storage
-from qtaml.sensitivity import Gain, MeasuredError, OutputRange, Source
+from qtaml.sensitivity import MeasuredError, OutputRange, Source
 from qtaml.theory.capacity import capacity
 
 if TYPE_CHECKING:
@@ -44,74 +42,6 @@ def _readable(version: Any) -> Any:
         made, remedy = ("an older", "plan again") if version < _VERSION else ("a newer", "update it")
         raise ValueError(f"must be {_VERSION}, got {version}: the plan was made by {made} qtaml; {remedy}")
     return version
-
-
-@dataclass(frozen=True)
-class MemberError:
-    """Output error of a plan at one of the memories that it is made for.
-
-    Attributes:
-        fault: the memory.
-        error: of some reads on the calibration inputs.
-    """
-
-    fault: AnyFault
-    error: MeasuredError
-
-
-@dataclass(frozen=True)
-class TensorPlan:
-    """How one tensor is stored, and what was measured of it.
-
-    Attributes:
-        name: name of the tensor in the model.
-        aliases: other names under which the model holds the same tensor.
-        shape: its shape.
-        dtype: its dtype in the model, such as "float32".
-        storage: sections, formats, scales and correction.
-        gain: how strongly its errors act on the output; None where that was not measured.
-        predicted_error: predicted mean squared output error from its variance; None without a gain.
-        correction_test: what decided about its correction; None where nothing was measured.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    storage: TensorFormat
-    gain: Gain | None = None
-    predicted_error: float | None = None
-    correction_test: CorrectionTest | None = None
-
-    @property
-    def side_values(self) -> int:
-        """Scales, tables and other numbers that reading fitted levels needs beside the words."""
-        return self.storage.side_values(self.shape)
-
-    @staticmethod
-    def of(name: str, aliases: tuple[str, ...], weight: torch.Tensor, storage: TensorFormat) -> "TensorPlan":
-        """The entry of a tensor of which nothing was measured."""
-        return TensorPlan(name, aliases, tuple(weight.shape), str(weight.dtype).removeprefix("torch."), storage)
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What confirmed a design for an accuracy, on reads or chips that had no part in finding it.
-
-    Attributes:
-        confidence: how often such statements are true, over all that was tried before.
-        trials: reads, or reads of each chip.
-        low: lower end of the interval of the metric over reads, or the value of all of them; None where a share of the
-            chips was asked.
-        good: chips that reach the accuracy.
-        chips: of so many; None where the mean over reads was asked.
-    """
-
-    confidence: float
-    trials: int
-    low: float | None = None
-    good: int | None = None
-    chips: int | None = None
 
 
 @dataclass(frozen=True)
@@ -440,23 +370,6 @@ class Plan(Counted):
         """
         return _tables.as_frame(self._rows())
 
-    def _rows(self) -> list[dict[str, Any]]:
-        total, side_price = self.noise_error, self.side_price
-        return [
-            {
-                "tensor": one.name,
-                "weights": one.storage.weights,
-                "bits": one.storage.bits,
-                "protected": _protected(one.storage),
-                "correction": one.storage.correction,
-                "gain": one.gain.squared if one.gain else None,
-                "gain_error": one.gain.standard_error if one.gain else None,
-                "error_share": one.predicted_error / total if one.predicted_error is not None and total else None,
-                "cells": one.storage.cells + side_price * one.side_values,
-            }
-            for one in self.tensors
-        ]
-
     def table(self) -> Table:
         """The plan as a rich table, one row for each tensor."""
         caption = f"{self.fault}; overhead {self.overhead:.2%}, cells {self.cells:.4f} of a plain memory"
@@ -467,22 +380,10 @@ class Plan(Counted):
         if self.predicted_bias and self.first_order_error:
             caption += f"; bias, which no tensor's share counts, is {self.predicted_bias / self.first_order_error:.1%} "
             caption += "of the predicted error"
-        caption = escape("\n".join((caption, *self.remarks)))
-        table = _tables.captioned_table(f"plan: {self.method}", caption)
-        for column in ("tensor", "weights", "bits", "protected", "correction", "gain", "error share", "cells"):
-            table.add_column(column, justify="left" if column in ("tensor", "correction") else "right", overflow="fold")
-        for tensor, row in zip(self.tensors, self._rows(), strict=True):
-            table.add_row(
-                escape(" = ".join((tensor.name, *tensor.aliases))),
-                f"{row['weights']:,}",
-                str(row["bits"]),
-                row["protected"],
-                row["correction"],
-                str(tensor.gain or "-"),
-                f"{row['error_share']:.1%}" if row["error_share"] is not None else "-",
-                f"{row['cells']:,.0f}",
-            )
-        return table
+        return plan_table(self.tensors, self._rows(), f"plan: {self.method}", "\n".join((caption, *self.remarks)))
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return plan_rows(self.tensors, self.noise_error, self.side_price)
 
 
 def _confirmed(found: Confirmation, asked: Design) -> str:
@@ -513,20 +414,3 @@ def is_small(plan: Plan) -> bool:
     """Whether the predicted output error is so small that gains at the trained weights hold."""
     power = plan.outputs.power if plan.outputs else 0.0
     return (plan.first_order_error or 0.0) <= _SMALL * power
-
-
-def _protected(storage: TensorFormat) -> str:
-    weights = Counter[str]()
-    for section in storage.sections:
-        weights[_described(section.format)] += section.weights
-    if len(weights) == 1:
-        return next(iter(weights))
-    return ", ".join(f"{described} x {count:,}" for described, count in weights.items())
-
-
-def _described(fmt: Format) -> str:
-    """Protected bits of evenly spaced levels; for fitted ones the bits under each protection."""
-    if fmt.levels.kind != "table":
-        return str(fmt.protected_bits)
-    kinds = Counter(protection.kind for protection in reversed(fmt.protections))
-    return "+".join(f"{count} {kind}" for kind, count in kinds.items()) or "mean only"

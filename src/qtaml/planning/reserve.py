@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from qtaml.faults import AnyFault, Several
 from qtaml.planning.measured import measured
-from qtaml.planning.plan import MemberError, Plan
+from qtaml.planning.plan import Plan
+from qtaml.planning.plan_parts import MemberError
 from qtaml.planning.settings import AnySettings
 from qtaml.sensitivity import Calibration
 

@@ -16,7 +16,8 @@ from qtaml.planning.correction import CorrectionTest, measure_correction, predic
 from qtaml.planning.encode_once import Encode, EncodeOnce
 from qtaml.planning.keywords import calibrated, takes
 from qtaml.planning.measured import gains_at_reads, may_be_beyond, with_measured
-from qtaml.planning.plan import Plan, TensorPlan, is_small, measured_mean
+from qtaml.planning.plan import Plan, is_small, measured_mean
+from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.protection import mixed_sections, spread_protection
 from qtaml.planning.reserve import with_reserve
 from qtaml.planning.settings import Tac

@@ -12,7 +12,8 @@ from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.formats import WeakBits
 from qtaml.formats.weak_bits import inverse
-from qtaml.planning.plan import Plan, TensorPlan
+from qtaml.planning.plan import Plan
+from qtaml.planning.plan_parts import TensorPlan
 
 _FAR, _SIGMAS = 0.25, 5
 """Relative difference of the number of weak cells, beyond so many standard deviations, that is told."""

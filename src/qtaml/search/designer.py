@@ -9,7 +9,8 @@ from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
 from qtaml.planning.allocation import Choice, allocated_error, error_bound
 from qtaml.planning.measured import gains_at_reads, may_be_beyond, reads_of, with_measured
-from qtaml.planning.plan import Plan, TensorPlan, measured_mean
+from qtaml.planning.plan import Plan, measured_mean
+from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.settings import Design
 from qtaml.search.emphasis import drawn, evened, improved
 from qtaml.search.expectation import Expectations, Outlook, as_kept

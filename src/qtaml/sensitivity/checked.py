@@ -134,11 +134,7 @@ def _gains_that_hold(
         if calls[name] <= _SIGNS:
             moved = gradient.reshape(rows_of(gradient), -1).any(1)
             reached[name] = moved | reached.get(name, moved)
-        along = (
-            inner_product(gradient, change(name))
-            if calls[name] <= _SIGNS
-            else gradient.new_zeros(())
-        )
+        along = inner_product(gradient, change(name)) if calls[name] <= _SIGNS else gradient.new_zeros(())
         return torch.stack([squared_norm(gradient), along.double()])
 
     try:
