@@ -29,6 +29,7 @@ MODULES = (
     "checks",
     "reads",
     "large_networks",
+    "large_designs",
     "training",
     "pages",
 )

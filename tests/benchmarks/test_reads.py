@@ -1,15 +1,15 @@
-"""The benchmarks of reads and of large networks run at their quick sizes; the plain loop reads what qtaml reads."""
+"""The benchmarks of reads, of large networks and of their designs run at their quick sizes; the plain loop reads what qtaml reads."""
 
 import pytest
 import torch
 
 import qtaml
-from benchmarks import large_networks, reads
+from benchmarks import large_designs, large_networks, reads
 from qtaml.faults import Uniform
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("module", [reads, large_networks], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [reads, large_networks, large_designs], ids=lambda module: module.__name__)
 def test_quick_sizes_run(module):
     """Every row has times of both sides."""
     rows = module.measure(quick=True)
