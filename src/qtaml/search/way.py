@@ -164,19 +164,22 @@ class Ways:
         most = cells * self.plain_cells - way.fixed
         best: tuple[Choice, ...] = tuple(Choice(0, 0) for _ in way.options)
         # What whole tables and code blocks take is known only when the formats are chosen.
-        low, high, spent = min(way.floor, most), most, most * (1 + _SLACK)
+        low, high, spent = min(way.floor, most), math.inf, most * (1 + _SLACK)
         for _ in range(_ROUNDS):
             choices = way.choices(max(spent, way.floor), emphasis)
             left = cells * (1 + _ROUNDING) - self._cells(way, choices)
-            if left >= 0:
-                best, low = choices, spent
-            else:
+            if left < 0:
                 high = spent
-            if left >= 0 and (spent >= most or left <= _UNSPENT * cells):
+            elif choices == best and high == math.inf:
                 break
-            # By twice what is too much, since a split costs a second table as long as it stands; then by halves.
-            aim = spent + 2 * left * self.plain_cells
-            spent = aim if left < 0 and aim > low else (low + high) / 2
+            else:
+                best, low = choices, spent
+            if 0 <= left <= _UNSPENT * cells:
+                break
+            # Tables that tensors share were counted for each: as much as is left is added. By twice what is too much,
+            # since a split costs a second table as long as it stands. Then by halves.
+            aim = spent + (1 if left >= 0 else 2) * left * self.plain_cells
+            spent = aim if low < aim < high and (left < 0 or high == math.inf) else (low + high) / 2
         return best
 
     def _cells(self, way: Way, choices: Sequence[Choice]) -> float:
