@@ -60,14 +60,13 @@ def type_network(folder):
         model, inputs = nn.Linear(16, 4), torch.randn(24, 16)
     test = inputs[12:]
     right = Accuracy(test, model(test).argmax(1))
-    return model.eval(), Samples(
-        inputs[:12], {real_networks.RIGHT: right, real_networks.SAME: Agreement(model, test)}
-    )
+    return model.eval(), Samples(inputs[:12], {real_networks.RIGHT: right, real_networks.SAME: Agreement(model, test)})
 
 
 def networks():
     """The networks of the study with stand-ins in their places."""
-    loads = dict(zip(real_networks.NETWORKS, (sentence_encoder, pitch_network, pitch_network, type_network), strict=True))
+    made = sentence_encoder, pitch_network, pitch_network, type_network
+    loads = dict(zip(real_networks.NETWORKS, made, strict=True))
     return {name: replace(real_networks.NETWORKS[name], load=load) for name, load in loads.items()}
 
 

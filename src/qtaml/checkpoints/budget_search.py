@@ -24,8 +24,9 @@ _FEW = 500
 _FEW_PLANES, _PAIRS = 64, 32
 # Relative change of the error at which changes end: below it are differences of rounding.
 _NO_BETTER = 1e-9
-# Plans of a word that are compared at once: 5 ways, or 4, of each of 8 bits; and how often.
-_JOINT_OF_FEW, _JOINT, _JOINT_ROUNDS = 5**8, 4**8, 4
+# Plans of a word that are compared at once, 5 ways, or 4, of each of 8 bits, and how often: of few planes, and of many.
+# A second time gained below 0.1% on 100 tensors of Q4_0 and FP8.
+_JOINT_OF_FEW, _JOINT = (5**8, 4), (4**8, 1)
 # Budgets from whose plans changes start: where much of the budget is left, other changes come first.
 _SHARES = (1.0, 0.95, 0.85, 0.7)
 # Shares of the error rates beside which effects of bits are taken to add up, for other plans to start from.
@@ -102,10 +103,10 @@ def _improved(
 
 def _jointly(tensors: Sequence[TensorSearch], chosen: list[Point], price: float, budget: float) -> list[Point]:
     """By plans of all bits of a short word at once, until they do not help."""
-    few = sum(len(one.menus) for one in tensors) <= _FEW_PLANES
-    for _ in range(_JOINT_ROUNDS):
+    most, rounds = _JOINT_OF_FEW if sum(len(one.menus) for one in tensors) <= _FEW_PLANES else _JOINT
+    for _ in range(rounds):
         rows = track(list(zip(tensors, chosen, strict=True)), "plans of whole words")
-        plans = [[own, *joint_plans(one, own.way, price, _JOINT_OF_FEW if few else _JOINT)] for one, own in rows]
+        plans = [[own, *joint_plans(one, own.way, price, most)] for one, own in rows]
         better = _exact(tensors, _of_plans(plans, budget))
         if _error(better) >= _error(chosen) * (1 - _NO_BETTER):
             break

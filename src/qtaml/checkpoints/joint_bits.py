@@ -10,6 +10,8 @@ from qtaml.checkpoints.tensor_search import Point, TensorSearch, TensorWay
 
 # Factors of the price of a cell at which the ways of a plane are chosen that take part.
 _PRICES = (1.0, 0.2, 5.0)
+# Ways of a plane that take part, where there are few planes.
+_MOST_WAYS = 8
 # Plans that are handed on, those of the cells nearest to the plan that they were made from.
 _MOST_KEPT = 256
 
@@ -41,7 +43,8 @@ def joint_plans(tensor: TensorSearch, way: TensorWay, price: float, most: int) -
     for field, planes in enumerate(tensor.fields_of(TABLE_BITS)):
         width = planes.stop - planes.start
         if width > 1:
-            ways = _taking_part(tensor, way, price, planes, int(most ** (1 / width) + 1e-9))
+            each = min(_MOST_WAYS, int(most ** (1 / width) + 1e-9))
+            ways = _taking_part(tensor, way, price, planes, each)
             for other in tensor.other_ranges(way, field):
                 found += _front_of(tensor, other, field, planes, ways)
     return found

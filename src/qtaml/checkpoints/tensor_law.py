@@ -39,6 +39,8 @@ class TensorLaw:
         unit: the format.
         words: of each field, shape (units, words).
         rule: what is read where a float word is no finite number.
+        whole: what a squared error of a weight counts.
+        alone: what that which errors of one field make, beside no others, counts besides; for each field.
 
     Attributes:
         shape: (units, weights).
@@ -47,8 +49,17 @@ class TensorLaw:
         theory.md 6.11.
     """
 
-    def __init__(self, unit: UnitFormat, words: dict[str, Integers], rule: Nonfinite) -> None:
-        self._unit = unit
+    def __init__(
+        self,
+        unit: UnitFormat,
+        words: dict[str, Integers],
+        rule: Nonfinite,
+        *,
+        whole: float = 1.0,
+        alone: Sequence[float] = (),
+    ) -> None:
+        self._unit, self._whole = unit, whole
+        self._alone = {place: counts for place, counts in enumerate(alone) if counts}
         self.fields = [_FieldLaw(field, words[field.name], rule) for field in unit.fields]
         self.shape = self.fields[0].place.shape
 
@@ -57,7 +68,11 @@ class TensorLaw:
         return weight_moments(self._unit.value, self._of_weights(reads))
 
     def error(self, reads: Sequence[FieldReads]) -> float:
-        """Expected squared error, summed over the weights."""
+        """Expected squared error, summed over the weights, as it counts."""
+        own = (counts * self._error(only_errors_of(reads, place)) for place, counts in self._alone.items())
+        return self._whole * self._error(reads) + sum(own)
+
+    def _error(self, reads: Sequence[FieldReads]) -> float:
         if len(self.fields) == 1:
             (field,) = self.fields
             return float(field.counts @ field.moments(reads[0]).error)
@@ -73,6 +88,12 @@ class TensorLaw:
         Returns:
             For each field, shape (bits, 2).
         """
+        found = [self._whole * own for own in self._harms(reads)]
+        for place, counts in self._alone.items():
+            found[place] += counts * self._harms(only_errors_of(reads, place))[place]
+        return found
+
+    def _harms(self, reads: Sequence[FieldReads]) -> list[Floats]:
         of_weights = self._of_weights(reads) if len(self.fields) > 1 else {}
         found = []
         for field, own in zip(self.fields, reads, strict=True):
@@ -93,10 +114,20 @@ class TensorLaw:
             (error, gains): gains summed over all weights of each stored word, shape (2**bits stored, 2**bits as the
             memory gives them, before the range).
         """
+        error, gains = self._misreads(reads, place)
+        error, gains = self._whole * error, self._whole * gains
+        for other, counts in self._alone.items():
+            if other == place:
+                gains = gains + counts * self._misreads(only_errors_of(reads, place), place)[1]
+            else:
+                error += counts * self._error(only_errors_of(reads, other))
+        return error, gains
+
+    def _misreads(self, reads: Sequence[FieldReads], place: int) -> tuple[float, Floats]:
         field, own = self.fields[place], reads[place]
         square, residual = self._influence(field, self._of_weights(reads) if len(self.fields) > 1 else {})
         right = own._replace(rates=((0.0, 0.0),) * field.field.bits)
-        return self.error([*reads[:place], right, *reads[place + 1 :]]), field.misreads(own.range, square, residual)
+        return self._error([*reads[:place], right, *reads[place + 1 :]]), field.misreads(own.range, square, residual)
 
     def _influence(self, field: "_FieldLaw", of_weights: Mapping[str, Moments]) -> tuple[Floats, Floats]:
         """E[A**2] and E[A R] summed over the weights of each distinct word of a field; of one field it is alone."""
@@ -124,6 +155,14 @@ class TensorLaw:
             of_keys = field.moments(own)
             found[field.name] = Moments(*(part[field.place] for part in of_keys))
         return found
+
+
+def only_errors_of(reads: Sequence[FieldReads], place: int) -> list[FieldReads]:
+    """Without errors in all fields but one."""
+    return [
+        own if number == place else own._replace(rates=((0.0, 0.0),) * len(own.rates))
+        for number, own in enumerate(reads)
+    ]
 
 
 class _Changes(NamedTuple):
