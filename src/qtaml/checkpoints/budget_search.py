@@ -25,7 +25,7 @@ _FEW_PLANES, _PAIRS = 64, 32
 # Relative change of the error at which changes end: below it are differences of rounding.
 _NO_BETTER = 1e-9
 # Plans of a word that are compared at once, 5 ways, or 4, of each of 8 bits, and how often: of few planes, and of many.
-# A second time gained below 0.1% on 100 tensors of Q4_0 and FP8.
+# Each time the effects of all bits are asked for anew: 100 tensors of Q4_0 took 21 s without, and 57 s with up to four.
 _JOINT_OF_FEW, _JOINT = (5**8, 4), (4**8, 1)
 # Budgets from whose plans changes start: where much of the budget is left, other changes come first.
 _SHARES = (1.0, 0.95, 0.85, 0.7)
