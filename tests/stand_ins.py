@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from qtaml.laboratory.cases import Samples
-from qtaml.measuring import OutputCosine
+from qtaml.measuring import Accuracy, Agreement, OutputCosine
 from reproduction import real_networks
 from reproduction.pitch import PitchNetwork, WithinCents, tones
 from reproduction.sentences import SameNeighbour, SentenceEncoder
@@ -53,9 +53,20 @@ def pitch_network(folder):
     return model.eval(), Samples(frames, {real_networks.WITHIN: WithinCents(frames, pitches)})
 
 
+def type_network(folder):
+    """A linear map of 16 numbers to 4 types, and what it says itself as the right ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, inputs = nn.Linear(16, 4), torch.randn(24, 16)
+    test = inputs[12:]
+    right = Accuracy(test, model(test).argmax(1))
+    return model.eval(), Samples(inputs[:12], {real_networks.RIGHT: right, real_networks.SAME: Agreement(model, test)})
+
+
 def networks():
     """The networks of the study with stand-ins in their places."""
-    loads = dict(zip(real_networks.NETWORKS, (sentence_encoder, pitch_network, pitch_network), strict=True))
+    made = sentence_encoder, pitch_network, pitch_network, type_network
+    loads = dict(zip(real_networks.NETWORKS, made, strict=True))
     return {name: replace(real_networks.NETWORKS[name], load=load) for name, load in loads.items()}
 
 

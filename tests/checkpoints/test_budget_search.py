@@ -7,10 +7,11 @@ import torch
 from qtaml.checkpoints.budget_search import least_error
 from qtaml.checkpoints.checkpoint_plan import LeftOut
 from qtaml.checkpoints.gguf_types import gguf_type
+from qtaml.checkpoints.joint_bits import joint_plans
 from qtaml.checkpoints.safetensors_file import float_format
 from qtaml.checkpoints.storage_menu import PlaneMenu
 from qtaml.checkpoints.tensor_law import FieldReads, TensorLaw
-from qtaml.checkpoints.tensor_search import TensorSearch
+from qtaml.checkpoints.tensor_search import TensorSearch, TensorWay
 from qtaml.checkpoints.word_law import value_of
 from qtaml.checkpoints.word_range import WordRange, keys_of, read_in_range
 from qtaml.protections import Raw, Repetition
@@ -18,7 +19,7 @@ from tests.gguf_files import random_units
 from tests.reference.all_plans import least_errors
 
 LEFT_OUT = LeftOut(0, 3.0)
-BUDGETS = (0.7, 1.0, 1.5, 2.0)
+BUDGETS = (0.3, 0.7, 1.0, 1.5, 2.0)
 
 
 def _menu(p, words, *ways):
@@ -50,6 +51,9 @@ def _case(name, p):
         words["words"] &= 0xFFFF
         votes, none = [[], [Repetition(5)]], [[LEFT_OUT], []]
         menus = [_menu(p, 8, Raw(), *votes[bit > 6], *none[bit > 1]) for bit in range(16)]
+    elif name == "fp8_e5m2":
+        unit, words = float_format(name), _floats(torch.float8_e5m2, 1.0, 60)
+        menus = [_menu(p, 60, Raw(), Repetition(3), LEFT_OUT, LeftOut(1, 3.0)) for _ in range(8)]
     else:
         unit, words = float_format(name), _floats(torch.float8_e4m3fn, 1.0, 24)
         menus = [_menu(p, 24, Raw(), Repetition(3), Repetition(7), LEFT_OUT) for _ in range(8)]
@@ -57,9 +61,9 @@ def _case(name, p):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fp8_e4m3", "MXFP4", "BF16"])
+@pytest.mark.parametrize("name", ["fp8_e4m3", "fp8_e5m2", "MXFP4", "BF16"])
 def test_no_plan_is_better_than_the_one_found(name):
-    """All plans enumerated, 200,000 to 3 million, for four budgets; and none is below the bound of its kind."""
+    """All plans enumerated, 130,000 to 3 million, for five budgets; and none is below the bound of its kind."""
     unit, words, menus, ranges = _case(name, 0.02)
     bits = sum(words[field.name].size * field.bits for field in unit.fields)
     budgets = [share * bits for share in BUDGETS]
@@ -71,6 +75,30 @@ def test_no_plan_is_better_than_the_one_found(name):
             assert found.points[0].cells <= budget
             assert found.points[0].error == pytest.approx(least, rel=1e-7)
             assert found.bound <= least * (1 + 1e-9)
+
+
+def test_values_of_left_out_bits_change_together():
+    """With no bit stored one value stands for -1 and -0.75: -0.875 is as near to both, three bits away from -1."""
+    unit, values = float_format("fp8_e5m2"), torch.tensor([-1.0, -0.75], dtype=torch.float8_e5m2)
+    words = {"words": values.view(torch.uint8).numpy().astype(np.int64)[:, None]}
+    menus = [[_menu(0.02, 2, Raw(), LeftOut(0, 1.0), LeftOut(1, 1.0)) for _ in range(8)]]
+    (point,) = least_error([TensorSearch(TensorLaw(unit, words, "clamp"), menus, [[None]], 1.0)], 8.0).points
+    assert point.cells == 8
+    assert point.error == 2 * 0.125**2
+
+
+@pytest.mark.parametrize("name", ["fp8_e4m3", "MXFP4"])
+def test_plans_of_whole_words_have_their_exact_errors(name):
+    """Cells and errors of the plans that are compared all at once are those of each of them alone."""
+    unit, words, menus, ranges = _case(name, 0.02)
+    search = TensorSearch(TensorLaw(unit, words, "clamp"), menus, ranges, 0.5)
+    way = TensorWay((1,) * len(search.menus), tuple(len(own) - 1 for own in ranges))
+    plans = joint_plans(search, way, 0.01, 4**8)
+    assert len(plans) >= 20
+    assert len({one.way.ranges for one in plans}) > 1
+    for one in plans:
+        exact = search.point(one.way)
+        assert (one.cells, one.error) == pytest.approx((exact.cells, exact.error), rel=1e-9)
 
 
 def _enumerated(field, words, rates, allowed):

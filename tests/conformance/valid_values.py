@@ -405,6 +405,7 @@ BY_DOOR: dict[str, dict[str, Callable[[], Any]]] = {
     "checkpoints.open_checkpoint": {"path": lambda: checkpoint().source.path},
     "checkpoints.protect": {"cells": lambda: 1.5},
     "checkpoints.checkpoint_gains": {"load": lambda: lambda path: model(), "reads": lambda: 2},
+    "checkpoints.field_gains": {"load": lambda: lambda path: model(), "reads": lambda: 2},
     "checkpoints.evaluate_reads": {"load": lambda: lambda path: model(), "reads": lambda: 2},
     "checkpoints.WordRange": {"low": lambda: 2, "high": lambda: 5},
     "checkpoints.WordRange.read_as": {"bits": lambda: 4},

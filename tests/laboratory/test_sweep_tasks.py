@@ -34,14 +34,15 @@ trials = 2
 def described(tmp_path):
     """A function that writes and reads a sweep of tiny networks."""
 
-    def call(model="tests.processes:Tiny", weights="w-{seed}.safetensors"):
+    def call(model="tests.processes:Tiny", weights="w-{seed}.safetensors", test="t.npz"):
         torch.manual_seed(0)
         for seed in (3, 5):
             safetensors.torch.save_file(Tiny().state_dict(), tmp_path / f"w-{seed}.safetensors")
         inputs = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
         np.savez(tmp_path / "c.npz", inputs=inputs)
         np.savez(tmp_path / "t.npz", inputs=inputs[:20], labels=np.arange(20) % 3)
-        (tmp_path / "sweep.toml").write_text(TINY.format(model=model, weights=weights) + REST)
+        written = TINY.format(model=model, weights=weights).replace("t.npz", test)
+        (tmp_path / "sweep.toml").write_text(written + REST)
         return read_sweep(tmp_path / "sweep.toml")
 
     return call
@@ -144,6 +145,11 @@ def test_one_file_of_weights_is_one_network(described, laboratory):
             {"model": "nosuch"},
             qtaml.ArgumentError,
             "must be a .pt2, .onnx, .tflite or .gguf file, .* no nosuch",
+        ),
+        (
+            {"test": "text.txt"},
+            qtaml.ArgumentError,
+            "test of .* must be .npz or .safetensors, got 'text.txt'; a sweep has no tokenizer",
         ),
         ({"model": "no.pt2"}, qtaml.StoredFileError, r"cannot read .*no\.pt2"),
         ({"weights": "other.safetensors"}, qtaml.StoredFileError, r"cannot read .*other\.safetensors"),

@@ -11,6 +11,7 @@ from torch import nn
 import qtaml
 from qtaml.errors import ArgumentError, ModelError, StoredFileError
 from qtaml.export import write_onnx, write_program
+from qtaml.model import stored_weights
 from qtaml.networks import OnnxNetwork
 from qtaml.sensitivity import Calibration, averaged_gains, averaged_probe_gains
 
@@ -250,6 +251,40 @@ def test_weights_in_other_places(classifier, tmp_path):
         network = OnnxNetwork(tmp_path / f"{name}.onnx")
         assert {one for one, _ in network.named_parameters()} == classifier.state_dict().keys()
         torch.testing.assert_close(network(inputs), classifier(inputs))
+
+
+def test_biases_with_ones_in_their_shape_are_vectors(classifier, tmp_path):
+    """Stored only where they are asked for, as those of PyTorch; the file keeps its shapes."""
+    model = graph_of(classifier)
+    for place, output, weight, shape in ((1, "found", "filters", (1, 6, 1, 1)), (6, "logits", "head", (1, 3))):
+        node = next(one for one in model.graph.node if one.output[0] == output)
+        bias = next(one for one in model.graph.initializer if one.name == f"{weight}.bias")
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias).reshape(shape), bias.name))
+        del node.input[2]
+        node.output[0] = f"{output} before"
+        model.graph.node.insert(place, helper.make_node("Add", [node.output[0], bias.name], [output]))
+    onnx.save(model, tmp_path / "ones.onnx")
+    network, (inputs, _) = OnnxNetwork(tmp_path / "ones.onnx"), images(7)
+    torch.testing.assert_close(network(inputs), classifier(inputs))
+    assert list(stored_weights(network)) == ["filters.weight", "head.weight"]
+    assert network.get_parameter("filters.bias").shape == (6,)
+    assert network.to_bytes() == (tmp_path / "ones.onnx").read_bytes()
+    assert "head.bias" in stored_weights(network, include=["*.bias"])
+
+
+def test_gains_that_many_outputs_tell_take_few_passes(classifier, path, monkeypatch):
+    """A gain within 5% ends its probes; one that few outputs tell takes all of them."""
+    network, passes = OnnxNetwork(path), []
+    run = type(network.graph).run
+    monkeypatch.setattr(type(network.graph), "run", lambda *given: passes.append(1) or run(*given))
+    inputs, _ = images()
+    few = Calibration(network, inputs[:3]).gains
+    among_few = len(passes)
+    passes.clear()
+    many = Calibration(network, inputs).gains
+    assert len(passes) < among_few
+    assert min(gain.standard_error / gain.squared for gain in many.values()) <= 0.05
+    assert min(gain.standard_error / gain.squared for gain in few.values()) > 0.05
 
 
 def test_what_is_no_input(path):

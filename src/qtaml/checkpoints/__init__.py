@@ -9,7 +9,7 @@ from qtaml.checkpoints.opening import open_checkpoint
 from qtaml.checkpoints.protecting import protect
 from qtaml.checkpoints.read_checkpoint import ReadCheckpoint
 from qtaml.checkpoints.requantised import Requantised, requantised
-from qtaml.checkpoints.running_checkpoints import checkpoint_gains, evaluate_reads
+from qtaml.checkpoints.running_checkpoints import checkpoint_gains, evaluate_reads, field_gains
 from qtaml.checkpoints.word_range import WordRange
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "WordRange",
     "checkpoint_gains",
     "evaluate_reads",
+    "field_gains",
     "inspect",
     "open_checkpoint",
     "protect",

@@ -64,6 +64,21 @@ BitStorage = Annotated[Protection | LeftOut, Discriminated(discriminator="kind")
 
 
 @dataclass(frozen=True)
+class FieldError:
+    """What the errors of one field make, beside none in others, where it has a gain of its own.
+
+    Attributes:
+        importance: its share in the error of the plan, beyond that of the tensor's whole error.
+        error: expected squared error of the weights over their squares.
+        standard_error: of `error`; 0 if all weights were looked at.
+    """
+
+    importance: float
+    error: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
 class ProtectedField:
     """How the words of a field are stored.
 
@@ -72,12 +87,14 @@ class ProtectedField:
         words: of the tensor.
         bits: what each bit is stored in, bit 0 first.
         range: outside of which no word was stored, if it is kept beside them.
+        alone: the error of this field alone, where it counts more than that of others.
     """
 
     name: str
     words: int
     bits: tuple[BitStorage, ...]
     range: WordRange | None = None
+    alone: FieldError | None = None
 
     def rates(self, fault: IndependentFault) -> Rates:
         """Error rates of each bit as read, upper bounds where those of a code are."""
@@ -116,6 +133,11 @@ class ProtectedTensor:
     standard_error: float
 
     @property
+    def alone(self) -> list[FieldError]:
+        """Errors of fields alone that count besides."""
+        return [one.alone for one in self.fields if one.alone is not None]
+
+    @property
     def cells(self) -> float:
         """Cells that it takes."""
         return sum(one.cells for one in self.fields)
@@ -148,13 +170,21 @@ class CheckpointPlan:
 
     @cached_property
     def error(self) -> float:
-        """Expected squared error of the weights, over their squares: mean over tensors by their importance."""
-        return sum(one.importance * one.error for one in self.tensors)
+        """Expected squared error of the weights, over their squares: mean over tensors, and fields, by importance."""
+        return sum(
+            one.importance * one.error + sum(own.importance * own.error for own in one.alone) for one in self.tensors
+        )
 
     @cached_property
     def standard_error(self) -> float:
         """Of `error`, from the weights that were not looked at; 0 if all were."""
-        return math.hypot(*(one.importance * one.standard_error for one in self.tensors))
+        return math.hypot(
+            *(
+                # Of the same weights: those of fields and of the whole add up.
+                one.importance * one.standard_error + sum(own.importance * own.standard_error for own in one.alone)
+                for one in self.tensors
+            )
+        )
 
     def fits(self, checkpoint: Checkpoint) -> None:
         """Check that this is a plan for a checkpoint.

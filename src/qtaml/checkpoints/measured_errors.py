@@ -75,9 +75,23 @@ def read_errors(checkpoint: Checkpoint, plan: CheckpointPlan, *, reads: int = 10
         ReadCheckpoint(checkpoint, plan, child_seed(seed, "read", number)).relative_errors()
         for number in track(range(reads), "reads")
     ]
-    whole = [sum(one.importance * errors[one.name] for one in plan.tensors) for errors in found]
+    whole = [
+        sum(one.importance * errors[one.name] for one in plan.tensors)
+        + _alone(checkpoint, plan, child_seed(seed, "read", number))
+        for number, errors in enumerate(found)
+    ]
     of_each = {one.name: (one.error, _interval([errors[one.name] for errors in found])) for one in plan.tensors}
     return MeasuredErrors(plan.error, _interval(whole), of_each, reads)
+
+
+def _alone(checkpoint: Checkpoint, plan: CheckpointPlan, seed: int) -> float:
+    """What errors of fields with a gain of their own make alone in a read, as it counts."""
+    own = [(one.name, field) for one in plan.tensors for field in one.fields if field.alone is not None]
+    return sum(
+        field.alone.importance * ReadCheckpoint(checkpoint, plan, seed, (name,), field.name).relative_errors()[name]
+        for name, field in own
+        if field.alone is not None
+    )
 
 
 def _interval(values: Sequence[float]) -> Estimate:

@@ -8,11 +8,17 @@ from qtaml import _checks
 from qtaml._progress import track
 from qtaml.checkpoints.budget_search import least_error
 from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
-from qtaml.checkpoints.checkpoint_plan import CheckpointPlan, IndependentFault, ProtectedField, ProtectedTensor
+from qtaml.checkpoints.checkpoint_plan import (
+    CheckpointPlan,
+    FieldError,
+    IndependentFault,
+    ProtectedField,
+    ProtectedTensor,
+)
 from qtaml.checkpoints.fields import Field
 from qtaml.checkpoints.seen_words import SeenWords, bits_seen, seen_words
 from qtaml.checkpoints.storage_menu import StorageMenu
-from qtaml.checkpoints.tensor_law import TensorLaw
+from qtaml.checkpoints.tensor_law import FieldReads, TensorLaw, only_errors_of
 from qtaml.checkpoints.tensor_search import TensorSearch, TensorWay
 from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.unit_words import stored_values, words_of
@@ -32,7 +38,7 @@ def protect(
     device: GivenDevice | None = None,
     window: float | None = None,
     cells: float,
-    gains: Mapping[str, float] | None = None,
+    gains: Mapping[str, float | Mapping[str, float]] | None = None,
     decoders: Sequence[Decoder] = ("none", "majority", "algebraic", "iterative"),
     rule: Nonfinite = "clamp",
     weights: int = 8192,
@@ -51,8 +57,9 @@ def protect(
         device: as for `qtaml.design`; a measured cell counts by the upper end of its band.
         window: with a device, s between refreshes; that of the preset if not given.
         cells: budget, as a share of the bits that the tensors take in the file: 1.0 is the file unprotected.
-        gains: importance of a squared error of a weight of each tensor; if not given, errors count relative to the
-            squares of the tensor's weights.
+        gains: importance of a squared error of a weight of each tensor, or of one that each field of it makes, as
+            `field_gains` measures them (a field that is not named counts by the largest of those that are); if not
+            given, errors count relative to the squares of the tensor's weights.
         decoders: what may be needed to read: "none", "majority", "algebraic", "iterative", "ideal".
         rule: what is read where a word is no finite number: "clamp", infinity as the largest one and NaN as 0, or
             "zero".
@@ -79,10 +86,23 @@ def protect(
     if gains is not None:
         _checks.covers("gains", gains, list(checkpoint))
     tensors = [
-        _Tensor(one, None if gains is None else _checks.non_negative("gains", gains[one.name]), rule, weights)
+        _Tensor(one, None if gains is None else _field_gains(one, gains[one.name]), rule, weights)
         for one in track(list(checkpoint.values()), "reading weights")
     ]
     return _planned(checkpoint, tensors, memory, cells, decoders, rule)
+
+
+def _field_gains(tensor: CheckpointTensor, given: float | Mapping[str, float]) -> list[float]:
+    """The gain of each field of a tensor."""
+    names = [field.name for field in tensor.format.fields]
+    if not isinstance(given, Mapping):
+        return [_checks.non_negative("gains", given)] * len(names)
+    if not given:
+        raise ArgumentError(f"gains must name a field of {tensor.name}, one of {', '.join(names)}, got none")
+    for name in given:
+        _checks.one_of(f"gains of {tensor.name}", name, names)
+    known = {name: _checks.non_negative("gains", gain) for name, gain in given.items()}
+    return [known.get(name, max(known.values())) for name in names]
 
 
 def _independent(fault: FaultModel, device: GivenDevice | None) -> IndependentFault:
@@ -120,14 +140,17 @@ def _planned(
 class _Tensor:
     """A tensor that is planned: some of its words, and their law."""
 
-    def __init__(self, tensor: CheckpointTensor, gain: float | None, rule: Nonfinite, weights: int) -> None:
+    def __init__(self, tensor: CheckpointTensor, gains: list[float] | None, rule: Nonfinite, weights: int) -> None:
         self.tensor, self._sample = tensor, sample_units(tensor, weights)
         words = words_of(tensor.format, self._sample.parts)
         power, _ = self._sample.total((stored_values(tensor, words) ** 2).sum(1))
         # A tensor of zeros has to be read as zeros: its errors count as they are.
         self.power = power or 1.0
-        self.importance = 1.0 if gain is None else gain * self.power
-        self._law = TensorLaw(tensor.format, words, rule)
+        self.importance = 1.0 if gains is None else max(gains) * self.power
+        # Shares of the largest gain: that of whole errors, and what those of each field count beyond it.
+        shares = [1.0] if gains is None or not max(gains) else [gain / max(gains) for gain in gains]
+        self._whole, self._alone = min(shares), [share - min(shares) for share in shares]
+        self._law = TensorLaw(tensor.format, words, rule, whole=self._whole, alone=self._alone)
         self._seen = seen_words(tensor)
         if not power and not all(field.zeros.all() for field in self._seen.values()):
             self._check_zeros(weights)
@@ -159,11 +182,16 @@ class _Tensor:
         bits = iter([menu.ways[place] for menu, place in zip(search.menus, way.bits, strict=True)])
         reads = search.reads(way)
         fields = tuple(
-            ProtectedField(field.name, self.tensor.words(field.name), tuple(next(bits) for _ in one.rates), one.range)
-            for field, one in zip(self.tensor.format.fields, reads, strict=True)
+            ProtectedField(
+                field.name,
+                self.tensor.words(field.name),
+                tuple(next(bits) for _ in one.rates),
+                one.range,
+                self._of_field(reads, place, total),
+            )
+            for place, (field, one) in enumerate(zip(self.tensor.format.fields, reads, strict=True))
         )
-        error = self._law.moments(reads).error
-        expected, spread = self._sample.total(np.broadcast_to(error, self._law.shape).sum(1))
+        expected, spread = self._expected(reads)
         return ProtectedTensor(
             self.tensor.name,
             self.tensor.format.name,
@@ -171,10 +199,22 @@ class _Tensor:
             self.tensor.bits,
             fields,
             self.power,
-            self.importance / total,
+            self._whole * self.importance / total,
             expected / self.power,
             spread / self.power,
         )
+
+    def _expected(self, reads: Sequence[FieldReads]) -> tuple[float, float]:
+        """Expected squared error of all weights, and its standard error."""
+        error = self._law.moments(reads).error
+        return self._sample.total(np.broadcast_to(error, self._law.shape).sum(1))
+
+    def _of_field(self, reads: Sequence[FieldReads], place: int, total: float) -> FieldError | None:
+        """The error of a field alone, where it counts more than that of others."""
+        if not any(self._alone) or not self._alone[place]:
+            return None
+        expected, spread = self._expected(only_errors_of(reads, place))
+        return FieldError(self._alone[place] * self.importance / total, expected / self.power, spread / self.power)
 
 
 def _ranges(seen: SeenWords, field: Field, cells: float) -> list[WordRange | None]:

@@ -35,9 +35,10 @@ class ReadCheckpoint:
         plan: how.
         seed: of the errors: the same seed gives the same.
         only: tensors that are read with errors, all others as they are stored; all of them if not given.
+        field: the field of these that is read with errors, such as "scale"; all of them if not given.
 
     Raises:
-        ArgumentError: if `only` names a tensor that there is not.
+        ArgumentError: if `only` names a tensor, or `field` a field, that there is not.
         StoredFileError: if the plan is for another checkpoint.
     """
 
@@ -45,11 +46,15 @@ class ReadCheckpoint:
     plan: CheckpointPlan
     seed: int
     only: tuple[str, ...] | None = None
+    field: str | None = None
 
     def __post_init__(self) -> None:
         _checks.integer("seed", self.seed, 0)
         for name in self.only or ():
             _checks.one_of("only", name, list(self.checkpoint))
+        if self.field is not None:
+            own = dict.fromkeys(one.name for name in self._names for one in self.checkpoint[name].format.fields)
+            _checks.one_of("field", self.field, list(own))
         self.plan.fits(self.checkpoint)
 
     def values(self, name: str) -> NDArray[np.float32]:
@@ -113,12 +118,16 @@ class ReadCheckpoint:
         entry = next(one for one in self.plan.tensors if one.name == tensor.name)
         columns = [_columns(tensor, entry, part) for part in range(len(tensor.parts))]
         for start, stop in tensor.pieces():
-            parts = [rows.copy() for rows in tensor.raw(start, stop)]
+            stored = tensor.raw(start, stop)
+            parts = [rows.copy() for rows in stored]
             for part, rows in enumerate(parts):
                 # What all units share is read once: its errors are the same in every piece.
                 place = 0 if tensor.parts[part].units == 1 else start
                 self._corrupt(rows, columns[part], child_seed(self.seed, tensor.name, part, place))
             for field, own in zip(tensor.format.fields, entry.fields, strict=True):
+                if self.field not in (None, field.name):
+                    field.put(parts[field.part], field.words(stored[field.part]))
+                    continue
                 words = field.words(parts[field.part])
                 allowed = finite_words(field, read_in_range(field, words, own.range), self.plan.rule)
                 if allowed is not words:

@@ -52,7 +52,7 @@ def evaluate_reads(
     scores = [
         _score(metric, network)
         for number in track(range(reads), "reads")
-        for network in _read(checkpoint, plan, load, child_seed(seed, "read", number))
+        for network in _network(ReadCheckpoint(checkpoint, plan, child_seed(seed, "read", number)), load)
     ]
     possible = any(
         rate > 0 for one in plan.tensors for own in one.fields for both in own.rates(plan.fault) for rate in both
@@ -94,13 +94,56 @@ def checkpoint_gains(
     for entry in track(list(plan.tensors), "gains"):
         changes, errors = [], []
         for number in range(reads):
-            seed_of_read = child_seed(seed, "gain", entry.name, number)
-            read = ReadCheckpoint(checkpoint, plan, seed_of_read, only=(entry.name,))
+            read = ReadCheckpoint(checkpoint, plan, child_seed(seed, "gain", entry.name, number), (entry.name,))
             errors.append(read.relative_errors()[entry.name] * entry.power)
-            for network in _read(checkpoint, plan, load, seed_of_read, only=(entry.name,)):
-                changes.append(float(((_output(network, inputs) - clean) ** 2).sum() / len(clean)))
+            changes += [_moved(network, inputs, clean) for network in _network(read, load)]
         gains[entry.name] = _ratio(changes, errors)
     return gains
+
+
+def field_gains(
+    checkpoint: Checkpoint, plan: CheckpointPlan, load: Load, inputs: Batch, *, reads: int = 8, seed: int = 0
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """`checkpoint_gains` of each field: weights of one scale are wrong together, which acts otherwise than codes.
+
+    One field of one tensor alone is read with errors. A gain of codes is that of single errors; one of scales that of
+    errors along all of a scale's weights at once.
+
+    Args:
+        checkpoint: as for `checkpoint_gains`.
+        plan: as there; where it leaves a field without errors, nothing is measured of that.
+        load: as there.
+        inputs: as there.
+        reads: of each field, at least 2.
+        seed: the same seed gives the same reads.
+
+    Returns:
+        (gain, its standard error over reads) by the names of tensor and field, for `protect` without the second;
+        without fields that no read met an error of, and tensors of nothing but these.
+
+    Raises:
+        ArgumentError: if `reads` is below 2.
+        ModelError: if the network fails on the inputs, or gives outputs that are no finite numbers.
+        StoredFileError: if the plan is for another checkpoint, or the file has changed.
+
+    Source:
+        theory.md 6.11.
+    """
+    _checks.integer("reads", reads, 2)
+    clean = _output(load(checkpoint.source.path), inputs)
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for entry in track(list(plan.tensors), "gains"):
+        for field in entry.fields:
+            changes, errors = [], []
+            for number in range(reads):
+                read = ReadCheckpoint(
+                    checkpoint, plan, child_seed(seed, "gain", entry.name, number), (entry.name,), field.name
+                )
+                errors.append(read.relative_errors()[entry.name] * entry.power)
+                changes += [_moved(network, inputs, clean) for network in _network(read, load)]
+            if sum(errors):
+                found.setdefault(entry.name, {})[field.name] = _ratio(changes, errors)
+    return found
 
 
 def _ratio(changes: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
@@ -112,14 +155,17 @@ def _ratio(changes: Sequence[float], errors: Sequence[float]) -> tuple[float, fl
     return ratio, (squares * count / (count - 1)) ** 0.5 / sum(errors)
 
 
-def _read(
-    checkpoint: Checkpoint, plan: CheckpointPlan, load: Load, seed: int, only: tuple[str, ...] | None = None
-) -> Iterator[nn.Module]:
+def _network(read: ReadCheckpoint, load: Load) -> Iterator[nn.Module]:
     """The network of one read, while its file is there: weights may be mapped from it."""
     with tempfile.TemporaryDirectory(prefix="qtaml-read-") as folder:
-        path = Path(folder, checkpoint.source.path.name)
-        ReadCheckpoint(checkpoint, plan, seed, only).save(path)
+        path = Path(folder, read.checkpoint.source.path.name)
+        read.save(path)
         yield load(path)
+
+
+def _moved(network: nn.Module, inputs: Batch, clean: torch.Tensor) -> float:
+    """Squared change of the output, mean over samples."""
+    return float(((_output(network, inputs) - clean) ** 2).sum() / len(clean))
 
 
 def _score(metric: Metric, network: nn.Module) -> Any:

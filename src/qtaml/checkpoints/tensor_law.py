@@ -1,6 +1,6 @@
 """The exact error of a tensor for any plan of its bits, and what each bit has in it: asked for thousands of times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ from qtaml.checkpoints.word_range import WordRange, key_places, read_in_range
 from qtaml.formats import FLOAT_FORMATS, Nonfinite
 from qtaml.theory.float_law import FloatWords
 
-# Words of up to so many bits are looked up in the moments of all of them.
-_TABLE_BITS = 8
+TABLE_BITS = 8
+"""Words of up to so many bits are looked up in the moments of all of them."""
 # Above this rate of a bit the line through what is read at that rate, and at 1, would be extended too far.
 _LARGE = 0.5
 
@@ -39,6 +39,8 @@ class TensorLaw:
         unit: the format.
         words: of each field, shape (units, words).
         rule: what is read where a float word is no finite number.
+        whole: what a squared error of a weight counts.
+        alone: what that which errors of one field make, beside no others, counts besides; for each field.
 
     Attributes:
         shape: (units, weights).
@@ -47,8 +49,17 @@ class TensorLaw:
         theory.md 6.11.
     """
 
-    def __init__(self, unit: UnitFormat, words: dict[str, Integers], rule: Nonfinite) -> None:
-        self._unit = unit
+    def __init__(
+        self,
+        unit: UnitFormat,
+        words: dict[str, Integers],
+        rule: Nonfinite,
+        *,
+        whole: float = 1.0,
+        alone: Sequence[float] = (),
+    ) -> None:
+        self._unit, self._whole = unit, whole
+        self._alone = {place: counts for place, counts in enumerate(alone) if counts}
         self.fields = [_FieldLaw(field, words[field.name], rule) for field in unit.fields]
         self.shape = self.fields[0].place.shape
 
@@ -57,7 +68,11 @@ class TensorLaw:
         return weight_moments(self._unit.value, self._of_weights(reads))
 
     def error(self, reads: Sequence[FieldReads]) -> float:
-        """Expected squared error, summed over the weights."""
+        """Expected squared error, summed over the weights, as it counts."""
+        own = (counts * self._error(only_errors_of(reads, place)) for place, counts in self._alone.items())
+        return self._whole * self._error(reads) + sum(own)
+
+    def _error(self, reads: Sequence[FieldReads]) -> float:
         if len(self.fields) == 1:
             (field,) = self.fields
             return float(field.counts @ field.moments(reads[0]).error)
@@ -73,17 +88,53 @@ class TensorLaw:
         Returns:
             For each field, shape (bits, 2).
         """
+        found = [self._whole * own for own in self._harms(reads)]
+        for place, counts in self._alone.items():
+            found[place] += counts * self._harms(only_errors_of(reads, place))[place]
+        return found
+
+    def _harms(self, reads: Sequence[FieldReads]) -> list[Floats]:
         of_weights = self._of_weights(reads) if len(self.fields) > 1 else {}
         found = []
         for field, own in zip(self.fields, reads, strict=True):
-            square, residual = field.counts, np.zeros(1)
-            if of_weights:
-                shared = influence(self._unit.value, of_weights, field.name)
-                square, residual = field.of_keys(shared.square), field.of_keys(shared.residual)
+            square, residual = self._influence(field, of_weights)
             wrong = field.changes(own)
             change = square * wrong.error + 2 * residual * wrong.drift
             found.append(np.stack([np.where(field.ones == value, change, 0.0).sum(1) for value in (0, 1)], 1))
         return found
+
+    def misreads(self, reads: Sequence[FieldReads], place: int) -> tuple[float, Floats]:
+        """The error without errors of one field, and what it gains if words of that field are read as others.
+
+        Args:
+            reads: how its fields are read; of the field itself the range counts.
+            place: of the field, of up to `TABLE_BITS` bits.
+
+        Returns:
+            (error, gains): gains summed over all weights of each stored word, shape (2**bits stored, 2**bits as the
+            memory gives them, before the range).
+        """
+        error, gains = self._misreads(reads, place)
+        error, gains = self._whole * error, self._whole * gains
+        for other, counts in self._alone.items():
+            if other == place:
+                gains = gains + counts * self._misreads(only_errors_of(reads, place), place)[1]
+            else:
+                error += counts * self._error(only_errors_of(reads, other))
+        return error, gains
+
+    def _misreads(self, reads: Sequence[FieldReads], place: int) -> tuple[float, Floats]:
+        field, own = self.fields[place], reads[place]
+        square, residual = self._influence(field, self._of_weights(reads) if len(self.fields) > 1 else {})
+        right = own._replace(rates=((0.0, 0.0),) * field.field.bits)
+        return self._error([*reads[:place], right, *reads[place + 1 :]]), field.misreads(own.range, square, residual)
+
+    def _influence(self, field: "_FieldLaw", of_weights: Mapping[str, Moments]) -> tuple[Floats, Floats]:
+        """E[A**2] and E[A R] summed over the weights of each distinct word of a field; of one field it is alone."""
+        if not of_weights:
+            return field.counts, np.zeros(1)
+        shared = influence(self._unit.value, of_weights, field.name)
+        return field.of_keys(shared.square), field.of_keys(shared.residual)
 
     def effects(self, reads: Sequence[FieldReads]) -> Iterator[tuple[Field, list[Floats]]]:
         """What the error of each weight gains if a bit is always read wrong instead of never.
@@ -104,6 +155,14 @@ class TensorLaw:
             of_keys = field.moments(own)
             found[field.name] = Moments(*(part[field.place] for part in of_keys))
         return found
+
+
+def only_errors_of(reads: Sequence[FieldReads], place: int) -> list[FieldReads]:
+    """Without errors in all fields but one."""
+    return [
+        own if number == place else own._replace(rates=((0.0, 0.0),) * len(own.rates))
+        for number, own in enumerate(reads)
+    ]
 
 
 class _Changes(NamedTuple):
@@ -152,6 +211,16 @@ class _FieldLaw:
             self._changes[reads] = _Changes(np.stack([one[0] for one in both]), np.stack([one[1] for one in both]))
         return self._changes[reads]
 
+    def misreads(self, allowed: WordRange | None, square: Floats, residual: Floats) -> Floats:
+        """What the error gains for each stored word, and each that the memory gives for it, summed over the weights."""
+        words = read_in_range(self.field, np.arange(1 << self.field.bits), allowed)
+        every = np.broadcast_to(words, (len(self._words), len(words)))
+        values = value_of(self.field, every, self._rule, np.broadcast_to(self._variants[:, None], every.shape))
+        error = values - self._stored[:, None]
+        found = np.zeros((len(words), len(words)))
+        np.add.at(found, self._words, square[:, None] * error**2 + 2 * residual[:, None] * error)
+        return found
+
     def _change(self, reads: FieldReads, bit: int) -> tuple[Floats, Floats]:
         def with_rate(rate: float) -> Moments:
             return self._law(reads._replace(rates=(*reads.rates[:bit], (rate, rate), *reads.rates[bit + 1 :])))
@@ -189,7 +258,7 @@ class _FieldLaw:
 
 
 def _is_table(field: Field) -> bool:
-    return field.levels is not None or field.bits <= _TABLE_BITS
+    return field.levels is not None or field.bits <= TABLE_BITS
 
 
 # Tensors of one type and plan share their tables.

@@ -152,6 +152,24 @@ class TensorSearch:
         _, harms = self.at_rates(way, share * rates)
         return [menu.rates @ harm for menu, harm in zip(self.menus, harms, strict=True)]
 
+    def misreads(self, way: TensorWay, field: int) -> tuple[float, Floats]:
+        """Error of a plan without errors of a field, and what words of it read as others add; see `TensorLaw`."""
+        error, gains = self._law.misreads(self.reads(way), field)
+        return self._scale * error, self._scale * gains
+
+    def fields_of(self, most_bits: int) -> list[slice]:
+        """Planes of each field, none of one of more bits."""
+        ends = np.cumsum(self._widths).tolist()
+        return [
+            slice(end - width, end if width <= most_bits else end - width)
+            for end, width in zip(ends, self._widths, strict=True)
+        ]
+
+    def other_ranges(self, way: TensorWay, field: int) -> list[TensorWay]:
+        """A plan with each range of a field."""
+        places = range(len(self._ranges[field]))
+        return [way._replace(ranges=(*way.ranges[:field], one, *way.ranges[field + 1 :])) for one in places]
+
     def changes(self, way: TensorWay) -> list[Floats]:
         """Exact error with each other way of each plane, less a number of the plane; shape (ways,) each."""
         if way not in self._harms:

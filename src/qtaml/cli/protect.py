@@ -42,7 +42,9 @@ def protect_command(
     fault: Annotated[str | None, typer.Option(metavar=FAULT_FORMS, help="a fault model: uniform, asymmetric.")] = None,
     device: DeviceOption = None,
     window: WindowOption = None,
-    gains: Annotated[Path | None, typer.Option(help="JSON: importance of a squared error, by tensor.")] = None,
+    gains: Annotated[
+        Path | None, typer.Option(help="JSON: importance of a squared error, by tensor, or by tensor and field.")
+    ] = None,
     decoders: Annotated[list[str] | None, typer.Option(help="Allowed decoders; all real ones if not given.")] = None,
     weights: Annotated[int, typer.Option(help="Weights of each tensor that are looked at.", min=1)] = 8192,
     reads: Annotated[int, typer.Option(help="Reads that measure the error; 0 for none.", min=0)] = 0,
@@ -135,5 +137,5 @@ def _check_ending(option: str, path: Path | None, ending: str) -> None:
         raise ArgumentError(f"{option} must be a file whose name ends in {ending}, got {str(path)!r}")
 
 
-def _read_gains(path: Path) -> dict[str, float]:
-    return _files.from_json(dict[str, float], _files.read_bytes(path), str(path))
+def _read_gains(path: Path) -> dict[str, float | dict[str, float]]:
+    return _files.from_json(dict[str, float | dict[str, float]], _files.read_bytes(path), str(path))

@@ -65,7 +65,7 @@ class OwnNetwork:
     """A network that is not built in, named by the content of its files.
 
     Attributes:
-        model: "package.module:factory", or the name of a `.pt2` or `.onnx` file.
+        model: "package.module:factory", or the name of a `.pt2`, `.onnx`, `.tflite` or `.gguf` file.
         code: SHA-256 of the module's source; empty for a file.
         weights: name of the file of the state dict; None for the weights that the model comes with.
         calibration: name of the file of calibration inputs.

@@ -69,7 +69,7 @@ class NetworkEntry(_Table):
 
     Attributes:
         name: a key of `qtaml.networks.NETWORKS`, or any name for the user's.
-        model: "package.module:factory", or a `.pt2` or `.onnx` file.
+        model: "package.module:factory", or a `.pt2`, `.onnx`, `.tflite` or `.gguf` file.
         weights: `.safetensors` file of its state dict; with "{seed}" in it, one for each training seed.
         calibration: file of calibration inputs.
         test: file of test inputs and labels.

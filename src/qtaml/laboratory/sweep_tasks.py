@@ -22,6 +22,8 @@ from qtaml.measuring import Estimate
 from qtaml.networks import NETWORK_FILES
 from qtaml.planning import Settings
 
+_DATA_FILES = (".npz", ".safetensors")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -131,11 +133,17 @@ def own_network(entry: NetworkEntry, seed: int, base: Path, folder: Path) -> Own
 
     Raises:
         StoredFileError: if a file cannot be read.
-        ArgumentError: if the module is not there.
+        ArgumentError: if the module is not there, or data are no arrays.
     """
     assert entry.model is not None
     assert entry.calibration is not None
     assert entry.test is not None
+    for key, name in (("calibration", entry.calibration), ("test", entry.test), ("train", entry.train)):
+        if name is not None and not name.endswith(_DATA_FILES):
+            raise ArgumentError(
+                f"{key} of {entry.name} must be .npz or .safetensors, got {name!r}; a sweep has no tokenizer: of a "
+                "text give token numbers, and as labels the next ones (-100 for none)"
+            )
 
     def put(name: str) -> str:
         content = _files.read_bytes(base / name)

@@ -17,22 +17,25 @@ class FileWeight(NamedTuple):
         dtype: of its numbers; codes of 4 bits, which NumPy lacks, are int8 or uint8.
         bits: of a number in the file.
         zero: the code that stands for 0; None for floats.
+        flat: whether the parameter is a vector, though the shape has more dimensions.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     bits: int
     zero: int | None = None
+    flat: bool = False
 
     def values(self, stored: Array) -> torch.Tensor:
         """The parameter: floats as they are, in float32 where NumPy lacks them; codes as float32 around 0."""
+        shaped = stored.reshape(-1) if self.flat else stored
         if self.zero is not None:
-            return torch.from_numpy(stored.astype(np.float32) - self.zero)
-        return torch.from_numpy(stored.astype(self._carrier))
+            return torch.from_numpy(shaped.astype(np.float32) - self.zero)
+        return torch.from_numpy(shaped.astype(self._carrier))
 
     def given(self, values: torch.Tensor) -> Array:
         """What a runtime gets for a parameter: rounded to numbers of the file, and limited to what they can be."""
-        own = values.detach().cpu().contiguous()
+        own = values.detach().cpu().contiguous().reshape(self.shape)
         if self.zero is not None:
             least = -self.zero if self.zero else -(1 << self.bits - 1)
             codes = own.round().clamp(least, least + (1 << self.bits) - 1) + self.zero

@@ -1,5 +1,6 @@
 """Which tensors of an ONNX file are weights, and what their numbers are."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,8 @@ _QUANTISED = re.compile("(De|Dynamic)?[Qq]uantize.*|QLinear.*|.*Integer(ToFloat)
 _TAKES_VECTORS = re.compile(
     "Conv|ConvTranspose|Gemm|MatMul|Add|Mul|PRelu|RNN|GRU|LSTM|.*Normalization|.*Conv|Fused.*|.*LayerNorm.*"
 )
+# What these take with one axis longer than 1 is a bias, a scale or a constant, whatever ones stand in its shape.
+_ELEMENTWISE = re.compile("Add|Sub|Mul|Div|PRelu")
 
 
 def carrier(kind: int) -> int:
@@ -58,7 +61,8 @@ def weight_of(tensor: Any, users: Sequence[str]) -> FileWeight | None:
     vector = bool(shape and users) and all(map(_TAKES_VECTORS.fullmatch, users))
     if tensor.data_type in _FLOATS and (len(shape) > 1 or vector):
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        return FileWeight(shape, dtype, 8 * dtype.itemsize)
+        broadcast = bool(users) and all(map(_ELEMENTWISE.fullmatch, users)) and max(shape) == math.prod(shape)
+        return FileWeight(shape, dtype, 8 * dtype.itemsize, flat=broadcast and len(shape) > 1)
     if tensor.data_type in _CODES and len(shape) > 1 and codes:
         bits, zero = _CODES[tensor.data_type]
         return FileWeight(shape, np.dtype(np.uint8 if zero else np.int8), bits, zero)

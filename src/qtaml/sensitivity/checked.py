@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from qtaml import _checks
+from qtaml._progress import track
 from qtaml.model import (
     Batch,
     aliases,
@@ -24,7 +25,7 @@ from qtaml.model import (
     replacing,
     unmoved,
 )
-from qtaml.sensitivity.deviation import output_deviations
+from qtaml.sensitivity.deviation import CHANGED
 from qtaml.sensitivity.gains import Gain, inner_product, known_within, mean_gain, rows_of, squared_norm
 from qtaml.sensitivity.gradients import NoGradientError, gradient_statistics, random_signs
 
@@ -36,13 +37,14 @@ _SIGNS = 8
 """Backward passes whose gradients are compared."""
 _TOLERANCE = 0.05
 """Squared difference between both, over the squared gradient, up to which they agree."""
-_PROBES = 16
-"""Changes of a tensor whose gain is measured by forward passes."""
+_LEAST_PROBES, _PROBES = 6, 16
+"""Changes of a tensor whose gain is measured by forward passes: so many until it is known well enough, and at most."""
 _RESOLVED = 8
 """Norm of a change of the outputs, in units of the last place of their norm, up to which rounding may hide it: equal
 networks that sum in another order differ by about one."""
 _ENOUGH = 0.05
-"""Relative standard error of gains at which a large network needs no more passes: its many outputs average them."""
+"""Relative standard error of gains at which a large network needs no more passes: its many outputs average them. So
+does a tensor that is measured by forward passes, of any network."""
 _MOST_KEPT = 2**22
 """Weights up to which all changes are held; else each is drawn again."""
 _TOGETHER, _ALIKE = 8, 4.0
@@ -62,8 +64,9 @@ def checked_gains(
 
     For a random change d of one tensor, v . (f(W + d) - f(W)) has to be g . d for the signs v and the gradient g of
     each of the first passes. Where it is not (no_grad, rounding, hard routing, custom functions), or the backward pass
-    fails, the gain is the mean of ||f(W + d) - f(W)||**2 / ||d||**2 over 16 changes. Of a tensor so weak that the
-    rounding of the outputs hides what d does, a change as large as its weights has to do about what the gradient says.
+    fails, the gain is the mean of ||f(W + d) - f(W)||**2 / ||d||**2 over 16 changes, or over as few as 6 where these
+    tell it within 5%. Of a tensor so weak that the rounding of the outputs hides what d does, a change as large as its
+    weights has to do about what the gradient says.
 
     Args:
         model: as for `jacobian_gains`.
@@ -108,7 +111,10 @@ def checked_gains(
             replaced = {name for name in unreached for name in (name, *tied[name])}
             known = [tensor for name, tensor in named_tensors(network).items() if name not in replaced]
             check_unused(run, unreached, weights, (batch, known))
-    gains |= {name: _measured(network, batch, name, left[name]) for name in left.keys() - unreached}
+    probed = [name for name in left if name not in unreached]
+    if probed:
+        exact, names = clean.double(), track(probed, "measuring gains")
+        gains |= {name: _measured(network, batch, exact, name, left[name]) for name in names}
     if unreached:
         typical = floor * median(gain.squared for gain in gains.values())
         gains |= {name: Gain(typical, 0.0, "not reached") for name in unreached}
@@ -241,14 +247,21 @@ def _size(values: torch.Tensor) -> float:
     return float(values.square().mean().sqrt())
 
 
-def _measured(network: nn.Module, batch: Batch, name: str, weight: torch.Tensor) -> Gain:
+def _measured(network: nn.Module, batch: Batch, clean: torch.Tensor, name: str, weight: torch.Tensor) -> Gain:
     """A gain by forward passes, with changes as large as the weights if small ones do nothing."""
-    for share in (_SHARES[-1], 1.0):
-        changed = [other_numbers(name, weight, share, number) for number in range(1, _PROBES + 1)]
-        sizes = torch.stack([squared_norm(one - weight) for one in changed]).cpu()
-        gain = mean_gain(name, output_deviations(network, batch, [{name: one} for one in changed]) / sizes)
-        if gain.squared:
-            break
+    run = partial(replacing(network), batch)
+    with evaluation_mode(network), torch.no_grad():
+        for share in (_SHARES[-1], 1.0):
+            found: list[torch.Tensor] = []
+            for number in range(1, _PROBES + 1):
+                changed = other_numbers(name, weight, share, number)
+                moved = finite(run({name: changed}), batch, CHANGED).double() - clean
+                found.append((moved.square().sum(1).mean() / squared_norm(changed - weight)).cpu())
+                if number >= _LEAST_PROBES and known_within(torch.stack(found)[None], _ENOUGH):
+                    break
+            gain = mean_gain(name, torch.stack(found))
+            if gain.squared:
+                break
     return replace(gain, source="forward passes")
 
 

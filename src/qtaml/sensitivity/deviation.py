@@ -23,10 +23,11 @@ from qtaml.model import (
 _LARGE = (10.0, 100.0)
 """Sizes of changes of all weights, over their root mean squares: bounded outputs grow no more from one to the other."""
 
-_CHANGED = (
+CHANGED = (
     ", with its weights as changed or read; float words are read as very large numbers where their exponents fail: "
     "protect more bits, or store them with scale='largest'"
 )
+"""Where outputs are not finite: what a message says of the weights."""
 
 _SAMPLES = 8
 """Samples on which it is looked how large outputs can become."""
@@ -145,6 +146,6 @@ def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[
     """
     with evaluation_mode(model) as network, torch.no_grad():
         clean, run = finite_outputs(network, batch).double(), replacing(network)
-        moved = (finite(run(batch, change), batch, _CHANGED).double() for change in changes)
+        moved = (finite(run(batch, change), batch, CHANGED).double() for change in changes)
         deviations = [(output - clean).square().sum(1).mean() for output in moved]
     return torch.stack(deviations).cpu() if deviations else torch.zeros(0, dtype=torch.float64, device="cpu")
