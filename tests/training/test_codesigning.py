@@ -68,6 +68,21 @@ def test_an_interrupted_codesign_goes_on(network, kept):
 
 
 @pytest.mark.slow
+def test_weights_are_clipped_where_that_is_better(kept):
+    """Nobody asked for it: it is tried at a budget that was missed, and kept if it read better than all before."""
+    steps, clip = kept[0].steps, None
+    assert steps[0].clip is None
+    assert any(step.clip == 1.0 for step in steps)
+    missed = []
+    for step in steps:
+        assert step.clip == (1.0 if step.clip and clip is None else clip)
+        if step.clip and step.tuned.mean > max(missed, default=0.0):
+            clip = step.clip
+        missed = [] if step.reached else [*missed, step.tuned.mean]
+    assert ", clipped at 1" in str(kept[0])
+
+
+@pytest.mark.slow
 def test_the_path_is_a_curve(kept):
     """Cells and metric of each step, before and after tuning."""
     path, _ = kept

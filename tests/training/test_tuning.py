@@ -200,6 +200,11 @@ WRONG = {
     "NaN held out": (lambda x, y: x, {"held_out": torch.full((4, 2), torch.nan)}, "the loss is nan on the held-out"),
     "patience": (lambda x, y: x, {"patience": 2}, "held_out must be given with patience"),
     "no gradient": (lambda x, y: (x, y), {"loss": lambda out, y: out.detach().sum()}, "the loss has no gradient"),
+    "NaN gradient": (
+        lambda x, y: (x, y),
+        {"loss": lambda out, y: (0 * out).sum().abs().sqrt(), "batch_size": 10_000},
+        "weight is not finite after epoch 1",
+    ),
     "no number": (lambda x, y: (x, y), {"loss": lambda out, y: out}, "loss must give a tensor of one number"),
     "unknown loss": (lambda x, y: x, {"loss": "hinge"}, "loss must be"),
     "evenness": (lambda x, y: x, {"evenness": 1.0}, "plan must have gains"),

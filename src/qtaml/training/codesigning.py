@@ -23,7 +23,7 @@ from qtaml.training.samples import Samples
 from qtaml.training.tuning import Tuned, tune
 from qtaml.training.tuning_settings import Tune
 
-_Attempt = Literal["design", "narrower", "longer", "again"]
+_Attempt = Literal["design", "narrower", "clipped", "longer", "again"]
 _BEGINNINGS: tuple[_Attempt, ...] = ("design", "narrower")
 """What is tried first at one budget: a design for the expected weights of the best network; the best plan with fewer
 rows of its largest tensors, where a design leaves out too much. SmallCNN at p = 0.1, 95% of its accuracy: designs alone
@@ -33,6 +33,8 @@ _REMEDIES: tuple[_Attempt, ...] = ("longer", "again", "longer")
 _LITTLE = 0.1
 """Of what is wanted: 30 more epochs took SmallCNN at p = 0.2 from 0.943 to 0.957 of its accuracy. Where more was
 missing, none of five more designs, for DeepCNN and SmallCNN, brought it."""
+_CLIP = 1.0
+"""Largest magnitude of weights, in root mean squares, where none was asked for and what is tried first misses."""
 _FINEST = 0.98
 """Share of the cells from which a step is no step any more."""
 _TENSORS, _STEP = "tensors.safetensors", "step.json"
@@ -47,12 +49,14 @@ class CodesignStep:
         untuned: the metric of the network that it was made for, as read.
         tuned: the metric of the tuned one.
         reached: whether the lower end of the interval of the latter, over reads, is as good as wanted.
+        clip: largest magnitude of the weights that it was tuned with, as in `Tune`.
     """
 
     plan: Plan
     untuned: Result
     tuned: Result
     reached: bool
+    clip: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,8 @@ class Codesigned:
         """Cells and metric of each step, a line each."""
         lines = [
             f"{step.plan.cells:.4f} cells: {step.untuned.mean:.4g}, tuned {step.tuned.mean:.4g} "
-            f"[{step.tuned.reads_low:.4g}, {step.tuned.reads_high:.4g}]{'' if step.reached else ', not enough'}"
+            f"[{step.tuned.reads_low:.4g}, {step.tuned.reads_high:.4g}]"
+            f"{'' if step.clip is None else f', clipped at {step.clip:g}'}{'' if step.reached else ', not enough'}"
             for step in self.steps
         ]
         return "\n".join(lines)
@@ -120,15 +125,16 @@ def codesign(
     """The fewest cells for a wanted metric: design, tune, and design again for the tuned network, with fewer cells.
 
     What the tuned network computes is what is read of it, so the next design is made for the network of its expected
-    weights. Where that misses what is wanted, the best plan with fewer rows of its largest tensors is tuned; what
-    misses it by little is tuned on, and a design is made for it. Then steps become smaller, until one of 2% fails.
+    weights. Where that misses what is wanted, the best plan with fewer rows of its largest tensors is tuned; then the
+    best of these is tuned on with its weights clipped, and so are all that follow if that is better; what misses by
+    little is tuned on, and a design is made for it. Then steps become smaller, until one of 2% fails.
 
     Args:
         model: the trained network; it is not changed.
         calibration: inputs for `design`.
         batches: samples for `tune`.
         settings: the memory and what else `design` is asked; `cells` is where it begins.
-        tuning: what `tune` is asked.
+        tuning: what `tune` is asked; with `clip`, clipping is not tried but done.
         metric: of the network as read; larger is better.
         wanted: what the lower end of its interval over reads has to reach.
         loss: as for `tune`; without labels the distance is from the outputs of `model`.
@@ -207,15 +213,19 @@ class _Path:
         """All steps, one after the other; what comes next depends on those before alone."""
         cells, number = self._settings.cells or 0.0, 0
         best: _Tried | None = None
-        beginnings = _BEGINNINGS
+        beginnings, clip = _BEGINNINGS, self._tuning.clip
         while shrink <= _FINEST:
             failed: list[_Tried] = []
-            for attempt in beginnings + _REMEDIES:
-                one = self._step(number, attempt, best, failed, cells, folder)
+            clipped: tuple[_Attempt, ...] = ("clipped",) if clip is None else ()
+            for attempt in beginnings + clipped + _REMEDIES:
+                limit = _CLIP if attempt == "clipped" else clip
+                one = self._step(number, attempt, best, failed, cells, limit, folder)
                 number += 1
                 if one is None:
                     continue
                 yield one
+                if attempt == "clipped" and one.step.tuned.mean > max(other.step.tuned.mean for other in failed):
+                    clip = limit
                 if one.step.reached:
                     best = one
                     # What was enough comes first at the next budget: it saves the other.
@@ -237,11 +247,13 @@ class _Path:
             plan = None if best is None else narrowed(best.step.plan, cells)
             return None if best is None or plan is None else (best.network, plan)
         last = best
-        if attempt in _REMEDIES:
+        if attempt == "clipped" or attempt in _REMEDIES:
             last = max(failed, key=lambda one: one.step.tuned.mean, default=None)
-            if last is None or self._wanted - last.step.tuned.mean > _LITTLE * abs(self._wanted):
+            if last is None:
                 return None
-            if attempt == "longer":
+            if attempt != "clipped" and self._wanted - last.step.tuned.mean > _LITTLE * abs(self._wanted):
+                return None
+            if attempt != "again":
                 return last.network, last.step.plan
         network = self._model if last is None else expected_network(last.network, last.step.plan)
         try:
@@ -258,11 +270,12 @@ class _Path:
         best: _Tried | None,
         failed: list[_Tried],
         cells: float,
+        clip: float | None,
         folder: Path | None,
     ) -> _Tried | None:
         """One step, from the folder if it is there; None if no plan is so small."""
         place = None if folder is None else folder / f"step-{number:03}"
-        asked = _files.sha256(f"{self._asked} {number} {cells!r}".encode())
+        asked = _files.sha256(f"{self._asked} {number} {attempt} {cells!r}".encode())
         if place is not None and (kept := _load(place, asked, self._model)) is not None:
             return kept
         begun = self._begun(attempt, best, failed, cells)
@@ -273,13 +286,13 @@ class _Path:
             network,
             plan,
             self._batches,
-            replace(self._tuning, seed=self._tuning.seed + number),
+            replace(self._tuning, seed=self._tuning.seed + number, clip=clip),
             loss=self._loss,
             held_out=self._held_out,
             checkpoint=None if folder is None else folder / "tuning" / f"{number:03}",
             teacher=None if needs_labels(self._loss) else self._model,
         )
-        tried = _Tried(self._measured(number, network, plan, tuned), tuned.model)
+        tried = _Tried(replace(self._measured(number, network, plan, tuned), clip=clip), tuned.model)
         if place is not None:
             _save(place, asked, tried)
         return tried

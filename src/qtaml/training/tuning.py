@@ -247,6 +247,7 @@ class _Training:
             for place, step in enumerate(self._samples.shuffled(child_seed(self._settings.seed, "order", number))):
                 self._set_learning_rate((number + place / steps) / self._settings.epochs)
                 losses.append(self._step(step, f"in epoch {number + 1}, step {place + 1}"))
+            self._check_weights(f"after epoch {number + 1}")
             held_out = None if self._held_out is None else self._held_out_loss(self._held_out)
         self._history = (*self._history, Epoch(float(np.mean(losses)), held_out))
         if held_out is not None and self._best_epoch == number:
@@ -274,6 +275,12 @@ class _Training:
         if self._limits is not None:
             clip_weights(self._tuned, self._limits)
         return value
+
+    def _check_weights(self, where: str) -> None:
+        # A loss can be finite where its gradient is not: after the last step nothing else would tell.
+        for name, parameter in self._parameters.items():
+            if not bool(parameter.isfinite().all()):
+                raise ModelError(f"{name} is not finite {where}, though the loss is: its gradient is not")
 
     def _finite(self, loss: float, where: str) -> float:
         if not math.isfinite(loss):
