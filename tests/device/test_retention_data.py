@@ -82,7 +82,10 @@ def test_spreadsheets_write_other_signs(tmp_path):
         ('time (us),temperature (C),who\n5,25,"a\nb"\n', r"line 2: each row must be one line of CSV"),
         ("time (us),temperature (C)\n><5,25\n", r"line 2: time must be a number, with its unit.*got '<5'"),
         ("time (us),temperature (C),cells\n5,25,2.5\n", r"line 2: cells must be a whole number.*got '2\.5'"),
-        (BITS.replace("7,100", "0.07,100"), r"line 2: failing must be a whole number, a count and no share, got '0\.07'"),
+        (
+            BITS.replace("7,100", "0.07,100"),
+            r"line 2: failing must be a whole number, a count and no share, got '0\.07'",
+        ),
         ("time (us)\n5\n", r"must have a column `temperature \(C\)`"),
         ("time (us),temperature (C)\n", r"must have a header and at least one row"),
         ("time (us),temperature (C),time (us)\n1,2,3\n", r"must have 'time' once, got it twice"),
