@@ -1,4 +1,4 @@
-"""The benchmarks of reads, of large networks and of their designs run at their quick sizes; the plain loop reads what qtaml reads."""
+"""Benchmarks of reads, large networks and their designs run at quick sizes; the plain loop reads what qtaml reads."""
 
 import pytest
 import torch

@@ -70,6 +70,18 @@ def test_gains_are_those_of_gradients_where_errors_are_small(checkpoint, plan):
 
 
 @pytest.mark.slow
+def test_gains_do_not_hang_on_how_often_a_plan_errs(checkpoint):
+    """Where reads meet no error, tensors are no less dear for that: a gain of 0 would leave all their bits out."""
+    inputs = torch.randn(60, 16)
+    exact = Calibration(Layers(checkpoint.source.path), inputs).gains
+    found = checkpoint_gains(checkpoint, protect(checkpoint, p=1e-9, cells=1.3), Layers, inputs, reads=10)
+    for name, gain in exact.items():
+        measured, spread = found[name]
+        assert measured > 0
+        assert abs(measured - gain.squared) < 4 * (spread**2 + gain.standard_error**2) ** 0.5, name
+
+
+@pytest.mark.slow
 def test_outputs_without_end_give_no_gains(checkpoint, plan):
     """They are refused."""
 

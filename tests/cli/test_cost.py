@@ -67,3 +67,6 @@ def test_it_writes_the_memory_for_other_programs(here, tmp_path):
     assert code == 0
     assert (tmp_path / "zigzag.yaml").read_text().startswith("weights:")
     assert "ERT:" in (tmp_path / "timeloop.yaml").read_text()
+    code, _, error = here("cost", "stored", *words, "--zigzag", "one.yaml", "--timeloop", "one.yaml")
+    assert code == 2
+    assert "--zigzag and --timeloop must be two files, got one.yaml for both" in error

@@ -49,6 +49,8 @@ def test_decoding_at_start_up_counts_the_memory_of_the_copy():
     assert cost.figure("area", "copy in plain").value == pytest.approx(800e-6)
     assert cost.figure("power", "read of the copy").value == pytest.approx(800 * 5e-15 * 1e6)
     assert cost.missing == ("power of standby of the copy",)
+    leaking = memory_cost(HELD, array=CELL, window=1e-3, decode="start_up", copy=CELL)
+    assert leaking.missing == ("power of refresh of the copy",)
 
 
 def test_numbers_of_the_user_fill_what_no_source_has(tmp_path):

@@ -113,6 +113,17 @@ def test_a_profile_is_a_csv_too(tmp_path):
     path.write_text("temperature (C),time (h)\n25,0\n")
     with pytest.raises(StoredFileError, match=r"mission\.csv: hours must be above 0, got 0\.0"):
         read_profile(path)
+    path.write_text("temperature (C),time (h),cells\n25,1,10\n")
+    with pytest.raises(StoredFileError, match=r"must have a temperature and a time, got 'cells' beside them"):
+        read_profile(path)
+
+
+def test_tolerated_bits_are_whole():
+    """3 of 10,000 are three bits, although 0.0003 x 10,000 is less than 3 in floating point."""
+    share, bits = 0.0003, 10_000
+    assert share * bits < 3
+    (one,) = reliability(CELL, MISSION[:1], window=1e-3, bits=bits, tolerated=share).phases
+    assert np.exp(one.log_failure) == pytest.approx(scipy.stats.binom.sf(3, bits, one.p), rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,11 @@ def asked(network, **changed):
         "ladder": LADDER,
     }
     return explore(model, inputs[:64], metric=metric, **(question | changed))
+
+
+def agreement(inputs, classes, model):
+    """A metric without scores."""
+    return float((model(inputs).argmax(1) == classes).double().mean())
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +142,10 @@ def test_another_network_or_test_set_or_source_is_another_question(network, monk
     others = [
         replace(maker, trials=4),
         replace(maker, metric=qtaml.Accuracy(inputs, model(inputs).argmin(1))),
+        # Of these, too, the clean network has all classes right.
+        replace(maker, metric=qtaml.Accuracy(inputs / 2, model(inputs / 2).argmax(1))),
+        replace(maker, metric=partial(agreement, inputs, model(inputs).argmax(1))),
+        replace(maker, metric=partial(agreement, inputs / 2, model(inputs / 2).argmax(1))),
         replace(maker, model=nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))),
         replace(maker, calibration=inputs[:32]),
         replace(maker, thorough=True),

@@ -48,6 +48,9 @@ def test_a_study_of_another_network_or_other_inputs_is_refused(tmp_path) -> None
     Study(model, inputs, passes=8).save(tmp_path / "study.json")
     with pytest.raises(qtaml.ArgumentError, match="calibration must be the inputs of the study"):
         Study.load(tmp_path / "study.json", model, inputs + 1)
+    other = nn.Sequential(model[0], nn.ReLU(), model[2])
+    with pytest.raises(qtaml.ModelError, match="is a study of a network with these weights, but other outputs"):
+        Study.load(tmp_path / "study.json", other, inputs)
     with torch.no_grad():
         model[0].weight.mul_(2)
     with pytest.raises(qtaml.ModelError, match="is a study of a network with other weights"):
@@ -57,12 +60,16 @@ def test_a_study_of_another_network_or_other_inputs_is_refused(tmp_path) -> None
         Study.load(tmp_path / "study.json", model, inputs)
 
 
-def test_weights_that_changed_since_are_refused() -> None:
+@pytest.mark.parametrize("way", ["in place", "by way of data"])
+def test_weights_that_changed_since_are_refused(way) -> None:
     """A step of training makes what was measured wrong."""
     model, inputs = network()
     study = Study(model, inputs, passes=8)
-    with torch.no_grad():
-        model[0].weight.add_(0.1)
+    if way == "in place":
+        with torch.no_grad():
+            model[0].weight.add_(0.1)
+    else:
+        model[0].weight.data.add_(0.1)
     with pytest.raises(qtaml.ModelError, match="weights of the model have changed since the study was made"):
         study.compensate(p=0.1, overhead=0.1)
 

@@ -40,6 +40,8 @@ def cost_command(
     for path in (zigzag, timeloop):
         if path is not None and path.suffix not in (".yaml", ".yml"):
             raise ArgumentError(f"--zigzag and --timeloop must end in .yaml, got {path}")
+    if zigzag is not None and zigzag == timeloop:
+        raise ArgumentError(f"--zigzag and --timeloop must be two files, got {zigzag} for both")
     made = Plan.load(plan) if plan.suffix == ".json" else read_artifact(plan).plan
     own = Numbers.load(numbers) if numbers is not None else None
     found = made.cost(

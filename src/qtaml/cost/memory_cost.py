@@ -198,7 +198,8 @@ def memory_cost(
         node: nm, where the array has figures for several.
         reads_per_second: reads of all weights.
         decode: at "every_read", or once at "start_up" into a copy of plain words.
-        copy: array of that copy, at the same node.
+        copy: array of that copy, at the same node. Where it is refreshed, nothing says how often: the power of that is
+            named as missing, and in no sum.
         numbers: the user's own figures.
 
     Returns:
@@ -284,10 +285,14 @@ def _standby(cells: Array, plain: Array | None, contents: Contents) -> list[Cost
     held = [("standby", cells, contents.cells)]
     if plain is not None:
         held.append(("standby of the copy", plain, contents.plain_cells))
-    return [
+    lines = [
         CostLine("power", part, None if one.standby is None else one.standby.times(bits * 1e-12))
         for part, one, bits in held
     ]
+    if plain is not None and plain.refreshed:
+        # The window is that of the stored words; the copy, whose bits are plain, may not lose any.
+        lines.append(CostLine("power", "refresh of the copy", None))
+    return lines
 
 
 def _activity(lines: list[CostLine], window: float | None, reads: float, copied: bool) -> list[CostLine]:

@@ -224,7 +224,8 @@ def reliability(
     _checks.positive("window", window)
     _checks.integer("bits", bits, 1)
     _checks.integer("refreshes", refreshes, 1)
-    wrong = int(_checks.probability("tolerated", tolerated) * bits)
+    # 0.0003 x 10,000 falls short of 3 by a rounding, which is a whole bit.
+    wrong = int(_checks.probability("tolerated", tolerated) * bits * (1 + 4 * np.finfo(float).eps))
     if not profile:
         raise ArgumentError("profile must be one or more phases, got none")
     if confidence is not None and not isinstance(cell, MeasuredCell):
@@ -257,6 +258,8 @@ def read_profile(path: str | Path) -> tuple[Phase, ...]:
     for name in ("temperature", "time"):
         if name not in table.columns:
             raise StoredFileError(f"{path} must have columns `temperature (C)` and `time (h)`, got no {name!r}")
+    if other := [name for name in table.columns if name not in ("temperature", "time")]:
+        raise StoredFileError(f"{path}: a phase must have a temperature and a time, got {other[0]!r} beside them")
     try:
         return tuple(Phase(table.number(row, "temperature"), table.number(row, "time") / 3600) for row in table.rows)
     except ArgumentError as error:

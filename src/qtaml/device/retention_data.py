@@ -120,7 +120,7 @@ def _times(table: UnitTable) -> RetentionData:
     after, by = [], []
     for row in table.rows:
         text = table.text(row, "time")
-        number = table.number(row, "time", text.lstrip("<>"))
+        number = table.number(row, "time", text[1:] if text.startswith(("<", ">")) else text)
         after.append(0.0 if text.startswith("<") else number)
         by.append(np.inf if text.startswith(">") else number)
     return RetentionData(after, by, table.temperatures(), table.counts(), table.chips(), str(table.path))

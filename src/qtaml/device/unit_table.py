@@ -15,10 +15,13 @@ _TIMES = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0
 _TEMPERATURES = {"K": 0.0, "C": 273.15, "°C": 273.15}
 _HEADER = re.compile(r"^(?P<name>[^(\[]*?)\s*[(\[](?P<unit>[^)\]]*)[)\]]$")
 _TIME_COLUMNS = ("time", "after", "by", "window")
+_COUNTS = ("failing", "cells")
 # Columns that are read; any others are the user's own.
-_COLUMNS = (*_TIME_COLUMNS, "temperature", "failing", "cells", "chip")
+_COLUMNS = (*_TIME_COLUMNS, "temperature", *_COUNTS, "chip")
 # Another name of something that counts: such a column is not left out without a word.
-_LIKE_A_COLUMN = re.compile(r"fail|error|lost|held|reten|window|temp|\bbits?\b|\bcells?\b")
+_LIKE_A_COLUMN = re.compile(
+    r"fail|error|lost|held|reten|refresh|window|temp|count|chip|volt|\b(bits?|cells?|die|number|n|vdd)\b"
+)
 
 
 class Column(NamedTuple):
@@ -60,6 +63,10 @@ class UnitTable(NamedTuple):
             return kelvin
         if number < 0:
             raise StoredFileError(f"{self.path}, line {row[0]}: {name} must be at least 0, got {text!r}")
+        if name in _COUNTS and not number.is_integer():
+            raise StoredFileError(
+                f"{self.path}, line {row[0]}: {name} must be a whole number, a count and no share, got {text!r}"
+            )
         return number * _TIMES.get(unit, 1.0)
 
     def chip(self, row: tuple[int, list[str]]) -> str:
@@ -85,17 +92,32 @@ def read_table(path: Path) -> UnitTable:
     """A CSV file with a header; lines that begin with # are skipped.
 
     Raises:
-        StoredFileError: if it cannot be read, or a unit is missing, unknown or not the same for all times.
+        StoredFileError: if it cannot be read, a row has more fields than the header, or a unit is missing, unknown or
+            not the same for all times.
     """
     try:
         text = _files.read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StoredFileError(f"{path} is not a text in UTF-8: {error}") from error
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#"]
-    rows = list(zip((number for number, _ in lines), csv.reader(line for _, line in lines), strict=True))
+    rows = [(number, _fields(path, number, line)) for number, line in lines]
     if len(rows) < 2:
         raise StoredFileError(f"{path} must have a header and at least one row, got {len(rows)} lines")
-    return UnitTable(path, _columns(path, rows[0][1]), rows[1:])
+    header = rows[0][1]
+    for number, fields in rows[1:]:
+        if any(one.strip() for one in fields[len(header) :]):
+            raise StoredFileError(
+                f"{path}, line {number}: a row must have at most the {len(header)} fields of the header, got "
+                f"{len(fields)}: is a comma meant as the decimal sign?"
+            )
+    return UnitTable(path, _columns(path, header), rows[1:])
+
+
+def _fields(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise StoredFileError(f"{path}, line {number}: each row must be one line of CSV: {error}") from error
 
 
 def _columns(path: Path, header: Sequence[str]) -> dict[str, Column]:

@@ -21,11 +21,14 @@ from qtaml.laboratory.workers import LostError, workers
 from qtaml.measuring import evaluate
 from qtaml.measuring.metrics import Metric, SampleMetric
 from qtaml.memory import store
-from qtaml.model import Batches, Output, digest, evaluation_mode, private_copy
+from qtaml.model import Batches, Output, digest, evaluation_mode, named_tensors, other_numbers, whole_copy
 from qtaml.planning import Decoding, Plan
 from qtaml.planning.hardened_cells import Hardening
 from qtaml.search import Study
 from qtaml.theory.rate_distortion import least_bits
+
+# Root mean squares of what is added to the weights, over theirs, where a metric is asked what it is.
+_SHARES = (0.1, 0.3, 1.0, 1.0)
 
 Reload = Callable[[], tuple[nn.Module, Batches, Metric]]
 """Makes the model, its calibration inputs and the metric anew in another process."""
@@ -132,11 +135,24 @@ class PlanMaker:
     def question(self) -> str:
         """Hash of all that plans and their accuracy depend on besides the memory and the budget."""
         measured = self.study.calibration
-        # A metric may be any function: what it gives for the clean network tells other test data.
-        with evaluation_mode(private_copy(self.model)) as clean, torch.no_grad():
-            known = self.metric.scores(clean) if isinstance(self.metric, SampleMetric) else self.metric(clean)
-        asked = (measured.weights, measured.batch, known, str(self.study), self.trials, self.thorough)
+        asked = (measured.weights, measured.batch, self._told(), str(self.study), self.trials, self.thorough)
         return digest((*asked, origin()))
+
+    def _told(self) -> list[torch.Tensor]:
+        """What tells the metric from others, which may be any function: its values for a few networks.
+
+        The clean one alone would not do: all its labels may be its own, and every test set of as many samples the same.
+        """
+        told = []
+        with evaluation_mode(whole_copy(self.model)) as network, torch.no_grad():
+            tensors = {name: named_tensors(network)[name] for name in self.study.calibration.weights}
+            clean = {name: tensor.clone() for name, tensor in tensors.items()}
+            for number, share in enumerate((0.0, *_SHARES)):
+                for name, tensor in tensors.items():
+                    tensor.copy_(other_numbers(name, clean[name], share, number))
+                value = self.metric.scores(network) if isinstance(self.metric, SampleMetric) else self.metric(network)
+                told.append(torch.as_tensor(value))
+        return told
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from torch import nn
 
 from qtaml import _files
@@ -17,6 +18,9 @@ from qtaml.search.designer_choice import AnyDesigner, designer_for
 from qtaml.search.goals import check_metric, reached, without_goal
 from qtaml.sensitivity import Calibration, Gain
 
+# Numbers of the outputs that a saved study is known by, and how far they may be off for another machine's rounding in
+# half precision, over the largest.
+_KNOWN_OUTPUTS, _ROUNDING = 64, 0.02
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
@@ -30,6 +34,7 @@ class _Kept:
         asked: arguments of the study.
         gains: of each tensor.
         coherence: of each tensor.
+        outputs: the first numbers of the network's outputs: other layers with these weights have other gains.
         versions: versions of what measured them.
     """
 
@@ -38,6 +43,7 @@ class _Kept:
     asked: dict[str, Any]
     gains: dict[str, Gain]
     coherence: dict[str, float]
+    outputs: tuple[float, ...]
     versions: dict[str, str]
 
 
@@ -94,7 +100,7 @@ class Study:
         checked = Tac(p=0.0, overhead=0.0, **asked)  # type: ignore[arg-type]
         self._asked = {name: getattr(checked, name) for name in MEASURED}
         self._model, self.calibration = model, Calibration(model, calibration, **self._asked)
-        self._versions = self._written()
+        self._digest = digest(self.calibration.weights)
         self._designers: dict[Design, AnyDesigner] = {}
 
     def compensate(self, settings: Tac | None = None, /, **asked: Any) -> Plan:
@@ -136,6 +142,7 @@ class Study:
             {**self._asked, "output": output_name(self._asked["output"])},
             measured.gains,
             measured.coherence,
+            _first_outputs(measured),
             _files.versions(),
         )
         _files.write_text(path, _files.to_json(kept))
@@ -152,7 +159,7 @@ class Study:
 
         Raises:
             StoredFileError: if the file cannot be read or is not a study.
-            ModelError: if it is a study of another network.
+            ModelError: if it is a study of another network, by its weights or its outputs.
             ArgumentError: if its calibration inputs, or the output that counted, were others.
         """
         kept = _files.from_json(_Kept, _files.read_bytes(Path(path)), str(path))
@@ -166,6 +173,9 @@ class Study:
             raise ModelError(f"{path} is a study of a network with other weights: make a new one")
         if digest(measured.batch) != kept.inputs:
             raise ArgumentError(f"calibration must be the inputs of the study in {path}, got others")
+        outputs, known = np.array(_first_outputs(measured)), np.array(kept.outputs)
+        if outputs.shape != known.shape or np.abs(outputs - known).max() > _ROUNDING * np.abs(known).max():
+            raise ModelError(f"{path} is a study of a network with these weights, but other outputs: make a new one")
         measured.gains, measured.coherence = kept.gains, kept.coherence
         return study
 
@@ -177,13 +187,10 @@ class Study:
 
     def _measured(self) -> Calibration:
         """The calibration, if the weights are still those that it was made from."""
-        if self._written() != self._versions:
+        # The version counters of tensors do not tell of what was written by way of `.data`.
+        if digest(self.calibration.weights) != self._digest:
             raise ModelError("the weights of the model have changed since the study was made: make a new one")
         return self.calibration
-
-    def _written(self) -> list[int]:
-        """How often each stored tensor was written to."""
-        return [0 if weight.is_inference() else weight._version for weight in self.calibration.weights.values()]
 
     def _settings(self, kind: type[SettingsT], settings: SettingsT | None, asked: dict[str, Any]) -> SettingsT:
         """The settings of a question, with those of the study."""
@@ -202,3 +209,7 @@ class Study:
                     f"{name} must be that of the study, {value!r}, got {getattr(settings, name)!r}: make another study"
                 )
         return settings
+
+
+def _first_outputs(measured: Calibration) -> tuple[float, ...]:
+    return tuple(map(float, measured.clean.double().flatten()[:_KNOWN_OUTPUTS].tolist()))
