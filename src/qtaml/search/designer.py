@@ -34,8 +34,8 @@ _DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START = 60, 4,
 the plan, and rounds by which readout gains are balanced at the start."""
 _LOST, _LOST_OF_MEDIUM = 0.5, 0.1
 """Expected error, over the power of the outputs, above which a network that is not read often is searched by reads too:
-a large one, which takes minutes, where what it has would be of no use. CREPE tiny, p = 0.1 in 0.4 cells, three seeds: .29,
-.40 and .61, which was .61 before."""
+a large one, which takes minutes, where what it has would be of no use. CREPE tiny, p = 0.1 in 0.4 cells: .29 for one
+seed, for another .61 as before."""
 _EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.75, 1.0), 3, 20, 1
 """Shares by which emphasis is evened, the best of these, whose readout gains are balanced, and trials from there by
 what is expected; of a large network that is lost as many again by reads, and reads of each."""
