@@ -152,7 +152,7 @@ def test_rows_are_never_predicted_to_be_worse(case, cells):
 @pytest.mark.slow
 def test_more_cells_leave_less_error(votes):
     """From near the least budget to two plain memories, what is left falls to a fifth."""
-    errors = [votes.plan(cells).predicted_error for cells in (0.4, 0.7, 1.0, 1.5, 2.0)]
+    errors = [votes.plan(cells).predicted_error for cells in (0.4, 0.7, 0.8, 0.9, 1.0, 1.5, 2.0)]
     assert all(dear < cheap for cheap, dear in pairwise(errors))
     assert errors[-1] < errors[0] / 5
 

@@ -65,7 +65,7 @@ class Plan(Counted):
         version: version of this record on disk.
 
     Example:
-        >>> from qtaml.formats import Format, Section
+        >>> from qtaml.formats import Format, Section, TensorFormat
         >>> from qtaml.planning import ByHand
         >>> storage = TensorFormat((Section(6, Format().protect(1)),))
         >>> plan = Plan(ByHand(p=0.1), (TensorPlan("weight", (), (2, 3), "float32", storage),))

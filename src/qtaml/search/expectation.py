@@ -236,7 +236,7 @@ class Expectations:
 
 def _products(weight: torch.Tensor, mean: torch.Tensor, outliers: Outliers | None) -> tuple[float, float, float]:
     """Squared norm of the weights, their product with what is expected to be read, and its squared norm."""
-    sums = torch.zeros(3, dtype=torch.float64)
+    sums = torch.zeros(3, dtype=torch.float64, device="cpu")
     for start in range(0, weight.numel(), CHUNK):
         places = slice(start, start + CHUNK)
         flat, read = (one.reshape(-1)[places].to(torch.float64, copy=True) for one in (weight.detach(), mean))

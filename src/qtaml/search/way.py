@@ -22,6 +22,8 @@ _ROUNDS = 12
 """Budgets that are tried until whole tables and blocks fit."""
 _ROUNDING, _SLACK = 1e-12, 1e-9
 """What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
+_SHARES = (1.0, 0.8, 0.6)
+"""Of a budget, at whose price of a cell the scales and levels of each tensor are chosen."""
 _UNSPENT = 2e-4
 """Share of a budget that may be left over."""
 
@@ -142,7 +144,9 @@ class Ways:
     def affordable(self, cells: float, gains: Gains) -> list[Way]:
         """Ways to scale all tensors, and levels for them, of which the cheapest formats fit a budget."""
         budget = cells * self.plain_cells
-        ways = [self._first, self._mixed(budget, gains), self._cheapest]
+        # What is best at the price of a cell of a smaller budget may be better than what is best at that of this one.
+        mixed = [self._mixed(share * budget, gains) for share in _SHARES]
+        ways = [self._first, *mixed, self._cheapest]
         if self._shorter:
             ways.append(self._shorter)
         within = [way for way in ways if sum(menu.least_cells for menu in way) <= budget * (1 + _ROUNDING)]
