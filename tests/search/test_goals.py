@@ -100,7 +100,7 @@ def test_a_stored_design_is_the_same_after_a_file(case, rows, tmp_path):
 def test_a_design_prints_as_a_table():
     """With the bits under each protection."""
     model, inputs = network(24, 64, 8)
-    text = str(quick(model, inputs, cells=1.0))
+    text = str(quick(model, inputs, cells=2.0))
     assert "plan: design" in text
     assert "repetition" in text
     assert "mean only" in str(quick(model, inputs, cells=0.4))
