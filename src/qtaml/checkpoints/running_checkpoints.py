@@ -100,11 +100,8 @@ def checkpoint_gains(
     nothing = []
     for entry in track(list(plan.tensors), "gains"):
         for own in (plan, _with_frequent_errors(plan, entry)):
-            changes, errors = [], []
-            for number in range(reads):
-                read = ReadCheckpoint(checkpoint, own, child_seed(seed, "gain", entry.name, number), (entry.name,))
-                errors.append(read.relative_errors()[entry.name] * entry.power)
-                changes += [_moved(network, inputs, clean) for network in _network(read, load)]
+            read = [ReadCheckpoint(checkpoint, own, one, (entry.name,)) for one in _seeds(entry, reads, seed)]
+            changes, errors = _changes_and_errors(read, entry, load, inputs, clean)
             if 2 * np.count_nonzero(errors) >= reads:
                 break
         gains[entry.name] = _ratio(changes, errors)
@@ -162,16 +159,25 @@ def field_gains(
     found: dict[str, dict[str, tuple[float, float]]] = {}
     for entry in track(list(plan.tensors), "gains"):
         for field in entry.fields:
-            changes, errors = [], []
-            for number in range(reads):
-                read = ReadCheckpoint(
-                    checkpoint, plan, child_seed(seed, "gain", entry.name, number), (entry.name,), field.name
-                )
-                errors.append(read.relative_errors()[entry.name] * entry.power)
-                changes += [_moved(network, inputs, clean) for network in _network(read, load)]
+            seeds = _seeds(entry, reads, seed)
+            read = [ReadCheckpoint(checkpoint, plan, one, (entry.name,), field.name) for one in seeds]
+            changes, errors = _changes_and_errors(read, entry, load, inputs, clean)
             if sum(errors):
                 found.setdefault(entry.name, {})[field.name] = _ratio(changes, errors)
     return found
+
+
+def _seeds(entry: ProtectedTensor, reads: int, seed: int) -> list[int]:
+    return [child_seed(seed, "gain", entry.name, number) for number in range(reads)]
+
+
+def _changes_and_errors(
+    reads: Sequence[ReadCheckpoint], entry: ProtectedTensor, load: Load, inputs: Batch, clean: torch.Tensor
+) -> tuple[list[float], list[float]]:
+    """What each read of a tensor changes in the output, squared and mean over samples; and its squared error."""
+    networks = (network for read in reads for network in _network(read, load))
+    changes = [float(((_output(network, inputs) - clean) ** 2).sum() / len(clean)) for network in networks]
+    return changes, [read.relative_errors()[entry.name] * entry.power for read in reads]
 
 
 def _ratio(changes: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
@@ -189,11 +195,6 @@ def _network(read: ReadCheckpoint, load: Load) -> Iterator[nn.Module]:
         path = Path(folder, read.checkpoint.source.path.name)
         read.save(path)
         yield load(path)
-
-
-def _moved(network: nn.Module, inputs: Batch, clean: torch.Tensor) -> float:
-    """Squared change of the output, mean over samples."""
-    return float(((_output(network, inputs) - clean) ** 2).sum() / len(clean))
 
 
 def _score(metric: Metric, network: nn.Module) -> Any:
