@@ -19,6 +19,8 @@ _PIECE = 2**16
 # Weights up to which their moments are kept over all passes, which was measured to take half the time. Beyond it they
 # are made anew for each pass: words take a fraction of the memory of the four float32 numbers of each weight.
 _MOST_KEPT = 2**22
+# Pairs of reads before it is asked whether they are enough.
+_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def measure_correction(
     *,
     trials: int,
     seed: int,
+    enough: float = 0.0,
     encode: Encode = TensorFormat.encode,
 ) -> CorrectionTest | None:
     """Measure the output deviation with and without the correction of one tensor, all others free of errors.
@@ -69,6 +72,7 @@ def measure_correction(
         fault: how the memory fails.
         trials: reads with and reads without the correction, at least 2; paired by common random numbers.
         seed: seed of the errors.
+        enough: standard error of the difference, as a share of the deviation, at which the first four trials do.
         encode: what encodes a tensor.
 
     Returns:
@@ -83,13 +87,22 @@ def measure_correction(
     ways = _both_ways(weight, stored, fault, encode)
     if ways is None:
         return None
-    changes = (
-        # The same seeds for both ways, so that trials are pairs. Made one by one: a single read is held at a time.
-        {name: way.read(words, scale, fault, seed=child_seed(seed, "correction", name, trial)).to(weight.dtype)}
-        for way, words, scale in ways
-        for trial in range(trials)
-    )
-    return _test(*output_deviations(model, batch, changes).reshape(2, trials))
+
+    def pairs(numbers: range) -> torch.Tensor:
+        changes = (
+            # The same seeds for both ways, so that trials are pairs. Made one by one: a single read is held at a time.
+            {name: way.read(words, scale, fault, seed=child_seed(seed, "correction", name, trial)).to(weight.dtype)}
+            for way, words, scale in ways
+            for trial in numbers
+        )
+        return output_deviations(model, batch, changes).reshape(2, len(numbers))
+
+    first = range(min(trials, _FEW) if enough else trials)
+    found = pairs(first)
+    test = _test(*found)
+    if len(first) == trials or test.standard_error <= enough * test.without:
+        return test
+    return _test(*torch.cat([found, pairs(range(len(first), trials))], dim=1))
 
 
 def predict_corrections(

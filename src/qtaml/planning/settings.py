@@ -165,7 +165,8 @@ class Tac(Settings):
         floors: least protected bits by pattern of tensor names, such as {"block*": 1}.
         residual_floor: least protected bits of tensors inside residual branches, found in the traced graph.
         passes: backward passes of step 1.
-        trials: reads for each tensor and way in step 3.
+        trials: reads for each tensor and way in step 3; of networks of more than four million weights, four where these
+            tell the difference within 5%.
         include: patterns of further tensors to store, such as "*.bias"; see `stored_weights`.
         exclude: patterns of tensors not to store.
         unreached_floor: gain of a tensor that no calibration sample reaches (`Plan.unreached`), over the median gain of

@@ -15,7 +15,9 @@ from qtaml.sensitivity.gradients import check_finite, gradient_statistics
 
 # Numbers widened to float64 at a time: they stay in the cache.
 _PIECE = 2**16
-
+# Numbers of a large tensor whose products are added in float32, and the least sum that these tell: what a product loses
+# by underflow is below 1e-38.
+_NARROW, _TOLD = 2**14, 1e-20
 
 Source = Literal["backward passes", "forward passes", "not reached"]
 
@@ -290,12 +292,21 @@ def squared_norm(gradient: torch.Tensor) -> torch.Tensor:
 def inner_product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Sum of the products of the elements of two tensors of one shape, float64, without wide copies of them.
 
+    Of large float32 tensors, products are added in float32 by the thousand, at a tenth of the time.
+
     Example:
         >>> inner_product(torch.ones(2, 3), torch.full((2, 3), 2.0))
         tensor(12., dtype=torch.float64)
     """
-    pieces = zip(*(torch.split(tensor.reshape(-1), _PIECE) for tensor in (one, other)), strict=True)
-    return torch.stack([torch.dot(left.double(), right.double()) for left, right in pieces]).sum()
+    if one.numel() > _PIECE and one.dtype == other.dtype == torch.float32:
+        sums = torch.stack([torch.dot(left, right) for left, right in _pieces(one, other, _NARROW)]).double().sum()
+        if _TOLD < float(sums.abs()) < float("inf"):
+            return sums
+    return torch.stack([torch.dot(left.double(), right.double()) for left, right in _pieces(one, other, _PIECE)]).sum()
+
+
+def _pieces(one: torch.Tensor, other: torch.Tensor, size: int) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    return zip(*(torch.split(tensor.reshape(-1), size) for tensor in (one, other)), strict=True)
 
 
 def _row_means(gradient: torch.Tensor) -> torch.Tensor:
