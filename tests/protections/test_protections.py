@@ -117,10 +117,11 @@ def test_best_vote_of_symmetric_errors_is_the_majority():
     assert sum(Repetition.best(4, 0.1, 0.1).residual(0.1, 0.1)) == pytest.approx(sum(Repetition(3).residual(0.1, 0.1)))
 
 
-def test_partial_blocks_cost_whole_ones():
-    """A tensor smaller than a block still pays for it."""
-    assert BlockCode(1000, 2480).cells_for(10) == 2480
-    assert Hamming(32, True).cells_for(33) == 78
+def test_the_last_block_is_shortened():
+    """Its parity is stored whole, its data as far as there are any; 5G hides the first 208 of 1,000."""
+    assert BlockCode(1000, 2480).cells_for(10) == 1480 + 208
+    assert BlockCode(1000, 2480).cells_for(1999) == 2480 + 2479
+    assert Hamming(32, True).cells_for(33) == 39 + 7 + 1
     assert Repetition(3).cells_for(33) == 99
 
 

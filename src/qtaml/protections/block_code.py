@@ -7,7 +7,7 @@ from typing import Literal, Self, TypeVar
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.protections.base import BitProtection, Bursts, Decoder
-from qtaml.protections.block_codes import CodeRates, all_rates, block_code_table
+from qtaml.protections.block_codes import CodeRates, all_rates, block_code_table, lifting
 
 _Code = TypeVar("_Code", bound="BlockCode")
 
@@ -33,7 +33,7 @@ class BlockCode(BitProtection):
     Example:
         >>> code = BlockCode(1000, 2480)
         >>> code.cells, code.cells_for(1001)
-        (2.48, 4960)
+        (2.48, 4168)
         >>> code.as_read.residual(0.1, 0.1) < code.residual(0.1, 0.1) < code.residual(0.11, 0.11)
         True
     """
@@ -64,6 +64,11 @@ class BlockCode(BitProtection):
     def block(self) -> tuple[int, float]:
         """Data bits that are stored together, and the memory cells that they take."""
         return self.data_bits, self.code_bits
+
+    @property
+    def hidden_bits(self) -> int:
+        """5G never stores the first two groups of data bits."""
+        return 2 * lifting(self.data_bits)
 
     @property
     def is_bound(self) -> bool:
@@ -102,6 +107,10 @@ class _AsRead(BitProtection):
     @property
     def block(self) -> tuple[int, float]:
         return self.code.block
+
+    @property
+    def hidden_bits(self) -> int:
+        return self.code.hidden_bits
 
     @property
     def decoder(self) -> Decoder:

@@ -22,8 +22,31 @@ _RISK = 0.05 / 6
 _ENOUGH = 5
 # The most data bits of the smaller graph of 5G.
 SMALLER_GRAPH = 3840
+# Groups of data bits in the smaller graph, above so many bits; and the sizes that groups may have.
+_GROUPS = ((640, 10), (560, 9), (192, 8), (0, 6))
+_LIFTINGS = [odd << power for odd in (2, 3, 5, 7, 9, 11, 13, 15) for power in range(8) if odd << power <= 384]
 # Logarithm of the ratio of neighbouring lengths.
 _STEP = 0.006
+
+
+@lru_cache(maxsize=64)
+def lifting(data_bits: int) -> int:
+    """Data bits of a group in the smaller graph of 5G, and of the larger one where that is too small.
+
+    At a high rate 5G takes the larger graph for few data bits too, whose groups are smaller.
+
+    Args:
+        data_bits: k of a block.
+
+    Source:
+        3GPP TS 38.212, 5.2.2.
+
+    Example:
+        >>> lifting(1000), lifting(8448)
+        (104, 384)
+    """
+    groups = 22 if data_bits > SMALLER_GRAPH else next(g for most, g in _GROUPS if data_bits > most)
+    return min(size for size in _LIFTINGS if groups * size >= data_bits)
 
 
 def capacity_gap(p: float, data_bits: int, code_bits: int) -> float:
