@@ -410,9 +410,9 @@ def test_a_large_network_that_its_first_plan_loses_is_searched_by_reads(monkeypa
     layers[-1].bias.data.sub_(12)
     model = nn.Sequential(*[part for layer in layers for part in (layer, nn.ReLU())][:-1], nn.Sigmoid()).eval()
     measured = Calibration(model, inputs)
-    asked = Design(p=0.1, cells=0.5)
-    searched = Designer(measured, asked).plan(0.5)
+    asked = Design(p=0.1, cells=0.4)
+    searched = Designer(measured, asked).plan(0.4)
     monkeypatch.setattr("qtaml.search.designer._LOST", math.inf)
-    first = Designer(measured, asked).plan(0.5)
+    first = Designer(measured, asked).plan(0.4)
     assert first.measured_error.mean == pytest.approx(measured.outputs.power, rel=1e-3)
     assert searched.measured_error.mean < 0.8 * first.measured_error.mean

@@ -85,7 +85,8 @@ def test_a_design_with_an_entropy_code(tmp_path):
     assert "entropy" in kinds
     assert plan.cells <= 0.4
     memory, clean = qtaml.store(model, plan), model(batch)
-    errors = [(memory.model(seed=seed)(batch) - clean).square().sum(1).mean().item() for seed in range(20)]
+    errors = [(memory.model(seed=seed)(batch) - clean).square().sum(1).mean().item() for seed in range(200)]
+    # A block is lost in one read of sixty: eight reads of the plan that met none say nothing of it.
     assert np.mean(errors) == pytest.approx(plan.predicted_error, rel=0.1)
     memory.save(tmp_path / "stored")
     loaded = qtaml.load(tmp_path / "stored", model)

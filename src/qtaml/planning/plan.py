@@ -219,7 +219,8 @@ class Plan(Counted):
         error, measured = self.first_order_error, self.measured_error
         if measured is not None and error is not None:
             away = measured.mean - error
-            large = self.outputs is not None and error > _LARGE * self.outputs.power
+            # Reads that are all alike met none of the errors that are rare.
+            large = self.outputs is not None and error > _LARGE * self.outputs.power and measured.standard_error > 0
             if abs(away) > max(3 * measured.standard_error, _LARGE * error) and (away > 0 or large):
                 return measured.mean
         error, bound = self.first_order_error, self.outputs.bound if self.outputs else None

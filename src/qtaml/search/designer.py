@@ -12,7 +12,7 @@ from qtaml.planning.measured import gains_at_reads, may_be_beyond, reads_of, wit
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.settings import Design
-from qtaml.search.emphasis import drawn, evened, improved
+from qtaml.search.emphasis import drawn, evened, evolved, improved
 from qtaml.search.expectation import Expectations, Outlook, as_kept
 from qtaml.search.menus import Menus
 from qtaml.search.readout import Balanced, balance_readout
@@ -27,11 +27,9 @@ _FEEDBACK_ROUNDS = 3
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
 _LEAST_TRIALS, _MOST_TRIALS = 4, 120
-_DRAWN_SHARE, _LEAST_DRAWN = 0.4, 16
-"""Share of the trials that are drawn, if they are at least so many."""
-_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START = 60, 4, 16, 4, 2
-"""By reads, for which forward passes are many: drawn, of these read, trials from there, reads of each, twice as many of
-the plan, and rounds by which readout gains are balanced at the start."""
+_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 12, 3, 36, 4, 2, 3
+"""Emphases that are drawn for each way; and by reads, for which forward passes are many: expected to be best, trials,
+reads of each, rounds by which readout gains are balanced at the start, and times as many reads of the last ones."""
 _LOST, _LOST_OF_MEDIUM = 0.5, 0.1
 """Expected error, over the power of the outputs, above which a network that is not read often is searched by reads too:
 a large one, which takes minutes, where what it has would be of no use. CREPE tiny, p = 0.1 in 0.4 cells: .29 for one
@@ -41,8 +39,8 @@ _EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.7
 what is expected; of a large network that is lost as many again by reads, and reads of each."""
 _OF_STREAMS = ("trellis", "sequential")
 """Decoders of formats in which weights share bits."""
-_MOST_OPERATIONS = 2e12
-"""Floating-point operations of a search by reads: about a minute of a core. SmallCNN takes 1e11."""
+_MOST_OPERATIONS = 4e12
+"""Floating-point operations of a search by reads: about two minutes of a core. SmallCNN takes 2e11."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,8 @@ class Designer:
         cells = _checks.positive("cells", cells)
         self._ways.check_affordable(cells)
         trained = self._trained
-        found = [self._by_outlook(cells, trained)]
+        expected = self._by_outlook(cells, trained)
+        found = expected[:1]
         best = with_measured(self._finished(found[0], cells, trained), self.calibration)
         if self.calibration.large and (self.settings.rows or self.settings.group is not None):
             best = min(best, self._without_rows(cells, trained), key=measured_mean)
@@ -115,7 +114,7 @@ class Designer:
         lost = self._fitted and found[0].error > share * self.calibration.outputs.power
         if self.settings.beyond_first_order and (lost or may_be_beyond(best, self.calibration)):
             if self._may_be_read_often or lost:
-                other, plan = self._by_reads(cells)
+                other, plan = self._by_reads(cells, expected)
                 found = [*found, other] if self._may_be_read_often else [other]
                 best = min(plan, best, key=measured_mean)
             if not (self._may_be_read_often or (lost and self.calibration.large)):
@@ -171,8 +170,8 @@ class Designer:
     def _may_be_read_often(self) -> bool:
         """Whether the forward passes of a search by reads are affordable. Counted, not timed: plans have to repeat."""
         tensors = len(self.calibration.weights)
-        starts = _PROMISING * _READS_OF_TRIAL * _ROUNDS_OF_START * (tensors + 1)
-        passes = _DRAWN + starts + _TRIALS_BY_READS * _READS_OF_TRIAL * (tensors + 2)
+        starts = (_PROMISING + len(_EVENED)) * _READS_OF_TRIAL * _ROUNDS_OF_START * (tensors + 1)
+        passes = starts + _TRIALS_BY_READS * _READS_OF_TRIAL * (tensors + 2)
         return not self.calibration.large and passes * self.calibration.operations <= _MOST_OPERATIONS
 
     def _by_gains_at_reads(self, best: Plan, cells: float) -> Plan:
@@ -181,36 +180,41 @@ class Designer:
             squared = gains_at_reads(best, self.calibration)
             # Whether shrinkage grows with the noise as single errors do, no formula tells: both are tried.
             rounds = [Gains(squared, coherent) for coherent in (False, True)]
-            found = [self._finished(self._by_outlook(cells, gains), cells, gains) for gains in rounds]
+            found = [self._finished(self._by_outlook(cells, gains)[0], cells, gains) for gains in rounds]
             tried = [with_measured(one, self.calibration) for one in found]
             if min(map(measured_mean, tried)) >= measured_mean(best):
                 break
             best = min(tried, key=measured_mean)
         return best
 
-    def _by_reads(self, cells: float) -> tuple[_Tried, Plan]:
+    def _by_reads(self, cells: float, expected: Sequence[_Tried]) -> tuple[_Tried, Plan]:
         """The allocation of the least error of reads, from those that are expected to err least, and its plan."""
         trained, often = self._trained, self._may_be_read_often
-        others = [] if self.calibration.large else self._drawn(cells, trained, _DRAWN)
-        tried = [self._from_evened(cells, trained), *others]
-        promising = sorted(tried, key=lambda one: one.error)[:_PROMISING]
-        reads = _READS_OF_LOST if self.calibration.large else _READS_OF_TRIAL
+        if self.calibration.large:
+            starts, reads = [self._from_evened(cells, trained)], _READS_OF_LOST
+        else:
+            evened = [self._settled(one, trained) for one in self._evened(cells, trained)]
+            starts, reads = [*expected[:_PROMISING], *evened], _READS_OF_TRIAL
 
         def read(one: _Tried, readout: Mapping[str, float], rounds: int) -> _Tried:
             balanced = self._balanced_at_reads(one.storages, readout, reads, rounds)
             return replace(one, outlook=replace(one.outlook, gains=balanced.gains), error=balanced.bias)
 
-        found = improved(
-            sorted((read(one, one.outlook.gains, _ROUNDS_OF_START) for one in promising), key=lambda one: one.error),
-            list(self.calibration.weights),
+        def attempt(emphasis: Mapping[str, float], near: _Tried) -> _Tried:
             # Where a pass takes long, an allocation is judged at the readout gains of the one that it is near to.
-            lambda emphasis, near: read(
-                self._tried(near.way, cells, trained, emphasis, near), near.outlook.gains, 1 if often else 0
-            ),
-            trials=_TRIALS_BY_READS if often else _TRIALS_OF_LOST,
-        )
-        readout = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, 2 * reads).gains)
-        gains = trained
+            tried = self._tried(near.way, cells, trained, emphasis, near)
+            return read(tried, near.outlook.gains, 1 if often else 0)
+
+        begun = [read(one, one.outlook.gains, _ROUNDS_OF_START) for one in starts]
+        names = list(self.calibration.weights)
+        if often:
+            best = evolved(begun, names, attempt, lambda one: one, trials=_TRIALS_BY_READS, seed=self.calibration.seed)
+        else:
+            best = [improved(sorted(begun, key=lambda one: one.error), names, attempt, trials=_TRIALS_OF_LOST)]
+        # What looked best at few reads was lucky too.
+        longer = [self._balanced_at_reads(one.storages, one.outlook.gains, _LONGER * reads) for one in best]
+        balanced, found = min(zip(longer, best, strict=True), key=lambda pair: pair[0].bias)
+        readout, gains = as_kept(balanced.gains), trained
         if often:
             squared = gains_at_reads(self._planned(found.storages, cells, readout), self.calibration)
             gains = Gains(squared, coherent=False)
@@ -236,41 +240,52 @@ class Designer:
             outliers={name: one.outliers_of(measured.weights[name]) for name, one in storages.items()},
         )
 
-    def _by_outlook(self, cells: float, gains: Gains) -> _Tried:
-        """The allocation of the least expected error for given gains."""
-        # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
-        trials = (
-            min(max(_TRIALS // (self._ways.plain_cells // self.bits), _LEAST_TRIALS), _MOST_TRIALS)
-            if self._fitted
-            else 0
+    def _by_outlook(self, cells: float, gains: Gains) -> list[_Tried]:
+        """Allocations of little expected error for given gains, the best first."""
+        if self.calibration.large:
+            return [self._of_large(cells, gains)]
+        return evolved(
+            [*self._evened(cells, gains), *self._drawn(cells, gains, _DRAWN if self._fitted else 0)],
+            list(self.calibration.weights),
+            lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
+            lambda one: self._settled(one, gains),
+            # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
+            trials=min(_TRIALS // (self._ways.plain_cells // self.bits), _MOST_TRIALS) if self._fitted else 0,
+            seed=self.calibration.seed,
         )
-        draws = int(_DRAWN_SHARE * trials)
-        starts = sorted(self._drawn(cells, gains, draws if draws >= _LEAST_DRAWN else 0), key=lambda one: one.error)
+
+    def _settled(self, one: _Tried, gains: Gains) -> _Tried:
+        """An allocation at its best readout gains."""
+        outlook = self._expectations.balanced(one.storages, gains.squared, one.outlook.gains)
+        return replace(one, outlook=outlook, error=outlook.error)
+
+    def _of_large(self, cells: float, gains: Gains) -> _Tried:
+        """The same of a large network, for which few trials can be afforded."""
+        starts = sorted(self._drawn(cells, gains, 0), key=lambda one: one.error)
         errors = starts[0].outlook.errors
         names = sorted(errors, key=lambda name: -errors[name])
         return improved(
             starts,
             names,
             lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
-            trials=trials - draws,
+            trials=max(_TRIALS // (self._ways.plain_cells // self.bits), _LEAST_TRIALS) if self._fitted else 0,
         )
+
+    def _evened(self, cells: float, gains: Gains) -> list[_Tried]:
+        """The best way for each of some emphases by which relative errors of all tensors count more and more alike."""
+        weights = self.calibration.weights
+        strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
+        ways = self._ways.affordable(cells, gains)
+        emphases = [evened(strengths, share) for share in _EVENED]
+        tried = [[self._tried(way, cells, gains, emphasis, None) for way in ways] for emphasis in emphases]
+        return [min(own, key=lambda one: one.error) for own in tried]
 
     def _from_evened(self, cells: float, gains: Gains) -> _Tried:
         """The allocation of the least expected error from where a relative error of each tensor counts more alike."""
-        weights = self.calibration.weights
-        strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
-        tried = [
-            self._tried(way, cells, gains, evened(strengths, share), None)
-            for way in self._ways.affordable(cells, gains)
-            for share in _EVENED
-        ]
-        starts = []
-        for one in sorted(tried, key=lambda one: one.error)[:_STARTS_OF_LOST]:
-            outlook = self._expectations.balanced(one.storages, gains.squared, one.outlook.gains)
-            starts.append(replace(one, outlook=outlook, error=outlook.error))
+        promising = sorted(self._evened(cells, gains), key=lambda one: one.error)[:_STARTS_OF_LOST]
         return improved(
-            sorted(starts, key=lambda one: one.error),
-            list(weights),
+            sorted((self._settled(one, gains) for one in promising), key=lambda one: one.error),
+            list(self.calibration.weights),
             lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
             trials=_TRIALS_OF_LOST,
         )
@@ -281,7 +296,7 @@ class Designer:
         return [
             self._tried(way, cells, gains, emphasis, None)
             for way in ways
-            for emphasis in drawn(names, draws // len(ways), self.calibration.seed)
+            for emphasis in drawn(names, draws, self.calibration.seed)
         ]
 
     def _gap(self, way: Way, cells: float, found: _Tried, predicted: float) -> float:

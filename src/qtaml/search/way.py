@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qtaml._progress import track
 from qtaml.errors import BudgetError
 from qtaml.formats import Levels
-from qtaml.planning.allocation import Choice, Options, SplitAllocation, cell_price
+from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocated_error, cell_price
 from qtaml.planning.settings import Design
 from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
@@ -24,8 +25,10 @@ _ROUNDING, _SLACK = 1e-12, 1e-9
 """What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
 _SHARES = (1.0, 0.8, 0.6)
 """Of a budget, at whose price of a cell the scales and levels of each tensor are chosen."""
-_UNSPENT = 2e-4
-"""Share of a budget that may be left over."""
+_UNSPENT, _WORTH_FILLING = 2e-4, 2e-3
+"""Share of a budget that may be left over, and from which on it is filled by one group of weights after the other."""
+_FILLINGS, _TRIED_FOR_EACH = 4, 6
+"""Groups that may get more to fill a budget, and options that are tried for each."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,36 @@ class Way:
 
     def choices(self, cells: float, emphasis: Mapping[str, float]) -> tuple[Choice, ...]:
         """The best allocation of so many cells by the sum of effects, those of each tensor times its emphasis."""
-        factors = np.repeat([emphasis[menu.name] for menu in self.menus], [len(menu.sizes) for menu in self.menus])
-        return self._allocation(cells, factors)
+        return self._allocation(cells, self._factors(emphasis))
+
+    def _factors(self, emphasis: Mapping[str, float]) -> NDArray[np.float64]:
+        return np.repeat([emphasis[menu.name] for menu in self.menus], [len(menu.sizes) for menu in self.menus])
+
+    def dearer(
+        self, choices: tuple[Choice, ...], emphasis: Mapping[str, float], cells: float
+    ) -> list[tuple[Choice, ...]]:
+        """Choices in which one group of weights, or a part of it, has a better option; what gains most stands first.
+
+        Args:
+            choices: of all groups.
+            emphasis: factors on the error of each tensor.
+            cells: about how many more may be taken, counted as if blocks were full.
+        """
+        found, factors = [], self._factors(emphasis)
+        for place, (choice, options) in enumerate(zip(choices, self.options, strict=True)):
+            now = allocated_error(options, choice)
+            price, error = np.array(options.cells), np.array(options.errors)
+            better = np.flatnonzero((error < error[choice.high]) & (price > price[choice.high]))
+            worth = (error[choice.high] - error[better]) / (price[better] - price[choice.high])
+            steps = [choice.high] if choice.upgraded else better[np.argsort(-worth)[:_TRIED_FOR_EACH]].tolist()
+            for high in steps:
+                more = price[high] - price[choice.low]
+                many = min(options.weights, choice.upgraded + int(cells / more))
+                whole = Choice(high, high) if many == options.weights else Choice(choice.low, high, many)
+                if whole != choice:
+                    gained = factors[place] * (now - allocated_error(options, whole))
+                    found.append((gained, (*choices[:place], whole, *choices[place + 1 :])))
+        return [one for gained, one in sorted(found, key=lambda pair: -pair[0]) if gained > 0]
 
     def by_menu(self, choices: Sequence[Choice]) -> list[tuple[TensorMenu, Sequence[Choice]]]:
         """The choices of each tensor."""
@@ -184,7 +215,23 @@ class Ways:
             # since a split costs a second table as long as it stands. Then by halves.
             aim = spent + (1 if left >= 0 else 2) * left * self.plain_cells
             spent = aim if low < aim < high and (left < 0 or high == math.inf) else (low + high) / 2
-        return best
+        return self._filled(way, best, emphasis, cells)
+
+    def _filled(
+        self, way: Way, choices: tuple[Choice, ...], emphasis: Mapping[str, float], cells: float
+    ) -> tuple[Choice, ...]:
+        """Choices with what whole blocks leave of a budget given to single groups, at what that really costs."""
+        for _ in range(_FILLINGS):
+            left = cells * (1 + _ROUNDING) - self._cells(way, choices)
+            if left <= _WORTH_FILLING * cells:
+                break
+            others = way.dearer(choices, emphasis, left * self.plain_cells)
+            fitting = (one for one in others if self._cells(way, one) <= cells * (1 + _ROUNDING))
+            found = next(fitting, None)
+            if found is None:
+                break
+            choices = found
+        return choices
 
     def _cells(self, way: Way, choices: Sequence[Choice]) -> float:
         """What `Plan.cells` is, without making the plan."""
