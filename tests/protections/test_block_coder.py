@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from qtaml.errors import ArgumentError
-from qtaml.protections import BlockCoder
+from qtaml.protections import BlockCode, BlockCoder
 from qtaml.protections.block_coder import _sionna
 from qtaml.protections.block_codes import block_code_table
 from tools.fast_decoder import Lifted, wrong_data
@@ -47,6 +47,28 @@ def test_bits_stored_again(data_bits, code_bits, p):
     assert torch.equal(stored[:, :copies], stored[:, -copies:])
     wrong = torch.rand(stored.shape, generator=generator) < p
     assert torch.equal(coder.decode(stored ^ wrong, p), data)
+
+
+@pytest.mark.slow
+def test_a_shortened_block_is_wrong_less_often():
+    """Near the limit of a full block; the zeros that fill up the data are stored nowhere, and known."""
+    pytest.importorskip("sionna")
+    code, generator, p = BlockCode(500, 1211), torch.Generator().manual_seed(0), 0.13
+    coder = BlockCoder(code.data_bits, code.code_bits)
+    wrong = []
+    for data_bits in (500, 300):
+        data = torch.randint(2, (16, 500), dtype=torch.uint8, generator=generator)
+        data[:, data_bits:] = 0
+        errors = torch.rand((16, 1211), generator=generator) < p
+        # Of the data, all but the hidden ones are stored, as they are, at the beginning.
+        known = torch.zeros(1211, dtype=torch.bool)
+        known[data_bits - code.hidden_bits : 500 - code.hidden_bits] = True
+        assert not coder.encode(data)[:, known].any()
+        assert code.cells_for(data_bits) == int((~known).sum())
+        found = coder.decode(coder.encode(data) ^ (errors & ~known), p)
+        wrong.append((found != data).any(1).sum())
+    assert wrong[0] >= 5
+    assert wrong[1] <= 1
 
 
 @pytest.mark.slow

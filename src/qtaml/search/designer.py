@@ -26,8 +26,8 @@ _FEEDBACK_ROUNDS = 3
 """Plans with rounding errors fed back: of the allocation without, and of ones that know what feedback left before."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
-_LEAST_TRIALS, _MOST_TRIALS = 4, 120
-_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 12, 3, 36, 4, 2, 3
+_LEAST_TRIALS, _MOST_TRIALS = 4, 84
+_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 12, 3, 48, 4, 2, 3
 """Emphases that are drawn for each way; and by reads, for which forward passes are many: expected to be best, trials,
 reads of each, rounds by which readout gains are balanced at the start, and times as many reads of the last ones."""
 _LOST, _LOST_OF_MEDIUM = 0.5, 0.1
@@ -201,18 +201,20 @@ class Designer:
             return replace(one, outlook=replace(one.outlook, gains=balanced.gains), error=balanced.bias)
 
         def attempt(emphasis: Mapping[str, float], near: _Tried) -> _Tried:
-            # Where a pass takes long, an allocation is judged at the readout gains of the one that it is near to.
-            tried = self._tried(near.way, cells, trained, emphasis, near)
-            return read(tried, near.outlook.gains, 1 if often else 0)
+            # At the readout gains of the one that it is near to: balancing takes a pass for each tensor and read.
+            return read(self._tried(near.way, cells, trained, emphasis, near), near.outlook.gains, 0)
+
+        def settled(one: _Tried) -> _Tried:
+            return read(one, one.outlook.gains, 1)
 
         begun = [read(one, one.outlook.gains, _ROUNDS_OF_START) for one in starts]
         names = list(self.calibration.weights)
         if often:
-            best = evolved(begun, names, attempt, lambda one: one, trials=_TRIALS_BY_READS, seed=self.calibration.seed)
+            best = evolved(begun, names, attempt, settled, trials=_TRIALS_BY_READS, seed=self.calibration.seed)
         else:
             best = [improved(sorted(begun, key=lambda one: one.error), names, attempt, trials=_TRIALS_OF_LOST)]
         # What looked best at few reads was lucky too.
-        longer = [self._balanced_at_reads(one.storages, one.outlook.gains, _LONGER * reads) for one in best]
+        longer = [self._balanced_at_reads(one.storages, one.outlook.gains, _LONGER * reads, 1) for one in best]
         balanced, found = min(zip(longer, best, strict=True), key=lambda pair: pair[0].bias)
         readout, gains = as_kept(balanced.gains), trained
         if often:
