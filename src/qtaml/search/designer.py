@@ -26,10 +26,12 @@ _FEEDBACK_ROUNDS = 3
 """Plans with rounding errors fed back: of the allocation without, and of ones that know what feedback left before."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
-_LEAST_TRIALS, _MOST_TRIALS = 4, 84
-_DRAWN, _PROMISING, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 12, 3, 48, 4, 2, 3
-"""Emphases that are drawn for each way; and by reads, for which forward passes are many: expected to be best, trials,
-reads of each, rounds by which readout gains are balanced at the start, and times as many reads of the last ones."""
+_LEAST_TRIALS, _MOST_TRIALS = 4, 120
+_DRAWN_SHARE, _LEAST_DRAWN = 0.1, 4
+"""Share of the trials that are drawn for each way, if they are at least so many."""
+_DRAWN, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 11, 48, 4, 2, 6
+"""Emphases that are drawn for each way; and by reads, for which forward passes are many: trials, reads of each, rounds
+by which readout gains are balanced at the start, and times as many reads of the last ones."""
 _LOST, _LOST_OF_MEDIUM = 0.5, 0.1
 """Expected error, over the power of the outputs, above which a network that is not read often is searched by reads too:
 a large one, which takes minutes, where what it has would be of no use. CREPE tiny, p = 0.1 in 0.4 cells: .29 for one
@@ -170,7 +172,7 @@ class Designer:
     def _may_be_read_often(self) -> bool:
         """Whether the forward passes of a search by reads are affordable. Counted, not timed: plans have to repeat."""
         tensors = len(self.calibration.weights)
-        starts = (_PROMISING + len(_EVENED)) * _READS_OF_TRIAL * _ROUNDS_OF_START * (tensors + 1)
+        starts = 2 * len(_EVENED) * _READS_OF_TRIAL * _ROUNDS_OF_START * (tensors + 1)
         passes = starts + _TRIALS_BY_READS * _READS_OF_TRIAL * (tensors + 2)
         return not self.calibration.large and passes * self.calibration.operations <= _MOST_OPERATIONS
 
@@ -190,11 +192,16 @@ class Designer:
     def _by_reads(self, cells: float, expected: Sequence[_Tried]) -> tuple[_Tried, Plan]:
         """The allocation of the least error of reads, from those that are expected to err least, and its plan."""
         trained, often = self._trained, self._may_be_read_often
-        if self.calibration.large:
-            starts, reads = [self._from_evened(cells, trained)], _READS_OF_LOST
+        if not often:
+            starts = [self._from_evened(cells, trained), *([] if self.calibration.large else expected)]
+            reads = _READS_OF_LOST if self.calibration.large else _READS_OF_TRIAL
         else:
-            evened = [self._settled(one, trained) for one in self._evened(cells, trained)]
-            starts, reads = [*expected[:_PROMISING], *evened], _READS_OF_TRIAL
+            # Where errors are large, first order calls tensors weak that cannot be lost either.
+            alike = [
+                min((self._settled(one, trained) for one in self._of_every_way(cells, trained, each)), key=_error)
+                for each in self._evened(trained)
+            ]
+            starts, reads = [*(one for own in _by_way(expected) for one in own[:2]), *alike], _READS_OF_TRIAL
 
         def read(one: _Tried, readout: Mapping[str, float], rounds: int) -> _Tried:
             balanced = self._balanced_at_reads(one.storages, readout, reads, rounds)
@@ -212,11 +219,13 @@ class Designer:
         if often:
             best = evolved(begun, names, attempt, settled, trials=_TRIALS_BY_READS, seed=self.calibration.seed)
         else:
-            best = [improved(sorted(begun, key=lambda one: one.error), names, attempt, trials=_TRIALS_OF_LOST)]
-        # What looked best at few reads was lucky too.
-        longer = [self._balanced_at_reads(one.storages, one.outlook.gains, _LONGER * reads, 1) for one in best]
-        balanced, found = min(zip(longer, best, strict=True), key=lambda pair: pair[0].bias)
-        readout, gains = as_kept(balanced.gains), trained
+            best = [improved(sorted(begun, key=_error), names, attempt, trials=_TRIALS_OF_LOST)]
+        found = best[0]
+        if often:
+            # What looked best at few reads was lucky too.
+            longer = [self._balanced_at_reads(one.storages, one.outlook.gains, _LONGER * reads, 0).bias for one in best]
+            found = best[longer.index(min(longer))]
+        readout, gains = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, 2 * reads).gains), trained
         if often:
             squared = gains_at_reads(self._planned(found.storages, cells, readout), self.calibration)
             gains = Gains(squared, coherent=False)
@@ -243,17 +252,27 @@ class Designer:
         )
 
     def _by_outlook(self, cells: float, gains: Gains) -> list[_Tried]:
-        """Allocations of little expected error for given gains, the best first."""
-        if self.calibration.large:
-            return [self._of_large(cells, gains)]
+        """Allocations of little expected error for given gains, the best first; of small networks some of every way."""
+        # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
+        weights = self._ways.plain_cells // self.bits
+        trials = min(max(_TRIALS // weights, _LEAST_TRIALS), _MOST_TRIALS) if self._fitted else 0
+        if not self._may_be_read_often:
+            return [self._by_single_changes(cells, gains, trials)]
+        ways = self._ways.affordable(cells, gains)
+        # Each way by itself: the first to be tuned would else drive out others that would be better.
+        found = [one for way in ways for one in self._generations(way, cells, gains, trials // len(ways))]
+        return sorted(found, key=_error)
+
+    def _generations(self, way: Way, cells: float, gains: Gains, trials: int) -> list[_Tried]:
+        names, seed = list(self.calibration.weights), self.calibration.seed
+        emphases = [*self._evened(gains), *drawn(names, _DRAWN if trials else 0, seed)]
         return evolved(
-            [*self._evened(cells, gains), *self._drawn(cells, gains, _DRAWN if self._fitted else 0)],
-            list(self.calibration.weights),
-            lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
+            [self._tried(way, cells, gains, emphasis, None) for emphasis in emphases],
+            names,
+            lambda emphasis, near: self._tried(way, cells, gains, emphasis, near),
             lambda one: self._settled(one, gains),
-            # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
-            trials=min(_TRIALS // (self._ways.plain_cells // self.bits), _MOST_TRIALS) if self._fitted else 0,
-            seed=self.calibration.seed,
+            trials=trials,
+            seed=seed,
         )
 
     def _settled(self, one: _Tried, gains: Gains) -> _Tried:
@@ -261,45 +280,40 @@ class Designer:
         outlook = self._expectations.balanced(one.storages, gains.squared, one.outlook.gains)
         return replace(one, outlook=outlook, error=outlook.error)
 
-    def _of_large(self, cells: float, gains: Gains) -> _Tried:
-        """The same of a large network, for which few trials can be afforded."""
-        starts = sorted(self._drawn(cells, gains, 0), key=lambda one: one.error)
+    def _by_single_changes(self, cells: float, gains: Gains, trials: int) -> _Tried:
+        """The same of a network for which passes take long: at readout gains that are not tuned for each."""
+        draws = int(_DRAWN_SHARE * trials)
+        emphases = drawn(list(self.calibration.weights), draws if draws >= _LEAST_DRAWN else 0, self.calibration.seed)
+        tried = [one for emphasis in emphases for one in self._of_every_way(cells, gains, emphasis)]
+        starts = sorted(tried, key=_error)
         errors = starts[0].outlook.errors
-        names = sorted(errors, key=lambda name: -errors[name])
         return improved(
             starts,
-            names,
+            sorted(errors, key=lambda name: -errors[name]),
             lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
-            trials=max(_TRIALS // (self._ways.plain_cells // self.bits), _LEAST_TRIALS) if self._fitted else 0,
+            trials=trials - draws,
         )
 
-    def _evened(self, cells: float, gains: Gains) -> list[_Tried]:
-        """The best way for each of some emphases by which relative errors of all tensors count more and more alike."""
+    def _evened(self, gains: Gains) -> list[Mapping[str, float]]:
+        """Emphases by which relative errors of all tensors count more and more alike."""
         weights = self.calibration.weights
         strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
+        return [evened(strengths, share) for share in _EVENED]
+
+    def _of_every_way(self, cells: float, gains: Gains, emphasis: Mapping[str, float]) -> list[_Tried]:
         ways = self._ways.affordable(cells, gains)
-        emphases = [evened(strengths, share) for share in _EVENED]
-        tried = [[self._tried(way, cells, gains, emphasis, None) for way in ways] for emphasis in emphases]
-        return [min(own, key=lambda one: one.error) for own in tried]
+        return [self._tried(way, cells, gains, emphasis, None) for way in ways]
 
     def _from_evened(self, cells: float, gains: Gains) -> _Tried:
         """The allocation of the least expected error from where a relative error of each tensor counts more alike."""
-        promising = sorted(self._evened(cells, gains), key=lambda one: one.error)[:_STARTS_OF_LOST]
+        tried = [one for emphasis in self._evened(gains) for one in self._of_every_way(cells, gains, emphasis)]
+        promising = sorted(tried, key=_error)[:_STARTS_OF_LOST]
         return improved(
-            sorted((self._settled(one, gains) for one in promising), key=lambda one: one.error),
+            sorted((self._settled(one, gains) for one in promising), key=_error),
             list(self.calibration.weights),
             lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
             trials=_TRIALS_OF_LOST,
         )
-
-    def _drawn(self, cells: float, gains: Gains, draws: int) -> list[_Tried]:
-        """Every way at equal emphasis; small networks at drawn ones too."""
-        ways, names = self._ways.affordable(cells, gains), list(self.calibration.weights)
-        return [
-            self._tried(way, cells, gains, emphasis, None)
-            for way in ways
-            for emphasis in drawn(names, draws, self.calibration.seed)
-        ]
 
     def _gap(self, way: Way, cells: float, found: _Tried, predicted: float) -> float:
         """The excess over the least that a budget can leave, as a share of it.
@@ -363,3 +377,15 @@ class Designer:
         plan = replace(plan, tensors=tuple(entries), predicted_bias=outlook.bias)
         way = self._ways.way(tried.way.menus, gains)
         return replace(plan, allocation_gap=self._gap(way, cells, tried, plan.first_order_error or 0.0))
+
+
+def _error(one: _Tried) -> float:
+    return one.error
+
+
+def _by_way(tried: Sequence[_Tried]) -> list[list[_Tried]]:
+    """The same, those of each way together."""
+    found: dict[int, list[_Tried]] = {}
+    for one in tried:
+        found.setdefault(id(one.way), []).append(one)
+    return list(found.values())
