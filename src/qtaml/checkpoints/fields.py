@@ -24,6 +24,7 @@ class Field:
         word_of: the word that each weight of the unit is made of.
         variant_of: the row of `levels` for each weight, where one word has several meanings (packed base 3).
         part: the part of the unit that holds it.
+        divides: whether the value is one over the number of a word, the only one of its tensor.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Field:
     word_of: Integers
     variant_of: Integers | None = None
     part: int = 0
+    divides: bool = False
 
     @property
     def bits(self) -> int:

@@ -172,7 +172,8 @@ class _Tensor:
             has_zero, has_one = self._looked_at[field.name]
             # Where all words that were looked at have a value, but others have not, what those would lose is not known.
             allowed = zip(seen.zeros | has_one, seen.ones | has_zero, strict=True)
-            planes.append([menu.of(words, (bool(zero), bool(one))) for zero, one in allowed])
+            of_bits = [menu.of(words, (bool(zero), bool(one))) for zero, one in allowed]
+            planes.append([menu.held(bool(one)) for one in seen.ones] if field.divides else of_bits)
             ranges.append(_ranges(seen, field, menu.side_value))
         scale = self.importance / (self.power * total)
         return TensorSearch(self._law, planes, ranges, scale * self._sample.factor)
@@ -220,6 +221,6 @@ class _Tensor:
 def _ranges(seen: SeenWords, field: Field, cells: float) -> list[WordRange | None]:
     """No range, and that of the words that are there."""
     _, bits = key_places(field)
-    if seen.range is None or seen.range == (0, (1 << bits) - 1):
+    if field.divides or seen.range is None or seen.range == (0, (1 << bits) - 1):
         return [None]
     return [None, WordRange(*seen.range, cells)]
