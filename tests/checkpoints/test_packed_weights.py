@@ -165,6 +165,13 @@ def test_scales_that_do_not_fit_are_refused(tmp_path):
         open_checkpoint(tmp_path / "m.safetensors")
 
 
+def test_a_weight_that_is_there_twice_is_refused(tmp_path):
+    """Packed and plain: which of them counts is not known."""
+    save_file(_compressed("int4 groups") | {"layer.weight": torch.ones(ROWS, COLUMNS)}, tmp_path / "m.safetensors")
+    with pytest.raises(StoredFileError, match=r"holds two tensors of one name: 'layer\.weight', packed and plain"):
+        open_checkpoint(tmp_path / "m.safetensors")
+
+
 def test_what_is_not_read_is_left_as_it_is(tmp_path):
     """Scales in another scheme, or an order of columns beside them."""
     tensors = _compressed("int4 groups")

@@ -66,7 +66,7 @@ class Field:
             found |= (units[:, place // 8].astype(np.int64) >> place % 8 & 1) << bit
         return found
 
-    def put(self, units: Bytes, words: Integers) -> None:
+    def put(self, units: Bytes, words: NDArray[np.integer]) -> None:
         """Write words of shape (units, words) into the bytes of some units, in place."""
         if self._columns is not None:
             units[:, self._columns] = words.astype(f"<u{self.bits // 8}").view(np.uint8)

@@ -56,6 +56,8 @@ def packed_weights(
         codes = next((one for one in (PACKED, PLAIN) if one in parts), None)
         if codes is None or not any(one.startswith(SCALE) for one in parts):
             continue
+        if codes == PACKED and PLAIN in parts:
+            raise StoredFileError(f"{source.path} holds two tensors of one name: {module + PLAIN!r}, packed and plain")
         taken |= {module + one for one in parts}
         made = _weight(module, parts[codes], parts, source)
         if isinstance(made, str):
