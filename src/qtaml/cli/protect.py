@@ -32,7 +32,7 @@ from qtaml.protections import DECODERS, Decoder
 _INPUTS = "Inputs of the network, .npz, .safetensors, or text"
 _CALIBRATION = f"{_INPUTS}: measure gains, by reads, and plan with them."
 _TEST = f"{_INPUTS}, and 'labels' for accuracy: measure the network."
-_MODEL = "package.module:factory of the network, of a checkpoint that does not run itself."
+_MODEL = "Network of a checkpoint that does not run itself: a Hugging Face directory, or package.module:factory."
 
 
 def protect_command(
@@ -80,12 +80,12 @@ def protect_command(
     plan = planned(gains=None if gains is None else _read_gains(gains))
     load = partial(_network, model)
     if calibration is not None:
-        batch = calibration_batch(calibration, str(file), samples, length)
+        batch = calibration_batch(calibration, model or str(file), samples, length)
         found = checkpoint_gains(checkpoint, plan, load, batch, seed=seed)
         plan = planned(gains={name: gain for name, (gain, _) in found.items()})
     score = None
     if test is not None:
-        data = TestData(test, str(file), length, batch_size)
+        data = TestData(test, model or str(file), length, batch_size)
         score = evaluate_reads(
             checkpoint, plan, chosen_metric(metric, data, load(file)), load, reads=reads or 10, seed=seed
         )
