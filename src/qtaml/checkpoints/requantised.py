@@ -25,7 +25,7 @@ class Requantised:
     """The same memory with words that the free search chooses, and the same weights: those that the file stands for.
 
     Attributes:
-        cells: as a share of the bits of the file.
+        cells: as a share of the bits of the file, without those of scales and tables.
         error: predicted, as that of the plan.
         cells_for_same_error: least cells whose error is that of the plan; None if the search has no such words.
     """
@@ -39,7 +39,8 @@ class Requantised:
         least = self.cells_for_same_error
         same = "no words of the search reach that of the plan" if least is None else f"the same takes {least:.3g} cells"
         return (
-            f"quantised anew for this memory (design), {self.cells:.3g} cells: relative error {self.error:.3g}; {same}"
+            f"quantised anew for this memory (design), {self.cells:.3g} cells without those of scales and tables: "
+            f"relative error {self.error:.3g}; {same}"
         )
 
 
