@@ -144,6 +144,33 @@ def test_files_as_read_are_those_of_the_same_format(case, tmp_path):
     assert plan.tensors[0].error == pytest.approx(measured.value, rel=0.15)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fp8 blocks", "int4, zero points"])
+def test_of_units_of_many_weights_a_part_is_looked_at(tmp_path, kind):
+    """128 rows of a block, or 32 rows of zero points: what is said of them by cuts is what all weights say."""
+    draw, shape = torch.Generator().manual_seed(0), (256, 512)
+    if kind == "fp8 blocks":
+        scales = torch.rand(2, 4, generator=draw) + 0.5
+        tensors = {"layer.weight": torch.randn(shape, generator=draw).to(torch.float8_e4m3fn)}
+    else:
+        scales = torch.rand(256, 4, generator=draw) + 0.5
+        words = {"weight_packed": (256, 64), "weight_zero_point": (32, 4)}
+        tensors = {
+            f"layer.{name}": torch.randint(-(2**31), 2**31, size, generator=draw).int() for name, size in words.items()
+        } | {"layer.weight_shape": torch.tensor(shape)}
+    save_file(tensors | {"layer.weight_scale": scales.bfloat16()}, tmp_path / "m.safetensors")
+    checkpoint = open_checkpoint(tmp_path / "m.safetensors")
+    assert checkpoint["layer.weight"].format.weights >= 2**14
+    (some,), (every,) = (inspect(checkpoint, weights=weights).formats for weights in (8192, 2**17))
+    assert (some.looked_at, every.looked_at) == (8192, 2**17)
+    for one, other in zip(some.fields, every.fields, strict=True):
+        assert [flip.mean for flip in one.flips] == pytest.approx([flip.mean for flip in other.flips], rel=0.3)
+    plan = protect(checkpoint, p=0.02, cells=1.2, decoders=("none", "majority"))
+    assert 0 < plan.standard_error < 0.2 * plan.error
+    measured = read_errors(checkpoint, plan, reads=3).error
+    assert abs(measured.value - plan.error) < 4 * plan.standard_error + (measured.high - measured.low)
+
+
 def test_the_divisor_of_all_scales_is_held_beside_the_words(tmp_path):
     """At the price of two side values of 16 bits, and with its own bits; a flip of its exponent halves all weights."""
     save_file(_compressed("nvfp4"), tmp_path / "m.safetensors")
@@ -177,8 +204,10 @@ def test_what_is_not_read_is_left_as_it_is(tmp_path):
     tensors = _compressed("int4 groups")
     tensors |= {"layer.weight_g_idx": torch.zeros(COLUMNS, dtype=torch.int32)}
     tensors |= {"other.weight": torch.ones(4, 4).to(torch.float8_e4m3fn), "other.weight_scale_inv": torch.ones(1)}
+    tensors |= {"blocks.weight": torch.ones(144, 256).to(torch.float8_e4m3fn), "blocks.weight_scale": torch.ones(2, 2)}
     save_file(tensors, tmp_path / "m.safetensors")
     others = open_checkpoint(tmp_path / "m.safetensors").others
     assert others["layer.weight_packed"] == "its values need layer.weight_g_idx, which are not read"
+    assert others["blocks.weight"] == "its last blocks are smaller than 128 x 128, which is not read"
     assert others["other.weight"] == "its values need other.weight_scale_inv, which are not read"
     assert load_file(tmp_path / "m.safetensors").keys() >= others.keys()

@@ -21,7 +21,7 @@ from qtaml.checkpoints.storage_menu import StorageMenu
 from qtaml.checkpoints.tensor_law import FieldReads, TensorLaw, only_errors_of
 from qtaml.checkpoints.tensor_search import TensorSearch, TensorWay
 from qtaml.checkpoints.unit_sample import sample_units
-from qtaml.checkpoints.unit_words import stored_values, words_of
+from qtaml.checkpoints.unit_words import stored_values
 from qtaml.checkpoints.word_range import WordRange, key_places
 from qtaml.errors import ArgumentError, BudgetError, ModelError
 from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenDevice, GivenFault, Several, Uniform
@@ -142,15 +142,15 @@ class _Tensor:
 
     def __init__(self, tensor: CheckpointTensor, gains: list[float] | None, rule: Nonfinite, weights: int) -> None:
         self.tensor, self._sample = tensor, sample_units(tensor, weights)
-        words = words_of(tensor.format, self._sample.parts)
-        power, _ = self._sample.total((stored_values(tensor, words) ** 2).sum(1))
+        unit, words = self._sample.unit, self._sample.words
+        power, _ = self._sample.total((stored_values(tensor.name, unit, words) ** 2).sum(1))
         # A tensor of zeros has to be read as zeros: its errors count as they are.
         self.power = power or 1.0
         self.importance = 1.0 if gains is None else max(gains) * self.power
         # Shares of the largest gain: that of whole errors, and what those of each field count beyond it.
         shares = [1.0] if gains is None or not max(gains) else [gain / max(gains) for gain in gains]
         self._whole, self._alone = min(shares), [share - min(shares) for share in shares]
-        self._law = TensorLaw(tensor.format, words, rule, whole=self._whole, alone=self._alone)
+        self._law = TensorLaw(unit, words, rule, whole=self._whole, alone=self._alone)
         self._seen = seen_words(tensor)
         if not power and not all(field.zeros.all() for field in self._seen.values()):
             self._check_zeros(weights)

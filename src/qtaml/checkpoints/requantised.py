@@ -10,7 +10,7 @@ from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan
 from qtaml.checkpoints.fields import Floats
 from qtaml.checkpoints.unit_sample import sample_units
-from qtaml.checkpoints.unit_words import stored_values, words_of
+from qtaml.checkpoints.unit_words import stored_values
 from qtaml.planning.allocation import Options, allocate, allocated_cells, allocated_error
 from qtaml.protections import Decoder, pareto_front
 from qtaml.search.candidates import Candidate, fitted_menu, gaussian_menu, improving
@@ -97,7 +97,8 @@ def _options(weights: int, importance: float, menu: tuple[Candidate, ...]) -> Op
 
 def _normalised(checkpoint: Checkpoint, name: str) -> Floats:
     tensor = checkpoint[name]
-    values = stored_values(tensor, words_of(tensor.format, sample_units(tensor, _SAMPLE).parts)).ravel()
+    sample = sample_units(tensor, _SAMPLE)
+    values = stored_values(name, sample.unit, sample.words).ravel()
     # Of each tensor as many, at random places, so that none of them decides the menu.
     chosen = np.random.default_rng(child_seed(0, "requantised", name)).permutation(len(values))[:_SAMPLE]
     power = np.sqrt((values**2).mean())
