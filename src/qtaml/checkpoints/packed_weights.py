@@ -15,8 +15,8 @@ _FLOATS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 _BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I8": 1, "U8": 1, "F8_E4M3": 1}
 # Of microscaling formats a scale of 8 bits, a power of two, is that of so many weights in a row.
 _MX_WEIGHTS = 32
-# Rows and columns of blocks as all files have them.
-_BLOCK = 128
+_BLOCKS = {2**power for power in range(20)}
+"""Rows and columns of blocks."""
 
 
 class Entry(NamedTuple):
@@ -125,9 +125,11 @@ def _form(name: str, codes: Entry, scale: Entry, parts: Mapping[str, Entry], sou
     else:
         return f"{codes.dtype} {'packed ' if packed else ''}with scales of {scale.dtype} is no format that is read"
     grid = (*scale.shape, 1, 1)[:2] if math.prod(scale.shape) > 1 else (1, 1)
+    # Last blocks may be smaller. Of powers of two then no equal parts are one, but of a single block.
+    parts = [size / count for size, count in zip(form.shape, grid, strict=True) if count > 1]
+    if not packed and grid[0] < form.shape[0] and any(part not in _BLOCKS for part in parts):
+        return f"its scales of shape {list(scale.shape)} may be those of blocks of which the last are smaller"
     if form.shape[0] % grid[0] or form.shape[1] % grid[1]:
-        if grid == tuple(-(-size // _BLOCK) for size in form.shape):
-            return f"its last blocks are smaller than {_BLOCK} x {_BLOCK}, which is not read"
         raise _unfit(source, name, f"shape {list(form.shape)}, scales of shape {list(scale.shape)}")
     return form._replace(grid=grid, name=_named(kind, form.shape, grid))
 

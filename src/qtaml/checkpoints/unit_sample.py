@@ -53,7 +53,7 @@ def sample_units(tensor: CheckpointTensor, weights: int) -> UnitSample:
         weights: how many.
     """
     cuts = _cuts(tensor.format)
-    units, of_unit = tensor.units * cuts.count, cuts.unit.weights
+    units, of_unit = tensor.units * cuts.each, cuts.unit.weights
     length = max(1, _RUN // of_unit)
     runs, wanted = -(-units // length), max(_FEWEST_RUNS, weights // (length * of_unit))
     if runs <= wanted:
@@ -62,7 +62,7 @@ def sample_units(tensor: CheckpointTensor, weights: int) -> UnitSample:
     generator = np.random.default_rng(child_seed(0, "units", tensor.name))
     # The last run may be shorter than the others, and is left out: it would count too much.
     starts = length * np.sort(generator.choice(units // length, wanted, replace=False))
-    if cuts.count == 1:
+    if cuts.each == 1:
         parts = _together(tensor, [tensor.raw(start, start + length) for start in starts.tolist()])
         words = words_of(tensor.format, parts)
     else:
@@ -82,12 +82,12 @@ class _Cuts(NamedTuple):
 
     Attributes:
         unit: the format of each.
-        count: how many make a unit.
-        words: words of each field that each of them is made of, shape (count, words).
+        each: how many of them make a unit.
+        words: words of each field that each of them is made of, shape (each, words).
     """
 
     unit: UnitFormat
-    count: int
+    each: int
     words: dict[str, Integers]
 
 
@@ -121,7 +121,7 @@ def _is_cut(field: Field, size: int) -> bool:
 def _words_of_cuts(tensor: CheckpointTensor, cuts: _Cuts, chosen: Integers) -> dict[str, Integers]:
     """Words of some cuts of a tensor, which are counted through all its units."""
     found: dict[str, list[Integers]] = {name: [] for name in cuts.words}
-    units, numbers = np.divmod(chosen, cuts.count)
+    units, numbers = np.divmod(chosen, cuts.each)
     for unit in np.unique(units).tolist():
         parts, own = tensor.raw(unit, unit + 1), numbers[units == unit]
         for field in tensor.format.fields:
