@@ -126,8 +126,8 @@ def _form(name: str, codes: Entry, scale: Entry, parts: Mapping[str, Entry], sou
         return f"{codes.dtype} {'packed ' if packed else ''}with scales of {scale.dtype} is no format that is read"
     grid = (*scale.shape, 1, 1)[:2] if math.prod(scale.shape) > 1 else (1, 1)
     # Last blocks may be smaller. Of powers of two then no equal parts are one, but of a single block.
-    parts = [size / count for size, count in zip(form.shape, grid, strict=True) if count > 1]
-    if not packed and grid[0] < form.shape[0] and any(part not in _BLOCKS for part in parts):
+    blocks = [size / count for size, count in zip(form.shape, grid, strict=True) if count > 1]
+    if not packed and grid[0] < form.shape[0] and any(block not in _BLOCKS for block in blocks):
         return f"its scales of shape {list(scale.shape)} may be those of blocks of which the last are smaller"
     if form.shape[0] % grid[0] or form.shape[1] % grid[1]:
         raise _unfit(source, name, f"shape {list(form.shape)}, scales of shape {list(scale.shape)}")
