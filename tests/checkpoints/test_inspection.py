@@ -65,7 +65,6 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 
 def test_a_scale_of_the_whole_tensor_changes_all_its_weights(tmp_path):
     """One flip of the sign of the only scale: four times the mean square, of each of 800 weights."""
-    pytest.importorskip("compressed_tensors")
     codes = torch.randn(100, 8, generator=torch.Generator().manual_seed(0)).to(torch.float8_e4m3fn)
     save_file({"a.weight": codes, "a.weight_scale": torch.tensor([0.5])}, tmp_path / "m.safetensors")
     (found,) = inspect(open_checkpoint(tmp_path / "m.safetensors")).formats

@@ -66,6 +66,25 @@ def test_words_and_flips_are_those_of_onnxruntime(tmp_path, case):
         assert not np.array_equal(flipped, tensor.values())
 
 
+@pytest.mark.parametrize("kind", ["BFLOAT16", "FLOAT8E4M3FN", "FLOAT8E5M2"])
+def test_short_floats_are_kept(tmp_path, kind):
+    """Words of a plain initialiser are those of the file, and values, after a flip too, those of onnxruntime."""
+    draw, number = np.random.default_rng(0), T.DataType.Value(kind)
+    short = draw.normal(size=(8, 6)).astype(helper.tensor_dtype_to_np_dtype(number))
+    node = helper.make_node("Cast", ["w"], ["y"], to=T.FLOAT)
+    told = helper.make_tensor_value_info("y", T.FLOAT, (8, 6))
+    graph = helper.make_graph([node], "g", [], [told], [numpy_helper.from_array(short, "w")])
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 21)])
+    for bit in (None, *range(8 * short.itemsize)):
+        words = short.view(f"u{short.itemsize}").copy()
+        words[0, 0] ^= 0 if bit is None else 1 << bit
+        model.graph.initializer[0].raw_data = words.tobytes()
+        onnx.save(model, tmp_path / "m.onnx")
+        tensor = open_checkpoint(tmp_path / "m.onnx")["w"]
+        assert np.array_equal(tensor.format.words(tensor.raw(0, 48))["words"].ravel(), words.ravel())
+        assert np.array_equal(tensor.values(), _values(tmp_path / "m.onnx"), equal_nan=True)
+
+
 def test_a_quantised_network_is_read_and_written(tmp_path):
     """Codes and scales of `onnxruntime.quantization`, whose zero points are alike; one tensor read with errors."""
     torch.manual_seed(0)
@@ -92,6 +111,7 @@ def test_what_is_damaged_or_elsewhere_is_refused(tmp_path):
             open_checkpoint(tmp_path / "cut.onnx")
     changes = {
         "has 5 bytes, its shape asks for 216": lambda tensors: setattr(tensors[0], "raw_data", b"12345"),
+        "is damaged: ValueError: 70 is not in list": lambda tensors: setattr(tensors[0], "data_type", 70),
         "two tensors of one name": lambda tensors: setattr(tensors[1], "name", tensors[0].name),
     }
     for message, change in changes.items():
@@ -100,6 +120,9 @@ def test_what_is_damaged_or_elsewhere_is_refused(tmp_path):
         (tmp_path / "bad.onnx").write_bytes(other.SerializeToString())
         with pytest.raises(StoredFileError, match=message):
             open_checkpoint(tmp_path / "bad.onnx")
+    (tmp_path / "bad.onnx").write_bytes(content.replace(b"filters.bias", b"filters.\xff\xfe\xfd\xfc"))
+    with pytest.raises(StoredFileError, match="a tensor has a name that is no text"):
+        open_checkpoint(tmp_path / "bad.onnx")
     onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="data.bin", size_threshold=0)
     with pytest.raises(StoredFileError, match=r"data of 'filters\.weight' in another file: make one of them by"):
         open_checkpoint(tmp_path / "m.onnx")

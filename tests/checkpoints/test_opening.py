@@ -182,6 +182,19 @@ def test_what_is_not_read_comes_with_the_next_step(make, tmp_path):
         open_checkpoint(make(tmp_path))
 
 
+def test_a_safetensors_header_with_two_entries_of_one_name_is_refused(tmp_path):
+    """The library reads the last of them, and says nothing."""
+    save_file({"w": torch.ones(2, 3)}, tmp_path / "m.safetensors")
+    content = (tmp_path / "m.safetensors").read_bytes()
+    length = 8 + int.from_bytes(content[:8], "little")
+    entry = content[9:length].strip()[:-1]
+    header = b"{" + entry + b"," + entry + b"}"
+    (tmp_path / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + content[length:])
+    assert list(load_file(tmp_path / "m.safetensors")) == ["w"]
+    with pytest.raises(StoredFileError, match="its header has two entries of one name: 'w'"):
+        open_checkpoint(tmp_path / "m.safetensors")
+
+
 def test_a_tensor_without_weights_is_left_as_it_is(tmp_path):
     """It has nothing to store."""
     save_file({"empty": torch.ones(0, 3), "full": torch.ones(2, 3)}, tmp_path / "m.safetensors")

@@ -7,6 +7,7 @@ from torch import nn
 
 from qtaml._random import child_seed
 from qtaml.checkpoints import ReadCheckpoint, checkpoint_gains, evaluate_reads, open_checkpoint, protect
+from qtaml.checkpoints.running_checkpoints import _ratio
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.measuring import OutputError
 from qtaml.sensitivity import Calibration
@@ -67,6 +68,13 @@ def test_gains_are_those_of_gradients_where_errors_are_small(checkpoint, plan):
         measured, spread = found[name]
         assert abs(measured - gain.squared) < 4 * (spread**2 + gain.standard_error**2) ** 0.5, name
     assert sum(spread > 0 for _, spread in found.values()) >= 2
+
+
+def test_a_gain_by_one_read_is_not_known_well():
+    """Where one read has nearly all of the error, what is left without it decides; of all of it, nothing is left."""
+    assert _ratio([3.0, 2.0, 1.0], [1.0, 1.0, 1.0]) == (2.0, pytest.approx(3**-0.5))
+    assert _ratio([1e6, 3.0, 3.0], [1e6, 1.0, 1.0])[1] > 1
+    assert _ratio([2.0, 0.0, 0.0], [1.0, 0.0, 0.0]) == (2.0, 2.0)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ class Checkpoint(Mapping[str, CheckpointTensor]):
         others: why each other tensor is left as it is, by its name.
 
     Raises:
-        StoredFileError: if tensors lie outside the file or over each other.
+        StoredFileError: if tensors lie outside the file or over each other, or two have one name.
     """
 
     def __init__(
@@ -151,6 +152,9 @@ class Checkpoint(Mapping[str, CheckpointTensor]):
     ) -> None:
         self.source, self.kind, self.others = source, kind, dict(others)
         self._tensors = {tensor.name: tensor for tensor in tensors}
+        if len(self._tensors) < len(tensors):
+            name, _ = Counter(tensor.name for tensor in tensors).most_common(1)[0]
+            raise StoredFileError(f"{source.path} holds two tensors of one name: {name!r}")
         _check_places(source, [(one.name, part) for one in tensors for part in one.parts])
 
     def __getitem__(self, name: str) -> CheckpointTensor:

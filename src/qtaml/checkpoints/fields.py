@@ -24,6 +24,7 @@ class Field:
         word_of: the word that each weight of the unit is made of.
         variant_of: the row of `levels` for each weight, where one word has several meanings (packed base 3).
         part: the part of the unit that holds it.
+        divides: whether the value is one over the number of a word, the only one of its tensor.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Field:
     word_of: Integers
     variant_of: Integers | None = None
     part: int = 0
+    divides: bool = False
 
     @property
     def bits(self) -> int:
@@ -64,7 +66,7 @@ class Field:
             found |= (units[:, place // 8].astype(np.int64) >> place % 8 & 1) << bit
         return found
 
-    def put(self, units: Bytes, words: Integers) -> None:
+    def put(self, units: Bytes, words: NDArray[np.integer]) -> None:
         """Write words of shape (units, words) into the bytes of some units, in place."""
         if self._columns is not None:
             units[:, self._columns] = words.astype(f"<u{self.bits // 8}").view(np.uint8)

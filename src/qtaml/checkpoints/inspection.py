@@ -13,7 +13,7 @@ from qtaml.checkpoints.checkpoint_file import Checkpoint, CheckpointTensor
 from qtaml.checkpoints.fields import Field, Floats, Integers
 from qtaml.checkpoints.tensor_law import FieldReads, TensorLaw
 from qtaml.checkpoints.unit_sample import sample_units
-from qtaml.checkpoints.unit_words import of_words, stored_values, words_of
+from qtaml.checkpoints.unit_words import of_words, stored_values
 from qtaml.checkpoints.word_law import values_of_weights
 from qtaml.formats import Nonfinite
 
@@ -181,9 +181,9 @@ class _Flips:
 
 
 def _flips_of(tensor: CheckpointTensor, rule: Nonfinite, weights: int) -> _Flips:
-    unit, sample = tensor.format, sample_units(tensor, weights)
-    words = words_of(unit, sample.parts)
-    stored = stored_values(tensor, words)
+    sample = sample_units(tensor, weights)
+    unit, words = sample.unit, sample.words
+    stored = stored_values(tensor.name, unit, words)
     # A tensor of zeros has no mean square: its errors are then as they are.
     power = float((stored**2).mean()) or 1.0
     harm = {}
@@ -193,6 +193,10 @@ def _flips_of(tensor: CheckpointTensor, rule: Nonfinite, weights: int) -> _Flips
         if tensor.parts[field.part].units < tensor.units:
             # All units share the word: what its flip does to those that were looked at stands for all.
             sums = [sample.factor * one.sum(0, keepdims=True) for one in sums]
+        elif unit is not tensor.format:
+            # Of a word some of its weights were looked at, which stand for all.
+            all_of_word = tensor.format.weights / tensor.format.by_name[field.name].words_of_unit
+            sums = [all_of_word * field.words_of_unit / unit.weights * one for one in sums]
         share = [_not_finite(field, words[field.name] ^ 1 << bit) for bit in range(field.bits)]
         harm[field.name] = np.array([[one.mean(), one.max(), lost] for one, lost in zip(sums, share, strict=True)])
     return _Flips(tensor, stored.size, harm)

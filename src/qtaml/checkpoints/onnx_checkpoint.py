@@ -54,7 +54,13 @@ def read_onnx(source: Source) -> Checkpoint:
             f"{source.path} has the data of {external[0]!r} in another file: make one of them by "
             "onnx.save(onnx.load(PATH), 'one.onnx')"
         )
-    return _Reader(source, model, held, _places(content)).checkpoint()
+    try:
+        return _Reader(source, model, held, _places(content)).checkpoint()
+    except QtamlError:
+        raise
+    # What a parsed model may still hold: names that are no text, types that there are not, sizes below 0.
+    except Exception as error:
+        raise StoredFileError(f"{source.path} is damaged: {type(error).__name__}: {error}") from error
 
 
 class _Reader:

@@ -21,7 +21,7 @@ from qtaml.checkpoints.storage_menu import StorageMenu
 from qtaml.checkpoints.tensor_law import FieldReads, TensorLaw, only_errors_of
 from qtaml.checkpoints.tensor_search import TensorSearch, TensorWay
 from qtaml.checkpoints.unit_sample import sample_units
-from qtaml.checkpoints.unit_words import stored_values, words_of
+from qtaml.checkpoints.unit_words import stored_values
 from qtaml.checkpoints.word_range import WordRange, key_places
 from qtaml.errors import ArgumentError, BudgetError, ModelError
 from qtaml.faults import Asymmetric, FaultModel, FlipProbability, GivenDevice, GivenFault, Several, Uniform
@@ -142,15 +142,15 @@ class _Tensor:
 
     def __init__(self, tensor: CheckpointTensor, gains: list[float] | None, rule: Nonfinite, weights: int) -> None:
         self.tensor, self._sample = tensor, sample_units(tensor, weights)
-        words = words_of(tensor.format, self._sample.parts)
-        power, _ = self._sample.total((stored_values(tensor, words) ** 2).sum(1))
+        unit, words = self._sample.unit, self._sample.words
+        power, _ = self._sample.total((stored_values(tensor.name, unit, words) ** 2).sum(1))
         # A tensor of zeros has to be read as zeros: its errors count as they are.
         self.power = power or 1.0
         self.importance = 1.0 if gains is None else max(gains) * self.power
         # Shares of the largest gain: that of whole errors, and what those of each field count beyond it.
         shares = [1.0] if gains is None or not max(gains) else [gain / max(gains) for gain in gains]
         self._whole, self._alone = min(shares), [share - min(shares) for share in shares]
-        self._law = TensorLaw(tensor.format, words, rule, whole=self._whole, alone=self._alone)
+        self._law = TensorLaw(unit, words, rule, whole=self._whole, alone=self._alone)
         self._seen = seen_words(tensor)
         if not power and not all(field.zeros.all() for field in self._seen.values()):
             self._check_zeros(weights)
@@ -172,7 +172,8 @@ class _Tensor:
             has_zero, has_one = self._looked_at[field.name]
             # Where all words that were looked at have a value, but others have not, what those would lose is not known.
             allowed = zip(seen.zeros | has_one, seen.ones | has_zero, strict=True)
-            planes.append([menu.of(words, (bool(zero), bool(one))) for zero, one in allowed])
+            of_bits = [menu.of(words, (bool(zero), bool(one))) for zero, one in allowed]
+            planes.append([menu.held(bool(one)) for one in seen.ones] if field.divides else of_bits)
             ranges.append(_ranges(seen, field, menu.side_value))
         scale = self.importance / (self.power * total)
         return TensorSearch(self._law, planes, ranges, scale * self._sample.factor)
@@ -220,6 +221,6 @@ class _Tensor:
 def _ranges(seen: SeenWords, field: Field, cells: float) -> list[WordRange | None]:
     """No range, and that of the words that are there."""
     _, bits = key_places(field)
-    if seen.range is None or seen.range == (0, (1 << bits) - 1):
+    if field.divides or seen.range is None or seen.range == (0, (1 << bits) - 1):
         return [None]
     return [None, WordRange(*seen.range, cells)]

@@ -10,7 +10,7 @@ from qtaml.checkpoints.checkpoint_file import Checkpoint
 from qtaml.checkpoints.checkpoint_plan import CheckpointPlan
 from qtaml.checkpoints.fields import Floats
 from qtaml.checkpoints.unit_sample import sample_units
-from qtaml.checkpoints.unit_words import stored_values, words_of
+from qtaml.checkpoints.unit_words import stored_values
 from qtaml.planning.allocation import Options, allocate, allocated_cells, allocated_error
 from qtaml.protections import Decoder, pareto_front
 from qtaml.search.candidates import Candidate, fitted_menu, gaussian_menu, improving
@@ -25,7 +25,7 @@ class Requantised:
     """The same memory with words that the free search chooses, and the same weights: those that the file stands for.
 
     Attributes:
-        cells: as a share of the bits of the file.
+        cells: as a share of the bits of the file, without those of scales and tables.
         error: predicted, as that of the plan.
         cells_for_same_error: least cells whose error is that of the plan; None if the search has no such words.
     """
@@ -39,7 +39,8 @@ class Requantised:
         least = self.cells_for_same_error
         same = "no words of the search reach that of the plan" if least is None else f"the same takes {least:.3g} cells"
         return (
-            f"quantised anew for this memory (design), {self.cells:.3g} cells: relative error {self.error:.3g}; {same}"
+            f"quantised anew for this memory (design), {self.cells:.3g} cells without those of scales and tables: "
+            f"relative error {self.error:.3g}; {same}"
         )
 
 
@@ -96,7 +97,8 @@ def _options(weights: int, importance: float, menu: tuple[Candidate, ...]) -> Op
 
 def _normalised(checkpoint: Checkpoint, name: str) -> Floats:
     tensor = checkpoint[name]
-    values = stored_values(tensor, words_of(tensor.format, sample_units(tensor, _SAMPLE).parts)).ravel()
+    sample = sample_units(tensor, _SAMPLE)
+    values = stored_values(name, sample.unit, sample.words).ravel()
     # Of each tensor as many, at random places, so that none of them decides the menu.
     chosen = np.random.default_rng(child_seed(0, "requantised", name)).permutation(len(values))[:_SAMPLE]
     power = np.sqrt((values**2).mean())

@@ -181,12 +181,19 @@ def _changes_and_errors(
 
 
 def _ratio(changes: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
-    """Sum over sum, and the standard error of that ratio to first order."""
+    """Sum over sum, and its standard error by leaving out one read after the other.
+
+    To first order that is the spread of the residuals; but where one read has most of the error, its residual is nearly
+    nothing. Where it has all, nothing is known of others.
+    """
     if not sum(errors):
         return 0.0, 0.0
-    ratio, count = sum(changes) / sum(errors), len(changes)
-    squares = sum((change - ratio * error) ** 2 for change, error in zip(changes, errors, strict=True))
-    return ratio, (squares * count / (count - 1)) ** 0.5 / sum(errors)
+    ratio, others = sum(changes) / sum(errors), 1 - np.eye(len(changes))
+    left = others @ np.array(errors)
+    if not left.all():
+        return ratio, ratio
+    without = others @ np.array(changes) / left
+    return ratio, float(np.sqrt((len(changes) - 1) * without.var()))
 
 
 def _network(read: ReadCheckpoint, load: Load) -> Iterator[nn.Module]:

@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -69,7 +71,7 @@ def header_of(source: Source) -> tuple[dict[str, Entry], dict[str, str]]:
             pass
         with _files.open_regular(source.path) as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
+            header = json.loads(file.read(length), object_pairs_hook=_each_once)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         if isinstance(error, StoredFileError):
             raise
@@ -80,6 +82,15 @@ def header_of(source: Source) -> tuple[dict[str, Entry], dict[str, str]]:
         for name, one in header.items()
     }
     return entries, metadata
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # The library takes the last of several, and says nothing.
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"its header has two entries of one name: {name!r}")
+    return found
 
 
 @cache

@@ -50,6 +50,15 @@ class StorageMenu:
             self._known[words, *left_out] = self._made(words, left_out)
         return self._known[words, *left_out]
 
+    def held(self, value: bool) -> PlaneMenu:
+        """The menu of a bit of the one word of a tensor that is not to be read wrong, since a weight is divided by it.
+
+        Args:
+            value: the bit.
+        """
+        way = LeftOut(1 if value else 0, self.side_value / SIDE_BITS)
+        return PlaneMenu((way,), np.array([way.cells]), np.array([way.residual(*self._rates)]))
+
     def _made(self, words: int, left_out: tuple[bool, bool]) -> PlaneMenu:
         # Shorter codes for fewer words.
         front = pareto_front(*self._rates, decoders=self._decoders, bits=min(words, max(self._longest, _FEW_WORDS)))

@@ -234,7 +234,8 @@ class _FieldLaw:
         return (wrong.error - usual.error) / left, (wrong.drift - usual.drift) / left
 
     def _law(self, reads: FieldReads) -> Moments:
-        if all(rate in (0.0, 1.0) for both in reads.rates for rate in both):
+        # A divisor is one number, held as a side value: `StorageMenu.held`.
+        if self.field.divides or all(rate in (0.0, 1.0) for both in reads.rates for rate in both):
             return self._without_chance(reads)
         if self._floats is None:
             stored, drift, variance = _table_moments(self.field, self._rule, reads)

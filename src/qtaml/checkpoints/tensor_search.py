@@ -193,4 +193,4 @@ class TensorSearch:
 
 
 def _plain(menu: PlaneMenu) -> int:
-    return next(place for place, way in enumerate(menu.ways) if way.kind == "raw")
+    return next((place for place, way in enumerate(menu.ways) if way.kind == "raw"), 0)

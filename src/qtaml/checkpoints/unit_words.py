@@ -4,25 +4,28 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from qtaml.checkpoints.checkpoint_file import CheckpointTensor
 from qtaml.checkpoints.fields import Bytes, Field, Floats, Integers
 from qtaml.checkpoints.unit_format import UnitFormat, combined
 from qtaml.checkpoints.word_law import values_of_weights
 from qtaml.errors import ModelError
 
 
-def stored_values(tensor: CheckpointTensor, words: Mapping[str, Integers]) -> Floats:
+def stored_values(name: str, unit: UnitFormat, words: Mapping[str, Integers]) -> Floats:
     """The weights of some units, float64 of shape (units, weights).
+
+    Args:
+        name: of the tensor, for messages.
+        unit: the format.
+        words: of each field, shape (units, words).
 
     Raises:
         ModelError: if one is no finite number.
     """
-    unit = tensor.format
     fields = {field.name: values_of_weights(field, words[field.name], "keep") for field in unit.fields}
     with np.errstate(all="ignore"):
         stored = combined(unit.value, fields)
     if not np.isfinite(stored).all():
-        raise ModelError(f"{tensor.name} holds weights that are no finite numbers")
+        raise ModelError(f"{name} holds weights that are no finite numbers")
     return stored
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from qtaml.checkpoints.fields import Field, Floats, Integers
 from qtaml.formats import FLOAT_FORMATS, Nonfinite
+from qtaml.formats.float_formats import read_nonfinite
 
 Rates = tuple[tuple[float, float], ...]
 """(p01, p10) of each bit of a word, bit 0 first."""
@@ -50,7 +51,12 @@ def value_of(field: Field, words: Integers, rule: Nonfinite, variants: Integers 
         variants: which of its meanings each word has.
     """
     if field.levels is None:
-        return FLOAT_FORMATS[field.meaning].values(words, rule)
+        form = FLOAT_FORMATS[field.meaning]
+        values = form.values(words, rule)
+        if not field.divides:
+            return values
+        with np.errstate(divide="ignore"):
+            return read_nonfinite(1 / values, form.largest, rule)
     return np.asarray(field.levels[variants, words])
 
 

@@ -14,11 +14,22 @@ from torch import nn
 
 from qtaml import _files
 from qtaml.checkpoints import open_checkpoint
-from qtaml.cli.state_dict import PICKLED, check_names, check_not_pickled, listing, load_weights, nothing_unpickled
+from qtaml.cli.state_dict import (
+    PICKLED,
+    check_names,
+    check_not_pickled,
+    listing,
+    load_weights,
+    nothing_unpickled,
+    state_of,
+)
 from qtaml.errors import ArgumentError, ModelError, QtamlError, StoredFileError
 from qtaml.memory import MANIFEST
 
 _CONFIG, _WEIGHTS = "config.json", ("model.safetensors", "model.safetensors.index.json")
+_SOURCE = "pretrained_model_name_or_path"
+_QUANTISED = ("compressed-tensors", "torchao")
+"""What has quantised a network whose weights are read here, in the words of transformers."""
 # Arguments by which timm loads weights: pickles among them, from the network too.
 _LOADING = {
     "cache_dir",
@@ -188,8 +199,9 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
     transformers.utils.logging.disable_progress_bar()
     try:
         with _from_this_disk():
+            source = _dequantised(path, architecture) if _is_quantised(config) else {_SOURCE: path}
             model, found = cast(Any, architecture).from_pretrained(
-                path,
+                **source,
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -209,6 +221,19 @@ def _transformers_network(path: Path, config: dict[str, Any]) -> nn.Module:
         )
     network: nn.Module = model
     return network
+
+
+def _is_quantised(config: dict[str, Any]) -> bool:
+    told = config.get("quantization_config")
+    return isinstance(told, dict) and told.get("quant_method") in _QUANTISED
+
+
+def _dequantised(path: Path, architecture: Any) -> dict[str, Any]:
+    """What a class of transformers makes a network in floats of: packed layers have no weights to be planned."""
+    settings = architecture.config_class.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    del settings.quantization_config
+    state = {name: value for file in _weight_files(path) for name, value in state_of(file).items()}
+    return {_SOURCE: None, "config": settings, "state_dict": state}
 
 
 def _timm_network(path: Path, config: dict[str, Any]) -> nn.Module:

@@ -1,6 +1,7 @@
 """`qtaml protect`: a checkpoint with its words as they are, each bit stored as the budget allows."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from qtaml.protections import DECODERS, Decoder
 _INPUTS = "Inputs of the network, .npz, .safetensors, or text"
 _CALIBRATION = f"{_INPUTS}: measure gains, by reads, and plan with them."
 _TEST = f"{_INPUTS}, and 'labels' for accuracy: measure the network."
-_MODEL = "package.module:factory of the network, of a checkpoint that does not run itself."
+_MODEL = "Network of a checkpoint that does not run itself: a Hugging Face directory, or package.module:factory."
 
 
 def protect_command(
@@ -79,13 +80,14 @@ def protect_command(
     )
     plan = planned(gains=None if gains is None else _read_gains(gains))
     load = partial(_network, model)
+    found: dict[str, tuple[float, float]] | None = None
     if calibration is not None:
-        batch = calibration_batch(calibration, str(file), samples, length)
+        batch = calibration_batch(calibration, model or str(file), samples, length)
         found = checkpoint_gains(checkpoint, plan, load, batch, seed=seed)
         plan = planned(gains={name: gain for name, (gain, _) in found.items()})
     score = None
     if test is not None:
-        data = TestData(test, str(file), length, batch_size)
+        data = TestData(test, model or str(file), length, batch_size)
         score = evaluate_reads(
             checkpoint, plan, chosen_metric(metric, data, load(file)), load, reads=reads or 10, seed=seed
         )
@@ -100,6 +102,7 @@ def protect_command(
         record = {
             "cells": plan.cells,
             "error": plan.error,
+            "gains": found,
             "standard_error": plan.standard_error,
             "requantised": asdict(anew),
             "measured": measured and json.loads(measured.to_json()),
@@ -109,10 +112,19 @@ def protect_command(
         return
     Console().print(plan.table())
     typer.echo(str(anew))
+    if found is not None:
+        typer.echo(_of_gains(found))
     if measured:
         Console().print(measured.table())
     if score:
         typer.echo(f"{metric} of the network as read: {score}")
+
+
+def _of_gains(gains: Mapping[str, tuple[float, float]]) -> str:
+    """Which tensors count least and most, with standard errors over reads."""
+    least, most = (choose(gains, key=lambda name: gains[name][0]) for choose in (min, max))
+    told = [f"{name} {gains[name][0]:.3g} +- {gains[name][1]:.1g}" for name in dict.fromkeys((least, most))]
+    return f"gains by reads, squared output error for each unit of a tensor's: {' to '.join(told)} (all: --json)"
 
 
 def _check_together(

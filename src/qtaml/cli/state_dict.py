@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from qtaml import _files
+from qtaml.checkpoints import open_checkpoint
 from qtaml.errors import ModelError, StoredFileError
 from qtaml.model import aliases
 
@@ -23,7 +24,9 @@ _SHOWN = 3
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a state dict into a model. Tied weights may be under one of their names, or under each.
+    """Load a state dict into a model, quantised weights by their values.
+
+    Tied weights may be under one of their names, or under each.
 
     Args:
         model: it is changed.
@@ -36,7 +39,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         check_not_pickled(path)
         with _files.open_regular(path):  # refuses what is no file, and may hang
-            state = safetensors.torch.load_file(path)
+            state = state_of(path)
         # Files keep tied weights once, and load_state_dict asks for each name.
         _tie(model, state, path)
         # Not strict: torch would list all names, thousands for another architecture; check_names lists a few.
@@ -48,6 +51,24 @@ def load_weights(model: nn.Module, path: Path) -> None:
         lines = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         raise ModelError(f"the weights in {path} do not fit the model; {listing(lines)}") from error
     check_names(path, missing, unexpected)
+
+
+def state_of(path: Path) -> dict[str, torch.Tensor]:
+    """The state dict of a safetensors file; weights of codes and scales as their own library reads them.
+
+    Raises:
+        SafetensorError: if the file is damaged.
+        StoredFileError: if codes and scales do not fit each other.
+    """
+    state, checkpoint = safetensors.torch.load_file(path), open_checkpoint(path)
+    made = {name: tensor for name, tensor in checkpoint.items() if len(tensor.parts) > 1}
+    if not made:
+        return state
+    # Their parts are no tensors of the network.
+    kept = {
+        name: value for name, value in state.items() if name in {**checkpoint, **checkpoint.others} and name not in made
+    }
+    return kept | {name: torch.from_numpy(tensor.values()) for name, tensor in made.items()}
 
 
 def _tie(model: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -133,6 +133,7 @@ FLOAT_FORMATS: dict[str, FloatFormat] = {
     "fp16": FloatFormat(5, 10, 15, "last_exponent", f"{_IEEE}: binary16"),
     "fp8_e4m3": FloatFormat(4, 3, 7, "last_pattern", f"{_OFP8}: E4M3"),
     "fp8_e5m2": FloatFormat(5, 2, 15, "last_exponent", f"{_OFP8}: E5M2"),
+    "fp6_e2m3": FloatFormat(2, 3, 1, "none", f"{_MX}: E2M3"),
     "fp4_e2m1": FloatFormat(2, 1, 1, "none", f"{_MX}: E2M1"),
     "e8m0": FloatFormat(8, 0, 127, "last_pattern", f"{_MX}: E8M0, powers of two for scales", signed=False),
 }

@@ -60,6 +60,8 @@ def parsed(content: bytes, path: Path) -> Any:
         raise StoredFileError(f"{path} is no ONNX file, or is damaged: {first_line(error)}") from error
     if not model.graph.node:
         raise StoredFileError(f"{path} is no ONNX file: it holds no graph")
+    if not all(isinstance(tensor.name, str) for tensor in model.graph.initializer):
+        raise StoredFileError(f"{path} is damaged: a tensor has a name that is no text")
     return model
 
 
@@ -71,8 +73,6 @@ def _read(model: Any, path: Path) -> tuple[OnnxGraph, Tensors]:
         for name in node.input:
             users[name].append(node.op_type)
     names = [tensor.name for tensor in model.graph.initializer]
-    if not all(isinstance(name, str) for name in names):
-        raise StoredFileError(f"{path} is damaged: a tensor has a name that is no text")
     if len(set(names)) < len(names):
         raise StoredFileError(f"{path} holds two tensors named {max(names, key=names.count)!r}")
     weights, kinds, parameters, constants = {}, {}, {}, {}

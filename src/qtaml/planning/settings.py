@@ -147,8 +147,8 @@ class Tac(Settings):
         bits: bits of a word, 2 to 16.
         encoding: labels of the levels.
         grid: the symmetric "half_step", or the paper's "integer".
-        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
-            "fp16" or "bf16".
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp6_e2m3",
+            "fp8_e4m3", "fp8_e5m2", "fp16" or "bf16".
         scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format, or the grid
             "integer", holds the numbers, or the codes of a quantised network, as they are.
         nonfinite: what infinity and NaN, which errors make in float words, are read as: "clamp" (the largest number of
@@ -230,8 +230,8 @@ class UniformMsp(Settings):
         bits: bits of a word, 2 to 16.
         encoding: labels of the levels.
         grid: the symmetric "half_step", or the paper's "integer".
-        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp8_e4m3", "fp8_e5m2",
-            "fp16" or "bf16".
+        levels: a named table in place of bits, encoding and grid: "int4", "nf4", "fp4_e2m1", "fp6_e2m3",
+            "fp8_e4m3", "fp8_e5m2", "fp16" or "bf16".
         scale: what words are in units of: the "largest" weight, or 1 with "none", so that a named format, or the grid
             "integer", holds the numbers, or the codes of a quantised network, as they are.
         nonfinite: what infinity and NaN, which errors make in float words, are read as: "clamp" (the largest number of
