@@ -60,7 +60,7 @@ def test_the_compiled_labels_are_those_of_the_format(levels, granularity, correc
 
 
 def test_few_boundaries_are_counted_with_their_ties(monkeypatch):
-    """Whatever their number and scale; weights on every boundary, so near that float32 takes them for it, and beyond."""
+    """Whatever their number and scale; weights on every boundary, as near to it as float32 can tell, and beyond."""
     values = torch.arange(-3, 52, dtype=torch.float64).repeat_interleave(3) / 4
     values = torch.cat([values, values * (1 + 1e-9), values * (1 - 1e-9), torch.tensor([torch.inf, -torch.inf])])
     for count, scale in product(range(1, 17), (1.0, 1e-30, 1e30)):

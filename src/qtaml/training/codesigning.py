@@ -20,8 +20,8 @@ from qtaml.search import design
 from qtaml.training.losses import Loss, loss_name, needs_labels
 from qtaml.training.narrowing import narrowed
 from qtaml.training.samples import Samples
-from qtaml.training.tuning import Tuned, tune
-from qtaml.training.tuning_settings import Tune
+from qtaml.training.tuning import tune
+from qtaml.training.tuning_settings import Tune, Tuned
 
 _Attempt = Literal["design", "narrower", "clipped", "longer", "again"]
 _BEGINNINGS: tuple[_Attempt, ...] = ("design", "narrower")
