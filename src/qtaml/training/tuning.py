@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,11 +30,10 @@ from qtaml.model import (
     whole_copy,
 )
 from qtaml.planning import Plan, takes
-from qtaml.sensitivity import Gain
 from qtaml.training.checkpoint import Epoch, check_checkpoint_folder, load_checkpoint, save_checkpoint
 from qtaml.training.losses import Loss, loss_name, loss_of, needs_labels
 from qtaml.training.noisy_network import NoisyNetwork
-from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
+from qtaml.training.regularisers import clip_weights, clipping_limits, gains_of, unevenness
 from qtaml.training.samples import Samples, Step
 from qtaml.training.tuning_settings import Tune, Tuned
 
@@ -132,7 +131,22 @@ def tune(
         >>> tuned = tune(model, plan, torch.randn(64, 8), epochs=2, clip=1.0)
         >>> memory = qtaml.store(tuned.model, tuned.plan)
     """
-    training = _Training(model, plan, batches, settings, loss, held_out, teacher)
+    return tune_within(None, model, plan, batches, settings, loss, held_out, checkpoint, teacher)
+
+
+def tune_within(
+    limits: Mapping[str, float] | None,
+    model: nn.Module,
+    plan: Plan,
+    batches: Batches,
+    settings: Tune,
+    loss: Loss,
+    held_out: Batches | None,
+    checkpoint: str | Path | None,
+    teacher: nn.Module | None,
+) -> Tuned:
+    """`tune`, with the largest magnitude of each stored tensor given where `clip` would find one; None for none."""
+    training = _Training(limits, model, plan, batches, settings, loss, held_out, teacher)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
         check_checkpoint_folder(path)
@@ -147,10 +161,11 @@ def tune(
 
 
 class _Training:
-    """A training between two epochs; arguments as for `tune`."""
+    """A training between two epochs; arguments as for `tune_within`."""
 
     def __init__(
         self,
+        limits: Mapping[str, float] | None,
         model: nn.Module,
         plan: Plan,
         batches: Batches,
@@ -175,11 +190,14 @@ class _Training:
             raise ArgumentError(f"teacher must not be given with labels, got loss={loss!r}")
         self._teacher = None if labelled else private_copy(teacher or model)
         self._check_learning_rate()
-        self._gains = _gains(plan) if settings.evenness else {}
-        self._limits = None if settings.clip is None else clipping_limits(self._tuned, settings.clip)
+        self._gains = gains_of(plan) if settings.evenness else {}
+        self._limits = limits
+        if limits is None and settings.clip is not None:
+            self._limits = clipping_limits(self._tuned, settings.clip)
         kept = [one.whole for one in (self._samples, self._held_out) if one is not None]
         asked = [_files.to_json(settings), plan.to_json(), loss_name(loss), digest(named_tensors(model)), digest(kept)]
         asked += [] if teacher is None else [digest(named_tensors(teacher))]
+        asked += [] if limits is None else [repr(sorted(limits.items()))]
         self._asked = _files.sha256("\n".join(asked).encode())
         self._before = None if self._held_out is None else self._held_out_loss(self._held_out)
         if self._limits is not None:
@@ -366,16 +384,6 @@ def _called(network: Callable[..., Any], step: Step, model: nn.Module) -> Any:
         raise
     except Exception as error:
         raise ModelError(f"the model failed on inputs of {describe(step.inputs)}: {error}") from error
-
-
-def _gains(plan: Plan) -> dict[str, Gain]:
-    gains = {entry.name: entry.gain for entry in plan.tensors if entry.gain is not None}
-    if len(gains) < len(plan.tensors):
-        raise ArgumentError(
-            "plan must have gains for evenness above 0, as those of compensate and design have, got one of "
-            f"{plan.method} without"
-        )
-    return gains
 
 
 @contextmanager
