@@ -184,6 +184,7 @@ def _shown(row: Row) -> tuple[str, str, str]:
 def draw(rows: Sequence[Row]) -> "Figure":
     """Each training, a panel for each network, the storages side by side."""
     panels: list[Panel] = []
+    named: list[str] = []
     for network in dict.fromkeys(row.network for row in rows):
         own = [row for row in rows if row.network == network]
         accuracy = own[0].metric == "accuracy"
@@ -204,9 +205,11 @@ def draw(rows: Sequence[Row]) -> "Figure":
                 reference=("clean", factor * own[0].clean),
                 limits=(0.0, 105.0) if accuracy else None,
                 x_names=names,
-                legend="outside" if not panels else "none",
+                # Colours are by place: those of fewer trainings are others.
+                legend="none" if trainings == named else "outside",
             )
         )
+        named = trainings
     return panels_figure(panels, columns=1)
 
 
