@@ -158,7 +158,7 @@ def _counted(
     near = np.uint8(0)
     for i in range(size):
         near |= below[i] ^ above[i]
-    return near != 0
+    return bool(near != 0)
 
 
 @compiled
