@@ -61,7 +61,7 @@ BUDGETS: dict[str, tuple[float, float, float]] = {
 
 LANGUAGE_MODEL, _LANGUAGE_CELLS = "LanguageModel", 0.4
 _LANGUAGE_TRAININGS = ("none", "Gaussian", "law", "law, no labels")
-"""One storage and four trainings: each takes as long as the five networks together."""
+"""Two storages and four trainings: each takes as long as the five networks together, as long as the first training."""
 _LANGUAGE_TUNE = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3}
 """As it was trained: each text once, in 600 steps."""
 
@@ -70,7 +70,10 @@ def storages(network: str) -> dict[str, Settings]:
     """How a network is stored, by name."""
     p = RECIPES[network].p
     if network == LANGUAGE_MODEL:
-        return {EVERY: Design(p=p, cells=_LANGUAGE_CELLS)}
+        return {
+            "design, votes": Design(p=p, cells=_LANGUAGE_CELLS, decoders=VOTES),
+            EVERY: Design(p=p, cells=_LANGUAGE_CELLS),
+        }
     overhead, votes, every = BUDGETS[network]
     return {
         "plain words": UniformMsp(p=p, protected_bits=0),
@@ -181,6 +184,7 @@ def _shown(row: Row) -> tuple[str, str, str]:
 def draw(rows: Sequence[Row]) -> "Figure":
     """Each training, a panel for each network, the storages side by side."""
     panels: list[Panel] = []
+    named: list[str] = []
     for network in dict.fromkeys(row.network for row in rows):
         own = [row for row in rows if row.network == network]
         accuracy = own[0].metric == "accuracy"
@@ -201,9 +205,11 @@ def draw(rows: Sequence[Row]) -> "Figure":
                 reference=("clean", factor * own[0].clean),
                 limits=(0.0, 105.0) if accuracy else None,
                 x_names=names,
-                legend="outside" if not panels else "none",
+                # Colours are by place: those of fewer trainings are others.
+                legend="none" if trainings == named else "outside",
             )
         )
+        named = trainings
     return panels_figure(panels, columns=1)
 
 

@@ -55,6 +55,7 @@ def test_the_same_command_goes_on_from_its_checkpoint(here):
         (("--cells", 1), "give --p or --fault with --cells"),
         (("--plan", "stored", "--learning-rate", 0), "--learning-rate must be above 0"),
         (("--plan", "stored", "--out", "stored"), "--out must hold nothing that is read"),
+        (("--plan", "stored", "--checkpoint", "tuned/checkpoint"), "--out must hold nothing that is read"),
         (("--plan", "missing.json"), "cannot read missing.json"),
     ],
 )

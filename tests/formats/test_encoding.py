@@ -1,5 +1,7 @@
 """Encoding in one compiled pass, against `Format.encode`."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -58,15 +60,16 @@ def test_the_compiled_labels_are_those_of_the_format(levels, granularity, correc
 
 
 def test_few_boundaries_are_counted_with_their_ties(monkeypatch):
-    """Whatever their number; weights on every boundary, between all, and beyond."""
+    """Whatever their number and scale; weights on every boundary, as near to it as float32 can tell, and beyond."""
     values = torch.arange(-3, 52, dtype=torch.float64).repeat_interleave(3) / 4
-    for count in range(1, 17):
+    values = torch.cat([values, values * (1 + 1e-9), values * (1 - 1e-9), torch.tensor([torch.inf, -torch.inf])])
+    for count, scale in product(range(1, 17), (1.0, 1e-30, 1e30)):
         levels = TableLevels(tuple(float(min(label, count - 1)) for label in range(16)))
-        storage = TensorFormat((Section(len(values), Format(levels)),), Fixed(1.0))
-        compiled, _ = storage.encode(values, FAULT)
+        storage = TensorFormat((Section(len(values), Format(levels)),), Fixed(scale))
+        compiled, _ = storage.encode(values * scale, FAULT)
         with monkeypatch.context() as patch:
             patch.setattr(tensor_format, "kernel", lambda: None)
-            assert torch.equal(compiled, storage.encode(values, FAULT)[0])
+            assert torch.equal(compiled, storage.encode(values * scale, FAULT)[0])
 
 
 def test_there_is_a_compiled_loop():

@@ -1,6 +1,9 @@
 """Encoding and weights optimised together."""
 
+from dataclasses import replace
+
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -80,6 +83,18 @@ def test_weights_are_clipped_where_that_is_better(kept):
             clip = step.clip
         missed = [] if step.reached else [*missed, step.tuned.mean]
     assert ", clipped at 1" in str(kept[0])
+
+
+@pytest.mark.slow
+def test_what_is_clipped_is_not_clipped_again(network, tmp_path):
+    """At the root mean square of clipped weights the limit would fall with each step."""
+    model, inputs, metric = network
+    asked = {"metric": metric, "wanted": WANTED, "shrink": 0.6, "trials": 5, "folder": tmp_path}
+    path = qtaml.codesign(model, inputs[:32], inputs, DESIGN, replace(TUNING, clip=1.0), **asked)
+    assert len(path.steps) > 1
+    limit = model[0].weight.detach().double().square().mean().sqrt()
+    for file in tmp_path.glob("step-*/tensors.safetensors"):
+        assert safetensors.torch.load_file(file)["0.weight"].abs().max() == pytest.approx(float(limit), rel=1e-6)
 
 
 @pytest.mark.slow

@@ -9,17 +9,30 @@ from torch.utils.checkpoint import checkpoint
 
 import qtaml
 from qtaml.faults import Clustered, Several, StaticCells, TensorVariation, Uniform
-from qtaml.formats import EvenLevels, Format, Largest, NamedLevels, RootMeanSquare, Section, TableLevels, TensorFormat
+from qtaml.formats import (
+    EvenLevels,
+    Format,
+    Largest,
+    NamedLevels,
+    RootMeanSquare,
+    Section,
+    TableLevels,
+    TensorFormat,
+    TrellisLevels,
+)
 from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Repetition
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 
+TRELLIS = TrellisLevels(1, 2, ((1, -0.5), (2, -0.25)))
 TABLE = Format(TableLevels((-1.5, -0.4, 0.4, 1.5)))
 STORAGES = {
     "words": lambda size: TensorFormat((Section(size, Format().protect(2)),), correction="exact"),
     "votes": lambda size: TensorFormat((Section(size, Format(EvenLevels(3)).protect(1, Repetition(3))),)),
     "rows": lambda size: TensorFormat((Section(size, Format(EvenLevels(4))),), granularity="row"),
     "groups": lambda size: TensorFormat((Section(size, Format(NamedLevels("nf4"))),), Largest(), 5),
+    "outliers": lambda size: TensorFormat((Section(size, Format(EvenLevels(4))),), outliers=3),
+    "a trellis": lambda size: TensorFormat((Section(size, Format(TRELLIS)),), RootMeanSquare()),
     "a table and nothing": lambda size: TensorFormat(
         (Section(size - 3, TABLE), Section(3, Format(TableLevels((0.1,))))),
         RootMeanSquare(),

@@ -134,6 +134,18 @@ def test_it_stops_when_held_out_samples_gain_no_more(network):
     assert tuned.best == losses.index(min(losses)) == len(losses) - 3
 
 
+def test_the_network_stays_where_no_epoch_is_better(network):
+    """On held-out samples: the weights are those of before, and it is said."""
+    model, inputs, _ = network
+    # What it gives is what is wanted, and nothing is read wrong: there is little to gain, and steps are large.
+    asked = {"held_out": inputs[64:], "epochs": 2, "learning_rate": 0.1, "batch_size": 8}
+    tuned = qtaml.tune(model, plain(model, p=0.0), inputs[:64], **asked)
+    assert tuned.best == -1
+    assert tuned.before < min(epoch.held_out for epoch in tuned.history)
+    assert torch.equal(tuned.model[2].weight, model[2].weight)
+    assert "the weights are as they were" in str(tuned)
+
+
 def test_statistics_of_batch_normalisation_stay():
     """Those of what is read once would be statistics of its errors."""
     model = CONVOLUTION.model()
@@ -208,6 +220,11 @@ WRONG = {
     "no number": (lambda x, y: (x, y), {"loss": lambda out, y: out}, "loss must give a tensor of one number"),
     "unknown loss": (lambda x, y: x, {"loss": "hinge"}, "loss must be"),
     "evenness": (lambda x, y: x, {"evenness": 1.0}, "plan must have gains"),
+    "steps as large as the weights": (
+        lambda x, y: x,
+        {"learning_rate": 1e30},
+        r"learning_rate must be below the root mean square of the stored weights, at most [\d.]+: .* got 1e\+30",
+    ),
 }
 
 

@@ -50,7 +50,7 @@ def check_out(out: Path, *read: str | Path | None) -> None:
 
     Args:
         out: the folder.
-        read: files and folders that the command reads.
+        read: files and folders that the command reads, or writes beside it.
 
     Raises:
         StoredFileError: if the folder holds something else than a stored network.
@@ -60,8 +60,9 @@ def check_out(out: Path, *read: str | Path | None) -> None:
     # Links resolved: the folder is replaced as a whole, with whatever lies in it under any name.
     place = out.resolve()
     for source in read:
-        # A source that does not exist as a path, or cannot be one, is the name of a factory.
-        if not source or not os.path.exists(source):
+        # A text that does not exist as a path, or cannot be one, is the name of a factory. A folder of checkpoints need
+        # not exist yet.
+        if not source or "\0" in str(source) or (isinstance(source, str) and not os.path.exists(source)):
             continue
         own = Path(source).resolve()
         if place in (own, *own.parents):

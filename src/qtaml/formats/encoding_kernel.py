@@ -17,6 +17,8 @@ Places = NDArray[np.int64]
 _BLOCK = 512
 # Of a step between boundaries: rounding puts no weight so far off.
 _NEAR = 1e-7
+# Of the farthest boundary: by so much a weight in float32, divided and scaled, is off at most, twice over.
+_NARROW = 5e-7
 # The bits of a float64 without its sign.
 _SIZE = np.int64(2**63 - 1)
 
@@ -55,30 +57,27 @@ def encode(
         stops: index after the last of each run.
     """
     values, index = np.empty(_BLOCK, np.float64), np.empty(_BLOCK, np.int64)
-    groups = (row + group - 1) // group if group else 1
+    narrow, below, above = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.uint8), np.empty(_BLOCK, np.uint8)
+    reach = max(abs(boundaries[0]), abs(boundaries[-1])) if boundaries.size else 1.0
+    few = steps == 0.0
+    quick = few and _middling(reach) and _middling(divisors.min()) and _middling(divisors.max())
     passed = 0
     for run in range(starts.size):
         first = starts[run]
         while first < stops[run]:
             size = min(_BLOCK, stops[run] - first)
-            begin = 0
-            while begin < size:
-                end, divisor = size, divisors[0]
-                if divisors.size > 1:
-                    place, inside = (first + begin) // row, (first + begin) % row
-                    end = min(end, begin + row - inside)
-                    if group:
-                        place = place * groups + inside // group
-                        end = min(end, begin + group - inside % group)
-                    divisor = divisors[place]
-                for i in range(begin, end):
-                    values[i] = weights[first + i] / divisor
-                begin = end
-            if factor != 1.0:
-                for i in range(size):
-                    values[i] *= factor
-            if steps == 0.0:
-                near = _counted(values, size, boundaries, index)
+            if quick:
+                _divided(weights, first, size, divisors, row, group, factor, narrow)
+                if not _counted(narrow, size, boundaries, _NARROW * reach, below, above):
+                    for i in range(size):
+                        words[first + i] = labels[below[i]]
+                    passed += size
+                    first += size
+                    continue
+            _divided(weights, first, size, divisors, row, group, factor, values)
+            if few:
+                index[:] = 0
+                near = True
             elif shift:
                 near = _sized(values.view(np.int64), size, starts_of_search, int(steps), shift, index)
             elif starts_of_search.size == 0:
@@ -94,27 +93,89 @@ def encode(
 
 
 @compiled
-def _counted(values: Floats, size: int, boundaries: Floats, index: Places) -> bool:
-    """Intervals by the number of boundaries below; whether a value lies on one."""
+def _middling(value: float) -> bool:
+    """Whether a scale leaves float32 enough room on either side, for weights and products."""
+    return 1e-15 < value < 1e15
+
+
+@compiled
+def _divided(
+    weights: NDArray[np.floating[Any]],
+    first: int,
+    size: int,
+    divisors: Floats,
+    row: int,
+    group: int,
+    factor: float,
+    values: NDArray[np.floating[Any]],
+) -> None:
+    """Weights in units of their scales, in the dtype of `values`; arguments as for `encode`."""
+    span = group if group else row
+    inside = first % row
+    place = first // row * ((row + span - 1) // span) + inside // span
+    # Left of the row and of the group: no division for each group, which costs as much as ten weights.
+    of_row, of_span = row - inside, span - inside % span
+    begin = 0
+    while begin < size:
+        end, divisor = size, values.dtype.type(divisors[0])
+        if divisors.size > 1:
+            end = begin + min(size - begin, of_row, of_span)
+            divisor = values.dtype.type(divisors[place])
+            of_row, of_span = of_row - (end - begin), of_span - (end - begin)
+            if of_row == 0 or of_span == 0:
+                place, of_span = place + 1, span
+                of_row = of_row if of_row else row
+        for i in range(begin, end):
+            values[i] = weights[first + i] / divisor
+        begin = end
+    if factor != 1.0:
+        for i in range(size):
+            values[i] *= factor
+
+
+@compiled
+def _counted(
+    values: NDArray[np.float32],
+    size: int,
+    boundaries: Floats,
+    doubt: float,
+    below: NDArray[np.uint8],
+    above: NDArray[np.uint8],
+) -> bool:
+    """Intervals by the number of boundaries below; whether a value lies too near to one for float32."""
     count = boundaries.size
     for i in range(size):
-        index[i] = 0
+        below[i] = above[i] = 0
     # Not "above": NaN is beyond all boundaries, as in torch.bucketize. Four at once: a third faster.
     for k in range(0, count - 3, 4):
-        first, second, third, fourth = boundaries[k], boundaries[k + 1], boundaries[k + 2], boundaries[k + 3]
-        for i in range(size):
-            value = values[i]
-            index[i] += int(not value <= first) + int(not value <= second)
-            index[i] += int(not value <= third) + int(not value <= fourth)
+        _add(values, size, boundaries, k, -doubt, below)
+        _add(values, size, boundaries, k, doubt, above)
     for k in range(count - count % 4, count):
-        boundary = boundaries[k]
+        lower, upper = np.float32(boundaries[k] - doubt), np.float32(boundaries[k] + doubt)
         for i in range(size):
-            index[i] += not values[i] <= boundary
-    # A value on a boundary has only those before it below: it is compared with that one, not with each.
-    near = 0
-    for i in range(size if count else 0):
-        near |= values[i] == boundaries[min(index[i], count - 1)]
-    return near != 0
+            below[i] += not values[i] <= lower
+            above[i] += not values[i] <= upper
+    near = np.uint8(0)
+    for i in range(size):
+        near |= below[i] ^ above[i]
+    return bool(near != 0)
+
+
+@compiled
+def _add(
+    values: NDArray[np.float32], size: int, boundaries: Floats, k: int, side: float, counts: NDArray[np.uint8]
+) -> None:
+    """Count four boundaries, from the k-th on, each moved to one side."""
+    first, second = np.float32(boundaries[k] + side), np.float32(boundaries[k + 1] + side)
+    third, fourth = np.float32(boundaries[k + 2] + side), np.float32(boundaries[k + 3] + side)
+    for i in range(size):
+        value = values[i]
+        counts[i] += (
+            np.uint8(not value <= first)
+            + np.uint8(not value <= second)
+            + np.uint8(not value <= third)
+            + np.uint8(not value <= fourth)
+        )
 
 
 @compiled

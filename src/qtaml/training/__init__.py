@@ -8,8 +8,8 @@ from qtaml.training.losses import Loss, LossName, loss_of, needs_labels
 from qtaml.training.narrowing import narrowed
 from qtaml.training.noisy_network import NoisyNetwork, noisy
 from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
-from qtaml.training.tuning import Tuned, tune
-from qtaml.training.tuning_settings import Tune
+from qtaml.training.tuning import tune
+from qtaml.training.tuning_settings import Tune, Tuned
 
 __all__ = [
     "AdaptedLinear",

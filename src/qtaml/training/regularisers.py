@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import torch
 
 from qtaml import _checks
+from qtaml.errors import ArgumentError
 from qtaml.model import named_tensors
+from qtaml.planning import Plan
 from qtaml.sensitivity import Gain
 from qtaml.training.noisy_network import NoisyNetwork
 
@@ -88,3 +90,14 @@ def unevenness(tuned: NoisyNetwork, gains: Mapping[str, Gain]) -> torch.Tensor:
     ]
     scores, share = torch.stack(logs), sizes / sizes.sum()
     return torch.logsumexp(scores + share.log(), 0) - (share * scores).sum()
+
+
+def gains_of(plan: Plan) -> dict[str, Gain]:
+    """The gain of each stored tensor; raises `ArgumentError` if one has none."""
+    gains = {entry.name: entry.gain for entry in plan.tensors if entry.gain is not None}
+    if len(gains) < len(plan.tensors):
+        raise ArgumentError(
+            "plan must have gains for evenness above 0, as those of compensate and design have, got one of "
+            f"{plan.method} without"
+        )
+    return gains

@@ -2,9 +2,8 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, overload
@@ -31,13 +30,12 @@ from qtaml.model import (
     whole_copy,
 )
 from qtaml.planning import Plan, takes
-from qtaml.sensitivity import Gain
 from qtaml.training.checkpoint import Epoch, check_checkpoint_folder, load_checkpoint, save_checkpoint
 from qtaml.training.losses import Loss, loss_name, loss_of, needs_labels
 from qtaml.training.noisy_network import NoisyNetwork
-from qtaml.training.regularisers import clip_weights, clipping_limits, unevenness
+from qtaml.training.regularisers import clip_weights, clipping_limits, gains_of, unevenness
 from qtaml.training.samples import Samples, Step
-from qtaml.training.tuning_settings import Tune
+from qtaml.training.tuning_settings import Tune, Tuned
 
 P = ParamSpec("P")
 
@@ -45,35 +43,6 @@ _WARM_UP = 0.1
 """Share of all steps in which the learning rate grows."""
 _HELD_OUT_READS = 4
 """Reads of the network on the held-out samples after each epoch, the same ones each time."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tuned:
-    """A network that was trained for its memory.
-
-    Attributes:
-        model: the network with its float weights, in evaluation mode. What they are worth is what is read of them:
-            `qtaml.evaluate(qtaml.store(tuned.model, tuned.plan), metric)`.
-        plan: how it is stored, without what was predicted of the network before.
-        history: the epochs.
-        settings: what was asked.
-        best: the epoch whose weights these are, from 0: of the least loss on held-out samples, or the last.
-    """
-
-    model: nn.Module
-    plan: Plan
-    history: tuple[Epoch, ...]
-    settings: Tune
-    best: int
-
-    def __str__(self) -> str:
-        """Epochs and losses, in one line."""
-        first, last = self.history[0], self.history[self.best]
-        held_out = "" if last.held_out is None else f", on held-out samples {last.held_out:.4g}"
-        return (
-            f"{self.plan.weights:,} weights tuned; loss {first.loss:.4g} in epoch 1, {last.loss:.4g} in epoch "
-            f"{self.best + 1} of {len(self.history)}{held_out}"
-        )
 
 
 class _OfTuning(Protocol[P]):
@@ -137,7 +106,7 @@ def tune(
         loss: "output_error" or "divergence" from the outputs of the network as it is, which need no labels;
             "cross_entropy" with labels; or a function of outputs and labels. See `qtaml.training.loss_of`.
         held_out: samples that are not trained on, of the same kind as `batches`: their loss decides which epoch is
-            kept, and with `patience` when to stop.
+            kept, or the network as it was if none is better, and with `patience` when to stop.
         checkpoint: a folder that is written after each epoch. If it is there, the training goes on from it, to the same
             weights bit for bit.
         teacher: the network whose outputs are wanted, where there are no labels; the model as it is if not given.
@@ -162,7 +131,22 @@ def tune(
         >>> tuned = tune(model, plan, torch.randn(64, 8), epochs=2, clip=1.0)
         >>> memory = qtaml.store(tuned.model, tuned.plan)
     """
-    training = _Training(model, plan, batches, settings, loss, held_out, teacher)
+    return tune_within(None, model, plan, batches, settings, loss, held_out, checkpoint, teacher)
+
+
+def tune_within(
+    limits: Mapping[str, float] | None,
+    model: nn.Module,
+    plan: Plan,
+    batches: Batches,
+    settings: Tune,
+    loss: Loss,
+    held_out: Batches | None,
+    checkpoint: str | Path | None,
+    teacher: nn.Module | None,
+) -> Tuned:
+    """`tune`, with the largest magnitude of each stored tensor given where `clip` would find one; None for none."""
+    training = _Training(limits, model, plan, batches, settings, loss, held_out, teacher)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
         check_checkpoint_folder(path)
@@ -177,10 +161,11 @@ def tune(
 
 
 class _Training:
-    """A training between two epochs; arguments as for `tune`."""
+    """A training between two epochs; arguments as for `tune_within`."""
 
     def __init__(
         self,
+        limits: Mapping[str, float] | None,
         model: nn.Module,
         plan: Plan,
         batches: Batches,
@@ -204,12 +189,17 @@ class _Training:
         if labelled and teacher is not None:
             raise ArgumentError(f"teacher must not be given with labels, got loss={loss!r}")
         self._teacher = None if labelled else private_copy(teacher or model)
-        self._gains = _gains(plan) if settings.evenness else {}
-        self._limits = None if settings.clip is None else clipping_limits(self._tuned, settings.clip)
+        self._check_learning_rate()
+        self._gains = gains_of(plan) if settings.evenness else {}
+        self._limits = limits
+        if limits is None and settings.clip is not None:
+            self._limits = clipping_limits(self._tuned, settings.clip)
         kept = [one.whole for one in (self._samples, self._held_out) if one is not None]
         asked = [_files.to_json(settings), plan.to_json(), loss_name(loss), digest(named_tensors(model)), digest(kept)]
         asked += [] if teacher is None else [digest(named_tensors(teacher))]
+        asked += [] if limits is None else [repr(sorted(limits.items()))]
         self._asked = _files.sha256("\n".join(asked).encode())
+        self._before = None if self._held_out is None else self._held_out_loss(self._held_out)
         if self._limits is not None:
             clip_weights(self._tuned, self._limits)
         self._parameters = {name: one for name, one in self._tuned.model.named_parameters() if one.requires_grad}
@@ -275,6 +265,18 @@ class _Training:
         if self._limits is not None:
             clip_weights(self._tuned, self._limits)
         return value
+
+    def _check_learning_rate(self) -> None:
+        """Refuse steps as large as the weights: all losses stay finite, and nothing of the network is left."""
+        present, rate = named_tensors(self._model), self._settings.learning_rate
+        largest = max(
+            float(present[one.name].detach().double().square().mean().sqrt()) for one in self._tuned.plan.tensors
+        )
+        if rate > largest > 0:
+            raise ArgumentError(
+                f"learning_rate must be below the root mean square of the stored weights, at most {largest:.3g}: a "
+                f"step moves each weight by about so much, got {rate:g}"
+            )
 
     def _check_weights(self, where: str) -> None:
         # A loss can be finite where its gradient is not: after the last step nothing else would tell.
@@ -354,16 +356,20 @@ class _Training:
 
     def result(self) -> Tuned:
         """The tuned network, of the best epoch where samples were held out."""
-        network = uncompiled(whole_copy(self._model))
+        network, best = uncompiled(whole_copy(self._model)), self._best_epoch
+        reached = self._history[best].held_out
+        if self._before is not None and reached is not None and not reached < self._before:
+            best = -1
         state = self._best or self._state()
         with torch.no_grad():
             for name, tensor in (*network.named_parameters(), *network.named_buffers()):
-                tensor.copy_(state[name])
+                if best >= 0:
+                    tensor.copy_(state[name])
         for own, trained in zip(network.parameters(), self._tuned.model.parameters(), strict=True):
             own.requires_grad_(trained.requires_grad)
         for module in network.modules():
             module.training = False
-        return Tuned(network, self._tuned.plan, self._history, self._settings, self._best_epoch)
+        return Tuned(network, self._tuned.plan, self._history, self._settings, best, self._before)
 
 
 def _with_tensors(model: nn.Module, tensors: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> Any:
@@ -378,16 +384,6 @@ def _called(network: Callable[..., Any], step: Step, model: nn.Module) -> Any:
         raise
     except Exception as error:
         raise ModelError(f"the model failed on inputs of {describe(step.inputs)}: {error}") from error
-
-
-def _gains(plan: Plan) -> dict[str, Gain]:
-    gains = {entry.name: entry.gain for entry in plan.tensors if entry.gain is not None}
-    if len(gains) < len(plan.tensors):
-        raise ArgumentError(
-            "plan must have gains for evenness above 0, as those of compensate and design have, got one of "
-            f"{plan.method} without"
-        )
-    return gains
 
 
 @contextmanager

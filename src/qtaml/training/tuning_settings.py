@@ -1,11 +1,14 @@
-"""What can be asked of the training of a network for its memory: one frozen record, checked when it is made."""
+"""What is asked of the training of a network for its memory, checked when it is made, and what comes of it."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from torch import nn
+
 from qtaml import _checks
 from qtaml.faults import FlipProbability, GivenDevice, GivenFault
-from qtaml.planning import Settings
+from qtaml.planning import Plan, Settings
+from qtaml.training.checkpoint import Epoch
 from qtaml.training.weights_as_read import Errors
 
 
@@ -61,3 +64,36 @@ class Tune(Settings):
         object.__setattr__(self, "evenness", _checks.non_negative("evenness", self.evenness))
         if self.clip is not None:
             object.__setattr__(self, "clip", _checks.positive("clip", self.clip))
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A network that was trained for its memory.
+
+    Attributes:
+        model: the network with its float weights, in evaluation mode. What they are worth is what is read of them:
+            `qtaml.evaluate(qtaml.store(tuned.model, tuned.plan), metric)`.
+        plan: how it is stored, without what was predicted of the network before.
+        history: the epochs.
+        settings: what was asked.
+        best: the epoch whose weights these are, from 0: of the least loss on held-out samples, or the last. -1 if none
+            was better than the network as it was, whose weights these then are.
+        before: mean loss of reads of the network as it was on the held-out samples; None without such samples.
+    """
+
+    model: nn.Module
+    plan: Plan
+    history: tuple[Epoch, ...]
+    settings: Tune
+    best: int
+    before: float | None = None
+
+    def __str__(self) -> str:
+        """Epochs and losses, in one line."""
+        first, last = self.history[0], self.history[self.best]
+        held_out = "" if self.before is None else f"; on held-out samples {self.before:.4g} before, {last.held_out:.4g}"
+        kept = "the weights are as they were" if self.best < 0 else f"those of epoch {self.best + 1} are kept"
+        return (
+            f"{self.plan.weights:,} weights tuned; loss {first.loss:.4g} in epoch 1, {last.loss:.4g} in epoch "
+            f"{self.best % len(self.history) + 1} of {len(self.history)}{held_out}{f': {kept}' if held_out else ''}"
+        )
