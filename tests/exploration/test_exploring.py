@@ -47,7 +47,7 @@ def asked(network, **changed):
         "windows": [1e-5, 2e-5, 4e-5],
         "thicknesses": [1.8, 1.85],
         "budgets": [0.5, 1.0],
-        "accuracy": 0.8,
+        "accuracy": 0.75,
         "trials": 3,
         "ladder": LADDER,
     }
@@ -105,7 +105,7 @@ def test_no_plan_is_below_the_limit_that_stands_beside_it(found):
 
 def test_the_chosen_point_has_the_least_power_of_those_that_reach_the_accuracy(found):
     """By the lower end of the interval; of none, there is none."""
-    good = [one for one in found.points if one.accuracy_low >= 0.8]
+    good = [one for one in found.points if one.accuracy_low >= 0.75]
     assert found.chosen.power == min(one.power for one in good)
     hopeless = Exploration(found.points, 2.0, "power", 0, 0, (), found.plans)
     assert hopeless.chosen is None

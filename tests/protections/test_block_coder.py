@@ -56,7 +56,7 @@ def test_a_shortened_block_is_wrong_less_often():
     code, generator, p = BlockCode(500, 1211), torch.Generator().manual_seed(0), 0.13
     coder = BlockCoder(code.data_bits, code.code_bits)
     wrong = []
-    for data_bits in (500, 300):
+    for data_bits in (500, 200):
         data = torch.randint(2, (16, 500), dtype=torch.uint8, generator=generator)
         data[:, data_bits:] = 0
         errors = torch.rand((16, 1211), generator=generator) < p
