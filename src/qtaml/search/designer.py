@@ -32,6 +32,8 @@ _DRAWN_SHARE, _LEAST_DRAWN = 0.1, 4
 _DRAWN, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 11, 48, 4, 2, 6
 """Emphases that are drawn for each way; and by reads, for which forward passes are many: trials, reads of each, rounds
 by which readout gains are balanced at the start, and times as many reads of the last ones."""
+_TRIALS_OF_A_RATIO, _READ_OF_A_RATIO = 30, 12
+"""Trials that do for each ratio between the emphases of two tensors, of all ways together, and by reads."""
 _LOST, _LOST_OF_MEDIUM = 0.5, 0.1
 """Expected error, over the power of the outputs, above which a network that is not read often is searched by reads too:
 a large one, which takes minutes, where what it has would be of no use. CREPE tiny, p = 0.1 in 0.4 cells: .29 for one
@@ -217,7 +219,8 @@ class Designer:
         begun = [read(one, one.outlook.gains, _ROUNDS_OF_START) for one in starts]
         names = list(self.calibration.weights)
         if often:
-            best = evolved(begun, names, attempt, settled, trials=_TRIALS_BY_READS, seed=self.calibration.seed)
+            trials = min(_TRIALS_BY_READS, self._ratios * _READ_OF_A_RATIO)
+            best = evolved(begun, names, attempt, settled, trials=trials, seed=self.calibration.seed)
         else:
             best = [improved(sorted(begun, key=_error), names, attempt, trials=_TRIALS_OF_LOST)]
         found = best[0]
@@ -260,7 +263,8 @@ class Designer:
             return [self._by_single_changes(cells, gains, trials)]
         ways = self._ways.affordable(cells, gains)
         # Each way by itself: the first to be tuned would else drive out others that would be better.
-        found = [one for way in ways for one in self._generations(way, cells, gains, trials // len(ways))]
+        trials = min(trials, self._ratios * _TRIALS_OF_A_RATIO) // len(ways)
+        found = [one for way in ways for one in self._generations(way, cells, gains, trials)]
         return sorted(found, key=_error)
 
     def _generations(self, way: Way, cells: float, gains: Gains, trials: int) -> list[_Tried]:
@@ -274,6 +278,11 @@ class Designer:
             trials=trials,
             seed=seed,
         )
+
+    @property
+    def _ratios(self) -> int:
+        """Ratios between the emphases of tensors, which are all that matters of them."""
+        return len(self.calibration.weights) - 1
 
     def _settled(self, one: _Tried, gains: Gains) -> _Tried:
         """An allocation at its best readout gains."""
@@ -298,7 +307,7 @@ class Designer:
         """Emphases by which relative errors of all tensors count more and more alike."""
         weights = self.calibration.weights
         strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
-        return [evened(strengths, share) for share in _EVENED]
+        return [evened(strengths, share) for share in (_EVENED if self._ratios else _EVENED[:1])]
 
     def _of_every_way(self, cells: float, gains: Gains, emphasis: Mapping[str, float]) -> list[_Tried]:
         ways = self._ways.affordable(cells, gains)
