@@ -71,10 +71,8 @@ def test_a_shortened_block_is_wrong_less_often():
     assert wrong[1] <= 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("data_bits", "code_bits", "p"), [pytest.param(500, 640, 0.016, marks=pytest.mark.long), (1000, 2360, 0.118)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("data_bits", "code_bits", "p"), [(500, 640, 0.016), (1000, 2360, 0.118)])
 def test_the_fast_decoder_decides_as_the_coder(data_bits, code_bits, p):
     """Which blocks are wrong, and in all but a few bits in which places, where about a third of them is."""
     pytest.importorskip("sionna")

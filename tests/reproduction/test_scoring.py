@@ -5,7 +5,7 @@ import pytest
 from reproduction import scoring
 from tests.tables import shown
 
-pytestmark = pytest.mark.slow  # the transformer is trained
+pytestmark = pytest.mark.long  # the transformer is trained
 
 
 @pytest.fixture(scope="module")
