@@ -25,9 +25,9 @@ from qtaml.planning.settings import Tac
 from qtaml.planning.words import word_levels, word_scale
 from qtaml.sensitivity import Calibration, Gain, output_deviations
 
-_LARGE, _ENOUGH = 2**22, 0.05
-"""Weights of a network of which four reads of a tensor do where they tell what its correction changes within a share of
-the deviation: a choice between ways that differ by less is worth next to nothing."""
+_ENOUGH = 0.05
+"""Share of the deviation within which four reads of a tensor of a large network have to tell what its correction
+changes, to do: a choice between ways that differ by less is worth next to nothing."""
 
 
 @takes(Tac)
@@ -115,7 +115,8 @@ def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] 
         uniform = {n: replace(s, sections=mixed_sections(s.weights, base, share)) for n, s in stored.items()}
         protected = replace(protected, storages=uniform)
     tried = {name: replace(one, correction=settings.correction) for name, one in protected.storages.items()}
-    tests = _correction_tests(model, calibration.few, weights, gains, tried, settings, encode)
+    enough = _ENOUGH if calibration.large else 0.0
+    tests = _correction_tests(model, calibration.few, weights, gains, tried, settings, enough, encode)
     tensors = []
     for name, weight in weights.items():
         test = tests.get(name)
@@ -149,6 +150,7 @@ def _correction_tests(
     gains: Mapping[str, Gain],
     tried: Mapping[str, TensorFormat],
     settings: Tac,
+    enough: float,
     encode: Encode,
 ) -> dict[str, CorrectionTest | None]:
     """What decides about the correction of each tensor; nothing where all are corrected."""
@@ -160,7 +162,6 @@ def _correction_tests(
     right = {name: w for name, w in weights.items() if predicted and gains[name].source == "backward passes"}
     tests = predict_corrections(model, batch, right, tried, fault, passes=settings.passes, seed=seed, encode=encode)
     measured = [(name, weight) for name, weight in weights.items() if name not in right]
-    enough = _ENOUGH if sum(weight.numel() for weight in weights.values()) > _LARGE else 0.0
     measure = partial(measure_correction, model, batch, trials=settings.trials, seed=seed, enough=enough, encode=encode)
     return tests | {
         name: measure(name, weight, tried[name], fault)

@@ -1,6 +1,6 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -200,8 +200,8 @@ class Designer:
         else:
             # Where errors are large, first order calls tensors weak that cannot be lost either.
             alike = [
-                min((self._settled(one, trained) for one in self._of_every_way(cells, trained, each)), key=_error)
-                for each in self._evened(trained)
+                min((self._settled(one, trained) for one in own), key=_error)
+                for own in self._of_every_way(cells, trained, self._evened(trained))
             ]
             starts, reads = [*(one for own in _by_way(expected) for one in own[:2]), *alike], _READS_OF_TRIAL
 
@@ -264,20 +264,20 @@ class Designer:
         ways = self._ways.affordable(cells, gains)
         # Each way by itself: the first to be tuned would else drive out others that would be better.
         trials = min(trials, self._ratios * _TRIALS_OF_A_RATIO) // len(ways)
-        found = [one for way in ways for one in self._generations(way, cells, gains, trials)]
-        return sorted(found, key=_error)
-
-    def _generations(self, way: Way, cells: float, gains: Gains, trials: int) -> list[_Tried]:
         names, seed = list(self.calibration.weights), self.calibration.seed
         emphases = [*self._evened(gains), *drawn(names, _DRAWN if trials else 0, seed)]
-        return evolved(
-            [self._tried(way, cells, gains, emphasis, None) for emphasis in emphases],
-            names,
-            lambda emphasis, near: self._tried(way, cells, gains, emphasis, near),
-            lambda one: self._settled(one, gains),
-            trials=trials,
-            seed=seed,
-        )
+        found = [
+            evolved(
+                [self._tried(way, cells, gains, emphasis, None) for emphasis in emphases],
+                names,
+                lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
+                lambda one: self._settled(one, gains),
+                trials=trials,
+                seed=seed,
+            )
+            for way in ways
+        ]
+        return sorted((one for own in found for one in own), key=_error)
 
     @property
     def _ratios(self) -> int:
@@ -293,8 +293,7 @@ class Designer:
         """The same of a network for which passes take long: at readout gains that are not tuned for each."""
         draws = int(_DRAWN_SHARE * trials)
         emphases = drawn(list(self.calibration.weights), draws if draws >= _LEAST_DRAWN else 0, self.calibration.seed)
-        tried = [one for emphasis in emphases for one in self._of_every_way(cells, gains, emphasis)]
-        starts = sorted(tried, key=_error)
+        starts = sorted((one for own in self._of_every_way(cells, gains, emphases) for one in own), key=_error)
         errors = starts[0].outlook.errors
         return improved(
             starts,
@@ -309,14 +308,15 @@ class Designer:
         strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
         return [evened(strengths, share) for share in (_EVENED if self._ratios else _EVENED[:1])]
 
-    def _of_every_way(self, cells: float, gains: Gains, emphasis: Mapping[str, float]) -> list[_Tried]:
+    def _of_every_way(self, cells: float, gains: Gains, emphases: Iterable[Mapping[str, float]]) -> list[list[_Tried]]:
+        """For each emphasis, the allocations of all ways."""
         ways = self._ways.affordable(cells, gains)
-        return [self._tried(way, cells, gains, emphasis, None) for way in ways]
+        return [[self._tried(way, cells, gains, emphasis, None) for way in ways] for emphasis in emphases]
 
     def _from_evened(self, cells: float, gains: Gains) -> _Tried:
         """The allocation of the least expected error from where a relative error of each tensor counts more alike."""
-        tried = [one for emphasis in self._evened(gains) for one in self._of_every_way(cells, gains, emphasis)]
-        promising = sorted(tried, key=_error)[:_STARTS_OF_LOST]
+        tried = self._of_every_way(cells, gains, self._evened(gains))
+        promising = sorted((one for own in tried for one in own), key=_error)[:_STARTS_OF_LOST]
         return improved(
             sorted((self._settled(one, gains) for one in promising), key=_error),
             list(self.calibration.weights),
@@ -394,7 +394,7 @@ def _error(one: _Tried) -> float:
 
 def _by_way(tried: Sequence[_Tried]) -> list[list[_Tried]]:
     """The same, those of each way together."""
-    found: dict[int, list[_Tried]] = {}
+    found: dict[Way, list[_Tried]] = {}
     for one in tried:
-        found.setdefault(id(one.way), []).append(one)
+        found.setdefault(one.way, []).append(one)
     return list(found.values())
