@@ -398,6 +398,20 @@ def test_what_is_not_stored_is_told():
 
 
 @pytest.mark.slow
+def test_networks_of_few_blocks_may_use_one_long_code_alone():
+    """A part of a block of each of two codes costs the parity of both."""
+    model, inputs = nn.Linear(200, 100, bias=False), torch.randn(16, 200)
+    settings = asked(fault=Uniform(0.1), decoders=REAL_DECODERS, passes=8)
+    built = designer_of(model, inputs, settings)
+    codes = [
+        {bit for menu in way.menus for one in menu.menu for bit in one.format.protections if bit.block[0] > 1000}
+        for way in built._ways.affordable(0.5, built._trained)
+    ]
+    every = set().union(*codes)
+    assert len(every) > 1
+    assert all({code} in codes for code in every)
+
+
 def test_a_large_network_that_its_first_plan_loses_is_searched_by_reads(monkeypatch):
     """Saturated outputs hide from gains what large errors do: the first plan gives zeros, whatever the inputs."""
     monkeypatch.setattr("qtaml.sensitivity.calibration._LARGE", 1000)

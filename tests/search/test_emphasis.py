@@ -25,20 +25,20 @@ def attempt(emphasis, near=None):
     return Found(emphasis, 1.1 * sum(abs(round(4 * np.log(emphasis[name] / WANTED[name]))) for name in NAMES) + 0.11)
 
 
-def settled(one):
-    """As it really is."""
-    return one if one.settled else replace(one, error=one.error / 1.1, settled=True)
+def settled(one, near=None):
+    """As it really is; what was tuned for another one is of no use here."""
+    return one if one.settled or near else replace(one, error=one.error / 1.1, settled=True)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_generations_find_what_is_wanted(seed):
-    """From equal emphasis, over plateaus; the outcomes differ, are settled, and the best stands first."""
+    """From equal emphasis, over plateaus; the outcomes differ, and the best stands first and is settled."""
     equal = attempt(dict.fromkeys(NAMES, 1.0))
     found = evolved([equal], NAMES, attempt, settled, trials=240, seed=seed)
     assert found[0].error < 0.15 * equal.error
     errors = [one.error for one in found]
     assert errors == sorted(set(errors))
-    assert all(one.settled for one in found)
+    assert found[0].settled
 
 
 def test_the_same_seed_finds_the_same():
@@ -51,7 +51,7 @@ def test_without_trials_the_best_start_is_settled():
     """No child is drawn."""
     starts = [attempt(dict.fromkeys(NAMES, 2.0)), attempt(WANTED)]
     found = evolved(starts, NAMES, attempt, settled, trials=0, seed=0)
-    assert found == [settled(starts[1]), settled(starts[0])]
+    assert found == [settled(starts[1]), starts[0]]
 
 
 def test_single_changes_lower_the_error():

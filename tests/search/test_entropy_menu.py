@@ -86,8 +86,10 @@ def test_a_design_with_an_entropy_code(tmp_path):
     assert plan.cells <= 0.4
     memory, clean = qtaml.store(model, plan), model(batch)
     errors = [(memory.model(seed=seed)(batch) - clean).square().sum(1).mean().item() for seed in range(200)]
-    # A block is lost in one read of sixty: eight reads of the plan that met none say nothing of it.
-    assert np.mean(errors) == pytest.approx(plan.predicted_error, rel=0.1)
+    # Few reads lose a block, so that eight reads of a plan that met none say nothing of it. Plans reckon with the upper
+    # bounds of how often that is.
+    mean, uncertainty = np.mean(errors), 3 * np.std(errors) / len(errors) ** 0.5
+    assert mean - uncertainty <= plan.predicted_error <= 1.25 * mean
     memory.save(tmp_path / "stored")
     loaded = qtaml.load(tmp_path / "stored", model)
     assert torch.equal(dict(loaded.read(seed=7))["weight"], dict(memory.read(seed=7))["weight"])

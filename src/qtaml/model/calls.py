@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils._named_member_accessor import swap_tensor
 from torch.nn.utils.stateless import _reparametrize_module
 from torch.utils._pytree import tree_leaves
 
@@ -118,8 +119,8 @@ def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -
         )
     args, kwargs = arguments(batch, model)
     try:
-        with state_kept(model):
-            output = torch.func.functional_call(model, replaced, args, kwargs) if replaced else model(*args, **kwargs)
+        with state_kept(model), _in_place_of_own(model, replaced):
+            output = model(*args, **kwargs)
     except TimeoutError:
         raise
     except Exception as error:
@@ -135,6 +136,18 @@ def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -
             f"the model gives no outputs on inputs of {describe(batch)}; a batch needs at least one sample"
         )
     return tensor
+
+
+@contextmanager
+def _in_place_of_own(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Other tensors in a model inside the block, as by `torch.func.functional_call`, which looks for ties each time."""
+    places = [(model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]) for name in tensors]
+    before = [swap_tensor(module, name, one) for (module, name), one in zip(places, tensors.values(), strict=True)]
+    try:
+        yield
+    finally:
+        for (module, name), one in zip(places, before, strict=True):
+            swap_tensor(module, name, one)
 
 
 @contextmanager

@@ -1,21 +1,23 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from qtaml import _checks
 from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
-from qtaml.planning.allocation import Choice, allocated_error, error_bound
-from qtaml.planning.measured import gains_at_reads, may_be_beyond, reads_of, with_measured
+from qtaml.planning.allocation import allocated_error, error_bound
+from qtaml.planning.measured import gains_at_reads, may_be_beyond, with_measured
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.settings import Design
 from qtaml.search.emphasis import drawn, evened, evolved, improved
-from qtaml.search.expectation import Expectations, Outlook, as_kept
+from qtaml.search.expectation import Expectations, as_kept
 from qtaml.search.menus import Menus
 from qtaml.search.readout import Balanced, balance_readout
+from qtaml.search.trial_reads import TrialReads
+from qtaml.search.tried import Tried, by_way, error_of
 from qtaml.search.way import Gains, Way, Ways
 from qtaml.sensitivity import Calibration
 from qtaml.sensitivity.gains import squared_norm
@@ -34,6 +36,8 @@ _DRAWN, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 11, 48, 4
 by which readout gains are balanced at the start, and times as many reads of the last ones."""
 _TRIALS_OF_A_RATIO, _READ_OF_A_RATIO = 30, 12
 """Trials that do for each ratio between the emphases of two tensors, of all ways together, and by reads."""
+_WAYS = 3
+"""Ways to store all tensors, those of the least expected error of the first trials, that are searched further."""
 _LOST, _LOST_OF_MEDIUM = 0.5, 0.1
 """Expected error, over the power of the outputs, above which a network that is not read often is searched by reads too:
 a large one, which takes minutes, where what it has would be of no use. CREPE tiny, p = 0.1 in 0.4 cells: .29 for one
@@ -43,29 +47,9 @@ _EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.7
 what is expected; of a large network that is lost as many again by reads, and reads of each."""
 _OF_STREAMS = ("trellis", "sequential")
 """Decoders of formats in which weights share bits."""
-_MOST_OPERATIONS = 4e12
-"""Floating-point operations of a search by reads: about two minutes of a core. SmallCNN takes 2e11."""
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """An allocation, and what it is expected to do.
-
-    Attributes:
-        way: the menus that it chooses from.
-        emphasis: on each tensor, by which cells were allocated.
-        choices: what was allocated.
-        storages: the same as formats of the tensors.
-        outlook: what is expected of it.
-        error: what is to be least, expected or of reads.
-    """
-
-    way: Way
-    emphasis: Mapping[str, float]
-    choices: Sequence[Choice]
-    storages: Mapping[str, TensorFormat]
-    outlook: Outlook
-    error: float
+_BALANCED, _MOST_OPERATIONS = 12, 1e12
+"""Trials by reads whose readout gains are balanced, about; and floating-point operations of a search by reads: about
+half a minute of a core. SmallCNN takes 7e9."""
 
 
 class Designer:
@@ -87,6 +71,7 @@ class Designer:
         self._fitted = menus.fitted
         self._ways = Ways(calibration, settings, menus)
         self._expectations = Expectations(calibration, settings.known_cells or self.fault, adjust=menus.fitted)
+        self._trial_reads = TrialReads(calibration, self._planned)
 
     @cached_property
     def _trained(self) -> Gains:
@@ -109,7 +94,7 @@ class Designer:
         cells = _checks.positive("cells", cells)
         self._ways.check_affordable(cells)
         trained = self._trained
-        expected = self._by_outlook(cells, trained)
+        expected, alike = self._by_outlook(cells, trained)
         found = expected[:1]
         best = with_measured(self._finished(found[0], cells, trained), self.calibration)
         if self.calibration.large and (self.settings.rows or self.settings.group is not None):
@@ -118,7 +103,7 @@ class Designer:
         lost = self._fitted and found[0].error > share * self.calibration.outputs.power
         if self.settings.beyond_first_order and (lost or may_be_beyond(best, self.calibration)):
             if self._may_be_read_often or lost:
-                other, plan = self._by_reads(cells, expected)
+                other, plan = self._by_reads(cells, expected, alike)
                 found = [*found, other] if self._may_be_read_often else [other]
                 best = min(plan, best, key=measured_mean)
             if not (self._may_be_read_often or (lost and self.calibration.large)):
@@ -149,7 +134,7 @@ class Designer:
         tried = self._tried(way, cells, gains, dict.fromkeys(self.calibration.weights, 1.0), None)
         return with_measured(self._finished(tried, cells, gains), self.calibration)
 
-    def _fed_back(self, found: _Tried, cells: float) -> list[Plan]:
+    def _fed_back(self, found: Tried, cells: float) -> list[Plan]:
         """Plans with rounding errors fed back, the first of an allocation that was found without."""
         plans, gains = [], self._trained
         # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
@@ -174,8 +159,7 @@ class Designer:
     def _may_be_read_often(self) -> bool:
         """Whether the forward passes of a search by reads are affordable. Counted, not timed: plans have to repeat."""
         tensors = len(self.calibration.weights)
-        starts = 2 * len(_EVENED) * _READS_OF_TRIAL * _ROUNDS_OF_START * (tensors + 1)
-        passes = starts + _TRIALS_BY_READS * _READS_OF_TRIAL * (tensors + 2)
+        passes = _READS_OF_TRIAL * (_TRIALS_BY_READS + _BALANCED * (tensors + 2))
         return not self.calibration.large and passes * self.calibration.operations <= _MOST_OPERATIONS
 
     def _by_gains_at_reads(self, best: Plan, cells: float) -> Plan:
@@ -184,48 +168,52 @@ class Designer:
             squared = gains_at_reads(best, self.calibration)
             # Whether shrinkage grows with the noise as single errors do, no formula tells: both are tried.
             rounds = [Gains(squared, coherent) for coherent in (False, True)]
-            found = [self._finished(self._by_outlook(cells, gains)[0], cells, gains) for gains in rounds]
+            found = [self._finished(self._by_outlook(cells, gains)[0][0], cells, gains) for gains in rounds]
             tried = [with_measured(one, self.calibration) for one in found]
             if min(map(measured_mean, tried)) >= measured_mean(best):
                 break
             best = min(tried, key=measured_mean)
         return best
 
-    def _by_reads(self, cells: float, expected: Sequence[_Tried]) -> tuple[_Tried, Plan]:
-        """The allocation of the least error of reads, from those that are expected to err least, and its plan."""
+    def _by_reads(self, cells: float, expected: Sequence[Tried], alike: Sequence[Tried]) -> tuple[Tried, Plan]:
+        """The allocation of the least error of reads, from those that are expected to err least, and its plan.
+
+        Args:
+            cells: share of a plain memory.
+            expected: allocations, the best first.
+            alike: for evened emphases. Where errors are large, first order calls tensors weak that cannot be lost
+                either.
+        """
         trained, often = self._trained, self._may_be_read_often
         if not often:
             starts = [self._from_evened(cells, trained), *([] if self.calibration.large else expected)]
             reads = _READS_OF_LOST if self.calibration.large else _READS_OF_TRIAL
         else:
-            # Where errors are large, first order calls tensors weak that cannot be lost either.
-            alike = [
-                min((self._settled(one, trained) for one in own), key=_error)
-                for own in self._of_every_way(cells, trained, self._evened(trained))
-            ]
-            starts, reads = [*(one for own in _by_way(expected) for one in own[:2]), *alike], _READS_OF_TRIAL
+            starts, reads = [*(one for own in by_way(expected) for one in own[:2]), *alike], _READS_OF_TRIAL
 
-        def read(one: _Tried, readout: Mapping[str, float], rounds: int) -> _Tried:
+        def read(one: Tried, readout: Mapping[str, float], rounds: int) -> Tried:
             balanced = self._balanced_at_reads(one.storages, readout, reads, rounds)
             return replace(one, outlook=replace(one.outlook, gains=balanced.gains), error=balanced.bias)
 
-        def attempt(emphasis: Mapping[str, float], near: _Tried) -> _Tried:
+        def attempt(emphasis: Mapping[str, float], near: Tried) -> Tried:
             # At the readout gains of the one that it is near to: balancing takes a pass for each tensor and read.
             return read(self._tried(near.way, cells, trained, emphasis, near), near.outlook.gains, 0)
 
-        def settled(one: _Tried) -> _Tried:
-            return read(one, one.outlook.gains, 1)
+        def settled(one: Tried, near: Tried | None) -> Tried:
+            tuned = read(one, (near or one).outlook.gains, 0 if near else 1)
+            return min(tuned, one, key=error_of)
 
-        begun = [read(one, one.outlook.gains, _ROUNDS_OF_START) for one in starts]
+        begun = [read(one, one.outlook.gains, 0 if often else _ROUNDS_OF_START) for one in starts]
         names = list(self.calibration.weights)
         if often:
             trials = min(_TRIALS_BY_READS, self._ratios * _READ_OF_A_RATIO)
             best = evolved(begun, names, attempt, settled, trials=trials, seed=self.calibration.seed)
         else:
-            best = [improved(sorted(begun, key=_error), names, attempt, trials=_TRIALS_OF_LOST)]
+            best = [improved(sorted(begun, key=error_of), names, attempt, trials=_TRIALS_OF_LOST)]
         found = best[0]
         if often:
             # What looked best at few reads was lucky too.
+            best = [settled(one, None) for one in best]
             longer = [self._balanced_at_reads(one.storages, one.outlook.gains, _LONGER * reads, 0).bias for one in best]
             found = best[longer.index(min(longer))]
         readout, gains = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, 2 * reads).gains), trained
@@ -242,8 +230,7 @@ class Designer:
         rounds: int = _ROUNDS_OF_START,
     ) -> Balanced:
         """Readout gains of the least error of reads; the noise in them is beyond what the first order knows."""
-        measured, plan = self.calibration, self._planned(storages, 1.0)
-        found = list(reads_of(plan, measured, reads=reads))
+        measured, found = self.calibration, self._trial_reads(storages, reads)
         return balance_readout(
             measured.model,
             measured.few,
@@ -252,48 +239,59 @@ class Designer:
             start=start,
             rounds=rounds if self._fitted else 0,
             outliers={name: one.outliers_of(measured.weights[name]) for name, one in storages.items()},
+            clean=measured.few_clean,
         )
 
-    def _by_outlook(self, cells: float, gains: Gains) -> list[_Tried]:
-        """Allocations of little expected error for given gains, the best first; of small networks some of every way."""
+    def _by_outlook(self, cells: float, gains: Gains) -> tuple[list[Tried], list[Tried]]:
+        """Allocations of little expected error for given gains.
+
+        Returns:
+            Those that were found, the best first, of networks that are read often some of each of several ways; and of
+            these networks the best for each evened emphasis.
+        """
         # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
         weights = self._ways.plain_cells // self.bits
         trials = min(max(_TRIALS // weights, _LEAST_TRIALS), _MOST_TRIALS) if self._fitted else 0
         if not self._may_be_read_often:
-            return [self._by_single_changes(cells, gains, trials)]
-        ways = self._ways.affordable(cells, gains)
-        # Each way by itself: the first to be tuned would else drive out others that would be better.
-        trials = min(trials, self._ratios * _TRIALS_OF_A_RATIO) // len(ways)
+            return [self._by_single_changes(cells, gains, trials)], []
         names, seed = list(self.calibration.weights), self.calibration.seed
-        emphases = [*self._evened(gains), *drawn(names, _DRAWN if trials else 0, seed)]
+        even = self._evened(gains)
+        begun = self._of_every_way(cells, gains, even)
+        promising = sorted(zip(*begun, strict=True), key=lambda own: min(map(error_of, own)))[:_WAYS]
+        emphases = list(drawn(names, _DRAWN if trials else 0, seed))[1:]
+        # Each way by itself: the first to be tuned would else drive out others that would be better.
         found = [
             evolved(
-                [self._tried(way, cells, gains, emphasis, None) for emphasis in emphases],
+                [*own, *(self._tried(own[0].way, cells, gains, emphasis, None) for emphasis in emphases)],
                 names,
                 lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
-                lambda one: self._settled(one, gains),
-                trials=trials,
+                lambda one, near: self._settled(one, gains, near),
+                trials=min(trials, self._ratios * _TRIALS_OF_A_RATIO) // len(promising),
                 seed=seed,
             )
-            for way in ways
+            for own in promising
         ]
-        return sorted((one for own in found for one in own), key=_error)
+        alike = [min(own, key=error_of) for own in begun]
+        return sorted((one for own in found for one in own), key=error_of), alike
 
     @property
     def _ratios(self) -> int:
         """Ratios between the emphases of tensors, which are all that matters of them."""
         return len(self.calibration.weights) - 1
 
-    def _settled(self, one: _Tried, gains: Gains) -> _Tried:
-        """An allocation at its best readout gains."""
-        outlook = self._expectations.balanced(one.storages, gains.squared, one.outlook.gains)
-        return replace(one, outlook=outlook, error=outlook.error)
+    def _settled(self, one: Tried, gains: Gains, near: Tried | None = None) -> Tried:
+        """An allocation at its best readout gains, or at those of another one where they are better than its own."""
+        if near is None:
+            outlook = self._expectations.balanced(one.storages, gains.squared, one.outlook.gains)
+        else:
+            outlook = self._expectations.at(one.storages, gains.squared, near.outlook.gains)
+        return replace(one, outlook=outlook, error=outlook.error) if outlook.error < one.error else one
 
-    def _by_single_changes(self, cells: float, gains: Gains, trials: int) -> _Tried:
+    def _by_single_changes(self, cells: float, gains: Gains, trials: int) -> Tried:
         """The same of a network for which passes take long: at readout gains that are not tuned for each."""
         draws = int(_DRAWN_SHARE * trials)
         emphases = drawn(list(self.calibration.weights), draws if draws >= _LEAST_DRAWN else 0, self.calibration.seed)
-        starts = sorted((one for own in self._of_every_way(cells, gains, emphases) for one in own), key=_error)
+        starts = sorted((one for own in self._of_every_way(cells, gains, emphases) for one in own), key=error_of)
         errors = starts[0].outlook.errors
         return improved(
             starts,
@@ -308,23 +306,23 @@ class Designer:
         strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
         return [evened(strengths, share) for share in (_EVENED if self._ratios else _EVENED[:1])]
 
-    def _of_every_way(self, cells: float, gains: Gains, emphases: Iterable[Mapping[str, float]]) -> list[list[_Tried]]:
+    def _of_every_way(self, cells: float, gains: Gains, emphases: Iterable[Mapping[str, float]]) -> list[list[Tried]]:
         """For each emphasis, the allocations of all ways."""
         ways = self._ways.affordable(cells, gains)
         return [[self._tried(way, cells, gains, emphasis, None) for way in ways] for emphasis in emphases]
 
-    def _from_evened(self, cells: float, gains: Gains) -> _Tried:
+    def _from_evened(self, cells: float, gains: Gains) -> Tried:
         """The allocation of the least expected error from where a relative error of each tensor counts more alike."""
         tried = self._of_every_way(cells, gains, self._evened(gains))
-        promising = sorted((one for own in tried for one in own), key=_error)[:_STARTS_OF_LOST]
+        promising = sorted((one for own in tried for one in own), key=error_of)[:_STARTS_OF_LOST]
         return improved(
-            sorted((self._settled(one, gains) for one in promising), key=_error),
+            sorted((self._settled(one, gains) for one in promising), key=error_of),
             list(self.calibration.weights),
             lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
             trials=_TRIALS_OF_LOST,
         )
 
-    def _gap(self, way: Way, cells: float, found: _Tried, predicted: float) -> float:
+    def _gap(self, way: Way, cells: float, found: Tried, predicted: float) -> float:
         """The excess over the least that a budget can leave, as a share of it.
 
         Of the sum of effects over its lower bound, which is a theorem for that sum; where levels are fitted, of what is
@@ -338,17 +336,15 @@ class Designer:
             bound = error_bound(way.options, most)
         return max(0.0, error / bound - 1) if bound > 0 else 0.0
 
-    def _tried(
-        self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: _Tried | None
-    ) -> _Tried:
+    def _tried(self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: Tried | None) -> Tried:
         choices = self._ways.within(way, emphasis, cells)
         storages = {menu.name: menu.storage(own) for menu, own in way.by_menu(choices)}
         readout = near.outlook.gains if near else None
         outlook = self._expectations.outlook(storages, gains.squared, readout)
-        return _Tried(way, emphasis, choices, storages, outlook, outlook.error)
+        return Tried(way, emphasis, choices, storages, outlook, outlook.error)
 
     def _planned(
-        self, storages: Mapping[str, TensorFormat], cells: float, readout: Mapping[str, float] | None = None
+        self, storages: Mapping[str, TensorFormat], cells: float = 1.0, readout: Mapping[str, float] | None = None
     ) -> Plan:
         measured = self.calibration
         gains = readout or dict.fromkeys(storages, 1.0)
@@ -366,7 +362,7 @@ class Designer:
             covered=measured.covered,
         )
 
-    def _finished(self, tried: _Tried, cells: float, gains: Gains, readout: Mapping[str, float] | None = None) -> Plan:
+    def _finished(self, tried: Tried, cells: float, gains: Gains, readout: Mapping[str, float] | None = None) -> Plan:
         """The plan with its readout gains, by the outlook if not given, and what it predicts."""
         storages = {name: self._menus.widened(storage) for name, storage in tried.storages.items()}
         outlook = (
@@ -386,15 +382,3 @@ class Designer:
         plan = replace(plan, tensors=tuple(entries), predicted_bias=outlook.bias)
         way = self._ways.way(tried.way.menus, gains)
         return replace(plan, allocation_gap=self._gap(way, cells, tried, plan.first_order_error or 0.0))
-
-
-def _error(one: _Tried) -> float:
-    return one.error
-
-
-def _by_way(tried: Sequence[_Tried]) -> list[list[_Tried]]:
-    """The same, those of each way together."""
-    found: dict[Way, list[_Tried]] = {}
-    for one in tried:
-        found.setdefault(one.way, []).append(one)
-    return list(found.values())

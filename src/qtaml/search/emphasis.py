@@ -100,7 +100,7 @@ def evolved(
     starts: Sequence[Found],
     names: Sequence[str],
     attempt: Callable[[Emphasis, Found], Found],
-    settled: Callable[[Found], Found],
+    tuned: Callable[[Found, Found | None], Found],
     *,
     trials: int,
     seed: int,
@@ -111,12 +111,15 @@ def evolved(
         starts: outcomes to begin with.
         names: of the tensors.
         attempt: the outcome of an emphasis, and of the outcome that it is near to.
-        settled: an outcome with what is tuned only for those that are drawn from.
+        tuned: an outcome with what is tuned besides the emphasis, which takes long; or, if another one is given, with
+            what was tuned for that where it is for the better.
         trials: attempts.
         seed: of the draws.
     """
     random = np.random.default_rng(child_seed(seed, "generations"))
-    pool = _best([settled(one) for one in _best(starts)])
+    first, *others = _best(starts)
+    first = tuned(first, None)
+    pool = _best([first, *(tuned(one, first) for one in others)])
     generations = max(trials // _CHILDREN, 1)
     spreads = np.geomspace(_FIRST_SPREAD, _LAST_SPREAD, generations)
     share = max(_SHARE_CHANGED, min(2 / len(names), 1.0))
@@ -127,7 +130,8 @@ def evolved(
             logarithms = spread * random.standard_normal(len(names)) * (random.random(len(names)) < share)
             factors = dict(zip(names, np.exp(logarithms).tolist(), strict=True))
             children.append(attempt({name: parent.emphasis[name] * factors[name] for name in names}, parent))
-        pool = _best([*pool, *(settled(one) for one in _best(children))])
+        best, *others = _best([*pool, *children])
+        pool = _best([best if best is pool[0] else tuned(best, None), *others])
     return pool
 
 

@@ -136,6 +136,7 @@ class Expectations:
             start=gains,
             rounds=ROUNDS if self._adjust else 0,
             outliers={name: part.outliers for name, part in parts.items()},
+            clean=self._calibration.few_clean,
         )
         return self._at(parts, squared, as_kept(balanced.gains))
 

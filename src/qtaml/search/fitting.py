@@ -186,7 +186,7 @@ def fit_table(
     known = [(_checked_table("a start", start, law) - mean) / deviation for start in starts]
     settled = [search.settle(table, _ROUGH, _ROUGH_ROUNDS) for table in itertools.chain(known, _starts(search, law))]
     # Exchange of labels takes most of the time; the starts that settle worse hardly ever come out ahead.
-    promising = sorted(settled, key=lambda state: state.error)[:2]
+    promising = _different(sorted(settled, key=lambda state: state.error))[:2]
     best = min((search.improve(state.table) for state in promising), key=lambda state: state.error)
     failures = 0 if law.bits else patience
     while failures < patience:
@@ -326,6 +326,11 @@ class _Search:
         # Labels that are never read any more get the value of a random weight, where they may come into use again.
         afresh = random.choice(self.points, len(self.matrix), p=self.shares)
         return self.state(labels, state.moments, afresh).table
+
+
+def _different(states: Sequence[_State]) -> list[_State]:
+    """Of states by ascending error those that do not settle at the same error as the one before."""
+    return [states[0], *(two for one, two in itertools.pairwise(states) if two.error > one.error * (1 + _ROUGH))]
 
 
 def _starts(search: _Search, law: WordLaw) -> Iterator[Floats]:

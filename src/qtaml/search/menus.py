@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -138,6 +138,13 @@ class TensorMenu:
         effects = np.array([one.effect(self.power, coherence) for one in self.menu]) * ratio
         errors = (tuple((weight * effects).tolist()) for weight in self.importance)
         return [Options(size, self.cells, error) for size, error in zip(self.sizes, errors, strict=True)]
+
+    def without(self, protections: Collection[Protection]) -> "TensorMenu":
+        """The same without formats of which a bit is behind one of these protections."""
+        pairs = zip(self.menu, self.cells, strict=True)
+        kept = [(one, cells) for one, cells in pairs if not set(protections) & set(one.format.protections)]
+        menu, cells = zip(*kept, strict=True)
+        return replace(self, menu=menu, cells=cells)
 
     def incoherent(self, ratio: float) -> list[Options]:
         """The same if shrinkage acted as independent errors do: never more."""

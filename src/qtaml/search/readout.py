@@ -14,8 +14,8 @@ from qtaml.model import Batch, evaluation_mode, finite, named_tensors, replacing
 # Relative change of a gain for the finite differences: far above the rounding of float32 outputs, and small beside the
 # corrections sought.
 _STEP = 0.05
-# Rounds of Gauss-Newton, each with a forward pass for every tensor. One round is exact for a linear layer; in a chain
-# of layers the output is a product of their gains. A round that gains nothing ends it.
+# Rounds of Gauss-Newton, the first with a forward pass for every tensor. One round is exact for a linear layer; in a
+# chain of layers the output is a product of their gains. A round that gains nothing ends it.
 ROUNDS = 4
 # Share of the error that a round has to remove for another one to follow.
 _WORTH = 0.01
@@ -51,13 +51,15 @@ def balance_readout(
     start: Mapping[str, float] | None = None,
     rounds: int = ROUNDS,
     outliers: Mapping[str, Outliers | None] | None = None,
+    clean: torch.Tensor | None = None,
 ) -> Balanced:
     """Readout gains c_l of the least predicted output error ||f(c E[weights read]) - f(W)||**2 + sum c_l**2 variance_l.
 
     The first term is the bias, by which the expected weights differ from the trained ones: it adds up coherently, and
     is taken from forward passes with the expected weights, so it holds beyond first order. The second is the noise of
-    single reads. Gauss-Newton: each round solves for all gains by least squares on finite differences, with
-    backtracking.
+    single reads. Gauss-Newton: each round solves for all gains by least squares on slopes, with backtracking. Slopes
+    are finite differences at the start, if they are not given, and then follow what the outputs did (Broyden 1965):
+    differences cost a forward pass for every tensor and read.
 
     Args:
         model: any module; it is not changed.
@@ -68,6 +70,7 @@ def balance_readout(
         start: gains to begin with; 1 if not given.
         rounds: most rounds; with 0 gains stay what they begin with, and only the bias is measured.
         outliers: weights beside the words, which no gain scales, by name.
+        clean: outputs of the trained network, as `finite_outputs` gives them, where they are known.
 
     Returns:
         The gains, from 1/4 to 4, and the remaining bias.
@@ -101,35 +104,44 @@ def balance_readout(
         run_with = replacing(network)
 
         def run(changed: Sequence[Mapping[str, torch.Tensor]]) -> np.ndarray:
-            outputs = [_sampled(finite(run_with(batch, one), batch)).double().cpu().numpy() for one in changed]
-            return np.concatenate(outputs)
+            return np.concatenate([_compared(finite(run_with(batch, one), batch)) for one in changed])
 
-        clean = np.tile(run([{}]), (len(reads), 1))
-        gains = np.array([start[name] if start else 1.0 for name in names])
-        now = scaled(gains)
-        output = run(now)
-        for _ in range(rounds):
-            # One tensor differs at a time: the others are scaled once.
-            moved = [
-                run([{**one, name: at(read, name, (1 + _STEP) * gain)} for one, read in zip(now, reads, strict=True)])
+        def moved(gains: np.ndarray, output: np.ndarray) -> np.ndarray:
+            # One tensor differs at a time: the others are scaled once. Relative changes over the gains are derivatives.
+            base = scaled(gains)
+            outputs = [
+                run([{**one, name: at(read, name, (1 + _STEP) * gain)} for one, read in zip(base, reads, strict=True)])
                 for gain, name in zip(gains.tolist(), names, strict=True)
             ]
-            # Differences were taken by a relative step: over the gains they are derivatives.
-            slopes = np.stack([(one - output).reshape(-1) / _STEP for one in moved], axis=1) / gains
-            solved = _least_squares(slopes, (clean - output).reshape(-1), gains, noise * len(clean))
-            before = _total(output, clean, gains, noise)
+            steps = np.stack([(one - output).reshape(-1) for one in outputs], axis=1)
+            return np.asarray(steps / (_STEP * gains))
+
+        trained = run([{}]) if clean is None else _compared(clean)
+        wanted = np.tile(trained, (len(reads), 1))
+        gains = np.array([start[name] if start else 1.0 for name in names])
+        output = run(scaled(gains))
+        slopes = moved(gains, output) if rounds else np.zeros((output.size, len(gains)))
+        for _ in range(rounds):
+            solved = _least_squares(slopes, (wanted - output).reshape(-1), gains, noise * len(wanted))
+            before = _total(output, wanted, gains, noise)
             for share in _SHARES:
                 tried = gains + share * (solved - gains)
-                candidate = scaled(tried)
-                outcome = run(candidate)
-                if _total(outcome, clean, tried, noise) < before:
+                outcome = run(scaled(tried))
+                if _total(outcome, wanted, tried, noise) < before:
                     break
             else:
                 break
-            gains, now, output = tried, candidate, outcome
-            if _total(output, clean, gains, noise) > (1 - _WORTH) * before:
+            slopes = _followed(slopes, tried - gains, (outcome - output).reshape(-1))
+            gains, output = tried, outcome
+            if _total(output, wanted, gains, noise) > (1 - _WORTH) * before:
                 break
-    return Balanced(dict(zip(names, gains.tolist(), strict=True)), _bias(output, clean))
+    return Balanced(dict(zip(names, gains.tolist(), strict=True)), _bias(output, wanted))
+
+
+def _followed(slopes: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The slopes nearest to the given ones by which a step makes the change that it made."""
+    length = float(step @ step)
+    return slopes + np.outer(change - slopes @ step, step / length) if length else slopes
 
 
 def read_at(mean: torch.Tensor, gain: float, outliers: Outliers | None) -> torch.Tensor:
@@ -138,6 +150,10 @@ def read_at(mean: torch.Tensor, gain: float, outliers: Outliers | None) -> torch
     if outliers:
         outliers.put(scaled)
     return scaled
+
+
+def _compared(outputs: torch.Tensor) -> np.ndarray:
+    return np.asarray(_sampled(outputs).double().cpu().numpy())
 
 
 def _sampled(outputs: torch.Tensor) -> torch.Tensor:

@@ -25,6 +25,8 @@ _ROUNDING, _SLACK = 1e-12, 1e-9
 """What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
 _SHARES = (1.0, 0.8, 0.6)
 """Of a budget, at whose price of a cell the scales and levels of each tensor are chosen."""
+_FEW_BLOCKS = 32
+"""Blocks that the weights of a network would fill, below which plans with only one long code are among the choices."""
 _UNSPENT, _WORTH_FILLING = 2e-4, 2e-3
 """Share of a budget that may be left over, and from which on it is filled by one group of weights after the other."""
 _FILLINGS, _TRIED_FOR_EACH = 4, 6
@@ -158,6 +160,12 @@ class Ways:
         self._others = [menus.others(name) for name in track(names, "fitting other levels")]
         shorter = [menus.with_shorter_blocks(name) for name in names]
         self._shorter = [menu for menu in shorter if menu]
+        codes = self._long_codes
+        self._of_one_code = [
+            [menu.without(codes - {code}) for menu in self._first]
+            for code in sorted(codes, key=lambda one: one.cells)
+            if len(codes) > 1
+        ]
 
     @cached_property
     def plain_cells(self) -> int:
@@ -180,6 +188,7 @@ class Ways:
         ways = [self._first, *mixed, self._cheapest]
         if self._shorter:
             ways.append(self._shorter)
+        ways += self._of_one_code
         within = [way for way in ways if sum(menu.least_cells for menu in way) <= budget * (1 + _ROUNDING)]
         different = [way for place, way in enumerate(within) if way not in within[:place]]
         return [self.way(menus, gains) for menus in different or [self._cheapest]]
@@ -241,6 +250,13 @@ class Ways:
             settings.known_cells or settings.fault, side_values, tuple(settings.decoders), tuple(settings.hardened)
         )
         return (words + beside) / self.plain_cells
+
+    @property
+    def _long_codes(self) -> set[Protection]:
+        """Codes of which a network fills so few blocks that a part of a block of each, all its parity, costs much."""
+        weights = self.plain_cells // self._settings.bits
+        found = {bit for menu in self._first for one in menu.menu for bit in one.format.protections}
+        return {one for one in found if one.block[0] > 1 and weights < _FEW_BLOCKS * one.block[0]}
 
     @cached_property
     def _cheapest(self) -> list[TensorMenu]:

@@ -1,0 +1,44 @@
+"""Reads of the plans that a search tries: what one tensor is read as in a format is read once for all of them."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from qtaml.formats import TensorFormat
+from qtaml.planning import Plan
+from qtaml.planning.measured import reads_of
+from qtaml.sensitivity import Calibration
+
+_MOST_KEPT = 2**25
+"""Numbers that are kept, 128 MiB in float32."""
+
+
+class TrialReads:
+    """Reads of networks by how their tensors are stored.
+
+    Args:
+        calibration: of the network; its seed is that of the errors, so that plans meet nearly the same ones.
+        planned: the plan in which some tensors are stored in given formats.
+    """
+
+    def __init__(self, calibration: Calibration, planned: Callable[[Mapping[str, TensorFormat]], Plan]) -> None:
+        self._calibration, self._planned = calibration, planned
+        self._known: dict[tuple[str, TensorFormat, int], list[torch.Tensor]] = {}
+        self._held = 0
+
+    def __call__(self, storages: Mapping[str, TensorFormat], reads: int) -> list[dict[str, torch.Tensor]]:
+        """So many reads of the network, name to tensor, at readout gains of 1."""
+        keys = {name: (name, storage, reads) for name, storage in storages.items()}
+        missing = {name: storages[name] for name, key in keys.items() if key not in self._known}
+        read = list(reads_of(self._planned(missing), self._calibration, reads=reads)) if missing else []
+        found = {name: [one[name] for one in read] if name in missing else self._known[keys[name]] for name in storages}
+        for name in missing:
+            self._keep(keys[name], found[name])
+        return [{name: tensors[trial] for name, tensors in found.items()} for trial in range(reads)]
+
+    def _keep(self, key: tuple[str, TensorFormat, int], tensors: list[torch.Tensor]) -> None:
+        size = sum(tensor.numel() for tensor in tensors)
+        while self._known and self._held + size > _MOST_KEPT:
+            self._held -= sum(tensor.numel() for tensor in self._known.pop(next(iter(self._known))))
+        self._known[key] = tensors
+        self._held += size
