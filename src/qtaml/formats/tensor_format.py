@@ -354,11 +354,17 @@ class TensorFormat:
         return self.decode(read, scale, out=out, outliers=outliers)
 
     def read_mean(
-        self, words: torch.Tensor, scale: torch.Tensor, fault: FaultModel, *, outliers: Outliers | None = None
+        self,
+        words: torch.Tensor,
+        scale: torch.Tensor,
+        fault: FaultModel,
+        *,
+        out: torch.Tensor | None = None,
+        outliers: Outliers | None = None,
     ) -> torch.Tensor:
-        """Exact expected weights when read, float64, of the shape of `words`; `outliers` as for `read`."""
+        """Exact expected weights when read, of the shape of `words`; the rest as for `read`."""
         means = [fmt.read_mean(fault).copy() for fmt, _ in self.spans_of_formats]
-        return self._by_label(self.windows(words), scale * self.readout_gain, means, outliers)
+        return self._by_label(self.windows(words), scale * self.readout_gain, means, outliers, out)
 
     def read_bias(
         self,

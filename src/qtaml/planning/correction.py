@@ -88,10 +88,12 @@ def measure_correction(
     if ways is None:
         return None
 
+    read = torch.empty_like(ways[0][1], dtype=weight.dtype)
+
     def pairs(numbers: range) -> torch.Tensor:
         changes = (
             # The same seeds for both ways, so that trials are pairs. Made one by one: a single read is held at a time.
-            {name: way.read(words, scale, fault, seed=child_seed(seed, "correction", name, trial)).to(weight.dtype)}
+            {name: way.read(words, scale, fault, seed=child_seed(seed, "correction", name, trial), out=read)}
             for way, words, scale in ways
             for trial in numbers
         )

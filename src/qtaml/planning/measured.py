@@ -61,8 +61,9 @@ def reads_of(
                 memory,
                 seed=child_seed(seed, entry.name),
                 place=entry.name,
+                out=torch.empty_like(words[entry.name][0], dtype=weights[entry.name].dtype),
                 outliers=outliers[entry.name],
-            ).to(weights[entry.name].dtype)
+            )
             for entry in plan.tensors
         }
 

@@ -134,12 +134,11 @@ def _planned(calibration: Calibration, settings: Tac, gains: Mapping[str, Gain] 
 
 def _bias(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Tensor], plan: Plan, encode: Encode) -> float:
     """Squared output deviation of the network of the expected weights: what rounding and uncorrected means leave."""
-    expected = {
-        entry.name: entry.storage.read_mean(*encode(entry.storage, weights[entry.name], plan.fault), plan.fault).to(
-            weights[entry.name].dtype
-        )
-        for entry in plan.tensors
-    }
+    expected = {}
+    for entry in plan.tensors:
+        words, scale = encode(entry.storage, weights[entry.name], plan.fault)
+        out = torch.empty_like(words, dtype=weights[entry.name].dtype)
+        expected[entry.name] = entry.storage.read_mean(words, scale, plan.fault, out=out)
     return float(output_deviations(model, batch, [expected])[0])
 
 

@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ _WEIGHTS_OF_CHIPS, _MOST_CHIPS = 2**14, 64
 """Weights of chips with a map, of which the expectation is taken, and the most chips: one chip of a small tensor may
 have a large error or none."""
 _MOST_KEPT = 2**25
-"""Numbers of expected weights that are kept, 128 MiB."""
+"""Numbers of expected weights that are kept, 256 MiB; of a large network words, of two plans at least."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,14 @@ class _Part:
     """What one tensor is expected to be read as.
 
     Attributes:
-        mean: expected weights.
-        outliers: those of them that are kept beside the words, and no readout gain scales.
+        read: the expected weights at a readout gain, in a dtype.
         variance: summed over its weights.
         power: squared norm of the trained weights, without outliers.
         slope: share of them that is left on average.
         rest: squared norm of what the expected weights are off besides.
     """
 
-    mean: torch.Tensor
-    outliers: Outliers | None
+    read: Callable[[float, torch.dtype], torch.Tensor]
     variance: float
     power: float
     slope: float
@@ -96,6 +95,7 @@ class Expectations:
         self._mapped = fault if isinstance(fault, KnownCells) else None
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
         self._held = 0
+        self._most_kept = max(_MOST_KEPT, 2 * sum(weight.numel() for weight in calibration.weights.values()))
         # Names and ties once: the model of a calibration is a copy, which stays as it is.
         self._run = replacing(calibration.model)
 
@@ -113,16 +113,16 @@ class Expectations:
         return min((self._at(parts, squared, one) for one in tried), key=lambda outlook: outlook.error)
 
     def _at(self, parts: Mapping[str, _Part], squared: Mapping[str, float], gains: dict[str, float]) -> Outlook:
-        bias = self._bias({name: read_at(part.mean, gains[name], part.outliers) for name, part in parts.items()})
+        weights = self._calibration.weights
+        bias = self._bias({name: part.read(gains[name], weights[name].dtype) for name, part in parts.items()})
         errors = {name: squared[name] * gains[name] ** 2 * part.variance for name, part in parts.items()}
         return Outlook(gains, bias, errors)
 
     def _bias(self, weights: Mapping[str, torch.Tensor]) -> float:
         """Squared output deviation of the network of other weights."""
         model, batch = self._calibration.model, self._calibration.few
-        typed = {name: weight.to(self._calibration.weights[name].dtype) for name, weight in weights.items()}
         with evaluation_mode(model), torch.no_grad():
-            moved = finite(self._run(batch, typed), batch) - self._calibration.few_clean
+            moved = finite(self._run(batch, weights), batch) - self._calibration.few_clean
         return float(moved.double().square().sum() / len(moved))
 
     def balanced(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:
@@ -131,11 +131,10 @@ class Expectations:
         balanced = balance_readout(
             self._calibration.model,
             self._calibration.few,
-            {name: part.mean for name, part in parts.items()},
+            {name: part.read for name, part in parts.items()},
             {name: squared[name] * part.variance for name, part in parts.items()},
             start=gains,
             rounds=ROUNDS if self._adjust else 0,
-            outliers={name: part.outliers for name, part in parts.items()},
             clean=self._calibration.few_clean,
         )
         return self._at(parts, squared, as_kept(balanced.gains))
@@ -178,42 +177,40 @@ class Expectations:
         sides = (one for one in (curvature.rows, curvature.columns) if one is not None)
         noise = part.variance * math.prod(float(one.diagonal().mean()) for one in sides)
         # Above 0, so that shares are numbers where nothing is left of a tensor of zeros.
-        return max(curved_error(weight - part.mean, curvature) + noise, sys.float_info.min)
+        return max(curved_error(weight - part.read(1.0, torch.float64), curvature) + noise, sys.float_info.min)
 
     def _part(self, name: str, storage: TensorFormat) -> _Part:
         key = name, storage
         if key not in self._known:
             weight = self._calibration.weights[name]
             outliers = storage.outliers_of(weight)
-            mean, variance = self._read(name, weight, storage, outliers)
-            power, kept, size = _products(weight, mean, outliers)
+            read, variance = self._read(name, weight, storage, outliers)
+            power, kept, size = _products(weight, read(1.0, torch.float64), outliers)
             slope = kept / power if power else 1.0
-            part = _Part(
-                mean,
-                outliers,
-                variance,
-                power,
-                slope,
-                max(size - slope**2 * power, 0.0),
-            )
-            while self._known and self._held + mean.numel() > _MOST_KEPT:
-                self._held -= self._known.pop(next(iter(self._known))).mean.numel()
+            part = _Part(read, variance, power, slope, max(size - slope**2 * power, 0.0))
+            while self._known and self._held + weight.numel() > self._most_kept:
+                first, _ = oldest = next(iter(self._known))
+                del self._known[oldest]
+                self._held -= self._calibration.weights[first].numel()
             self._known[key] = part
-            self._held += mean.numel()
+            self._held += weight.numel()
         return self._known[key]
 
     def _read(
         self, name: str, weight: torch.Tensor, storage: TensorFormat, outliers: Outliers | None
-    ) -> tuple[torch.Tensor, float]:
-        """Expected weights, and the variance around them, summed."""
+    ) -> tuple[Callable[[float, torch.dtype], torch.Tensor], float]:
+        """What makes the expected weights, and the variance around them, summed."""
         if self._mapped:
-            return self._over_chips(self._mapped, TensorPlan.of(name, (), weight, storage), weight, outliers)
+            entry = TensorPlan.of(name, (), weight, storage)
+            mean, variance = self._over_chips(self._mapped, entry, weight, outliers)
+            return partial(_scaled, mean, outliers), variance
         curvature = self._calibration.curvatures.get(name) if storage.correction == "fed_back" else None
         words, scale = storage.encode(weight, self._fault, curvature=curvature)
-        return (
-            storage.read_mean(words, scale, self._fault, outliers=outliers),
-            storage.summed_variance(words, scale, self._fault, outliers=outliers),
-        )
+        variance = storage.summed_variance(words, scale, self._fault, outliers=outliers)
+        if self._calibration.large:
+            # Words take an eighth of the memory, and little time beside forward passes.
+            return partial(_looked_up, storage, words, scale, self._fault, outliers), variance
+        return partial(_scaled, storage.read_mean(words, scale, self._fault, outliers=outliers), outliers), variance
 
     def _over_chips(
         self, known: KnownCells, entry: TensorPlan, weight: torch.Tensor, outliers: Outliers | None
@@ -233,6 +230,25 @@ class Expectations:
         if outliers:
             outliers.put(mean)
         return mean, sum(variances) / len(variances) + of_chips
+
+
+def _scaled(mean: torch.Tensor, outliers: Outliers | None, gain: float, dtype: torch.dtype) -> torch.Tensor:
+    """Expected weights at a readout gain, from those at a gain of 1."""
+    return read_at(mean, gain, outliers).to(dtype)
+
+
+def _looked_up(
+    storage: TensorFormat,
+    words: torch.Tensor,
+    scale: torch.Tensor,
+    fault: FaultModel,
+    outliers: Outliers | None,
+    gain: float,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    """The same from words, without a wide copy."""
+    out = torch.empty_like(words, dtype=dtype)
+    return storage.read_mean(words, scale * gain, fault, out=out, outliers=outliers)
 
 
 def _products(weight: torch.Tensor, mean: torch.Tensor, outliers: Outliers | None) -> tuple[float, float, float]:

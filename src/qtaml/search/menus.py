@@ -434,15 +434,27 @@ class Menus:
 
 def _pooled(weights: Mapping[str, torch.Tensor]) -> NDArray[np.float64]:
     """Weights of all tensors, each of root mean square 1, as many of each as there are of it, up to a number."""
-    parts = [normalised(weight, RootMeanSquare(), "tensor")[0] for weight in weights.values()]
-    return _some(torch.cat(parts))
+    places = _places(sum(weight.numel() for weight in weights.values()))
+    found, start = np.zeros(len(places)), 0
+    # One tensor after the other: of all together only the places are in memory.
+    for weight in weights.values():
+        inside = (places >= start) & (places < start + weight.numel())
+        found[inside] = normalised(weight, RootMeanSquare(), "tensor")[0].cpu()[places[inside] - start]
+        start += weight.numel()
+    return found
 
 
 def _some(relative: torch.Tensor) -> NDArray[np.float64]:
     """Weights at random places, of which no more are looked at."""
-    flat = relative.reshape(-1).double().cpu()
-    chosen = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0), device="cpu")[:_SAMPLE]
-    return flat[chosen].numpy()
+    return relative.reshape(-1)[_places(relative.numel()).to(relative.device)].double().cpu().numpy()
+
+
+def _places(weights: int) -> torch.Tensor:
+    """Random places among so many weights."""
+    # Numbers of 32 bits, where these do, are the same.
+    dtype = torch.int32 if weights < 2**31 else torch.int64
+    generator = torch.Generator().manual_seed(0)
+    return torch.randperm(weights, generator=generator, dtype=dtype, device="cpu")[:_SAMPLE].long()
 
 
 def _least_side_values(scales: int) -> int:

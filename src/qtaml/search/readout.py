@@ -1,6 +1,6 @@
 """Readout gains: one factor for each tensor, against the shrinkage of posterior means, which adds up in the output."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,9 @@ _DAMPING = 0.01
 # Outputs of all samples together: an array of 8 MiB for each tensor is held at once.
 _MOST_OUTPUTS = 2**20
 
+Expected = torch.Tensor | Callable[[float, torch.dtype], torch.Tensor]
+"""Expected weights at a readout gain of 1, or what makes them of a readout gain and a dtype."""
+
 
 @dataclass(frozen=True)
 class Balanced:
@@ -45,7 +48,7 @@ class Balanced:
 def balance_readout(
     model: nn.Module,
     batch: Batch,
-    expected: Mapping[str, torch.Tensor] | Sequence[Mapping[str, torch.Tensor]],
+    expected: Mapping[str, Expected] | Sequence[Mapping[str, Expected]],
     variance: Mapping[str, float],
     *,
     start: Mapping[str, float] | None = None,
@@ -64,7 +67,8 @@ def balance_readout(
     Args:
         model: any module; it is not changed.
         batch: calibration inputs.
-        expected: expected weights when read, by name; or several reads, whose mean error is then the least.
+        expected: expected weights when read, by name, or what makes them of a gain and a dtype; or several reads, whose
+            mean error is then the least.
         variance: output error of the random part of the weight errors of each tensor at a gain of 1, by name; of reads,
             which have it in them, 0.
         start: gains to begin with; 1 if not given.
@@ -93,8 +97,10 @@ def balance_readout(
     types = {name: tensor.dtype for name, tensor in named_tensors(model).items() if name in reads[0]}
     noise = np.array([variance[name] for name in names])
 
-    def at(read: Mapping[str, torch.Tensor], name: str, gain: float) -> torch.Tensor:
-        return read_at(read[name], gain, (outliers or {}).get(name)).to(types[name])
+    def at(read: Mapping[str, Expected], name: str, gain: float) -> torch.Tensor:
+        if not isinstance(one := read[name], torch.Tensor):
+            return one(gain, types[name])
+        return read_at(one, gain, (outliers or {}).get(name)).to(types[name])
 
     def scaled(gains: np.ndarray) -> list[dict[str, torch.Tensor]]:
         pairs = list(zip(gains.tolist(), names, strict=True))

@@ -106,8 +106,8 @@ def output_range(model: nn.Module, batch: Batch, weights: Mapping[str, torch.Ten
             # Made for batches of one size.
             few, largest = batch, [float(powers.max())]
         for share in _LARGE:
-            changed = {name: other_numbers(name, weight, share) for name, weight in weights.items()}
-            largest.append(_largest(run(few, changed)))
+            output = run(few, {name: other_numbers(name, weight, share) for name, weight in weights.items()})
+            largest.append(_largest(output))
     bounded = math.isfinite(largest[-1]) and largest[-1] <= 1.01 * max(largest[:-1])
     return OutputRange(
         float(powers.mean()),
@@ -146,6 +146,11 @@ def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[
     """
     with evaluation_mode(model) as network, torch.no_grad():
         clean, run = finite_outputs(network, batch).double(), replacing(network)
-        moved = (finite(run(batch, change), batch, CHANGED).double() for change in changes)
-        deviations = [(output - clean).square().sum(1).mean() for output in moved]
+
+
+        def deviation(change: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return (finite(run(batch, change), batch, CHANGED).double() - clean).square().sum(1).mean()
+
+        # By `map`, which holds none while the next is made.
+        deviations = list(map(deviation, changes))
     return torch.stack(deviations).cpu() if deviations else torch.zeros(0, dtype=torch.float64, device="cpu")
