@@ -28,7 +28,7 @@ _WEIGHTS_OF_CHIPS, _MOST_CHIPS = 2**14, 64
 """Weights of chips with a map, of which the expectation is taken, and the most chips: one chip of a small tensor may
 have a large error or none."""
 _MOST_KEPT = 2**25
-"""Numbers of expected weights that are kept, 256 MiB; of a large network words, of two plans at least."""
+"""Numbers of expected weights that are kept, 256 MiB; of a large network the words of two plans."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ class Expectations:
         self._mapped = fault if isinstance(fault, KnownCells) else None
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
         self._held = 0
-        self._most_kept = max(_MOST_KEPT, 2 * sum(weight.numel() for weight in calibration.weights.values()))
+        weights = sum(weight.numel() for weight in calibration.weights.values())
+        self._most_kept = 2 * weights if calibration.large else _MOST_KEPT
         # Names and ties once: the model of a calibration is a copy, which stays as it is.
         self._run = replacing(calibration.model)
 

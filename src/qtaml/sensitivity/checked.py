@@ -45,8 +45,8 @@ networks that sum in another order differ by about one."""
 _ENOUGH = 0.05
 """Relative standard error of gains at which a large network needs no more passes: its many outputs average them. So
 does a tensor that is measured by forward passes, of any network."""
-_MOST_KEPT = 2**22
-"""Weights up to which all changes are held; else each is drawn again."""
+_FEW = 2**22
+"""Weights up to which all passes are made, whether they are needed or not."""
 _TOGETHER, _ALIKE = 8, 4.0
 """Most tensors that one forward pass checks together, and by how much their squared effects may differ."""
 
@@ -130,21 +130,28 @@ def _gains_that_hold(
     seed: int,
 ) -> dict[str, Gain]:
     """The gains of backward passes that agree with a forward pass; those that are 0 are left out."""
-    calls = Counter[str]()
-    few = sum(weight.numel() for weight in weights.values()) <= _MOST_KEPT
+    calls, looked = Counter[str](), False
+    few = sum(weight.numel() for weight in weights.values()) <= _FEW
     reached: dict[str, torch.Tensor] = {}
-    change = cache(lambda name: _change(name, weights[name])) if few else lambda name: _change(name, weights[name])
+    change = cache(lambda name: _change(name, weights[name]))
 
     def statistic(name: str, gradient: torch.Tensor) -> torch.Tensor:
         calls[name] += 1
-        if calls[name] <= _SIGNS:
+        # The batch of a large network may come in parts, each with its calls, before one looks whether passes do.
+        compared = calls[name] <= _SIGNS if few else not looked
+        if compared:
             moved = gradient.reshape(rows_of(gradient), -1).any(1)
             reached[name] = moved | reached.get(name, moved)
-        along = inner_product(gradient, change(name)) if calls[name] <= _SIGNS else gradient.new_zeros(())
+        along = inner_product(gradient, change(name)) if compared else gradient.new_zeros(())
         return torch.stack([squared_norm(gradient), along.double()])
 
+    def known(found: Mapping[str, torch.Tensor]) -> bool:
+        nonlocal looked
+        looked = True
+        return _known(found)
+
     try:
-        enough = None if few else _known
+        enough = None if few else known
         found = gradient_statistics(network, batch, weights, statistic, passes=passes, seed=seed, enough=enough)
     except (NoGradientError, RuntimeError):
         return {}
@@ -159,6 +166,7 @@ def _gains_that_hold(
             hidden = _RESOLVED * _last_place(clean, weight) * norm / len(clean)
             if squares.any():
                 told[name] = _Told(along, float(_TOLERANCE * squares.mean() * size), hidden)
+        change.cache_clear()
 
         def moved(share: float, names: Sequence[str]) -> torch.Tensor:
             changed = run({name: other_numbers(name, weights[name], share) for name in names})

@@ -15,6 +15,12 @@ from qtaml.model import Batch, cut_samples, evaluation_mode, finite_outputs, rep
 
 PASSES_AT_ONCE = 8
 """Passes between two looks at whether they are enough; so many are always made."""
+_LARGE, _SHARE_HELD, _LEAST_HELD = 2**22, 0.5, 2**25
+"""Weights above which a batch is cut by itself, so that what a forward pass holds for backward passes takes at most
+this share of the memory of the weights, or 32 MiB."""
+_ALIKE = 0.01
+"""Largest difference of the outputs of a batch and of its parts, over the largest output, at which samples count as
+independent."""
 
 
 class NoGradientError(ModelError):
@@ -46,8 +52,10 @@ def gradient_statistics(
         statistic: from the name of a tensor and its gradient: a quadratic form, or some, float64, of any shape.
         passes: largest number of backward passes, at least 2.
         seed: seed of the signs.
-        samples_at_once: samples that go through the network together; all if not given. The samples come first in
-            every tensor of the batch that is as long as the first one.
+        samples_at_once: samples that go through the network together. The samples come first in every tensor of the
+            batch that is as long as the first one. If not given all; of networks of more than four million weights so
+            many that activations take at most half the memory of the weights, if outputs show that samples are
+            independent; then `passes` over the number of parts, but 8, tell as much.
         enough: whether the statistics so far, by name, shape (passes, ...), will do; asked every 8 passes.
 
     Returns:
@@ -72,7 +80,11 @@ def gradient_statistics(
         stack.enter_context(torch.enable_grad())
         leaves = {name: _usable(weight.detach()).requires_grad_() for name, weight in weights.items()}
         stack.enter_context(replaced(network, leaves))
-        parts = list(_parts(_usable(batch), samples_at_once))
+        batch = _usable(batch)
+        if samples_at_once is None and (fitting := _samples_that_fit(network, batch, leaves)):
+            samples_at_once, count = fitting, -(-(sample_count(batch) or 1) // fitting)
+            passes = max(min(passes, PASSES_AT_ONCE), -(-passes // count))
+        parts = list(_parts(batch, samples_at_once))
         at_once = passes if enough is None else PASSES_AT_ONCE
         for first in range(0, passes, at_once):
             numbers = range(first, min(first + at_once, passes))
@@ -105,12 +117,13 @@ def _made(
     """The statistics of some passes, shape (passes, ...)."""
     # A tensor that does not act on the output has no gradient.
     sums: dict[str, list[torch.Tensor | float]] = {name: [0.0] * len(numbers) for name in leaves}
-    samples = 0
+    samples = sum(sample_count(part) or 0 for _, part in parts) if len(parts) > 1 else None
+    rows = 0
     for start, part in parts:
         output = finite_outputs(model, part)
         _check_output(output, part, parts)
         for place, number in enumerate(numbers):
-            signs = random_signs(output, seed, number, start)
+            signs = random_signs(output, seed, number, start, samples)
             keep = place < len(numbers) - 1
 
             def add(name: str, leaf: torch.Tensor, place: int = place) -> None:
@@ -120,11 +133,11 @@ def _made(
 
             with _as_they_come(leaves, add):
                 torch.autograd.backward(output, signs, retain_graph=keep, inputs=list(leaves.values()))
-        samples += len(output)
+        rows += len(output)
         # The graph goes before the next part builds its own.
         del output
     return {
-        name: torch.stack([torch.as_tensor(value, dtype=torch.float64, device="cpu") for value in values]) / samples
+        name: torch.stack([torch.as_tensor(value, dtype=torch.float64, device="cpu") for value in values]) / rows
         for name, values in sums.items()
     }
 
@@ -168,6 +181,45 @@ def _parts(batch: Any, size: int | None) -> Iterator[tuple[int, Any]]:
         yield start, cut_samples(batch, samples, slice(start, start + size))
 
 
+def _samples_that_fit(model: nn.Module, batch: Batch, leaves: Mapping[str, torch.Tensor]) -> int | None:
+    """Samples whose activations fit in a share of the memory of the weights; None for all, or if not independent."""
+    samples = sample_count(batch) or 1
+    if samples == 1 or sum(leaf.numel() for leaf in leaves.values()) <= _LARGE:
+        return None
+    limit = max(_SHARE_HELD * sum(leaf.nbytes for leaf in leaves.values()), _LEAST_HELD)
+    try:
+        one, two = (_held(model, cut_samples(batch, samples, slice(count)), leaves) for count in (1, 2))
+        fitting = 1 + int(max(limit - one, 0) / max(two - one, 1))
+        if fitting >= samples:
+            return None
+        with torch.no_grad():
+            whole = finite_outputs(model, batch)
+            cut = torch.cat([finite_outputs(model, part) for _, part in _parts(batch, fitting)])
+    except ModelError:
+        # Made for batches of one size, or something else is wrong, which will show with all samples.
+        return None
+    alike = whole.shape == cut.shape and len(whole) == samples
+    return fitting if alike and float((whole - cut).abs().max()) <= _ALIKE * float(whole.abs().max()) else None
+
+
+def _held(model: nn.Module, batch: Batch, leaves: Mapping[str, torch.Tensor]) -> int:
+    """Bytes that a forward pass keeps for the backward pass, besides parameters."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.layout == torch.strided:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = finite_outputs(model, batch)
+    own = {one.untyped_storage().data_ptr() for one in (*model.parameters(), *leaves.values())}
+    # With the output goes the graph.
+    del output
+    return sum(size for address, size in kept.items() if address not in own)
+
+
 def _usable(value: Any) -> Any:
     """A value, with copies of tensors that were made in inference mode, which autograd refuses."""
     if isinstance(value, torch.Tensor):
@@ -177,9 +229,11 @@ def _usable(value: Any) -> Any:
     return tuple(map(_usable, value)) if isinstance(value, tuple | list) else value
 
 
-def random_signs(output: torch.Tensor, seed: int, number: int, start: int = 0) -> torch.Tensor:
-    """Signs of a pass for outputs of samples from the place `start` on."""
+def random_signs(
+    output: torch.Tensor, seed: int, number: int, start: int = 0, samples: int | None = None
+) -> torch.Tensor:
+    """Signs of a pass for outputs of samples from the place `start` on, of so many in all; the same in every cut."""
     # Drawn on the CPU, so that every device sees the same signs.
-    generator = torch_generator(seed, "signs", number, *([start] if start else []))
-    signs = torch.randint(0, 2, output.shape, generator=generator, dtype=torch.int8, device="cpu") * 2 - 1
-    return signs.to(output.device, output.dtype)
+    generator, shape = torch_generator(seed, "signs", number), (samples or len(output), *output.shape[1:])
+    signs = torch.randint(0, 2, shape, generator=generator, dtype=torch.int8, device="cpu")
+    return (signs[start : start + len(output)] * 2 - 1).to(output.device, output.dtype)
