@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from qtaml._memory import give_back
 from qtaml._random import child_seed
 from qtaml.faults import AnyFault, FaultModel
 from qtaml.model import sample_count
@@ -105,6 +106,8 @@ def measured(
 
     Words that hang on calibration inputs are measured on others, part by part of the samples.
     """
+    if calibration.large:
+        give_back()
     if not plan.fed_back:
         found = reads_of(plan, calibration, fault, reads=reads)
         return MeasuredError.of(output_deviations(calibration.model, calibration.batch, found))

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from qtaml._memory import give_back
 from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
@@ -108,7 +109,7 @@ class Expectations:
             squared: squared gain of each tensor (`Gain.squared`).
             gains: readout gains that were best for a similar plan, tried beside those of each tensor by itself.
         """
-        parts = {name: self._part(name, storage) for name, storage in storages.items()}
+        parts = self._parts(storages)
         own = {n: p.best_gain(self._calibration.coherence[n]) if self._adjust else 1.0 for n, p in parts.items()}
         tried = [own, dict(gains)] if gains is not None and self._adjust else [own]
         return min((self._at(parts, squared, one) for one in tried), key=lambda outlook: outlook.error)
@@ -128,7 +129,7 @@ class Expectations:
 
     def balanced(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:
         """The outlook at the best readout gains, begun from some."""
-        parts = {name: self._part(name, storage) for name, storage in storages.items()}
+        parts = self._parts(storages)
         balanced = balance_readout(
             self._calibration.model,
             self._calibration.few,
@@ -142,7 +143,7 @@ class Expectations:
 
     def at(self, storages: Storages, squared: Mapping[str, float], gains: Mapping[str, float]) -> Outlook:
         """The outlook at given readout gains."""
-        return self._at({name: self._part(name, storage) for name, storage in storages.items()}, squared, dict(gains))
+        return self._at(self._parts(storages), squared, dict(gains))
 
     def fed_back(self, storages: Storages) -> dict[str, TensorFormat]:
         """The same formats with rounding errors fed back, where the layers of a tensor show how they act together."""
@@ -180,13 +181,19 @@ class Expectations:
         # Above 0, so that shares are numbers where nothing is left of a tensor of zeros.
         return max(curved_error(weight - part.read(1.0, torch.float64), curvature) + noise, sys.float_info.min)
 
+    def _parts(self, storages: Storages) -> dict[str, _Part]:
+        if self._calibration.large:
+            give_back()
+        return {name: self._part(name, storage) for name, storage in storages.items()}
+
     def _part(self, name: str, storage: TensorFormat) -> _Part:
         key = name, storage
         if key not in self._known:
             weight = self._calibration.weights[name]
             outliers = storage.outliers_of(weight)
             read, variance = self._read(name, weight, storage, outliers)
-            power, kept, size = _products(weight, read(1.0, torch.float64), outliers)
+            dtype = weight.dtype if self._calibration.large else torch.float64
+            power, kept, size = _products(weight, read(1.0, dtype), outliers)
             slope = kept / power if power else 1.0
             part = _Part(read, variance, power, slope, max(size - slope**2 * power, 0.0))
             while self._known and self._held + weight.numel() > self._most_kept:
