@@ -192,8 +192,7 @@ class Expectations:
             weight = self._calibration.weights[name]
             outliers = storage.outliers_of(weight)
             read, variance = self._read(name, weight, storage, outliers)
-            dtype = weight.dtype if self._calibration.large else torch.float64
-            power, kept, size = _products(weight, read(1.0, dtype), outliers)
+            power, kept, size = _products(weight, read(1.0, torch.float64), outliers)
             slope = kept / power if power else 1.0
             part = _Part(read, variance, power, slope, max(size - slope**2 * power, 0.0))
             while self._known and self._held + weight.numel() > self._most_kept:

@@ -147,7 +147,6 @@ def output_deviations(model: nn.Module, batch: Batch, changes: Iterable[Mapping[
     with evaluation_mode(model) as network, torch.no_grad():
         clean, run = finite_outputs(network, batch).double(), replacing(network)
 
-
         def deviation(change: Mapping[str, torch.Tensor]) -> torch.Tensor:
             return (finite(run(batch, change), batch, CHANGED).double() - clean).square().sum(1).mean()
 
