@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from qtaml.sensitivity import checked_gains, jacobian_gains
+from qtaml.sensitivity import checked, checked_gains, gradients, jacobian_gains
 
 INPUTS = torch.linspace(-2, 2, 32 * 6).sin().reshape(32, 6)
 
@@ -81,3 +81,16 @@ def test_one_wrong_gradient_among_tensors_checked_together_is_found(wrong):
     found, _ = gains_of(Alike(wrong))
     sources = [gain.source for gain in found.values()]
     assert sources == ["backward passes" if wrong == 1 else "forward passes"] + ["backward passes"] * 7
+
+
+@pytest.mark.parametrize(("wrong", "source"), [(1.0, "backward passes"), (0.2, "forward passes")])
+def test_gradients_of_a_batch_in_parts_are_held_against_all_of_it(wrong, source, monkeypatch):
+    """The signs and changes of all parts are those of the forward pass: right gradients hold, wrong ones do not."""
+    parts = []
+    monkeypatch.setattr(gradients, "_LARGE", 0)
+    monkeypatch.setattr(gradients, "_LEAST_HELD", 300)
+    monkeypatch.setattr(checked, "_FEW", 0)
+    monkeypatch.setattr(gradients, "_made", lambda *given, make=gradients._made: parts.append(given[1]) or make(*given))
+    gain = gains_of(Weak(1.0, wrong))[0]["second.weight"]
+    assert len(parts[0]) > 1
+    assert gain.source == source

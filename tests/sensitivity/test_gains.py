@@ -8,7 +8,15 @@ from torch import nn
 
 from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import stored_weights
-from qtaml.sensitivity import averaged_gains, jacobian_gains, output_deviations, probe_gains, row_gains, weight_gains
+from qtaml.sensitivity import (
+    averaged_gains,
+    gradients,
+    jacobian_gains,
+    output_deviations,
+    probe_gains,
+    row_gains,
+    weight_gains,
+)
 from tests.cases import CASES, CONVOLUTION, RESIDUAL, TRANSFORMER, Chain, assert_unchanged, snapshot
 
 
@@ -352,3 +360,62 @@ def test_gains_at_reads_are_those_of_the_weights_read():
     assert found.squared == pytest.approx(expected)
     with pytest.raises(ArgumentError, match="reads must be at least 2, got 1"):
         averaged_gains(Scalar(), torch.ones(1, 1, dtype=torch.float64), reads[:1], passes=2)
+
+
+def _cut_by_itself(monkeypatch, least_held):
+    """Let small networks count as large, with so many bytes for activations."""
+    monkeypatch.setattr(gradients, "_LARGE", 0)
+    monkeypatch.setattr(gradients, "_LEAST_HELD", least_held)
+
+
+@pytest.mark.slow
+def test_batches_of_large_networks_are_cut_by_themselves(monkeypatch):
+    """No part holds more than it may, all samples count, and the gains are those of the Jacobian."""
+    torch.manual_seed(0)
+    model, batch = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double(), torch.randn(7, 6).double()
+    weights, seen = stored_weights(model), []
+    model.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])) if torch.is_grad_enabled() else None)
+    _cut_by_itself(monkeypatch, 500)
+    gains = jacobian_gains(model, batch, weights, passes=600)
+    # One and two samples, whose activations are counted, then parts.
+    assert seen[:2] == [1, 2]
+    assert max(seen[2:]) < 7
+    assert sum(seen[2:]) == 7
+    for name, gain in gains.items():
+        assert abs(gain.squared - dense_gain(model, batch, name)) < 4.5 * gain.standard_error, name
+
+
+@pytest.mark.parametrize("mixing", [lambda x: x + x.flip(0), lambda x: x.cumsum(0)], ids=["flip", "cumsum"])
+def test_samples_that_act_on_each_other_stay_together(mixing, monkeypatch):
+    """Where outputs of parts are not those of the batch, the gains are what they are without a limit, to the bit."""
+
+    class Mixing(nn.Linear):
+        def forward(self, x):
+            return super().forward(mixing(x))
+
+    model, batch = Mixing(3, 2), torch.randn(6, 3)
+    whole = jacobian_gains(model, batch, stored_weights(model), passes=4)
+    _cut_by_itself(monkeypatch, 1)
+    assert jacobian_gains(model, batch, stored_weights(model), passes=4) == whole
+
+
+def test_networks_of_one_size_of_batch_are_not_cut(monkeypatch):
+    """A network that fails on fewer samples is measured on all of them."""
+
+    class Fixed(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.reshape(6, 3))
+
+    model, batch = Fixed(3, 2), torch.randn(6, 3)
+    whole = jacobian_gains(model, batch, stored_weights(model), passes=4)
+    _cut_by_itself(monkeypatch, 1)
+    assert jacobian_gains(model, batch, stored_weights(model), passes=4) == whole
+
+
+def test_every_cut_has_the_same_signs():
+    """What is held against a forward pass of the whole batch is measured with its signs."""
+    output = torch.zeros(5, 3)
+    whole = gradients.random_signs(output, 0, 1)
+    parts = [gradients.random_signs(output[:2], 0, 1, 0, 5), gradients.random_signs(output[2:], 0, 1, 2, 5)]
+    assert torch.equal(torch.cat(parts), whole)
+    assert set(whole.flatten().tolist()) == {-1.0, 1.0}

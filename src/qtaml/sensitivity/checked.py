@@ -133,7 +133,8 @@ def _gains_that_hold(
     calls, looked = Counter[str](), False
     few = sum(weight.numel() for weight in weights.values()) <= _FEW
     reached: dict[str, torch.Tensor] = {}
-    change = cache(lambda name: _change(name, weights[name]))
+    # Of large networks in 16 bits, whose rounding is a thousandth of the tolerance.
+    change = cache(lambda name: _change(name, weights[name]).to(weights[name].dtype if few else torch.bfloat16))
 
     def statistic(name: str, gradient: torch.Tensor) -> torch.Tensor:
         calls[name] += 1

@@ -298,8 +298,9 @@ def inner_product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         >>> inner_product(torch.ones(2, 3), torch.full((2, 3), 2.0))
         tensor(12., dtype=torch.float64)
     """
-    if one.numel() > _PIECE and one.dtype == other.dtype == torch.float32:
-        sums = torch.stack([torch.dot(left, right) for left, right in _pieces(one, other, _NARROW)]).double().sum()
+    if one.numel() > _PIECE and one.dtype == torch.float32 and other.dtype in (torch.float32, torch.bfloat16):
+        pairs = _pieces(one, other, _NARROW)
+        sums = torch.stack([torch.dot(left, right.float()) for left, right in pairs]).double().sum()
         if _TOLD < float(sums.abs()) < float("inf"):
             return sums
     return torch.stack([torch.dot(left.double(), right.double()) for left, right in _pieces(one, other, _PIECE)]).sum()
