@@ -66,11 +66,12 @@ def encode(
         first = starts[run]
         while first < stops[run]:
             size = min(_BLOCK, stops[run] - first)
+            written = words[first : first + size]
             if quick:
                 _divided(weights, first, size, divisors, row, group, factor, narrow)
                 if not _counted(narrow, size, boundaries, _NARROW * reach, below, above):
                     for i in range(size):
-                        words[first + i] = labels[below[i]]
+                        written[i] = labels[below[i]]
                     passed += size
                     first += size
                     continue
@@ -87,7 +88,7 @@ def encode(
             if near:
                 _settle(values, size, boundaries, index, passed)
             for i in range(size):
-                words[first + i] = labels[index[i]]
+                written[i] = labels[index[i]]
             passed += size
             first += size
 
@@ -125,8 +126,10 @@ def _divided(
             if of_row == 0 or of_span == 0:
                 place, of_span = place + 1, span
                 of_row = of_row if of_row else row
-        for i in range(begin, end):
-            values[i] = weights[first + i] / divisor
+        # Cut out: an index that could be negative, counted from the end, allows no vector instructions (1.9 to 0.1 ns).
+        before, after = weights[first + begin : first + end], values[begin:end]
+        for i in range(after.size):
+            after[i] = before[i] / divisor
         begin = end
     if factor != 1.0:
         for i in range(size):
