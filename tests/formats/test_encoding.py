@@ -17,8 +17,10 @@ from qtaml.formats import (
     TableLevels,
     TensorFormat,
     encoding,
+    scales,
     tensor_format,
 )
+from qtaml.formats.scales import largest_magnitude
 
 FAULT = Uniform(0.1)
 LEVELS = {
@@ -57,6 +59,22 @@ def test_the_compiled_labels_are_those_of_the_format(levels, granularity, correc
             with monkeypatch.context() as patch:
                 patch.setattr(tensor_format, "kernel", lambda: None)
                 assert torch.equal(compiled.int(), storage.encode(weights(shape, dtype), FAULT)[0].int())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("granularity", ["tensor", "row", 7])
+def test_the_compiled_largest_magnitude_is_that_of_torch(granularity, dtype, monkeypatch):
+    """Of vectors, matrices and filters, of views of every other weight, and where the last group is smaller; NaN is."""
+    for shape in ((900,), (37, 42), (16, 3, 5, 6)):
+        drawn = weights(shape, dtype)[..., ::2]
+        drawn[(0,) * (drawn.ndim - 1) + (2,)] = torch.nan
+        compiled = largest_magnitude(drawn, granularity)
+        with monkeypatch.context() as patch:
+            patch.setattr(scales, "kernel", lambda: None)
+            expected = largest_magnitude(drawn, granularity)
+        assert compiled.shape == expected.shape
+        assert torch.equal(compiled.nan_to_num(-1), expected.nan_to_num(-1))
+        assert compiled.isnan().any()
 
 
 def test_few_boundaries_are_counted_with_their_ties(monkeypatch):

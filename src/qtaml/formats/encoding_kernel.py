@@ -94,6 +94,28 @@ def encode(
 
 
 @compiled
+def largest(bits: NDArray[np.signedinteger], size: int, row: int, group: int, found: NDArray[np.signedinteger]) -> None:
+    """The largest magnitude of the weights that share a scale; that of NaN is above all others.
+
+    Args:
+        bits: of flat float weights, as whole numbers of their width: without the sign they order magnitudes, and unlike
+            floats become vector instructions.
+        size: all bits but the sign, of their dtype.
+        row: weights of a row, or of the tensor.
+        group: as for `encode`.
+        found: to be written to, one for each scale.
+    """
+    span, place = group if group else row, 0
+    for start in range(0, bits.size, row):
+        for first in range(start, start + row, span):
+            own, most = bits[first : min(first + span, start + row)], size * 0
+            for i in range(own.size):
+                most = max(most, own[i] & size)
+            found[place] = most
+            place += 1
+
+
+@compiled
 def _middling(value: float) -> bool:
     """Whether a scale leaves float32 enough room on either side, for weights and products."""
     return 1e-15 < value < 1e15

@@ -11,10 +11,12 @@ from pydantic import Field
 from qtaml import _checks
 from qtaml.errors import ArgumentError
 from qtaml.formats.chunks import CHUNK, Places
+from qtaml.formats.encoding import kernel
 
 Step = Literal["keep", "recompute"]
 Granularity = Literal["tensor", "row"] | int
 
+_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 STEPS: tuple[Step, ...] = get_args(Step)
 
 
@@ -159,6 +161,22 @@ def smallest_and_largest(weights: torch.Tensor, granularity: Granularity) -> tup
     low = _over(weights, granularity, lambda rows: rows.amin(1))
     high = _over(weights, granularity, lambda rows: rows.amax(1))
     return low.double().reshape(shape), high.double().reshape(shape)
+
+
+def largest_magnitude(weights: torch.Tensor, granularity: Granularity) -> torch.Tensor:
+    """Largest magnitude of the weights that share a scale, float64, of `scale_shape`."""
+    bits = _BITS.get(weights.dtype)
+    if bits is None or weights.device.type != "cpu" or kernel() is None:
+        low, high = smallest_and_largest(weights, granularity)
+        return torch.maximum(-low, high)
+    from qtaml.formats.encoding_kernel import largest
+
+    found = torch.empty(shape := scale_shape(weights.shape, granularity), dtype=weights.dtype, device="cpu")
+    flat = weights.detach().contiguous().reshape(-1).view(bits).numpy()
+    row = row_length(weights.shape) if shape else weights.numel()
+    group = granularity if isinstance(granularity, int) else 0
+    largest(flat, flat.dtype.type(torch.iinfo(bits).max), row, group, found.view(-1).view(bits).numpy())
+    return found.double()
 
 
 def mean_square(weights: torch.Tensor, granularity: Granularity) -> torch.Tensor:
