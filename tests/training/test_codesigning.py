@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import qtaml
+from qtaml.faults import StaticCells
 from qtaml.formats import EvenLevels, Format, Section, TableLevels, TensorFormat
 from qtaml.planning import ByHand, Design, Plan, TensorPlan
 from qtaml.showing import codesign_panel
@@ -125,10 +126,13 @@ def test_a_budget_and_a_step_are_needed(network):
     """Before anything is computed."""
     model, inputs, metric = network
     asked = {"metric": metric, "wanted": 0.5}
+    chips = StaticCells((0.0, 0.0), p10=(0.0, 1.0))
     with pytest.raises(qtaml.ArgumentError, match="settings must have cells"):
         qtaml.codesign(model, inputs, inputs, Design(p=0.1, error=0.1), **asked)
     with pytest.raises(qtaml.ArgumentError, match="settings must have feedback=False"):
         qtaml.codesign(model, inputs, inputs, Design(p=0.1, cells=0.5, feedback=True), **asked)
+    with pytest.raises(qtaml.ArgumentError, match="settings must have weak_cells='unknown'"):
+        qtaml.codesign(model, inputs, inputs, Design(fault=chips, cells=0.5, weak_cells="known"), **asked)
     with pytest.raises(qtaml.ArgumentError, match=r"shrink must be above 0 and at most 0\.98"):
         qtaml.codesign(model, inputs, inputs, DESIGN, shrink=1.0, **asked)
 

@@ -20,7 +20,8 @@ from qtaml.formats import (
     TensorFormat,
     TrellisLevels,
 )
-from qtaml.planning import ByHand, Plan, TensorPlan
+from qtaml.memory import weak_bits
+from qtaml.planning import ByHand, Design, Plan, TensorPlan
 from qtaml.protections import Repetition
 from tests.cases import CASES, CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 
@@ -186,6 +187,28 @@ def test_one_chip_or_another_in_each_step():
     assert torch.equal(*reads(chip=5))
     assert not torch.equal(reads(chip=5)[0], reads(chip=6)[0])
     assert not torch.equal(*reads(chip=None))
+
+
+@pytest.mark.slow
+def test_words_for_the_chip_of_each_step():
+    """A plan for a writer with a map: what the chip reads of the words written for it, of moved weights too."""
+    model, chips = nn.Linear(40, 30), StaticCells((0.0,) * 4, p10=(0.0, 0.0, 0.01, 1.0), chip=None)
+    asked = Design(fault=chips, cells=0.5, decoders=("none", "table"), weak_cells="known", passes=2)
+    plan = qtaml.design(model, torch.randn(8, 40), asked)
+    for chip in (5, None):
+        tuned = qtaml.noisy(model, plan, chip=chip)
+        for step in range(2):
+            tuned.model.weight.data.mul_(1.1)
+            memory, seed = tuned.fault_of(step), tuned.seed_of(step)
+            written = qtaml.store(tuned.model, tuned.plan, weak_cells=weak_bits(plan, memory, reads=plan.map_reads))
+            read = dict(written.read(seed=seed, fault=memory))["weight"]
+            assert torch.equal(tuned.tensors_as_read(seed, memory)["weight"], read)
+            unknown = dict(qtaml.store(tuned.model, tuned.plan).read(seed=seed, fault=memory))["weight"]
+            assert not torch.equal(unknown, read)
+    with pytest.raises(qtaml.ArgumentError, match=r"fault must be StaticCells.*, got Uniform"):
+        qtaml.noisy(model, plan, fault=Uniform(0.1)).train()(torch.randn(2, 40))
+    with pytest.raises(qtaml.ArgumentError, match="errors must be 'law' or 'none'"):
+        qtaml.noisy(model, plan, errors="gaussian")
 
 
 @pytest.mark.slow

@@ -161,6 +161,8 @@ def codesign(
         raise ArgumentError(f"settings must have cells, the budget to begin with, got {settings}")
     if settings.feedback:
         raise ArgumentError("settings must have feedback=False: errors are fed back for weights that training moves")
+    if settings.known_cells:
+        raise ArgumentError("settings must have weak_cells='unknown', for words that all chips share, got 'known'")
     if not 0 < _checks.real("shrink", shrink) <= _FINEST:
         raise ArgumentError(f"shrink must be above 0 and at most {_FINEST}, got {shrink!r}")
     calibration = one_batch(calibration)

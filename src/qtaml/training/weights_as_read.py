@@ -8,9 +8,10 @@ import torch
 
 from qtaml._random import child_seed, torch_generator
 from qtaml.errors import ArgumentError
-from qtaml.faults import FaultModel, Uniform
-from qtaml.formats import TensorReader
+from qtaml.faults import FaultModel, StaticCells, Uniform
+from qtaml.formats import TensorReader, WeakBits
 from qtaml.planning import Plan, TensorPlan
+from qtaml.planning.weak_cells import weak_bits_of
 
 Errors = Literal["law", "gaussian", "none"]
 """What disturbs the weights: the exact law of the memory, Gaussian noise of the same mean and variance, or nothing."""
@@ -26,18 +27,17 @@ class WeightsAsRead:
         errors: what disturbs them.
 
     Raises:
-        ArgumentError: if the plan is for words that are written for each chip.
+        ArgumentError: if noise is to stand for the errors of words that are written for each chip.
     """
 
     def __init__(self, plan: Plan, errors: Errors) -> None:
-        if plan.by_chip:
-            raise ArgumentError(
-                "plan must be for words that all chips share to be trained with, got one with weak_cells='known'"
-            )
-        self._errors = errors
+        if plan.by_chip and errors == "gaussian":
+            raise ArgumentError(f"errors must be 'law' or 'none' for a plan with weak_cells='known', got {errors!r}")
+        self._errors, self._plan = errors, plan
         # Without errors there is no mean to correct: labels are chosen as for a memory that keeps what is stored.
         self._written = _PERFECT if errors == "none" else plan.expected
         self._kept: dict[str, torch.Tensor] = {}
+        self._maps: dict[str, tuple[FaultModel, WeakBits]] = {}
 
     def __call__(self, entry: TensorPlan, weight: torch.Tensor, seed: int | None, fault: FaultModel) -> torch.Tensor:
         """A tensor as read once, in its own dtype; with the exact law what `Memory.read` gives for the same seed.
@@ -52,7 +52,8 @@ class WeightsAsRead:
             A tensor whose numbers stay as they are while anything refers to its storage; its own object does not count.
         """
         storage = entry.storage
-        words, scale = storage.encode(weight, self._written)
+        by_chip = self._plan.by_chip and seed is not None and self._errors == "law"
+        words, scale = storage.encode(weight, self._written, self._map(entry, fault) if by_chip else None)
         beside = storage.outliers_of(weight)
         new = self._new(entry.name, weight)
         if seed is None or self._errors == "none":
@@ -65,6 +66,18 @@ class WeightsAsRead:
         reader = TensorReader(storage, words, scale, memory, place=entry.name, outliers=beside, dtype=weight.dtype)
         reader.into(new)(own)
         return new
+
+    def _map(self, entry: TensorPlan, chip: FaultModel) -> WeakBits:
+        """What the writer of a chip knows of its weak cells."""
+        if not isinstance(chip, StaticCells):
+            raise ArgumentError(
+                "fault must be StaticCells, whose weak cells stay where they are, to train with weak_cells='known', "
+                f"got {chip}"
+            )
+        known = self._maps.get(entry.name)
+        if known is None or known[0] != chip:
+            known = self._maps[entry.name] = chip, weak_bits_of(entry, chip, self._plan.map_reads)
+        return known[1]
 
     def _new(self, name: str, weight: torch.Tensor) -> torch.Tensor:
         """A tensor to write to: that of the step before, if nothing refers to it any more."""
