@@ -190,6 +190,19 @@ def test_one_chip_or_another_in_each_step():
 
 
 @pytest.mark.slow
+def test_a_compiled_step_is_compiled_once():
+    """Whatever its number: `torch.compile` takes numbers for constants. It computes what the step itself does."""
+    model, inputs = nn.Linear(3, 2), torch.randn(7, 3)
+    plan = qtaml.uniform_msp(model, p=0.2, protected_bits=0)
+    plain, tuned = qtaml.noisy(model, plan).train(), qtaml.noisy(model, plan).train()
+    compiled = torch.compile(tuned, backend="eager")
+    outputs = [compiled(inputs)]
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        outputs += [compiled(inputs), compiled(inputs)]
+    assert all(torch.equal(one, plain(inputs)) for one in outputs)
+
+
+@pytest.mark.slow
 def test_words_for_the_chip_of_each_step():
     """A plan for a writer with a map: what the chip reads of the words written for it, of moved weights too."""
     model, chips = nn.Linear(40, 30), StaticCells((0.0,) * 4, p10=(0.0, 0.0, 0.01, 1.0), chip=None)

@@ -83,10 +83,14 @@ class NoisyNetwork(nn.Module):
         """
         if not self.training:
             return self.model(*args, **kwargs)
+        return torch.func.functional_call(self.model, self._next_step(), args, kwargs)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # for each number of a step it would compile anew
+    def _next_step(self) -> dict[str, torch.Tensor]:
         step = int(self.steps)
         tensors = self.tensors_as_read(self.seed_of(step), self.fault_of(step))
         self.steps += 1
-        return torch.func.functional_call(self.model, tensors, args, kwargs)
+        return tensors
 
     def seed_of(self, step: int) -> int:
         """The seed of a step, from 0: what `Memory.read` with it gives is what the step computes with."""
