@@ -77,12 +77,14 @@ def test_the_compiled_largest_magnitude_is_that_of_torch(granularity, dtype, mon
         assert compiled.isnan().any()
 
 
-def test_few_boundaries_are_counted_with_their_ties(monkeypatch):
-    """Whatever their number and scale; weights on every boundary, as near to it as float32 can tell, and beyond."""
-    values = torch.arange(-3, 52, dtype=torch.float64).repeat_interleave(3) / 4
-    values = torch.cat([values, values * (1 + 1e-9), values * (1 - 1e-9), torch.tensor([torch.inf, -torch.inf])])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_few_boundaries_with_their_ties(offset, monkeypatch):
+    """Whatever their number, place and scale; weights on every boundary, ever nearer to it, and beyond."""
+    values = offset + torch.arange(-3, 52, dtype=torch.float64).repeat_interleave(3) / 4
+    near = [values * (1 + sign * away) for sign in (-1, 1) for away in (1e-9, 3e-8, 1e-7, 3e-7, 1e-6, 1e-5, 1e-4, 1e-3)]
+    values = torch.cat([values, *near, torch.tensor([torch.inf, -torch.inf])])
     for count, scale in product(range(1, 17), (1.0, 1e-30, 1e30)):
-        levels = TableLevels(tuple(float(min(label, count - 1)) for label in range(16)))
+        levels = TableLevels(tuple(offset + min(label, count - 1) for label in range(16)))
         storage = TensorFormat((Section(len(values), Format(levels)),), Fixed(scale))
         compiled, _ = storage.encode(values * scale, FAULT)
         with monkeypatch.context() as patch:

@@ -1,7 +1,7 @@
 """The loops of encoding, compiled by Numba: scale, look for the interval, write its label.
 
 Blocks of a few hundred weights go through several loops each, most of which become vector instructions; ties and what
-lies near a boundary, which are rare, have loops of their own.
+lies near a boundary, which are rare, are looked at again.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qtaml.formats.encoding import BELOW
 from qtaml.sampling.numba_kernels import compiled
 
 Floats = NDArray[np.float64]
@@ -17,8 +18,6 @@ Places = NDArray[np.int64]
 _BLOCK = 512
 # Of a step between boundaries: rounding puts no weight so far off.
 _NEAR = 1e-7
-# Of the farthest boundary: by so much a weight in float32, divided and scaled, is off at most, twice over.
-_NARROW = 5e-7
 # The bits of a float64 without its sign.
 _SIZE = np.int64(2**63 - 1)
 
@@ -33,6 +32,7 @@ def encode(
     words: NDArray[Any],
     boundaries: Floats,
     labels: NDArray[Any],
+    cells: NDArray[Any],
     starts_of_search: Places,
     steps: float,
     shift: int,
@@ -48,8 +48,9 @@ def encode(
         group: weights of a group; 0 where there are none.
         factor: on what is divided.
         words: to be written to. A weight on a boundary goes to either side in turn, by its place in the runs.
-        boundaries: as in `Decision`, as the four that follow.
+        boundaries: as in `Decision`, as the five that follow.
         labels: as there.
+        cells: as there.
         starts_of_search: as there.
         steps: as there.
         shift: as there.
@@ -57,10 +58,10 @@ def encode(
         stops: index after the last of each run.
     """
     values, index = np.empty(_BLOCK, np.float64), np.empty(_BLOCK, np.int64)
-    narrow, below, above = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.uint8), np.empty(_BLOCK, np.uint8)
-    reach = max(abs(boundaries[0]), abs(boundaries[-1])) if boundaries.size else 1.0
-    few = steps == 0.0
-    quick = few and _middling(reach) and _middling(divisors.min()) and _middling(divisors.max())
+    narrow, places, again = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.uint16), np.empty(1, np.int64)
+    lowest = boundaries[0] if boundaries.size else 0.0
+    few = cells.size > 0
+    quick = few and _middling(steps) and _middling(divisors.min()) and _middling(divisors.max())
     passed = 0
     for run in range(starts.size):
         first = starts[run]
@@ -69,14 +70,18 @@ def encode(
             written = words[first : first + size]
             if quick:
                 _divided(weights, first, size, divisors, row, group, factor, narrow)
-                if not _counted(narrow, size, boundaries, _NARROW * reach, below, above):
-                    for i in range(size):
-                        written[i] = labels[below[i]]
-                    passed += size
-                    first += size
-                    continue
+                number = _looked_up(narrow, size, lowest, steps, cells, places, written, index)
+                for k in range(number):
+                    place = index[k]
+                    _divided(weights, first + place, 1, divisors, row, group, factor, values)
+                    again[0] = 0
+                    _settle(values, 1, boundaries, again, passed + place)
+                    written[place] = labels[again[0]]
+                passed += size
+                first += size
+                continue
             _divided(weights, first, size, divisors, row, group, factor, values)
-            if few:
+            if few or steps == 0.0:
                 index[:] = 0
                 near = True
             elif shift:
@@ -159,48 +164,30 @@ def _divided(
 
 
 @compiled
-def _counted(
+def _looked_up(
     values: NDArray[np.float32],
     size: int,
-    boundaries: Floats,
-    doubt: float,
-    below: NDArray[np.uint8],
-    above: NDArray[np.uint8],
-) -> bool:
-    """Intervals by the number of boundaries below; whether a value lies too near to one for float32."""
-    count = boundaries.size
+    lowest: float,
+    steps: float,
+    cells: NDArray[Any],
+    places: NDArray[np.uint16],
+    written: NDArray[Any],
+    unclear: Places,
+) -> int:
+    """Labels by cells, as in `Decision`; how many cells do not tell, and in `unclear` of which weights."""
+    first, each, last = np.float32(lowest), np.float32(steps), np.float32(cells.size - 2)
     for i in range(size):
-        below[i] = above[i] = 0
-    # Not "above": NaN is beyond all boundaries, as in torch.bucketize. Four at once: a third faster.
-    for k in range(0, count - 3, 4):
-        _add(values, size, boundaries, k, -doubt, below)
-        _add(values, size, boundaries, k, doubt, above)
-    for k in range(count - count % 4, count):
-        lower, upper = np.float32(boundaries[k] - doubt), np.float32(boundaries[k] + doubt)
-        for i in range(size):
-            below[i] += not values[i] <= lower
-            above[i] += not values[i] <= upper
-    near = np.uint8(0)
+        place = (values[i] - first) * each + np.float32(BELOW)
+        # In this order NaN is beyond all boundaries, as in torch.bucketize.
+        place = place if place <= last else last
+        places[i] = np.uint16(np.int32(place if place > np.float32(0) else np.float32(0)))
+    number, none = 0, cells[-1]
     for i in range(size):
-        near |= below[i] ^ above[i]
-    return bool(near != 0)
-
-
-@compiled
-def _add(
-    values: NDArray[np.float32], size: int, boundaries: Floats, k: int, side: float, counts: NDArray[np.uint8]
-) -> None:
-    """Count four boundaries, from the k-th on, each moved to one side."""
-    first, second = np.float32(boundaries[k] + side), np.float32(boundaries[k + 1] + side)
-    third, fourth = np.float32(boundaries[k + 2] + side), np.float32(boundaries[k + 3] + side)
-    for i in range(size):
-        value = values[i]
-        counts[i] += (
-            np.uint8(not value <= first)
-            + np.uint8(not value <= second)
-            + np.uint8(not value <= third)
-            + np.uint8(not value <= fourth)
-        )
+        label = cells[places[i]]
+        written[i] = label
+        unclear[number] = i
+        number += int(label == none)
+    return number
 
 
 @compiled

@@ -88,7 +88,7 @@ class NoisyNetwork(nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # for each number of a step it would compile anew
     def _next_step(self) -> dict[str, torch.Tensor]:
         step = int(self.steps)
-        tensors = self.tensors_as_read(self.seed_of(step), self.fault_of(step))
+        tensors: dict[str, torch.Tensor] = self.tensors_as_read(self.seed_of(step), self.fault_of(step))
         self.steps += 1
         return tensors
 
