@@ -15,8 +15,8 @@ Encode = Callable[..., None]
 # Up to so many boundaries a weight is told its label by the cell that it lies in, of so many for their reach: most
 # cells hold no boundary.
 _FEW, _CELLS = 16, 8192
-BELOW = 2
-"""Cells below the first boundary."""
+# Cells below the first boundary, as in `encoding_kernel`.
+_BELOW = 2
 # Of a cell: by so much a weight in float32, divided, scaled and placed, is off at most, four times over.
 _OFF = 0.01
 # Starts of a search for each boundary.
@@ -36,7 +36,7 @@ class Decision(NamedTuple):
     Attributes:
         boundaries: ascending, between the intervals of weights.
         labels: of each interval, uint8 or uint16.
-        cells: where there are few boundaries, else empty: labels of cells of equal width, from `BELOW` of them below
+        cells: where there are few boundaries, else empty: labels of cells of equal width, from two of them below
             the first boundary on, the first and last of which have no end; one that is no label where a boundary is in
             the cell or next to it, and that one once more.
         starts: where a search begins; empty where there are few boundaries, evenly spaced or equal ones. For equal
@@ -79,8 +79,8 @@ def _in_cells(boundaries: Floats, labels: NDArray[Any]) -> tuple[NDArray[Any], P
     away = np.abs(boundaries).max(initial=0.0)
     # Cells as wide as what float32 tells apart at the farthest boundary would all be unclear.
     steps = _CELLS / (max(away, boundaries[-1] - boundaries[0]) or 1.0) if len(boundaries) else 1.0
-    places = (boundaries - boundaries[:1]) * steps + BELOW
-    number = int(places.max(initial=0.0)) + BELOW
+    places = (boundaries - boundaries[:1]) * steps + _BELOW
+    number = int(places.max(initial=0.0)) + _BELOW
     cells = labels[np.searchsorted(places, np.arange(number))]
     unclear = np.setdiff1d(np.arange(len(labels) + 1, dtype=labels.dtype), labels)[0]
     for place in places:

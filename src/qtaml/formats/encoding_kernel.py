@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qtaml.formats.encoding import BELOW
 from qtaml.sampling.numba_kernels import compiled
 
 Floats = NDArray[np.float64]
@@ -18,6 +17,8 @@ Places = NDArray[np.int64]
 _BLOCK = 512
 # Of a step between boundaries: rounding puts no weight so far off.
 _NEAR = 1e-7
+# Cells below the first boundary, as in `encoding`.
+_BELOW = np.float32(2.0)
 # The bits of a float64 without its sign.
 _SIZE = np.int64(2**63 - 1)
 
@@ -177,7 +178,7 @@ def _looked_up(
     """Labels by cells, as in `Decision`; how many cells do not tell, and in `unclear` of which weights."""
     first, each, last = np.float32(lowest), np.float32(steps), np.float32(cells.size - 2)
     for i in range(size):
-        place = (values[i] - first) * each + np.float32(BELOW)
+        place = (values[i] - first) * each + _BELOW
         # In this order NaN is beyond all boundaries, as in torch.bucketize.
         place = place if place <= last else last
         places[i] = np.uint16(np.int32(place if place > np.float32(0) else np.float32(0)))
