@@ -83,12 +83,13 @@ class NoisyNetwork(nn.Module):
         """
         if not self.training:
             return self.model(*args, **kwargs)
-        return torch.func.functional_call(self.model, self._next_step(), args, kwargs)
+        # Compiled it would be anew for each number of a step. Only then: the decorator takes a second to import.
+        next_step = torch.compiler.disable(self._next_step) if torch.compiler.is_compiling() else self._next_step
+        return torch.func.functional_call(self.model, next_step(), args, kwargs)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # for each number of a step it would compile anew
     def _next_step(self) -> dict[str, torch.Tensor]:
         step = int(self.steps)
-        tensors: dict[str, torch.Tensor] = self.tensors_as_read(self.seed_of(step), self.fault_of(step))
+        tensors = self.tensors_as_read(self.seed_of(step), self.fault_of(step))
         self.steps += 1
         return tensors
 
@@ -101,7 +102,6 @@ class NoisyNetwork(nn.Module):
         chip = child_seed(self.seed, "chip", _checks.integer("step", step, 0)) if self.chip is None else self.chip
         return self.fault.of_chip(chip)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # reads draw random numbers in NumPy
     def tensors_as_read(self, seed: int | None, fault: FaultModel) -> dict[str, torch.Tensor]:
         """The stored tensors as read once, by all their names, with gradients that go to the weights.
 
