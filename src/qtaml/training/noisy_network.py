@@ -83,8 +83,10 @@ class NoisyNetwork(nn.Module):
         """
         if not self.training:
             return self.model(*args, **kwargs)
-        # Compiled it would be anew for each number of a step. Only then: the decorator takes a second to import.
-        next_step = torch.compiler.disable(self._next_step) if torch.compiler.is_compiling() else self._next_step
+        next_step = self._next_step
+        if torch.compiler.is_compiling():
+            # It would be compiled anew for each number of a step. Only then: what disables it takes a second to import.
+            next_step = torch.compiler.disable(next_step)  # type: ignore[no-untyped-call]
         return torch.func.functional_call(self.model, next_step(), args, kwargs)
 
     def _next_step(self) -> dict[str, torch.Tensor]:
