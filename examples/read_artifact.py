@@ -3,6 +3,7 @@
 python read_artifact.py STORED_NETWORK [WEIGHTS.npz]
 """
 
+import binascii
 import hashlib
 import json
 import math
@@ -46,13 +47,15 @@ def unwound(words: np.ndarray, weights: int, stored: dict) -> np.ndarray:
     starts, label_of = [0, *np.cumsum(counts).tolist()], np.repeat(range(len(counts)), counts).tolist()
     data = np.packbits(words >> np.arange(stored["bits"])[:, None] & 1, bitorder="little").tobytes()
     for size in [weights // blocks + (place < weights % blocks) for place in range(blocks)]:
-        at, end = end + 6, end + 6 - (6 - stream["block_bytes"]) * size // stream["block_weights"]
+        start, at, end = end, end + 6, end + 6 - (6 - stream["block_bytes"]) * size // stream["block_weights"]
         state = int.from_bytes(data[at - 4 : at], "little")
         for _ in range(size):
             labels.append(label := label_of[share := state & 4095])
             state = counts[label] * (state >> 12) + share - starts[label]
             while state < 1 << 23 and at < end:
                 state, at = state << 8 | data[at], at + 1
+        if binascii.crc_hqx(data[start + 2 : end], 0) != int.from_bytes(data[start : start + 2], "little"):
+            labels[-size:] = [-1] * size  # read as the last value of the table, 0
     return np.array(labels)
 
 
@@ -66,9 +69,7 @@ def labels_of(region: dict, stored: dict, packed: np.ndarray) -> np.ndarray:
         labels |= bits.astype(np.uint16) << plane["bit"]
     if stored["stream"]:
         return unwound(labels, region["weights"], stored)
-    step = max(round(count * (5**0.5 - 1) / 2), 1)
-    while math.gcd(step, count) > 1:
-        step += 1
+    step = next(one for one in range(max(round(count * (5**0.5 - 1) / 2), 1), 2 * count) if math.gcd(one, count) == 1)
     windows = sum(np.roll(labels, step * back) << stored["bits"] * back for back in range(stored["window"]))
     shared = [windows | place << stored["bits"] * stored["window"] for place in range(stored["weights_per_word"])]
     return np.concatenate(shared)[: region["weights"]]
@@ -101,8 +102,7 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
             values[where] = readouts[str(region["format"])][labels]
         scale = scales[tensor["name"]] * tensor["readout_gain"]
         if group := tensor["group"]:
-            length = int(np.prod(tensor["shape"])) // len(scale)
-            scale = np.repeat(scale, group, axis=1)[:, :length].reshape(tensor["shape"])
+            scale = np.repeat(scale, group, axis=1)[:, : values.size // len(scale)].reshape(tensor["shape"])
         read = values.reshape(tensor["shape"]) * scale
         if (places := f"{tensor['name']}.places") in outliers:
             read.reshape(-1)[outliers[places]] = outliers[f"{tensor['name']}.values"]

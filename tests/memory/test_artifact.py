@@ -16,7 +16,10 @@ from torch import nn
 
 import qtaml
 from qtaml import _files
+from qtaml.export import read_binary, write_binary
+from qtaml.faults import Uniform
 from qtaml.formats import (
+    EntropyLevels,
     EvenLevels,
     Format,
     Largest,
@@ -27,7 +30,7 @@ from qtaml.formats import (
     TensorFormat,
     TrellisLevels,
 )
-from qtaml.memory import read_artifact
+from qtaml.memory import read_artifact, words_as_read
 from qtaml.memory.protection_map import protection_map
 from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
@@ -62,6 +65,7 @@ TRELLISES = tuple(
     Format(TrellisLevels(bits, window, ((1, 0.75), (6, -0.5), (11, 0.25)), shared))
     for bits, window, shared in [(1, 4, 1), (1, 2, 4), (2, 2, 2), (3, 2, 1), (6, 2, 1)]
 )
+ENTROPY = Format(EntropyLevels((-1.0, 0.0, 1.5), (900, 2300, 896), block_weights=8, block_bytes=8))
 STORAGES = {
     "mixed protections": (MIXED, {}),
     "rows": (MIXED[:1], {"granularity": "row"}),
@@ -76,6 +80,10 @@ STORAGES = {
     "trellises by row, of 1/4 to 6 bits a weight": (
         TRELLISES,
         {"granularity": "row", "readout_gain": 1.1, "scale": RootMeanSquare(), "correction": "least_error"},
+    ),
+    "entropy-coded blocks and trellises": (
+        (ENTROPY, *TRELLISES[1:3]),
+        {"outliers": 3, "readout_gain": 1.1, "scale": RootMeanSquare(), "correction": "least_error"},
     ),
     "fitted tables by row": (FITTED[::-1], {"granularity": "row", "readout_gain": 0.9, "scale": RootMeanSquare()}),
     **{
@@ -149,6 +157,27 @@ def test_every_format_comes_back_bit_for_bit(name, dtype, tmp_path, example):
     assert torch.equal(loaded.tensors["weight"].scale, memory.tensors["weight"].scale)
     read = example.read_weights(tmp_path / "deployed")["weight"]
     assert np.array_equal(read.astype(np.float64), memory.model(seed=None).weight.double().numpy())
+
+
+def test_a_lost_block_is_read_as_zeros_by_every_reader(tmp_path, example):
+    """What a raw memory gives back of entropy-coded blocks, in an image of it too; `observed_errors` counts it."""
+    model = nn.Linear(9, 11, bias=False)
+    memory = qtaml.store(model, planned(((ENTROPY,), {"scale": RootMeanSquare()}), model))
+    words = words_as_read(memory.artifact, seed=0, fault=Uniform(0.01))
+    write_binary(memory.artifact.with_words(words), tmp_path / "dump.bin")
+    dump = read_binary(tmp_path / "dump.bin", memory.plan)
+    assert torch.equal(dump["weight"], words["weight"])
+    read = memory.with_words(dump)
+    expected = dict(memory.read(seed=0, fault=Uniform(0.01)))["weight"].detach().numpy()
+    lost = (expected == 0).sum() - int((dict(memory.read(seed=None))["weight"] == 0).sum())
+    assert 0 < lost < 70
+    assert sum(rate.wrong for rate in qtaml.measuring.observed_errors(memory.artifact, dump)) > 0
+    read.save(tmp_path / "deployed")
+    for found in (
+        dict(qtaml.load(tmp_path / "deployed", model).read(seed=None)),
+        example.read_weights(tmp_path / "deployed"),
+    ):
+        assert np.array_equal(np.asarray(found["weight"]), expected)
 
 
 @pytest.mark.slow

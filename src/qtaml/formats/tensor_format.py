@@ -16,7 +16,6 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats.chunks import Places, chunks, put, take
 from qtaml.formats.encoding import Encode, kernel
-from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.feedback import feed_back
 from qtaml.formats.format import Format, Rule, label_dtype
 from qtaml.formats.levels import Levels
@@ -448,7 +447,7 @@ class TensorFormat:
         return flat
 
     def holds(self, words: torch.Tensor) -> bool:
-        """Whether every word of a tensor is a label of its format, and no block of a stream is lost."""
+        """Whether every word of a tensor is a label of its format, with no bits where a stream has none."""
         flat = words.reshape(-1)
         alone = [(fmt, spans) for fmt, spans in self.spans_of_formats if fmt.levels.words_of_a_weight < 1]
         places = [(fmt, _joined(spans, words.device)) for fmt, spans in alone]
@@ -456,7 +455,7 @@ class TensorFormat:
             int(flat[where].int().max()) < 2**section.format.bits
             for span, section in self._spans()
             for where in chunks([span], words.device)
-        ) and not any(_outside(fmt, flat[where]) for fmt, where in places)
+        ) and not any(flat[where[fmt.words(len(where)) :]].any() for fmt, where in places)
 
     def _by_label(
         self,
@@ -510,13 +509,6 @@ class TensorFormat:
         for section in self.sections:
             yield slice(start, start + section.weights), section
             start += section.weights
-
-
-def _outside(fmt: Format, words: torch.Tensor) -> bool:
-    """Whether there are bits where a section holds none, or a block that does not end as it was written."""
-    levels = fmt.levels
-    lost = isinstance(levels, EntropyLevels) and bool((fmt.windows(words) == levels.lost).any())
-    return lost or bool(words[fmt.words(len(words)) :].any())
 
 
 def _joined(spans: Sequence[slice], device: torch.device) -> torch.Tensor:
