@@ -194,6 +194,12 @@ def test_a_network_is_rewritten_for_a_chip(here, folder):
     code, _, err = here("verify", "chip", "--model", "network.pt2")
     assert code == 4
     assert "stored words differ" in err
+    assert "(without --zeros and --ones, which a network for one chip needs)" in err
+    # Zeros that come back as written, from a chip whose weak cells are all held at 0: another one.
+    write_binary(artifact.with_words({one: torch.zeros_like(found) for one, found in written.items()}), "zeros.bin")
+    code, _, err = here("verify", "chip", *dumps)
+    assert code == 4
+    assert "(with a map of weak cells, which may be of another chip)" in err
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from qtaml.formats import (
     TensorFormat,
     TrellisLevels,
 )
-from qtaml.memory import read_artifact, words_as_read
+from qtaml.memory import read_artifact, weak_bits, words_as_read
 from qtaml.memory.protection_map import protection_map
 from qtaml.planning import ByHand, Plan, TensorPlan
 from qtaml.protections import Bch, BlockCode, Hamming, HardenedCell, Repetition
@@ -172,6 +172,8 @@ def test_a_lost_block_is_read_as_zeros_by_every_reader(tmp_path, example):
     lost = (expected == 0).sum() - int((dict(memory.read(seed=None))["weight"] == 0).sum())
     assert 0 < lost < 70
     assert sum(rate.wrong for rate in qtaml.measuring.observed_errors(memory.artifact, dump)) > 0
+    with pytest.raises(qtaml.ArgumentError, match=r"weak_cells must be None for a plan with entropy-coded .*'weight'"):
+        qtaml.store(model, memory.plan, weak_cells=weak_bits(memory.plan, Uniform(0.01)))
     read.save(tmp_path / "deployed")
     for found in (
         dict(qtaml.load(tmp_path / "deployed", model).read(seed=None)),

@@ -20,6 +20,7 @@ from qtaml.cli.options import (
 from qtaml.cli.stored import load_stored
 from qtaml.errors import ArgumentError, StoredFileError
 from qtaml.memory import differences, read_artifact, regions
+from qtaml.memory.differences import STORED_WORDS
 
 
 def verify_command(
@@ -63,11 +64,14 @@ def verify_command(
         typer.echo(json.dumps(record, indent=2))
     # After the JSON: a script gets the differences as well as the exit code.
     if found:
-        with_weights = (
-            f" (without --weights; it was made with {artifact.weights})" if artifact.weights and not weights else ""
-        )
+        hint = ""
+        if artifact.weights and not weights:
+            hint = f" (without --weights; it was made with {artifact.weights})"
+        elif any(difference.what == STORED_WORDS for difference in found):
+            unlike = "without --zeros and --ones, which a network for one chip needs"
+            hint = f" ({'with a map of weak cells, which may be of another chip' if weak else unlike})"
         raise StoredFileError(
-            f"{stored} is not what its plan makes of {spec}{with_weights}:\n"
+            f"{stored} is not what its plan makes of {spec}{hint}:\n"
             + "\n".join(f"  {difference}" for difference in found)
         )
     if not as_json:

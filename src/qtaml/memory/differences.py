@@ -12,6 +12,8 @@ from qtaml.memory.same_tensors import check_same_tensors
 from qtaml.model import Batches
 from qtaml.sensitivity import Calibration
 
+STORED_WORDS = "stored words"
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -73,7 +75,7 @@ def differences(
 def _differences(memory: Memory, again: Memory, unknown: Container[str]) -> Iterator[Difference]:
     for name, stored in memory.tensors.items():
         other = again.tensors[name]
-        pairs = [] if name in unknown else [("stored words", stored.words, other.words)]
+        pairs = [] if name in unknown else [(STORED_WORDS, stored.words, other.words)]
         pairs += [("scales", stored.scale, other.scale)]
         if stored.outliers and other.outliers:
             pairs += [("outliers", *both) for both in zip(stored.outliers, other.outliers, strict=True)]

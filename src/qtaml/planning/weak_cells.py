@@ -9,6 +9,7 @@ import torch
 
 from qtaml import _checks
 from qtaml._random import child_seed
+from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.formats import WeakBits
 from qtaml.formats.weak_bits import inverse
@@ -70,7 +71,17 @@ def weak_bits_of(entry: TensorPlan, fault: FaultModel, reads: int) -> WeakBits:
 
 
 def check_map(plan: Plan, weak_cells: Mapping[str, WeakBits]) -> None:
-    """Warn if a map holds far more or fewer cells than a plan for known weak cells is for: it may be another chip's."""
+    """Warn if a map holds far more or fewer cells than a plan for known weak cells is for: it may be another chip's.
+
+    Raises:
+        ArgumentError: if the plan has entropy-coded blocks.
+    """
+    for entry in plan.tensors:
+        if any(levels.kind == "entropy" for levels in entry.storage.levels):
+            raise ArgumentError(
+                "weak_cells must be None for a plan with entropy-coded blocks, whose words cannot be chosen one by one "
+                f"({entry.name!r}), got a map"
+            )
     if (known := plan.known_cells) is None:
         return
     held = cells = 0
