@@ -5,17 +5,22 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from qtaml.faults import StaticCells
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Format, TableLevels
 from qtaml.formats.nearest_label import least_error_regions
+from qtaml.planning import Design
 from qtaml.protections import Raw, Repetition
 from qtaml.search.candidates import law_behind
 from qtaml.search.known_chips import drawn
 from qtaml.search.mapped_weights import assessed, fitted_known, known_menu
+from qtaml.search.menus import Menus
 from qtaml.search.trellis_fitting import Shape, assess_trellis, fit_trellis, gaussian_weights
 from qtaml.search.trellis_menu import assessed_trellis
+from qtaml.sensitivity import Calibration
+from tests.formats.test_entropy import laplacian
 
 
 def weak_cells(share, rest=0.0):
@@ -90,3 +95,16 @@ def test_a_chip_is_drawn_by_its_shares():
     assert not weak.turned.any()
     assert drawn([(0.0, 0.0)] * 2, 10, seed=0) is None
     assert torch.equal(drawn([(0.5, 0.5)] * 9, 10, seed=0).stuck.int() & 511, torch.full((10,), 511, dtype=torch.int32))
+
+
+@pytest.mark.slow
+def test_a_format_that_keeps_nothing_leaves_all():
+    """Of a tensor of which a part is looked at, whose mean square is another; or it would be stored for nothing."""
+    model = nn.Linear(200, 200, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(laplacian(40_000).reshape(200, 200) / 14)
+    cells = StaticCells(p01=(1.0,) + (0.0,) * 15, p10=(0.0, 1.0) + (0.0,) * 14)
+    settings = Design(fault=cells, cells=0.2, decoders=("none", "table"), weak_cells="known")
+    menu = Menus(Calibration(model, torch.randn(8, 200), passes=2), settings).first("weight")
+    assert menu.menu[0].format.bits == 0
+    assert menu.menu[0].effect(menu.power, 1.0) == pytest.approx(menu.power, rel=1e-3)

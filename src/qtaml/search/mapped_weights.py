@@ -64,8 +64,11 @@ def assessed(weights: Floats, fmt: Format, fault: FaultModel, seed: int = 0) -> 
     read = fmt.windows(written).long().numpy()
     mean, variance = fmt.read_mean(fault)[read], fmt.read_variance(fault)[read]
     power = float(some @ some)
-    error = float((mean - some) @ (mean - some) + variance.sum()) / len(some)
-    return Candidate(fmt, error, 1 - float(mean @ some) / power if power else 0.0)
+    if not power:
+        return Candidate(fmt, float(mean @ mean + variance.sum()) / len(some), 0.0)
+    # As a share of the power of those that were looked at, which is not quite that of all.
+    error = float((mean - some) @ (mean - some) + variance.sum()) / power
+    return Candidate(fmt, error * float(weights @ weights) / len(weights), 1 - float(mean @ some) / power)
 
 
 def _repeated(weights: Floats, count: int) -> Floats:

@@ -48,6 +48,7 @@ from qtaml.search.histogram import Histogram
 from qtaml.search.mapped_weights import assessed, fitted_known, known_menu
 from qtaml.search.trellis_menu import assessed_trellis, fitted_trellises, trellis_menu, widened_trellis
 from qtaml.sensitivity import Calibration
+from qtaml.sensitivity.gains import squared_norm
 from qtaml.theory.capacity import capacity
 
 _SMALL = 2**12
@@ -445,8 +446,14 @@ def _pooled(weights: Mapping[str, torch.Tensor]) -> NDArray[np.float64]:
 
 
 def _some(relative: torch.Tensor) -> NDArray[np.float64]:
-    """Weights at random places, of which no more are looked at."""
-    return relative.reshape(-1)[_places(relative.numel()).to(relative.device)].double().cpu().numpy()
+    """Weights at random places, of which no more are looked at, of the mean square of all.
+
+    Else a format that keeps nothing would seem to leave less than the weights are, and so to keep some of them.
+    """
+    some = relative.reshape(-1)[_places(relative.numel()).to(relative.device)].double().cpu()
+    if len(some) < relative.numel() and (own := float(some.square().mean())) > 0:
+        some *= math.sqrt(float(squared_norm(relative)) / relative.numel() / own)
+    return some.numpy()
 
 
 def _places(weights: int) -> torch.Tensor:
