@@ -13,6 +13,43 @@ _BLOCK, _AHEAD = 4096, 512
 
 
 @compiled
+def _add_costs(cost: Floats, square: Floats, mean: Floats, twice: float) -> None:
+    for u in range(len(cost)):
+        cost[u] += square[u] - twice * mean[u]
+
+
+@compiled
+def _add_paths(total: Floats, before: Floats, new_words: int) -> None:
+    """Add to each window the cost of the best path to the state that it begins with."""
+    # Spelled out for pairs, which are too short for a loop of their own.
+    if new_words == 2:
+        for state in range(len(before)):
+            total[2 * state] += before[state]
+            total[2 * state + 1] += before[state]
+        return
+    for state in range(len(before)):
+        some = total[state * new_words : (state + 1) * new_words]
+        for word in range(new_words):
+            some[word] += before[state]
+
+
+@compiled
+def _best_paths(total: Floats, after: Floats, oldest: NDArray[np.uint8], new_words: int) -> None:
+    """The best of the windows that end with each state: its cost, and its oldest word."""
+    # Windows that differ in the oldest word alone lie a number of states apart: loops over neighbours, which a
+    # processor's vectors take several at a time.
+    for state in range(len(after)):
+        after[state] = total[state]
+        oldest[state] = 0
+    for word in range(1, new_words):
+        some = total[word * len(after) : (word + 1) * len(after)]
+        for state in range(len(after)):
+            less = some[state] < after[state]
+            after[state] = some[state] if less else after[state]
+            oldest[state] = np.uint8(word) if less else oldest[state]
+
+
+@compiled
 def best_stream(
     weights: Floats,
     counted: NDArray[np.bool_],
@@ -54,19 +91,9 @@ def best_stream(
         cost[:] = 0.0
         for j in range(shared):
             if counted[place, j]:
-                twice = 2.0 * weights[place, j]
-                for u in range(size):
-                    cost[u] += square[j, u] - twice * mean[j, u]
-        pointers = oldest[place - first]
-        for base in range(alike):
-            for word in range(new_words):
-                now = base * new_words + word
-                best, winner = before[base] + cost[now], 0
-                for old in range(1, new_words):
-                    other = before[old * alike + base] + cost[old * states + now]
-                    if other < best:
-                        best, winner = other, old
-                after[now], pointers[now] = best, winner
+                _add_costs(cost, square[j], mean[j], 2.0 * weights[place, j])
+        _add_paths(cost, before, new_words)
+        _best_paths(cost, after, oldest[place - first], new_words)
         if stuck[place]:
             for now in range(states):
                 if (now ^ held[place]) & stuck[place]:
