@@ -275,10 +275,11 @@ def walsh(series: NDArray[np.float64]) -> NDArray[np.float64]:
         >>> walsh(np.array([1.0, 0.5])).tolist()
         [1.5, 0.5]
     """
-    values, below = np.asarray(series, dtype=np.float64), 1
+    values, below = np.array(series, dtype=np.float64), 1
     while below < len(series):
         zero, one = values.reshape(-1, 2, below).swapaxes(0, 1)
-        values = np.stack((zero + one, zero - one), axis=1).reshape(-1)
+        # In place: many short ones are made in a search.
+        zero[:], one[:] = zero + one, zero - one
         below *= 2
     return values
 

@@ -33,6 +33,7 @@ SHARES = (0.95, 0.99)
 EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
 GAUSSIAN_LIMIT, EMPIRICAL_LIMIT = "Shannon limit, Gaussian weights", "Shannon lower bound, these weights"
 TRELLISES, FEEDBACK = "design, every decoder and trellises", "design, every decoder, feedback"
+STREAMS = "design, every decoder, trellises and entropy-coded blocks"
 KNOWN_CELLS = "design, tables and trellises, weak cells known"
 DESIGNS: dict[str, Mapping[str, Any]] = {
     "repetition only": {"decoders": ("none", "majority")},
@@ -43,12 +44,13 @@ DESIGNS: dict[str, Mapping[str, Any]] = {
     BY_ROW: {"rows": True},
     FEEDBACK: {"feedback": True},
     TRELLISES: {"decoders": (*REAL_DECODERS, "trellis")},
+    STREAMS: {"decoders": (*REAL_DECODERS, "trellis", "sequential")},
     KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known"},
 }
 """What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-NEAR_LIMIT = (FEEDBACK, KNOWN_CELLS, TRELLISES)
+NEAR_LIMIT = (FEEDBACK, KNOWN_CELLS, TRELLISES, STREAMS)
 METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8

@@ -271,6 +271,7 @@ class Menus:
         trellis = "trellis" in settings.decoders
         self._pooled = pooled = _pooled(calibration.weights) if trellis else np.zeros(0)
         self._widened: dict[Format, Format] = {}
+        self._fits: dict[Format, tuple[Format, ...]] = {}
         self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
         self._shorter_trellises = self._fitted_trellises(shorter, pooled, most_cells) if few else ()
 
@@ -285,7 +286,11 @@ class Menus:
     ) -> tuple[Format, ...]:
         """Trellises with tables that all tensors share."""
         rough = trellis_menu(protections, self._fault, most_cells) if len(pooled) >= _LEAST else ()
-        return fitted_trellises(pooled, rough, self._fault, _MANY_TERMS if self._weights >= _LARGE else 0)
+        terms = _MANY_TERMS if self._weights >= _LARGE else 0
+        for one in rough:
+            if one not in self._fits:
+                self._fits[one] = fitted_trellises(pooled, one, self._fault, terms)
+        return tuple(fmt for one in rough for fmt in self._fits[one])
 
     def widened(self, storage: TensorFormat) -> TensorFormat:
         """A tensor with wider windows, which no search needs and no menu pays for: less error in the same cells."""

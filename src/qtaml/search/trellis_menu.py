@@ -1,6 +1,5 @@
 """Which trellises a tensor may be stored as: a first look, tables fitted to a network, wide windows at the end."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -26,45 +25,46 @@ and 26.5 with tables eight times as long. Without a map words are as good (31.9 
 _NARROW = 8
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1024)
+def _rough(shape: Shape, protection: Protection, fault: FaultModel) -> Candidate:
+    """A trellis for Gaussian weights, all bits of a word behind one protection."""
+    word = (protection,) * shape.bits
+    gaussian, held = gaussian_weights(_ROUGH_WEIGHTS), held_at(fault, word)
+    fitted = fit_trellis(gaussian, law_behind(word, fault), shape, terms=shape.few_terms, held=held)
+    return Candidate(Format(fitted.levels, word), fitted.error)
+
+
 def trellis_menu(protections: tuple[Protection, ...], fault: FaultModel, most_cells: float) -> tuple[Format, ...]:
     """Trellises near the lower convex hull of error over cells for Gaussian weights, by ascending cells.
 
     All bits of a word have one protection. Levels are those of a first look, by short windows; arguments as for
     `gaussian_menu`.
     """
-    gaussian = gaussian_weights(_ROUGH_WEIGHTS)
-    found: list[Candidate] = []
-    for shape in _ROUGH_SHAPES + (_LONGER_SHAPES if isinstance(fault, KnownCells) else ()):
-        for protection in efficient(protections, fault) if fault.holds(shape.bits) else ():
-            word = (protection,) * shape.bits
-            if shape.bits * protection.cells <= most_cells * shape.weights_per_word:
-                law, held = law_behind(word, fault), held_at(fault, word)
-                fitted = fit_trellis(gaussian, law, shape, terms=shape.few_terms, held=held)
-                found.append(Candidate(Format(fitted.levels, word), fitted.error))
+    found = [
+        _rough(shape, protection, fault)
+        for shape in _ROUGH_SHAPES + (_LONGER_SHAPES if isinstance(fault, KnownCells) else ())
+        for protection in (efficient(protections, fault) if fault.holds(shape.bits) else ())
+        if shape.bits * protection.cells <= most_cells * shape.weights_per_word
+    ]
     return tuple(one.format for one in worthwhile(found, cells_of, near=ROUGHLY_NEAR)) if found else ()
 
 
-def fitted_trellises(
-    weights: NDArray[np.float64], rough: Sequence[Format], fault: FaultModel, terms: int
-) -> tuple[Format, ...]:
-    """Trellises with tables fitted to the weights of a network, which its tensors share.
+def fitted_trellises(weights: NDArray[np.float64], rough: Format, fault: FaultModel, terms: int) -> tuple[Format, ...]:
+    """A trellis with tables fitted to the weights of a network, which its tensors share: of few terms, and of more.
 
     Args:
         weights: some of all tensors, of root mean square 1.
-        rough: what `trellis_menu` found.
+        rough: one that `trellis_menu` found.
         fault: how the memory fails.
         terms: most terms of a table beyond a short series.
     """
-    found = []
-    for fmt in rough:
-        shape = Shape(fmt.bits, -(-_NARROW // fmt.bits), fmt.levels.weights_per_word)
-        law, held = law_behind(fmt.protections, fault), held_at(fault, fmt.protections)
-        levels = None
-        for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
-            some = weights if count > shape.few_terms else weights[:_FEW_WEIGHTS]
-            levels = fit_trellis(some, law, shape, terms=count, start=levels, held=held).levels
-            found.append(Format(levels, fmt.protections))
+    shape = Shape(rough.bits, -(-_NARROW // rough.bits), rough.levels.weights_per_word)
+    law, held = law_behind(rough.protections, fault), held_at(fault, rough.protections)
+    found, levels = list[Format](), None
+    for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
+        some = weights if count > shape.few_terms else weights[:_FEW_WEIGHTS]
+        levels = fit_trellis(some, law, shape, terms=count, start=levels, held=held).levels
+        found.append(Format(levels, rough.protections))
     return tuple(found)
 
 
