@@ -1,6 +1,8 @@
 """Gains of all tensors: exact, against the paper's estimator, and their standard errors."""
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -419,3 +421,24 @@ def test_every_cut_has_the_same_signs():
     parts = [gradients.random_signs(output[:2], 0, 1, 0, 5), gradients.random_signs(output[2:], 0, 1, 2, 5)]
     assert torch.equal(torch.cat(parts), whole)
     assert set(whole.flatten().tolist()) == {-1.0, 1.0}
+
+
+def test_what_is_looked_at_of_a_pass_is_let_go():
+    """An output that the backward pass of its own layer needs (tanh) would else hold its graph, and so all weights."""
+    seen = []
+
+    class Watched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, inputs):
+            hidden = torch.tanh(self.layer(inputs))
+            seen.append(weakref.ref(hidden))
+            return 2 * hidden
+
+    model = Watched()
+    assert gradients._held(model, torch.ones(5, 4), dict(model.named_parameters())) > 0
+    gc.collect()
+    assert seen
+    assert all(one() is None for one in seen)

@@ -48,9 +48,8 @@ _NEAR, _NEAR_OF_GAUSSIAN, ROUGHLY_NEAR = 0.15, 0.05, 0.5
 _LONG = 8
 # Longest word whose free table is rounded to 8 bits: its levels are then known to -43 dB, and read to -30 at best.
 _EIGHT_BITS = 6
-# Share of the cells of a word that its table may cost before even levels are tried, and before these alone are: one bit
-# more for each weight is the better use of so many.
-_NEXT_TO_NOTHING, _TOO_DEAR = 1e-3, 0.25
+# Share of the cells of a word that its table may cost before even levels are tried.
+_NEXT_TO_NOTHING = 1e-3
 # Least factor between the residual error rates of two protections. One bit more lowers the quantisation error by four:
 # protections closer than that make words that hardly differ.
 _GAIN = 4.0
@@ -276,12 +275,11 @@ def fitted_menu(
     found = []
     for candidate in candidates:
         law = law_behind(candidate.format.protections, fault)
-        price, tables = value_cells * 2**law.bits / max(candidate.format.cells, 1.0), []
-        if not law.bits or math.isinf(price) or price <= _TOO_DEAR:
-            # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
-            tables.append(kept_table(fit_table(weights, law, patience=0, starts=[candidate.format.readout()])))
+        # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
+        table = fit_table(weights, law, patience=0, starts=[candidate.format.readout()])
+        tables = [kept_table(table)]
         # Two side values in place of 2**bits: small tensors live on even levels.
-        if law.bits and price > _NEXT_TO_NOTHING:
+        if law.bits and value_cells * 2**law.bits > _NEXT_TO_NOTHING * candidate.format.cells:
             first, step = kept_values(fit_even(weights, law))
             tables.append(first + step * np.arange(2**law.bits))
         # Assessed as rounded: the error is that of the table which is stored.

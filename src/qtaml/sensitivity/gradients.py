@@ -210,7 +210,8 @@ def _held(model: nn.Module, batch: Batch, leaves: Mapping[str, torch.Tensor]) ->
         if tensor.layout == torch.strided:
             storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # An output that is saved would hold its own graph, for ever.
+        return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         output = finite_outputs(model, batch)
