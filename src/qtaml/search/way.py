@@ -163,7 +163,7 @@ class Ways:
         codes = self._long_codes
         self._of_one_code = [
             [menu.without(codes - {code}) for menu in self._first]
-            for code in sorted(codes, key=lambda one: one.cells)
+            for code in sorted(codes, key=lambda one: (one.cells, one.block))
             if len(codes) > 1
         ]
 
