@@ -34,10 +34,9 @@ _DRAWN_SHARE, _LEAST_DRAWN = 0.1, 4
 _DRAWN, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 11, 48, 4, 2, 6
 """Emphases that are drawn for each way; and by reads, for which forward passes are many: trials, reads of each, rounds
 by which readout gains are balanced at the start, and times as many reads of the last ones."""
-_TRIALS_OF_A_RATIO, _READ_OF_A_RATIO = 30, 12
-"""Trials that do for each ratio between the emphases of two tensors, of all ways together, and by reads."""
-_WAYS = 3
-"""Ways to store all tensors, those of the least expected error of the first trials, that are searched further."""
+_TRIALS_OF_A_WAY, _TRIALS_OF_A_RATIO, _READ_OF_A_RATIO = 40, 10, 12
+"""Most trials of each way; and trials that do for each ratio between the emphases of two tensors, of each way, and by
+reads."""
 _LOST, _LOST_OF_MEDIUM = 0.5, 0.1
 """Expected error, over the power of the outputs, above which a network that is not read often is searched by reads too:
 a large one, which takes minutes, where what it has would be of no use. CREPE tiny, p = 0.1 in 0.4 cells: .29 for one
@@ -257,19 +256,18 @@ class Designer:
         names, seed = list(self.calibration.weights), self.calibration.seed
         even = self._evened(gains)
         begun = self._of_every_way(cells, gains, even)
-        promising = sorted(zip(*begun, strict=True), key=lambda own: min(map(error_of, own)))[:_WAYS]
         emphases = list(drawn(names, _DRAWN if trials else 0, seed))[1:]
-        # Each way by itself: the first to be tuned would else drive out others that would be better.
+        # Each way by itself, and all of them: what looks worse before gains are balanced may be the better one.
         found = [
             evolved(
                 [*own, *(self._tried(own[0].way, cells, gains, emphasis, None) for emphasis in emphases)],
                 names,
                 lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
                 lambda one, near: self._settled(one, gains, near),
-                trials=min(trials, self._ratios * _TRIALS_OF_A_RATIO) // len(promising),
+                trials=min(trials, _TRIALS_OF_A_WAY, self._ratios * _TRIALS_OF_A_RATIO),
                 seed=seed,
             )
-            for own in promising
+            for own in zip(*begun, strict=True)
         ]
         alike = [min(own, key=error_of) for own in begun]
         return sorted((one for own in found for one in own), key=error_of), alike
