@@ -12,9 +12,9 @@ from qtaml.search.histogram import Histogram
 Floats = NDArray[np.float64]
 
 # Figures below: Gaussian, Laplacian and Student (3 degrees) weights, 3 to 8 bits, p = 0.1 to 0.01 and a Z-channel.
-# Steps of the first scan; 7 and 100 end within 0.001 dB of 25, but 10 missed the best of a tensor of 144 weights: SmallCNN
-# in .40 cells erred 14% more. Tolerance of the simplex search, in
-# steps over the whole reach: 1 loses up to 0.008 dB, 0.01 gains nothing.
+# Steps of the first scan; 7 and 100 end within 0.001 dB of 25, but 10 missed the best of a tensor of 144 weights:
+# SmallCNN in 0.40 cells erred 14% more. Tolerance of the simplex search, in steps over the whole reach: 1 loses up to
+# 0.008 dB, 0.01 gains nothing.
 _COARSE, _FINE = 25, 0.1
 # Of the logarithm of the reach, and of the middle in units of the reach: the scan leaves a tenth of the reach open, the
 # middle is near its place unless the errors are asymmetric.
