@@ -61,8 +61,8 @@ def balance_readout(
     The first term is the bias, by which the expected weights differ from the trained ones: it adds up coherently, and
     is taken from forward passes with the expected weights, so it holds beyond first order. The second is the noise of
     single reads. Gauss-Newton: each round solves for all gains by least squares on slopes, with backtracking. Slopes
-    are finite differences at the start, if they are not given, and then follow what the outputs did (Broyden 1965):
-    differences cost a forward pass for every tensor and read.
+    are finite differences at the start, which cost a forward pass for every tensor and read, and then follow what the
+    outputs did (Broyden 1965).
 
     Args:
         model: any module; it is not changed.
@@ -112,11 +112,10 @@ def balance_readout(
         def run(changed: Sequence[Mapping[str, torch.Tensor]]) -> np.ndarray:
             return np.concatenate([_compared(finite(run_with(batch, one), batch)) for one in changed])
 
-        def moved(gains: np.ndarray, output: np.ndarray) -> np.ndarray:
+        def moved(gains: np.ndarray, now: Sequence[Mapping[str, torch.Tensor]], output: np.ndarray) -> np.ndarray:
             # One tensor differs at a time: the others are scaled once. Relative changes over the gains are derivatives.
-            base = scaled(gains)
             outputs = [
-                run([{**one, name: at(read, name, (1 + _STEP) * gain)} for one, read in zip(base, reads, strict=True)])
+                run([{**one, name: at(read, name, (1 + _STEP) * gain)} for one, read in zip(now, reads, strict=True)])
                 for gain, name in zip(gains.tolist(), names, strict=True)
             ]
             steps = np.stack([(one - output).reshape(-1) for one in outputs], axis=1)
@@ -125,8 +124,11 @@ def balance_readout(
         trained = run([{}]) if clean is None else _compared(clean)
         wanted = np.tile(trained, (len(reads), 1))
         gains = np.array([start[name] if start else 1.0 for name in names])
-        output = run(scaled(gains))
-        slopes = moved(gains, output) if rounds else np.zeros((output.size, len(gains)))
+        now = scaled(gains)
+        output = run(now)
+        slopes = moved(gains, now, output) if rounds else np.zeros((output.size, len(gains)))
+        # As large as the network, and not needed any more.
+        del now
         for _ in range(rounds):
             solved = _least_squares(slopes, (wanted - output).reshape(-1), gains, noise * len(wanted))
             before = _total(output, wanted, gains, noise)
