@@ -1,7 +1,8 @@
 """Evenly spaced levels fitted to weights: two side values in place of a table, which small tensors cannot pay for."""
 
+from functools import lru_cache
+
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from qtaml.errors import ArgumentError
@@ -11,18 +12,14 @@ from qtaml.search.histogram import Histogram
 
 Floats = NDArray[np.float64]
 
-# Figures below: Gaussian, Laplacian and Student (3 degrees) weights, 3 to 8 bits, p = 0.1 to 0.01 and a Z-channel.
-# Steps of the first scan; 7 and 100 end within 0.001 dB of 25, but 10 missed the best of a tensor of 144 weights:
-# SmallCNN in 0.40 cells erred 14% more. Tolerance of the simplex search, in steps over the whole reach: 1 loses up to
-# 0.008 dB, 0.01 gains nothing.
-_COARSE, _FINE = 25, 0.1
-# Of the logarithm of the reach, and of the middle in units of the reach: the scan leaves a tenth of the reach open, the
-# middle is near its place unless the errors are asymmetric.
-_SIMPLEX = np.array([(0.0, 0.0), (-0.1, 0.0), (0.0, 0.01)])
-# 40 evaluations lose 0.02 dB and 20 lose 0.46 dB on the Z-channel, where the middle has far to go; 400 gain nothing.
-_EVALUATIONS = 80
-# Rounds of a fixed point for the first value. The simplex search has made up for fewer of them in all cases above.
-_ROUNDS = 3
+# Figures below: Gaussian, Laplacian and Student (3 degrees) weights, 1 to 10 bits, p = 0.1 to 1e-4 and Z-channels.
+# Steps of the first scan: 10 missed the best of a tensor of 144 weights, and SmallCNN in 0.40 cells erred 14% more.
+_COARSE = 25
+# Changes of the logarithm of the reach, and of the middle in units of the reach. Half of the first loses up to 0.4 dB
+# on single cases (8 bits, p = 1e-4), 0.02 for the second 0.1 dB on the Z-channel, where the middle has far to go.
+_CHANGES, _FINEST, _MOST_ROUNDS = (0.1, 0.05), 0.02, 100
+# Rounds of a fixed point for the first value; 6 gain nothing.
+_CENTERINGS = 3
 
 
 def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
@@ -51,56 +48,26 @@ def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
     """
     if not law.bits:
         raise ArgumentError("law must have at least one bit, got none")
-    labels = np.arange(2**law.bits, dtype=np.float64)
-    mean, variance, *_ = central_moments(labels, law)
-    lines = _Lines(histogram, mean, variance + mean**2)
     deviation = histogram.variance**0.5
     if deviation == 0:
         return histogram.mean, 0.0
+    # Here, since Numba, with which loops are compiled, takes long to import.
+    from qtaml.search import loops
+
+    shares = histogram.counts / histogram.counts.sum()
+    cumulated = np.pad(np.cumsum([shares, shares * histogram.points], axis=1), ((0, 0), (1, 0)))
+    levels = 2**law.bits
     widest = max(float(np.abs(histogram.points - histogram.mean).max()), deviation)
-    steps = 2 / len(labels) * np.geomspace(deviation, 2 * widest, _COARSE)
-    step = min(steps, key=lambda step: lines.centered(step)[0])
-    first = lines.centered(step)[1]
-    # Searched as reach and middle of the levels: in first value and step the same change would move the outermost level
-    # the farther the more levels there are, and the two would have to change together.
-    reach, middle = step * len(labels), first + step * labels.mean()
-
-    def line(change: Floats) -> tuple[float, float]:
-        wider = float(reach * np.exp(change[0]) / len(labels))
-        return float(middle + reach * change[1] - wider * labels.mean()), wider
-
-    found = scipy.optimize.minimize(  # type: ignore[call-overload]  # its options are not all known to the stubs
-        lambda change: lines.error(*line(change)),
-        np.zeros(2),
-        method="Nelder-Mead",
-        options={"initial_simplex": _SIMPLEX, "maxfev": _EVALUATIONS, "xatol": _FINE / len(labels), "fatol": np.inf},
+    steps = 2 / levels * np.geomspace(deviation, 2 * widest, _COARSE)
+    # Moments of a straight readout are those of the labels, moved and stretched: no sum over the law in the search.
+    moments = _moments_of_labels(law)
+    return loops.straight_readout(
+        histogram.points, cumulated, *moments, steps, _CENTERINGS, _CHANGES, _FINEST / levels, _MOST_ROUNDS
     )
-    return line(found.x)
 
 
-class _Lines:
-    """Errors of straight readouts first + step x v of one law, on the weights of a histogram."""
-
-    def __init__(self, histogram: Histogram, mean: Floats, square: Floats) -> None:
-        shares = histogram.counts / histogram.counts.sum()
-        self.points, self.center = histogram.points, histogram.mean
-        self.cumulated = np.pad(np.cumsum([shares, shares * self.points], axis=1), ((0, 0), (1, 0)))
-        self.mean, self.square = mean, square
-
-    def centered(self, step: float) -> tuple[float, float]:
-        """(error, first value) of the readout of a step whose mean value read is near the mean of the weights."""
-        first = self.center - step * (len(self.mean) - 1) / 2
-        for _ in range(_ROUNDS):
-            first = self.center - step * self._assessed(first, step)[1]
-        return self.error(first, step), first
-
-    def error(self, first: float, step: float) -> float:
-        """Mean squared error of a readout, less the mean square of the weights, which all readouts share."""
-        return self._assessed(first, step)[0]
-
-    def _assessed(self, first: float, step: float) -> tuple[float, float]:
-        # Here, since Numba, with which loops are compiled, takes long to import.
-        from qtaml.search import loops
-
-        # Moments of a straight readout are those of the labels, moved and stretched: no sum over the law in the search.
-        return loops.straight_error(self.points, self.cumulated, self.mean, self.square, first, step)
+@lru_cache(maxsize=1024)
+def _moments_of_labels(law: WordLaw) -> tuple[Floats, Floats]:
+    """Mean and mean square of the label read, for each label stored."""
+    mean, variance, *_ = central_moments(np.arange(2**law.bits, dtype=np.float64), law)
+    return mean, variance + mean**2

@@ -14,6 +14,9 @@ from qtaml.formats.compiled import compiled
 _LANES = 8
 """Sums that grow side by side, as a processor's vector does; a law of smaller words has no use for them."""
 
+_UNLIKELY = 1e-9
+"""Probability of a word read below which an exchange of labels leaves it out."""
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -200,6 +203,13 @@ def exchanged(
     gain = 0.0
     for read in range(size):
         gain += total[read] ** 2 / max(share[read], 1e-18)
+    # Where errors are rare, a word is hardly ever read as any but its neighbours.
+    likely, neighbours = np.zeros(size, dtype=np.int64), np.empty((size, size), dtype=np.int64)
+    for stored in range(size):
+        for read in range(size):
+            if matrix[stored, read] > _UNLIKELY:
+                neighbours[stored, likely[stored]] = read
+                likely[stored] += 1
     changed, waiting, cell = False, len(labels), 0
     terms, shares, totals = np.empty(size), np.empty(size), np.empty(size)
     while waiting:
@@ -208,13 +218,15 @@ def exchanged(
         for read in range(size):
             shares[read] = share[read] - weight * own[read]
             totals[read] = total[read] - amount * own[read]
+            terms[read] = totals[read] * totals[read] / max(shares[read], 1e-18)
+        without = _sum(terms)
         best, winner = gain + least_gain, -1
         for other in tried[cell]:
-            row = matrix[other]
-            for read in range(size):
+            row, explained = matrix[other], without
+            for place in range(likely[other]):
+                read = neighbours[other, place]
                 now = totals[read] + amount * row[read]
-                terms[read] = now * now / max(shares[read] + weight * row[read], 1e-18)
-            explained = _sum(terms)
+                explained += now * now / max(shares[read] + weight * row[read], 1e-18) - terms[read]
             if explained > best:
                 best, winner = explained, other
         if winner >= 0:
@@ -241,6 +253,65 @@ def straight_error(
         error += moments[0, region] * squared[label] - 2 * moments[1, region] * (first + step * mean[label])
         read += moments[0, region] * mean[label]
     return error, read
+
+
+@compiled
+def straight_readout(
+    points: Floats,
+    cumulated: Floats,
+    mean: Floats,
+    square: Floats,
+    steps: Floats,
+    centerings: int,
+    changes: tuple[float, float],
+    finest: float,
+    rounds: int,
+) -> tuple[float, float]:
+    """The readout first + step x v of the least error: a scan of steps, then a compass search from the best of them.
+
+    Args:
+        points: weights.
+        cumulated: share and sum of the weights below each place between points.
+        mean: of the label read, for each label stored.
+        square: mean square of the label read.
+        steps: that are scanned, each with the first value at which the mean read is that of the weights.
+        centerings: rounds of a fixed point for this first value.
+        changes: of the logarithm of the step, and of the middle of the levels as a share of their reach, at first.
+        finest: change at which the search ends.
+        rounds: most of it.
+
+    Returns:
+        (first, step).
+    """
+    half, center = (len(mean) - 1) / 2, cumulated[1, -1]
+    best, middle, step = np.inf, 0.0, 0.0
+    for tried in steps:
+        first = center - tried * half
+        for _ in range(centerings):
+            first = center - tried * straight_error(points, cumulated, mean, square, first, tried)[1]
+        error = straight_error(points, cumulated, mean, square, first, tried)[0]
+        if error < best:
+            best, middle, step = error, first + tried * half, tried
+    wider, higher = changes
+    for _ in range(rounds):
+        if max(wider, higher) <= finest:
+            break
+        # Reach and middle: in first value and step the same change would move the outermost level the farther the more
+        # levels there are, and the two would have to change together.
+        around = (
+            (middle, step * np.exp(wider)),
+            (middle, step * np.exp(-wider)),
+            (middle + higher * step * len(mean), step),
+            (middle - higher * step * len(mean), step),
+        )
+        before = best
+        for near, tried in around:
+            error = straight_error(points, cumulated, mean, square, near - tried * half, tried)[0]
+            if error < best:
+                best, middle, step = error, near, tried
+        if best == before:
+            wider, higher = wider / 2, higher / 2
+    return middle - step * half, step
 
 
 @compiled
