@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -410,6 +410,19 @@ def test_networks_of_few_blocks_may_use_one_long_code_alone():
     every = set().union(*codes)
     assert len(every) > 1
     assert all({code} in codes for code in every)
+
+
+@pytest.mark.slow
+def test_an_exchange_spends_the_same_budget(everything):
+    """One tensor gets another option, and another one takes what is left, at the price of whole blocks."""
+    built = everything
+    for way in built._ways.affordable(0.4, built._trained)[:3]:
+        choices = built._ways.within(way, dict.fromkeys(built.calibration.weights, 1.0), 0.4)
+        exchanges = list(islice(built._ways.exchanges(way, choices, 0.4), 8))
+        assert exchanges
+        for exchange in exchanges:
+            assert built._ways._cells(way, exchange) <= 0.4 * (1 + 1e-9)
+            assert sum(one != other for one, other in zip(choices, exchange, strict=True)) in (1, 2)
 
 
 def test_a_large_network_that_its_first_plan_loses_is_searched_by_reads(monkeypatch):

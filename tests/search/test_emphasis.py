@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from qtaml.search.emphasis import Emphasis, evolved, improved
+from qtaml.search.emphasis import Emphasis, evolved, exchanged, improved
 
 NAMES = ["first", "second", "third"]
 WANTED = {"first": 8.0, "second": 0.1, "third": 1.0}
@@ -58,3 +58,18 @@ def test_single_changes_lower_the_error():
     """Of a few trials, for networks that cannot afford more."""
     equal = attempt(dict.fromkeys(NAMES, 1.0))
     assert improved([equal], NAMES, attempt, trials=12).error < 0.6 * equal.error
+
+
+def test_exchanges_go_on_from_what_is_a_little_worse():
+    """Two together may do what neither does alone, and what was gone on from once is not again."""
+    heights, asked = [5.0, 5.2, 1.0, 9.0, 9.5, 0.5], []
+
+    def near(one):
+        asked.append(one.emphasis["place"])
+        places = [place for place in (one.emphasis["place"] - 1, one.emphasis["place"] + 1) if 0 <= place < 6]
+        return (Found({"place": place}, heights[place]) for place in places)
+
+    start = Found({"place": 0}, heights[0])
+    assert exchanged([start], near, lambda one: one, most=6)[0].error == 1.0
+    assert asked == list(dict.fromkeys(asked))
+    assert exchanged([start], near, lambda one: one, most=1)[0] is start

@@ -213,6 +213,10 @@ class SplitAllocation:
                 choices[step.tensor] = Choice(step.low, step.high, upgraded)
         return tuple(choices)
 
+    def hull(self, tensor: int) -> list[int]:
+        """Options of a tensor on its lower convex hull, the cheapest first."""
+        return [0, *(high for one, high in zip(self._tensor_of, self._high, strict=True) if one == tensor)]
+
 
 def _split(options: Sequence[Options], budget: float) -> tuple[Choice, ...]:
     return SplitAllocation(options)(budget)

@@ -1,7 +1,8 @@
 """Search over the emphasis on each tensor: factors on their errors, by which cells are allocated."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -18,6 +19,9 @@ _POOL, _CHILDREN = 6, 12
 _FIRST_SPREAD, _LAST_SPREAD, _SHARE_CHANGED = 1.0, 0.2, 0.5
 """Standard deviation of the logarithms of the factors of the first and of the last generation, and share of the tensors
 whose emphasis a child changes, two of them at least."""
+_BEAM, _EXCHANGES, _TUNED = 3, 12, 3
+"""Best outcomes that exchanges are made from, exchanges of each, and the best of these, which are tuned. From the best
+one alone, or without tuning, SmallCNN in 0.30 cells stays at 17.3 where two exchanges together lead to 15.9."""
 _SPREAD = 1.5
 """Standard deviation of the logarithm of a drawn emphasis. SmallCNN at p = 0.1 in 0.19 cells: 358 by changes of single
 factors from equal ones, 128 as the best of 400 draws, 128 by changes from there."""
@@ -132,6 +136,32 @@ def evolved(
             children.append(attempt({name: parent.emphasis[name] * factors[name] for name in names}, parent))
         best, *others = _best([*pool, *children])
         pool = _best([best if best is pool[0] else tuned(best, None), *others])
+    return pool
+
+
+def exchanged(
+    starts: Sequence[Found],
+    near: Callable[[Found], Iterable[Found]],
+    tuned: Callable[[Found], Found],
+    *,
+    most: int,
+) -> list[Found]:
+    """Outcomes of single exchanges, from the best ones so far, until the best lead to no better ones; the best first.
+
+    Args:
+        starts: outcomes to begin with.
+        near: outcomes of an exchange, the most promising first.
+        tuned: an outcome with what is tuned besides, which takes long.
+        most: outcomes that are gone on from.
+    """
+    pool, done = _best(starts), set[float]()
+    for _ in range(most):
+        now = next((one for one in pool[:_BEAM] if one.error not in done), None)
+        if now is None:
+            break
+        done.add(now.error)
+        promising = sorted(islice(near(now), _EXCHANGES), key=lambda one: one.error)[:_TUNED]
+        pool = _best([*pool, *map(tuned, promising)])
     return pool
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -27,6 +27,8 @@ _SHARES = (1.0, 0.8, 0.6)
 """Of a budget, at whose price of a cell the scales and levels of each tensor are chosen."""
 _FEW_BLOCKS = 32
 """Blocks that the weights of a network would fill, below which plans with only one long code are among the choices."""
+_NEAR = 2
+"""Places of a menu by which an exchange moves a group of weights."""
 _UNSPENT, _WORTH_FILLING = 2e-4, 2e-3
 """Share of a budget that may be left over, and from which on it is filled by one group of weights after the other."""
 _FILLINGS, _TRIED_FOR_EACH = 4, 6
@@ -117,6 +119,18 @@ class Way:
                     gained = factors[place] * (now - allocated_error(options, whole))
                     found.append((gained, (*choices[:place], whole, *choices[place + 1 :])))
         return [one for gained, one in sorted(found, key=lambda pair: -pair[0]) if gained > 0]
+
+    def hull(self, group: int) -> list[int]:
+        """Options of a group on its lower convex hull, the cheapest first."""
+        return self._allocation.hull(group)
+
+    def price_at(self, group: int, choice: Choice) -> float:
+        """By how much a cell more lowers the effect of a group."""
+        options = self.options[group]
+        low = choice.low if choice.upgraded else max(choice.low - 1, 0)
+        high = choice.high if choice.high > low else min(low + 1, len(options.cells) - 1)
+        cells = options.weights * (options.cells[high] - options.cells[low])
+        return (options.errors[low] - options.errors[high]) / cells if cells else 0.0
 
     def by_menu(self, choices: Sequence[Choice]) -> list[tuple[TensorMenu, Sequence[Choice]]]:
         """The choices of each tensor."""
@@ -241,6 +255,48 @@ class Ways:
                 break
             choices = found
         return choices
+
+    def exchanges(self, way: Way, choices: Sequence[Choice], cells: float) -> Iterator[tuple[Choice, ...]]:
+        """Choices in which one group gets another option, and another group takes what that leaves of a budget.
+
+        Args:
+            way: the menus.
+            choices: of all groups.
+            cells: the budget.
+
+        Yields:
+            What is expected to do best by the sum of effects and the price of a cell first.
+        """
+        sizes = [options.weights for options in way.options]
+        taker = max(range(len(sizes)), key=lambda group: (bool(choices[group].upgraded), sizes[group]))
+        price, found = way.price_at(taker, choices[taker]), []
+        for group, choice in enumerate(choices):
+            costs = np.array(way.options[group].errors) + price * sizes[group] * np.array(way.options[group].cells)
+            near = range(max(choice.low - _NEAR, 0), min(choice.high + _NEAR + 1, len(costs)))
+            now = costs[choice.low] + choice.upgraded / sizes[group] * (costs[choice.high] - costs[choice.low])
+            others = (Choice(option, option) for option in near if group != taker)
+            found += [(costs[other.low] - now, group, other) for other in others if other != choice]
+        for _, group, other in sorted(found, key=lambda one: one[0]):
+            taking = self._taking(way, [*choices[:group], other, *choices[group + 1 :]], taker, cells)
+            if taking:
+                yield taking
+
+    def _taking(self, way: Way, choices: list[Choice], taker: int, cells: float) -> tuple[Choice, ...] | None:
+        """Choices in which a group takes what a budget leaves; None if that is too little."""
+        hull, size = way.hull(taker), way.options[taker].weights
+        low, high, best = 0, size * (len(hull) - 1), None
+        while low <= high:
+            middle = (low + high) // 2
+            step, upgraded = divmod(middle, size)
+            choices[taker] = Choice(hull[step], hull[step + bool(upgraded)], upgraded)
+            left = cells * (1 + _ROUNDING) - self._cells(way, choices)
+            if left < 0:
+                high = middle - 1
+                continue
+            low, best = middle + 1, tuple(choices)
+            if left <= _UNSPENT * cells:
+                break
+        return best
 
     def _cells(self, way: Way, choices: Sequence[Choice]) -> float:
         """What `Plan.cells` is, without making the plan."""
