@@ -1,7 +1,7 @@
 """Running a network on a batch, with other weights where wanted, without changing it."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -25,6 +25,9 @@ Batch = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 
 Batches = Batch | Iterable[Batch]
 """A batch, or an iterable of them such as a DataLoader. A list of tensors is one batch of several inputs."""
+
+_Place = tuple[nn.Module, str]
+"""The module that holds a tensor, and its name there."""
 
 MOST_OUTPUTS = 2**15
 """Outputs of a sample above which deviations are measured on a sample of them."""
@@ -108,18 +111,20 @@ def output_tensor(model: nn.Module, batch: Batch) -> torch.Tensor:
         ModelError: if the model fails on the batch, or its output has no such tensor. The error of the model is its
             cause. A `TimeoutError`, which the caller's alarm may raise in the midst of a forward pass, goes through.
     """
-    return _called(model, batch, {})
+    return _called(model, batch, [], None)
 
 
-def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -> torch.Tensor:
-    """`output_tensor` with other tensors, by the names that the model itself gives them."""
+def _called(
+    model: nn.Module, batch: Batch, others: Sequence[tuple[_Place, torch.Tensor]], modules: Sequence[nn.Module] | None
+) -> torch.Tensor:
+    """`output_tensor` with other tensors in their places; the modules of the model where they are known."""
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             "the model must be an ordinary or exported module; scripted ones cannot be called with other weights"
         )
     args, kwargs = arguments(batch, model)
     try:
-        with state_kept(model), _in_place_of_own(model, replaced):
+        with state_kept(model, modules), _in_place_of_own(others):
             output = model(*args, **kwargs)
     except TimeoutError:
         raise
@@ -139,23 +144,27 @@ def _called(model: nn.Module, batch: Batch, replaced: dict[str, torch.Tensor]) -
 
 
 @contextmanager
-def _in_place_of_own(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Other tensors in a model inside the block, as by `torch.func.functional_call`, which looks for ties each time."""
-    places = [(model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]) for name in tensors]
-    before = [swap_tensor(module, name, one) for (module, name), one in zip(places, tensors.values(), strict=True)]
+def _in_place_of_own(others: Sequence[tuple[_Place, torch.Tensor]]) -> Iterator[None]:
+    """Other tensors inside the block, as by `torch.func.functional_call`, which looks for names and ties each time."""
+    before = [(place, swap_tensor(*place, one)) for place, one in others]
     try:
         yield
     finally:
-        for (module, name), one in zip(places, before, strict=True):
-            swap_tensor(module, name, one)
+        for place, one in before:
+            swap_tensor(*place, one)
 
 
 @contextmanager
-def state_kept(model: nn.Module) -> Iterator[None]:
-    """Give the modules of a model back, after the block, what they held; inside it buffers are copies."""
+def state_kept(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
+    """Give the modules of a model back, after the block, what they held; inside it buffers are copies.
+
+    Args:
+        model: any module.
+        modules: all of its modules, where they are known.
+    """
     buffers: list[MutableMapping[str, Any]] = []
     held: list[MutableMapping[str, Any]] = []
-    for module in model.modules():
+    for module in modules or model.modules():
         buffers.append(module._buffers)
         # Parts of scripted modules are no dictionaries.
         held += () if isinstance(module, torch.jit.ScriptModule) else (vars(module), module._parameters)
@@ -205,13 +214,19 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
         >>> run(torch.ones(3, 2), {"weight": torch.tensor([[1.0, 2.0]])}).tolist()
         [[3.0], [3.0], [3.0]]
     """
-    names = _all_names(model)
+    places = {name: [_place_of(model, tied) for tied in group] for name, group in _all_names(model).items()}
+    modules = list(model.modules())
 
     def run(batch: Batch, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        output = _called(model, batch, {tied: tensor for name, tensor in tensors.items() for tied in names[name]})
-        return _matrix(output, batch)
+        others = [(place, tensor) for name, tensor in tensors.items() for place in places[name]]
+        return _matrix(_called(model, batch, others, modules), batch)
 
     return run
+
+
+def _place_of(model: nn.Module, name: str) -> _Place:
+    path, _, attribute = name.rpartition(".")
+    return model.get_submodule(path), attribute
 
 
 def _all_names(model: nn.Module) -> dict[str, list[str]]:

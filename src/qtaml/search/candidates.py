@@ -330,10 +330,21 @@ def plain_menu(
     storage = TensorFormat((Section(weight.numel(), base),))
     (amount,) = storage.label_amounts(*storage.encode(weight, fault))
     energy = float(weight.double().square().sum()) or 1.0
-    formats = {base.protect(count, by) for by in protections for count in range(bits + 1)}
-    found = [Candidate(fmt, float(amount @ fmt.read_variance(fault)) / energy) for fmt in formats]
+    variances = _plain_variances(tuple(protections), fault, bits)
+    found = [Candidate(fmt, float(amount @ variance) / energy) for fmt, variance in variances.items()]
     # Sorting by both leaves no order to the set that the formats came from, except between equals.
     return improving(sorted(found, key=lambda one: (one.format.cells, one.error)))
+
+
+# The same for all tensors.
+@lru_cache(maxsize=16)
+def _plain_variances(
+    protections: tuple[Protection, ...], fault: FaultModel, bits: int
+) -> dict[Format, NDArray[np.float64]]:
+    """Variance of the value read of each label, for evenly spaced levels under each protection."""
+    base = Format(EvenLevels(bits))
+    formats = {base.protect(count, by) for by in protections for count in range(bits + 1)}
+    return {fmt: fmt.read_variance(fault) for fmt in formats}
 
 
 def improving(

@@ -7,7 +7,7 @@ from functools import cached_property
 from qtaml import _checks
 from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
-from qtaml.planning.allocation import Choice, allocated_error, error_bound
+from qtaml.planning.allocation import Choice
 from qtaml.planning.measured import gains_at_reads, may_be_beyond, measured, with_measured
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
@@ -342,20 +342,6 @@ class Designer:
             trials=_TRIALS_OF_LOST,
         )
 
-    def _gap(self, way: Way, cells: float, found: Tried, predicted: float) -> float:
-        """The excess over the least that a budget can leave, as a share of it.
-
-        Of the sum of effects over its lower bound, which is a theorem for that sum; where levels are fitted, of what is
-        predicted, in which effects of tensors add up or cancel, over the bound of errors that do neither.
-        """
-        most = max(cells * self._ways.plain_cells - way.fixed, way.floor)
-        if self._fitted:
-            error, bound = predicted, error_bound(way.incoherent, most)
-        else:
-            error = sum(map(allocated_error, way.options, found.choices))
-            bound = error_bound(way.options, most)
-        return max(0.0, error / bound - 1) if bound > 0 else 0.0
-
     def _tried(self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: Tried | None) -> Tried:
         return self._chosen(way, gains, emphasis, self._ways.within(way, emphasis, cells), near)
 
@@ -410,4 +396,5 @@ class Designer:
         ]
         plan = replace(plan, tensors=tuple(entries), predicted_bias=outlook.bias)
         way = self._ways.way(tried.way.menus, gains)
-        return replace(plan, allocation_gap=self._gap(way, cells, tried, plan.first_order_error or 0.0))
+        predicted = (plan.first_order_error or 0.0) if self._fitted else None
+        return replace(plan, allocation_gap=self._ways.gap(way, cells, tried.choices, predicted))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qtaml._progress import track
 from qtaml.errors import BudgetError
 from qtaml.formats import Levels
-from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocated_error, cell_price
+from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocated_error, cell_price, error_bound
 from qtaml.planning.settings import Design
 from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
@@ -255,6 +255,19 @@ class Ways:
                 break
             choices = found
         return choices
+
+    def gap(self, way: Way, cells: float, choices: Sequence[Choice], predicted: float | None) -> float:
+        """The excess over the least that a budget can leave, as a share of it.
+
+        Of what is predicted, in which effects of tensors add up or cancel, over the bound of errors that do neither; or
+        if that is None of the sum of effects over its lower bound, which is a theorem for that sum.
+        """
+        most = max(cells * self.plain_cells - way.fixed, way.floor)
+        if predicted is None:
+            error, bound = sum(map(allocated_error, way.options, choices)), error_bound(way.options, most)
+        else:
+            error, bound = predicted, error_bound(way.incoherent, most)
+        return max(0.0, error / bound - 1) if bound > 0 else 0.0
 
     def exchanges(self, way: Way, choices: Sequence[Choice], cells: float) -> Iterator[tuple[Choice, ...]]:
         """Choices in which one group gets another option, and another group takes what that leaves of a budget.
