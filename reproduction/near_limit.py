@@ -7,7 +7,7 @@ from qtaml.laboratory.cells_needed import EVERYTHING, KNOWN_CELLS, STREAMS, VOTE
 from reproduction.experiment import Experiment
 
 STUDIES: Mapping[str, Mapping[str, Sequence[float]]] = {
-    # Methods in one order, all of them in the second: the legend of the picture is that of its panel.
+    # Methods in one order: the legend of the picture is that of one panel.
     "SmallCNN": {
         STREAMS: (0.1, 0.11, 0.12, 0.14),
         VOTES_AND_TRELLISES: (0.14, 0.16, 0.18, 0.2, 0.22),
@@ -16,7 +16,7 @@ STUDIES: Mapping[str, Mapping[str, Sequence[float]]] = {
     },
     "Transformer": {
         STREAMS: (0.38, 0.42, 0.46, 0.48),
-        VOTES_AND_TRELLISES: (0.7, 0.85, 1.0, 1.2),
+        VOTES_AND_TRELLISES: (0.85, 1.0, 1.2, 1.3),
         EVERYTHING: (0.42, 0.5, 0.55),
         KNOWN_CELLS: (0.36, 0.4, 0.44),
     },
@@ -24,9 +24,20 @@ STUDIES: Mapping[str, Mapping[str, Sequence[float]]] = {
         STREAMS: (0.04, 0.06, 0.08, 0.1),
         VOTES_AND_TRELLISES: (0.12, 0.16, 0.2),
         EVERYTHING: (0.1, 0.12, 0.16),
+        KNOWN_CELLS: (0.04, 0.06),
     },
-    "DeepCNN": {STREAMS: (0.12, 0.14, 0.16), VOTES_AND_TRELLISES: (0.24, 0.28, 0.3), EVERYTHING: (0.12, 0.16, 0.2)},
-    "ResCNN": {STREAMS: (0.18, 0.2, 0.22), VOTES_AND_TRELLISES: (0.35, 0.4, 0.42), EVERYTHING: (0.22, 0.26, 0.3)},
+    "DeepCNN": {
+        STREAMS: (0.12, 0.14, 0.16),
+        VOTES_AND_TRELLISES: (0.24, 0.28, 0.3, 0.32),
+        EVERYTHING: (0.12, 0.16, 0.2),
+        KNOWN_CELLS: (0.1, 0.12),
+    },
+    "ResCNN": {
+        STREAMS: (0.18, 0.2, 0.22),
+        VOTES_AND_TRELLISES: (0.35, 0.4, 0.42, 0.45),
+        EVERYTHING: (0.22, 0.26, 0.3),
+        KNOWN_CELLS: (0.14, 0.18),
+    },
 }
 """Budgets of each method for each network, from below where it keeps 95% of its accuracy."""
 

@@ -33,9 +33,9 @@ SHARES = (0.95, 0.99)
 EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
 GAUSSIAN_LIMIT, EMPIRICAL_LIMIT = "Shannon limit, Gaussian weights", "Shannon lower bound, these weights"
 TRELLISES, FEEDBACK = "design, every decoder and trellises", "design, every decoder, feedback"
-STREAMS = "design, every decoder, trellises and entropy-coded blocks"
-KNOWN_CELLS = "design, tables and trellises, weak cells known"
-VOTES, VOTES_AND_TRELLISES = "design, table and majority", "design, tables, majority and trellises"
+STREAMS = "design, every decoder and stream"
+KNOWN_CELLS = "design, trellises, weak cells known"
+VOTES, VOTES_AND_TRELLISES = "design, table and majority", "design, majority and trellises"
 DESIGNS: dict[str, Mapping[str, Any]] = {
     "repetition only": {"decoders": ("none", "majority")},
     "design, table only": {"decoders": ("none", "table")},
@@ -255,7 +255,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
             Panel(
                 lines,
                 f"{network}, {100 * own[0].p:g}% of the bits read wrong",
-                "cells, as a share of a plain memory of 8 bits a weight",
+                "cells, as a share of a plain memory",
                 "test accuracy (%)",
                 reference=("95% of clean", 95 * own[0].clean),
                 # The methods are the same in all panels: one legend, beside the last panel of the first row.
