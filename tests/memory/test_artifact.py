@@ -30,6 +30,7 @@ from qtaml.formats import (
     TensorFormat,
     TrellisLevels,
 )
+from qtaml.formats.levels import standard_trellises
 from qtaml.memory import read_artifact, weak_bits, words_as_read
 from qtaml.memory.protection_map import protection_map
 from qtaml.planning import ByHand, Plan, TensorPlan
@@ -65,6 +66,7 @@ TRELLISES = tuple(
     Format(TrellisLevels(bits, window, ((1, 0.75), (6, -0.5), (11, 0.25)), shared))
     for bits, window, shared in [(1, 4, 1), (1, 2, 4), (2, 2, 2), (3, 2, 1), (6, 2, 1)]
 )
+STANDARD = tuple(Format(one) for one in standard_trellises() if one.window < 4)[::5]
 ENTROPY = Format(EntropyLevels((-1.0, 0.0, 1.5), (900, 2300, 896), block_weights=8, block_bytes=8))
 STORAGES = {
     "mixed protections": (MIXED, {}),
@@ -81,6 +83,7 @@ STORAGES = {
         TRELLISES,
         {"granularity": "row", "readout_gain": 1.1, "scale": RootMeanSquare(), "correction": "least_error"},
     ),
+    "standard trellises": (STANDARD, {"readout_gain": 1.1, "correction": "least_error"}),
     "entropy-coded blocks and trellises": (
         (ENTROPY, *TRELLISES[1:3]),
         {"outliers": 3, "readout_gain": 1.1, "scale": RootMeanSquare(), "correction": "least_error"},

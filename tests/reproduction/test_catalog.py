@@ -40,7 +40,7 @@ TINY = {
         "cells": (0.4, 1.0, 1.25),
         "methods": ("TAC, ideal code", cells_needed.EVERYTHING),
     },
-    "near_limit": {"studies": {"SmallCNN": ((cells_needed.EVERYTHING, cells_needed.KNOWN_CELLS), (0.3, 0.5))}},
+    "near_limit": {"studies": {"SmallCNN": {cells_needed.EVERYTHING: (0.3,), cells_needed.KNOWN_CELLS: (0.5,)}}},
     "real_codes": {"networks": ("SmallCNN",), "cells": (0.5,)},
     "language_model": {
         "cells": (1.0,),

@@ -1,5 +1,8 @@
 """Tables of trellises: fitted ones beat words, and their error is what is read."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +11,12 @@ from torch import nn
 import qtaml
 from qtaml.errors import ArgumentError
 from qtaml.faults import Asymmetric, Uniform
-from qtaml.formats import Format, RootMeanSquare, Section, TensorFormat
+from qtaml.formats import Format, RootMeanSquare, Section, TensorFormat, TrellisLevels
 from qtaml.planning import REAL_DECODERS, Design
+from qtaml.protections import Raw
 from qtaml.search import Histogram, fit
 from qtaml.search.trellis_fitting import Shape, assess_trellis, fit_trellis, gaussian_weights
+from qtaml.search.trellis_menu import assessed_trellis, fitted_trellises, standard_trellis, widened_trellis
 
 TEST = gaussian_weights(20000, 1)
 
@@ -89,3 +94,33 @@ def test_trellises_are_asked_for():
     assert "trellis" not in REAL_DECODERS
     with pytest.raises(ArgumentError, match="decoders must hold 'table' beside 'trellis', got"):
         Design(p=0.1, cells=1.0, decoders=("none", "trellis"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "p", "least"), [(Shape(1, 12), 0.0, 5.5), (Shape(1, 12, 4), 0.0, 1.3), (Shape(2, 6), 0.1, 4.0)]
+)
+def test_standard_tables_do_as_well_as_fitted_ones(shape, p, least):
+    """On Gaussian weights that they never saw, in dB, by the one that suits the memory; a changed one costs."""
+    found = standard_trellis(TEST, shape, (Raw(),) * shape.bits, Uniform(p))
+    assert -10 * math.log10(assess_trellis(TEST, Uniform(p).law(shape.bits), found).error) > least
+    assert found.side_values == 0
+    (mask, value), *rest = found.terms
+    assert replace(found, terms=((mask, 1.001 * value), *rest)).side_values == 2 * len(found.terms)
+
+
+def test_a_menu_has_a_standard_table_beside_fitted_ones():
+    """Of few terms no table is worse than the standard it begins from."""
+    rough = Format(TrellisLevels(2, 3), (Raw(), Raw()))
+    standard, fitted = fitted_trellises(TEST, rough, Uniform(0.05), terms=0)
+    errors = [assessed_trellis(TEST[:4096], one, Uniform(0.05)).error for one in (standard, fitted)]
+    assert standard.levels.side_values == 0 < fitted.levels.side_values
+    assert errors[1] < errors[0] * 1.001
+
+
+def test_a_wider_table_has_no_more_side_values():
+    """Neither of a standard one, nor of one with fewer terms than the standard of the wide shape."""
+    for fmt in fitted_trellises(TEST, Format(TrellisLevels(3, 2), (Raw(),) * 3), Uniform(0.05), terms=0):
+        wide = widened_trellis(TEST, fmt, Uniform(0.05), 12)
+        assert wide.levels.window * wide.levels.bits == 12
+        assert wide.levels.side_values <= fmt.levels.side_values

@@ -4,7 +4,8 @@ Values are in units of the scale of the tensor, row or group that is stored. Bit
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from importlib import resources
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from qtaml import _checks
+from qtaml._files import from_json
 from qtaml.errors import ArgumentError
 from qtaml.formats.bit_levels import BitLevels
 from qtaml.formats.entropy import EntropyLevels
@@ -30,6 +32,7 @@ _EVEN = 1e-9
 LARGEST_WINDOW_BITS = 12
 """Bits of the widest window of a trellis: tables and time of the writer double with each."""
 _LARGEST_INTEGER = 127
+STANDARD = "standard_trellises.json"
 
 
 @dataclass(frozen=True)
@@ -249,17 +252,41 @@ class TrellisLevels(BitLevels):
     def _hash(self) -> int:
         return hash((self.bits, self.window, self.weights_per_word, self.terms))
 
-    def readout(self) -> NDArray[np.float64]:
-        """The value of each window when read, shape (weights_per_word x 2**(bits x window),)."""
+    @property
+    def series(self) -> NDArray[np.float64]:
+        """The coefficient of each mask, shape (weights_per_word x 2**(bits x window),)."""
         series = np.zeros(self.readout_size)
         for mask, value in self.terms:
             series[mask] = value
-        return walsh(series)
+        return series
 
-    @property
+    def readout(self) -> NDArray[np.float64]:
+        """The value of each window when read, shape (weights_per_word x 2**(bits x window),)."""
+        return walsh(self.series)
+
+    @cached_property
     def side_values(self) -> int:
-        """Two for each term, its mask and its coefficient, or all values where that is less."""
-        return min(2 * len(self.terms), self.readout_size)
+        """Two for each term, its mask and its coefficient, or all values where that is less; 0 of a standard table."""
+        return 0 if self in standard_trellises() else min(2 * len(self.terms), self.readout_size)
+
+
+# Read at the first use: an import should not parse a file.
+@lru_cache(maxsize=1)
+def standard_trellises() -> tuple[TrellisLevels, ...]:
+    """Tables that every reader knows, like those of NF4: no side value tells them.
+
+    Fitted to Gaussian weights, by bits that are read wrong in a share of 0, .01, .03, .1 and .2, by
+    `tools/standard_trellises.py`; the shipped numbers are the standard.
+
+    Source:
+        theory.md 6.8.
+
+    Example:
+        >>> {levels.side_values for levels in standard_trellises()}
+        {0}
+    """
+    text = resources.files("qtaml.formats").joinpath(STANDARD).read_text(encoding="utf-8")
+    return from_json(tuple[TrellisLevels, ...], text, STANDARD)
 
 
 def walsh(series: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,24 +33,26 @@ SHARES = (0.95, 0.99)
 EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
 GAUSSIAN_LIMIT, EMPIRICAL_LIMIT = "Shannon limit, Gaussian weights", "Shannon lower bound, these weights"
 TRELLISES, FEEDBACK = "design, every decoder and trellises", "design, every decoder, feedback"
-STREAMS = "design, every decoder, trellises and entropy-coded blocks"
-KNOWN_CELLS = "design, tables and trellises, weak cells known"
+STREAMS = "design, every decoder and stream"
+KNOWN_CELLS = "design, trellises, weak cells known"
+VOTES, VOTES_AND_TRELLISES = "design, table and majority", "design, majority and trellises"
 DESIGNS: dict[str, Mapping[str, Any]] = {
     "repetition only": {"decoders": ("none", "majority")},
     "design, table only": {"decoders": ("none", "table")},
-    "design, table and majority": {"decoders": ("none", "table", "majority")},
+    VOTES: {"decoders": ("none", "table", "majority")},
     "design, all but iterative": {"decoders": ("none", "table", "majority", "algebraic")},
     EVERYTHING: {},
     BY_ROW: {"rows": True},
     FEEDBACK: {"feedback": True},
     TRELLISES: {"decoders": (*REAL_DECODERS, "trellis")},
     STREAMS: {"decoders": (*REAL_DECODERS, "trellis", "sequential")},
+    VOTES_AND_TRELLISES: {"decoders": ("none", "table", "majority", "trellis")},
     KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known"},
 }
 """What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-NEAR_LIMIT = (FEEDBACK, KNOWN_CELLS, TRELLISES, STREAMS)
+NEAR_LIMIT = (FEEDBACK, KNOWN_CELLS, TRELLISES, STREAMS, VOTES_AND_TRELLISES)
 METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8
@@ -253,7 +255,7 @@ def draw(rows: Sequence[Row]) -> "Figure":
             Panel(
                 lines,
                 f"{network}, {100 * own[0].p:g}% of the bits read wrong",
-                "cells, as a share of a plain memory of 8 bits a weight",
+                "cells, as a share of a plain memory",
                 "test accuracy (%)",
                 reference=("95% of clean", 95 * own[0].clean),
                 # The methods are the same in all panels: one legend, beside the last panel of the first row.

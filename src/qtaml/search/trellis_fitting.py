@@ -100,13 +100,14 @@ def fit_trellis(
         theory.md 6.8.
     """
     last, found = _Alternation(weights, law, shape, drawn(held, len(weights), seed)), []
-    for begin in (
-        _starts(last, min(terms, shape.few_terms), seed) if start is None else [walsh(start.readout()) / shape.values]
-    ):
+    anew = terms > shape.few_terms or (start is not None and terms < len(start.terms))
+    for begin in _starts(last, min(terms, shape.few_terms), seed) if start is None else [start.series]:
         series = begin
         for _ in range(_LAST_ROUNDS):
-            after, error = last.next(series, terms, anew=terms > shape.few_terms)
-            found.append((error, series))
+            after, error = last.next(series, terms, anew=anew)
+            # What a fit begins from may have more terms.
+            if np.count_nonzero(series) <= terms:
+                found.append((error, series))
             series = after
     best = min(found, key=lambda pair: pair[0])[1]
     return assess_trellis(weights, law, levels_of(best, shape), held=held, seed=seed)

@@ -1,4 +1,4 @@
-"""Which trellises a tensor may be stored as: a first look, tables fitted to a network, wide windows at the end."""
+"""Which trellises a tensor may be stored as: a first look, known and fitted tables, wide windows at the end."""
 
 from functools import lru_cache
 
@@ -9,6 +9,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import Format, TrellisLevels
+from qtaml.formats.levels import standard_trellises
 from qtaml.protections import Protection
 from qtaml.search.candidates import ROUGHLY_NEAR, Candidate, cells_of, efficient, law_behind, worthwhile
 from qtaml.search.known_chips import held_at
@@ -49,8 +50,17 @@ def trellis_menu(protections: tuple[Protection, ...], fault: FaultModel, most_ce
     return tuple(one.format for one in worthwhile(found, cells_of, near=ROUGHLY_NEAR)) if found else ()
 
 
+def standard_trellis(
+    weights: NDArray[np.float64], shape: Shape, protections: tuple[Protection, ...], fault: FaultModel
+) -> TrellisLevels:
+    """The standard table of a shape that leaves the least error of weights of root mean square 1."""
+    law, held, some = law_behind(protections, fault), held_at(fault, protections), weights[:_FEW_WEIGHTS]
+    tables = [one for one in standard_trellises() if Shape(one.bits, one.window, one.weights_per_word) == shape]
+    return min(tables, key=lambda levels: assess_trellis(some, law, levels, held=held).error)
+
+
 def fitted_trellises(weights: NDArray[np.float64], rough: Format, fault: FaultModel, terms: int) -> tuple[Format, ...]:
-    """A trellis with tables fitted to the weights of a network, which its tensors share: of few terms, and of more.
+    """A trellis with a standard table, and with ones that are fitted to a network: of few terms, and of more.
 
     Args:
         weights: some of all tensors, of root mean square 1.
@@ -60,24 +70,30 @@ def fitted_trellises(weights: NDArray[np.float64], rough: Format, fault: FaultMo
     """
     shape = Shape(rough.bits, -(-_NARROW // rough.bits), rough.levels.weights_per_word)
     law, held = law_behind(rough.protections, fault), held_at(fault, rough.protections)
-    found, levels = list[Format](), None
+    levels = standard_trellis(weights, shape, rough.protections, fault)
+    found = [Format(levels, rough.protections)]
     for count in sorted({shape.few_terms, min(max(terms, shape.few_terms), shape.values)}):
         some = weights if count > shape.few_terms else weights[:_FEW_WEIGHTS]
-        levels = fit_trellis(some, law, shape, terms=count, start=levels, held=held).levels
+        # Few terms from both beginnings: of Gaussian weights that of the standard is better, of heavy tails a new one.
+        starts = (levels,) if count > shape.few_terms else (levels, None)
+        fits = [fit_trellis(some, law, shape, terms=count, start=one, held=held) for one in starts]
+        levels = min(fits, key=lambda one: one.error).levels
         found.append(Format(levels, rough.protections))
     return tuple(found)
 
 
 def widened_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel, window_bits: int) -> Format:
-    """A trellis of a wider window in place of another, with no more side values, fitted to the same weights."""
+    """A trellis of a wider window in place of another, with no more side values, for the same weights."""
     if not isinstance(fmt.levels, TrellisLevels):
         return fmt
-    shape = Shape(fmt.bits, window_bits // fmt.bits, fmt.levels.weights_per_word)
+    shape = Shape(fmt.bits, max(window_bits // fmt.bits, fmt.levels.window), fmt.levels.weights_per_word)
+    levels = standard_trellis(weights, shape, fmt.protections, fault)
     # Two numbers a term: no more than the other table has, or the plan would be beyond its budget.
-    terms = fmt.levels.side_values // 2
-    some = weights if terms > shape.few_terms else weights[:_FEW_WEIGHTS]
-    law, held = law_behind(fmt.protections, fault), held_at(fault, fmt.protections)
-    return Format(fit_trellis(some, law, shape, terms=terms, held=held).levels, fmt.protections)
+    if terms := fmt.levels.side_values // 2:
+        some = weights if terms > shape.few_terms else weights[:_FEW_WEIGHTS]
+        law, held = law_behind(fmt.protections, fault), held_at(fault, fmt.protections)
+        levels = fit_trellis(some, law, shape, terms=terms, start=levels, held=held).levels
+    return Format(levels, fmt.protections)
 
 
 def assessed_trellis(weights: NDArray[np.float64], fmt: Format, fault: FaultModel) -> Candidate:
