@@ -263,14 +263,14 @@ def origin() -> str:
 
 @lru_cache(maxsize=1)
 def source() -> str:
-    """SHA-256 of the sources that plan, read and measure: all but the rooms that only ask and show."""
+    """SHA-256 of the sources and tables that plan, read and measure: all but the rooms that only ask and show."""
     root = Path(qtaml.__file__).parent
     measuring = (Path(__file__), Path(cases.__file__))
     # A change of what is only shown must not repeat measurements.
     shown = {"cli", "export", "overview", "showing", "laboratory", "exploration"}
-    found = (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in shown or path in measuring)
+    every = (path for kind in ("*.py", "*.json") for path in root.rglob(kind))
     # File systems list folders in different orders.
-    files = sorted(found)
+    files = sorted(path for path in every if path.relative_to(root).parts[0] not in shown or path in measuring)
     texts = (f"{path.relative_to(root).as_posix()} {_files.sha256(path.read_bytes())}" for path in files)
     return _files.sha256("\n".join(texts).encode())
 
