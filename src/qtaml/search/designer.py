@@ -117,9 +117,9 @@ class Designer:
     def _least(self, plans: Sequence[Plan]) -> Plan:
         """The plan of the least error of reads, of a network that is read often of many more than plans tell of.
 
-        Eight reads differ by a tenth: SmallCNN in raw cells got a plan of 93 where it had one of 83.
+        Eight reads differ by a tenth: SmallCNN in raw cells got a plan of 93 where it had one of 83. For known weak
+        cells each read is of a chip of its own, which is written first.
         """
-        # For known weak cells each read is of a chip of its own, which is written first.
         if len(plans) == 1 or plans[0].by_chip or not self._may_be_read_often:
             return min(plans, key=measured_mean)
         return min(plans, key=lambda plan: measured(plan, self.calibration, reads=_READS_OF_CHOICE).mean)
