@@ -27,7 +27,8 @@ lint: setup  ## Style and types
 	$(BIN)/mypy
 
 test: lint  ## Style, types, doctests and tests (under 8 minutes on two cores)
-	$(PYTEST) -m "not long"
+	# The same examples of laws in every run; `make quick` draws new ones.
+	$(PYTEST) -m "not long" --hypothesis-profile=ci
 
 long: setup  ## Tests that kill clusters, run every tutorial and every experiment (about 8 minutes)
 	$(PYTEST) -m long

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qtaml.device import refresh_intervals
@@ -45,6 +45,8 @@ def test_brute_force_finds_no_lower_cost(order, error):
     st.floats(1e-3, 1e3),
     st.sampled_from([0.5, 1.0, 2.0, 11.0, math.inf]),
 )
+@example(classes=[(5e-324, 1)], error=1.0, order=0.5)
+@example(classes=[(5e-324, 1), (1.0, 2)], error=0.1, order=math.inf)
 def test_the_conditions_of_karush_kuhn_and_tucker_hold(classes, error, order):
     """One multiplier for all classes below the largest p, and the budget is spent unless all are at it."""
     effects, cells = (np.array(column, dtype=float) for column in zip(*classes, strict=True))

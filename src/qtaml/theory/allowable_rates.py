@@ -50,11 +50,12 @@ def allowable_rates(
     # Classes are at the most from the least effect upwards; the first number of them that fits is the solution.
     ranks = np.argsort(w)
     at_most = top * np.concatenate(([0.0], np.cumsum((n * w)[ranks])))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # Of effects next to 0 the shape is beyond the largest number: these classes are at the most.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shape = np.where(w > 0, w**-share, np.inf)
         rest = np.concatenate((np.cumsum((n * w * np.where(w > 0, shape, 0.0))[ranks][::-1])[::-1], [0.0]))
         factors = (budget - at_most) / rest
-    for number, rank in enumerate(ranks):
-        if factors[number] * shape[rank] < top:
-            return np.asarray(np.minimum(top, factors[number] * shape))
+        for number, rank in enumerate(ranks):
+            if factors[number] * shape[rank] < top:
+                return np.asarray(np.minimum(top, factors[number] * shape))
     return np.full(w.shape, top)
