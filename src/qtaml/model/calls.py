@@ -156,12 +156,7 @@ def _in_place_of_own(others: Sequence[tuple[_Place, torch.Tensor]]) -> Iterator[
 
 @contextmanager
 def state_kept(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
-    """Give the modules of a model back, after the block, what they held; inside it buffers are copies.
-
-    Args:
-        model: any module.
-        modules: all of its modules, where they are known.
-    """
+    """Give modules of a model, by default all, back after the block what they held; inside it buffers are copies."""
     buffers: list[MutableMapping[str, Any]] = []
     held: list[MutableMapping[str, Any]] = []
     for module in modules or model.modules():
@@ -214,7 +209,8 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
         >>> run(torch.ones(3, 2), {"weight": torch.tensor([[1.0, 2.0]])}).tolist()
         [[3.0], [3.0], [3.0]]
     """
-    places = {name: [_place_of(model, tied) for tied in group] for name, group in _all_names(model).items()}
+    paths = {name: [tied.rpartition(".") for tied in group] for name, group in _all_names(model).items()}
+    places = {name: [(model.get_submodule(path), own) for path, _, own in group] for name, group in paths.items()}
     modules = list(model.modules())
 
     def run(batch: Batch, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -222,11 +218,6 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
         return _matrix(_called(model, batch, others, modules), batch)
 
     return run
-
-
-def _place_of(model: nn.Module, name: str) -> _Place:
-    path, _, attribute = name.rpartition(".")
-    return model.get_submodule(path), attribute
 
 
 def _all_names(model: nn.Module) -> dict[str, list[str]]:

@@ -276,8 +276,7 @@ def fitted_menu(
     for candidate in candidates:
         law = law_behind(candidate.format.protections, fault)
         # Beside the given table the fit starts cold as well: heavy tails gain up to 14 dB by that.
-        table = fit_table(weights, law, patience=0, starts=[candidate.format.readout()])
-        tables = [kept_table(table)]
+        tables = [kept_table(fit_table(weights, law, patience=0, starts=[candidate.format.readout()]))]
         # Two side values in place of 2**bits: small tensors live on even levels.
         if law.bits and value_cells * 2**law.bits > _NEXT_TO_NOTHING * candidate.format.cells:
             first, step = kept_values(fit_even(weights, law))
@@ -326,8 +325,7 @@ def plain_menu(
     Returns:
         Candidates by ascending cells and falling error; errors in units of the tensor's mean square.
     """
-    base = Format(EvenLevels(bits))
-    storage = TensorFormat((Section(weight.numel(), base),))
+    storage = TensorFormat((Section(weight.numel(), Format(EvenLevels(bits))),))
     (amount,) = storage.label_amounts(*storage.encode(weight, fault))
     energy = float(weight.double().square().sum()) or 1.0
     variances = _plain_variances(tuple(protections), fault, bits)
@@ -336,14 +334,12 @@ def plain_menu(
     return improving(sorted(found, key=lambda one: (one.format.cells, one.error)))
 
 
-# The same for all tensors.
 @lru_cache(maxsize=16)
 def _plain_variances(
     protections: tuple[Protection, ...], fault: FaultModel, bits: int
 ) -> dict[Format, NDArray[np.float64]]:
-    """Variance of the value read of each label, for evenly spaced levels under each protection."""
-    base = Format(EvenLevels(bits))
-    formats = {base.protect(count, by) for by in protections for count in range(bits + 1)}
+    """Variance of the value read of each label, for evenly spaced levels under each protection: of all tensors."""
+    formats = {Format(EvenLevels(bits)).protect(count, by) for by in protections for count in range(bits + 1)}
     return {fmt: fmt.read_variance(fault) for fmt in formats}
 
 

@@ -347,12 +347,7 @@ class Designer:
         return self._chosen(way, gains, emphasis, self._ways.within(way, emphasis, cells), near)
 
     def _chosen(
-        self,
-        way: Way,
-        gains: Gains,
-        emphasis: Mapping[str, float],
-        choices: Sequence[Choice],
-        near: Tried | None,
+        self, way: Way, gains: Gains, emphasis: Mapping[str, float], choices: Sequence[Choice], near: Tried | None
     ) -> Tried:
         storages = {menu.name: menu.storage(own) for menu, own in way.by_menu(choices)}
         readout = near.outlook.gains if near else None
