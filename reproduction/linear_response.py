@@ -13,8 +13,9 @@ from rich.table import Table
 from scipy import stats
 
 from qtaml._random import child_seed
+from qtaml._threads import one_thread
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.laboratory import Laboratory, Record, one_thread
+from qtaml.laboratory.laboratory import Laboratory, Record
 from qtaml.measuring import Estimate, positive_interval, trainings_interval
 from qtaml.model import stored_weights
 from qtaml.planning import AnySettings, RandomProtection, UniformMsp

@@ -13,9 +13,9 @@ from torch import nn
 import qtaml
 from qtaml._random import child_seed
 from qtaml._tables import captioned_table
+from qtaml._threads import one_thread
 from qtaml.faults import StaticCells
 from qtaml.laboratory import Laboratory
-from qtaml.laboratory.laboratory import one_thread
 from qtaml.measuring import Accuracy, Estimate, networks_interval
 from qtaml.memory import weak_bits
 from qtaml.networks import load_digits

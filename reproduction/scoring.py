@@ -14,9 +14,10 @@ from torch import nn
 
 from qtaml._random import child_seed
 from qtaml._tables import captioned_table
+from qtaml._threads import one_thread
 from qtaml.faults import Uniform
 from qtaml.laboratory.cases import Case
-from qtaml.laboratory.laboratory import Laboratory, one_thread
+from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, positive_interval
 from qtaml.model import stored_weights
 from qtaml.networks import NETWORKS

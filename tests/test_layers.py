@@ -10,7 +10,7 @@ import qtaml
 ROOT = Path(qtaml.__file__).parent
 LAYERS = (
     ["errors"],
-    ["_checks", "_kinds", "_memory", "_replacing"],
+    ["_checks", "_kinds", "_memory", "_replacing", "_threads"],
     ["_random", "_files", "_progress", "_tables", "_records"],
     ["_figures"],
     ["device"],

@@ -10,9 +10,10 @@ import threadpoolctl
 import torch
 
 import qtaml
+from qtaml._threads import one_thread
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory, Task
-from qtaml.laboratory.tasks import claimed, measure, one_thread, plan_key
+from qtaml.laboratory.tasks import claimed, measure, plan_key
 from qtaml.planning import UniformMsp
 
 HOLDER = """
@@ -89,3 +90,20 @@ def test_one_thread_is_one_thread_everywhere():
             assert torch.get_num_threads() == 1
             assert left @ right == expected
         assert torch.get_num_threads() == before
+
+
+@pytest.mark.usefixtures("threads_put_back")
+def test_blocks_of_one_thread_that_overlap_end_in_any_order():
+    """Two searches at once in two threads of a program: the first to begin ends first, and the limit stays to the end."""
+
+    def blas():
+        return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpoolctl.threadpool_limits(2):
+        first, second = one_thread(), one_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert blas() == {1}
+        second.__exit__(None, None, None)
+        assert blas() == {2}

@@ -13,10 +13,11 @@ from torch import nn
 
 from qtaml import _files
 from qtaml._progress import track
+from qtaml._threads import one_thread
 from qtaml.cost import Contents
 from qtaml.errors import ArgumentError, BudgetError, StoredFileError
 from qtaml.exploration.rungs import Rung
-from qtaml.laboratory.tasks import one_thread, origin
+from qtaml.laboratory.tasks import origin
 from qtaml.laboratory.workers import LostError, workers
 from qtaml.measuring import evaluate
 from qtaml.measuring.metrics import Metric, SampleMetric

@@ -14,6 +14,7 @@ from torch import nn
 
 from qtaml import _checks, _files
 from qtaml._progress import track
+from qtaml._threads import one_thread
 from qtaml.errors import QtamlError
 from qtaml.laboratory.cases import Case
 from qtaml.laboratory.tasks import (
@@ -23,7 +24,6 @@ from qtaml.laboratory.tasks import (
     Task,
     built_in,
     measure,
-    one_thread,
     origin,
     plan_key,
     planned,
@@ -35,7 +35,7 @@ from qtaml.measuring import Estimate, networks_interval
 from qtaml.networks import Data
 from qtaml.planning import Plan
 
-__all__ = ["Laboratory", "Manifest", "Measured", "Record", "Task", "one_thread"]
+__all__ = ["Laboratory", "Manifest", "Measured", "Record", "Task"]
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 import qtaml
 from qtaml import _checks, _files
 from qtaml._random import child_seed
+from qtaml._threads import one_thread
 from qtaml.errors import ArgumentError, QtamlError, StoredFileError
 from qtaml.laboratory import cases
 from qtaml.laboratory.cases import Case, OwnNetwork, Samples
@@ -313,17 +313,3 @@ def claimed(folder: Path, name: str, wait: bool) -> Iterator[bool]:
         except OSError:
             mine = True
         yield mine
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread, so that sums are taken in one order whatever the number of processors."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        # torch's limit does not reach NumPy's BLAS, whose product of two vectors of 16,384 numbers differs in the last
-        # bits between one thread and two.
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)

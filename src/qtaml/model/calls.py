@@ -45,15 +45,15 @@ def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
     for module in network.modules():
         if module.training:
             module.training = False
-    with random_states_kept(), _without_autocast(network):
+    with random_states_kept(), _without_autocast():
         yield network
 
 
 @contextmanager
-def _without_autocast(network: nn.Module) -> Iterator[None]:
-    kinds = {"cpu", *(tensor.device.type for tensor in network.parameters())}
+def _without_autocast() -> Iterator[None]:
+    accelerator = torch.accelerator.current_accelerator()
     with ExitStack() as stack:
-        for kind in kinds:
+        for kind in ("cpu", *([accelerator.type] if accelerator else [])):
             if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
@@ -115,16 +115,16 @@ def output_tensor(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def _called(
-    model: nn.Module, batch: Batch, others: Sequence[tuple[_Place, torch.Tensor]], modules: Sequence[nn.Module] | None
+    model: nn.Module, batch: Batch, others: Sequence[tuple[_Place, torch.Tensor]], held: "_Held | None"
 ) -> torch.Tensor:
-    """`output_tensor` with other tensors in their places; the modules of the model where they are known."""
+    """`output_tensor` with other tensors in their places; what the modules hold where that is known."""
     if isinstance(model, torch.jit.ScriptModule):
         raise ModelError(
             "the model must be an ordinary or exported module; scripted ones cannot be called with other weights"
         )
     args, kwargs = arguments(batch, model)
     try:
-        with state_kept(model, modules), _in_place_of_own(others):
+        with (held or _Held(model)).kept(), _in_place_of_own(others):
             output = model(*args, **kwargs)
     except TimeoutError:
         raise
@@ -155,31 +155,46 @@ def _in_place_of_own(others: Sequence[tuple[_Place, torch.Tensor]]) -> Iterator[
 
 
 @contextmanager
-def state_kept(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
-    """Give modules of a model, by default all, back after the block what they held; inside it buffers are copies."""
-    buffers: list[MutableMapping[str, Any]] = []
-    held: list[MutableMapping[str, Any]] = []
-    for module in modules or model.modules():
-        buffers.append(module._buffers)
-        # Parts of scripted modules are no dictionaries.
-        held += () if isinstance(module, torch.jit.ScriptModule) else (vars(module), module._parameters)
-    before = [(current, dict(current.items()), list(map(id, current.values()))) for current in (*held, *buffers)]
-    copies: dict[int, torch.Tensor] = {}
-    if any(isinstance(buffer, nn.Parameter) for current in buffers for buffer in current.values()):
-        copies = {id(parameter): parameter for parameter in model.parameters()}
-    try:
-        for current in buffers:
-            for name, buffer in list(current.items()):
-                if buffer is not None:
-                    current[name] = copies.setdefault(id(buffer), buffer.clone())
+def state_kept(model: nn.Module) -> Iterator[None]:
+    """Give all modules of a model back after the block what they held; inside it buffers are copies."""
+    with _Held(model).kept():
         yield
-    finally:
-        for current, kept, identities in before:
-            if list(map(id, current.values())) != identities:
-                for name in [name for name, _ in current.items() if name not in kept]:
-                    del current[name]
-                for name, value in kept.items():
-                    current[name] = value
+
+
+class _Held:
+    """What all modules of a model hold, to be given back after each forward pass."""
+
+    def __init__(self, model: nn.Module) -> None:
+        buffers: list[MutableMapping[str, Any]] = []
+        held: list[MutableMapping[str, Any]] = []
+        for module in model.modules():
+            buffers.append(module._buffers)
+            # Parts of scripted modules are no dictionaries.
+            held += () if isinstance(module, torch.jit.ScriptModule) else (vars(module), module._parameters)
+        self._before = [
+            (current, dict(current.items()), list(map(id, current.values()))) for current in (*held, *buffers)
+        ]
+        self._buffers = [current for current in buffers if current]
+        self._tied: dict[int, torch.Tensor] = {}
+        if any(isinstance(buffer, nn.Parameter) for current in self._buffers for buffer in current.values()):
+            self._tied = {id(parameter): parameter for parameter in model.parameters()}
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        copies = dict(self._tied)
+        try:
+            for current in self._buffers:
+                for name, buffer in list(current.items()):
+                    if buffer is not None:
+                        current[name] = copies.setdefault(id(buffer), buffer.clone())
+            yield
+        finally:
+            for current, kept, identities in self._before:
+                if list(map(id, current.values())) != identities:
+                    for name in [name for name, _ in current.items() if name not in kept]:
+                        del current[name]
+                    for name, value in kept.items():
+                        current[name] = value
 
 
 def finite_outputs(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -198,7 +213,7 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
     """Return `(batch, tensors) -> outputs` of a model with other tensors, names and ties worked out once.
 
     Args:
-        model: as for `output_tensor`; its tensors keep their names and ties while the function is in use.
+        model: as for `output_tensor`; while the function is in use, its modules hold what they do now.
 
     Returns:
         A function of a batch and the tensors that replace those of the same name (and all tied to them) for this call;
@@ -211,11 +226,11 @@ def replacing(model: nn.Module) -> Callable[[Batch, Mapping[str, torch.Tensor]],
     """
     paths = {name: [tied.rpartition(".") for tied in group] for name, group in _all_names(model).items()}
     places = {name: [(model.get_submodule(path), own) for path, _, own in group] for name, group in paths.items()}
-    modules = list(model.modules())
+    held = _Held(model)
 
     def run(batch: Batch, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         others = [(place, tensor) for name, tensor in tensors.items() for place in places[name]]
-        return _matrix(_called(model, batch, others, modules), batch)
+        return _matrix(_called(model, batch, others, held), batch)
 
     return run
 

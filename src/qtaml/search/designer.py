@@ -1,10 +1,12 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 
 from qtaml import _checks
+from qtaml._threads import one_thread
 from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
 from qtaml.planning.allocation import Choice
@@ -96,6 +98,10 @@ class Designer:
         """
         cells = _checks.positive("cells", cells)
         self._ways.check_affordable(cells)
+        with one_thread() if self._may_be_read_often else nullcontext():
+            return self._found(cells)
+
+    def _found(self, cells: float) -> Plan:
         trained = self._trained
         expected, alike = self._by_outlook(cells, trained)
         found = expected[:1]

@@ -7,9 +7,9 @@ a local optimum: the assignment of labels to cells (intervals of weights) decide
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,10 +178,10 @@ def fit_table(
             " flip probability 1/2: nothing can be stored"
         )
     # Fitted in units of the deviation, so that tolerances are relative and the result moves with the weights.
-    mean, deviation = histogram.mean, histogram.variance**0.5
+    weights, mean, deviation = _standardised(histogram)
     if deviation <= np.finfo(np.float64).eps * abs(mean):
         return np.full(2**law.bits, mean)
-    search = _Search((histogram.points - mean) / deviation, histogram.counts / histogram.counts.sum(), law)
+    search = _Search(weights, law)
     random = np.random.default_rng(child_seed(seed, "fit"))
     known = [(_checked_table("a start", start, law) - mean) / deviation for start in starts]
     settled = [search.settle(table, _ROUGH, _ROUGH_ROUNDS) for table in itertools.chain(known, _starts(search, law))]
@@ -214,7 +214,7 @@ def settle(histogram: Histogram, law: WordLaw) -> Fitted:
         >>> round(settle(weights, WordLaw.of_bits((0.1,), (0.1,))).error, 9)
         0.36
     """
-    search = _Search(histogram.points, histogram.counts / histogram.counts.sum(), law)
+    search = _Search(_Weights(histogram.points, histogram.counts / histogram.counts.sum()), law)
     return assess(histogram, law, search.settle(next(_starts(search, law)), _ROUGH, _ROUGH_ROUNDS).table)
 
 
@@ -236,11 +236,58 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Search:
-    """Weights of mean 0 and variance 1, and the law of the word read."""
+class _Weights:
+    """Weights of mean 0 and variance 1.
+
+    Attributes:
+        points: ascending, shape (points,).
+        shares: share of the weights at each.
+    """
 
     points: Floats
     shares: Floats
+
+    @cached_property
+    def cumulated(self) -> Floats:
+        """Share and sum of the weights below each place between points, shape (2, points + 1)."""
+        return np.pad(np.cumsum([self.shares, self.shares * self.points], axis=1), ((0, 0), (1, 0)))
+
+    @cached_property
+    def power(self) -> float:
+        """Mean square of the points."""
+        return float(self.shares @ self.points**2)
+
+    @cached_property
+    def cells_of_bits(self) -> Callable[[int], Floats]:
+        """Share and sum of the weights in each of 2**bits cells, with the widths of those of a fine quantiser."""
+        # The cube root of the density is the best density of levels (Panter and Dite 1951).
+        width = np.gradient(self.points) if len(self.points) > 1 else np.ones(1)
+        steps = self.shares ** (1 / 3) * width ** (2 / 3)
+        # Levels up to each point, up to a factor; half of its own for each point.
+        fineness = np.cumsum(steps) - steps / 2
+
+        def cells(bits: int) -> Floats:
+            places = np.searchsorted(fineness, steps.sum() * np.arange(1, 2**bits) / 2**bits)
+            ends = np.concatenate(([0], places, [len(self.points)]))
+            return np.diff(self.cumulated[:, ends], axis=1)
+
+        return cache(cells)
+
+
+# Histograms are told apart by identity: the weights of a tensor are fitted under many laws.
+@lru_cache(maxsize=16)
+def _standardised(histogram: Histogram) -> tuple[_Weights, float, float]:
+    """The weights less their mean, in units of their deviation; and these."""
+    mean, deviation = histogram.mean, histogram.variance**0.5
+    points = (histogram.points - mean) / (deviation or 1.0)
+    return _Weights(points, histogram.counts / histogram.counts.sum()), mean, deviation
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Weights, and the law of the word read."""
+
+    weights: _Weights
     word: WordLaw
 
     @property
@@ -253,44 +300,22 @@ class _Search:
         """The same as a matrix, P[stored, read]."""
         return _matrix_of(self.word)
 
-    @cached_property
-    def cumulated(self) -> Floats:
-        """Share and sum of the weights below each place between points, shape (2, points + 1)."""
-        return np.pad(np.cumsum([self.shares, self.shares * self.points], axis=1), ((0, 0), (1, 0)))
-
-    @cached_property
-    def fineness(self) -> Floats:
-        """Levels of a fine quantiser up to each point, up to a factor; half of its own for each point."""
-        # The cube root of the density is the best density of levels (Panter and Dite 1951).
-        width = np.gradient(self.points) if len(self.points) > 1 else np.ones(1)
-        steps = self.shares ** (1 / 3) * width ** (2 / 3)
-        return np.append(np.cumsum(steps) - steps / 2, steps.sum())
-
-    @cached_property
-    def power(self) -> float:
-        """Mean square of the points."""
-        return float(self.shares @ self.points**2)
-
-    def cells(self, places: Integers) -> Floats:
-        """Share and sum of the weights in the cells between places."""
-        ends = np.concatenate(([0], places, [len(self.points)]))
-        return np.diff(self.cumulated[:, ends], axis=1)
-
     def state(self, labels: Integers, moments: Floats, before: Floats) -> _State:
         """The best table, E[w given label read], for these cells; labels never read keep their value from `before`."""
         from qtaml.search import loops
 
         table, explained = loops.table_of(*self.law[1:], labels, moments, before)
-        return _State(labels, moments, table, self.power - explained)
+        return _State(labels, moments, table, self.weights.power - explained)
 
     def settle(self, table: Floats, tolerance: float, rounds: int) -> _State:
         """Alternate regions and table until the error falls by less than `tolerance` of itself in a round."""
         from qtaml.search import loops
 
+        own = self.weights
         labels, moments, settled, explained = loops.settled(
-            self.points, self.cumulated, *self.law, self.power, table, tolerance, _SMALLEST_CHANGE, rounds
+            own.points, own.cumulated, *self.law, own.power, table, tolerance, _SMALLEST_CHANGE, rounds
         )
-        return _State(labels, moments, settled, self.power - explained)
+        return _State(labels, moments, settled, own.power - explained)
 
     def improve(self, table: Floats) -> _State:
         """Alternate `settle` and `relabel` until neither lowers the error."""
@@ -324,7 +349,7 @@ class _Search:
         cells = random.choice(len(labels), min(len(labels), _KICKED_CELLS), replace=False)
         labels[cells] = random.integers(0, len(self.matrix), len(cells))
         # Labels that are never read any more get the value of a random weight, where they may come into use again.
-        afresh = random.choice(self.points, len(self.matrix), p=self.shares)
+        afresh = random.choice(self.weights.points, len(self.matrix), p=self.weights.shares)
         return self.state(labels, state.moments, afresh).table
 
 
@@ -335,6 +360,14 @@ def _different(states: Sequence[_State]) -> list[_State]:
 
 def _starts(search: _Search, law: WordLaw) -> Iterator[Floats]:
     """Tables of ordered, Gray and sign-magnitude labels, with the most reliable bits as the most significant."""
+    cells = search.weights.cells_of_bits(law.bits)
+    for labels in _orders(law):
+        yield search.state(labels, cells, np.zeros(len(labels))).table
+
+
+@lru_cache(maxsize=1024)
+def _orders(law: WordLaw) -> tuple[Integers, ...]:
+    """Words of ascending levels, in each of these orders."""
     rates = law.rates()
     # Reliability |1 - p01 - p10|: 0 for a bit that flips half the time, 1 for one that never does. Stable, so that
     # equal bits keep their order on every machine.
@@ -342,18 +375,12 @@ def _starts(search: _Search, law: WordLaw) -> Iterator[Floats]:
     index = np.arange(2**law.bits)
     half = 2**law.bits >> 1
     orders = (index, index ^ (index >> 1), np.where(index < half, 2 * half - 1 - index, index - half))
-    yield from (_cells_table(search, _permuted(words, order)) for words in orders)
+    return tuple(_permuted(words, order) for words in orders)
 
 
 def _permuted(words: Integers, order: Integers) -> Integers:
     """Words with bit j of each moved to position order[j]."""
     return np.asarray((words[:, np.newaxis] >> np.arange(len(order)) & 1) @ (1 << order), dtype=np.int64)
-
-
-def _cells_table(search: _Search, labels: Integers) -> Floats:
-    """The best table for one cell for each label, in ascending order, with the cell widths of a fine quantiser."""
-    places = np.searchsorted(search.fineness[:-1], search.fineness[-1] * np.arange(1, len(labels)) / len(labels))
-    return search.state(labels, search.cells(places), np.zeros(len(labels))).table
 
 
 def _checked_table(name: str, table: Floats, law: WordLaw) -> Floats:
