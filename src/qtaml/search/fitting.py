@@ -336,10 +336,12 @@ class _Search:
         matrix = self.matrix
         if len(matrix) > _MOST_SEARCHED or (matrix.diagonal() == 1).all():
             return state
-        lines = matrix @ np.stack((state.table, state.table**2), axis=1)
-        # A shortlist: the labels of least cost for the cell with the present table.
-        costs = lines[:, 1] - 2 * (state.moments[1] / state.moments[0])[:, np.newaxis] * lines[:, 0]
-        tried = np.argsort(costs, axis=1, kind="stable")[:, :_SHORTLIST]
+        tried = np.tile(np.arange(len(matrix)), (len(state.labels), 1))
+        if len(matrix) > _SHORTLIST:
+            # The labels of least cost for the cell with the present table.
+            lines = matrix @ np.stack((state.table, state.table**2), axis=1)
+            costs = lines[:, 1] - 2 * (state.moments[1] / state.moments[0])[:, np.newaxis] * lines[:, 0]
+            tried = np.argsort(costs, axis=1, kind="stable")[:, :_SHORTLIST]
         labels, changed = loops.exchanged(matrix, state.labels, state.moments, tried, _SMALLEST_GAIN)
         return self.state(labels, state.moments, state.table) if changed else state
 

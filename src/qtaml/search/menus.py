@@ -183,10 +183,14 @@ class TensorMenu:
         for count, index in runs:
             weights[index] += count
         # Of a tensor that is split, a few weights may be left to a stream that needs more words.
-        formats = {index: self.menu[index].format for index in weights}
-        short = {i for i, fmt in formats.items() if not fmt.levels.fits(weights[i])}
+        short = {i for i in self._streams.intersection(weights) if not self.menu[i].format.levels.fits(weights[i])}
         most = max(weights, key=lambda index: weights[index])
         return [(count, most if index in short else index) for count, index in runs]
+
+    @cached_property
+    def _streams(self) -> frozenset[int]:
+        """Formats in which weights share bits."""
+        return frozenset(index for index, one in enumerate(self.menu) if one.format.levels.is_stream)
 
     def storage(self, choices: Sequence[Choice]) -> TensorFormat:
         """How the tensor is stored when its groups get these options."""
