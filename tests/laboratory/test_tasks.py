@@ -94,7 +94,7 @@ def test_one_thread_is_one_thread_everywhere():
 
 @pytest.mark.usefixtures("threads_put_back")
 def test_blocks_of_one_thread_that_overlap_end_in_any_order():
-    """Two searches at once in two threads of a program: the first to begin ends first, and the limit stays to the end."""
+    """Two searches at once in two threads of a program: the first to begin ends first."""
 
     def blas():
         return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}

@@ -14,6 +14,7 @@ from qtaml.faults import Asymmetric, MultiLevel, PerBit, StaticCells, Uniform
 from qtaml.formats import RootMeanSquare
 from qtaml.measuring import OutputError
 from qtaml.planning import REAL_DECODERS, Design, calibrated, side_cells
+from qtaml.planning.allocation import Choice
 from qtaml.protections import HardenedCell, Raw
 from qtaml.search import Designer
 from qtaml.sensitivity import Calibration
@@ -423,6 +424,42 @@ def test_an_exchange_spends_the_same_budget(everything):
         for exchange in exchanges:
             assert built._ways._cells(way, exchange) <= 0.4 * (1 + 1e-9)
             assert sum(one != other for one, other in zip(choices, exchange, strict=True)) in (1, 2)
+
+
+@pytest.mark.slow
+def test_a_plan_that_errs_as_expected_is_not_searched_on_by_reads(monkeypatch):
+    """Reads that show what was expected tell of nothing better; where more than that is lost, they are searched by."""
+    searched = []
+    by_reads = Designer._by_reads
+    monkeypatch.setattr(Designer, "_by_reads", lambda *given: searched.append(given[0]) or by_reads(*given))
+    settings = asked(fault=Uniform(0.1), decoders=("none", "table"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        linear, inputs = nn.Linear(64, 16), torch.randn(48, 64)
+    plan = designer_of(linear, inputs, settings).plan(1.0)
+    assert plan.measured_error.mean == pytest.approx(plan.first_order_error, rel=0.2)
+    assert searched == []
+    many = designer(decoders=("none", "table"))
+    many.plan(0.5)
+    assert searched == [many]
+
+
+@pytest.mark.slow
+def test_reads_of_trials_take_no_more_memory_than_a_few_plans(monkeypatch):
+    """What was asked for last is kept longest: one tensor that stays the same is read once for all trials."""
+    monkeypatch.setattr("qtaml.search.trial_reads._LEAST_KEPT", 0)
+    built = designer(decoders=("none", "table"))
+    way = built._ways.affordable(1.0, built._trained)[0]
+    menus = {menu.name: menu for menu in way.menus}
+    first, second = menus["first.weight"], menus["second.weight"]
+    kept = first.storage([Choice(1, 1)])
+    trials = built._trial_reads
+    once = trials({"first.weight": kept, "second.weight": second.storage([Choice(0, 0)])}, 8)
+    for option in range(1, len(second.menu)):
+        read = trials({"first.weight": kept, "second.weight": second.storage([Choice(option, option)])}, 8)
+        assert read[0]["first.weight"] is once[0]["first.weight"]
+    held = sum(tensor.numel() for tensors in trials._known.values() for tensor in tensors)
+    assert held == trials._held <= 8 * sum(weight.numel() for weight in built.calibration.weights.values())
 
 
 def test_a_large_network_that_its_first_plan_loses_is_searched_by_reads(monkeypatch):

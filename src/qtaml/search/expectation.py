@@ -28,8 +28,8 @@ Storages = Mapping[str, TensorFormat]
 _WEIGHTS_OF_CHIPS, _MOST_CHIPS = 2**14, 64
 """Weights of chips with a map, of which the expectation is taken, and the most chips: one chip of a small tensor may
 have a large error or none."""
-_MOST_KEPT = 2**25
-"""Numbers of expected weights that are kept, 256 MiB; of a large network the words of two plans."""
+_LEAST_KEPT, _PLANS_KEPT, _PLANS_OF_LARGE = 2**22, 4, 2
+"""Expected weights that are kept, 32 MiB, or of so many plans where that is more; of a large network words."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Expectations:
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
         self._held = 0
         weights = sum(weight.numel() for weight in calibration.weights.values())
-        self._most_kept = 2 * weights if calibration.large else _MOST_KEPT
+        self._most_kept = _PLANS_OF_LARGE * weights if calibration.large else max(_LEAST_KEPT, _PLANS_KEPT * weights)
         # Names and ties once: the model of a calibration is a copy, which stays as it is.
         self._run = replacing(calibration.model)
 
@@ -199,9 +199,12 @@ class Expectations:
                 first, _ = oldest = next(iter(self._known))
                 del self._known[oldest]
                 self._held -= self._calibration.weights[first].numel()
-            self._known[key] = part
             self._held += weight.numel()
-        return self._known[key]
+        else:
+            part = self._known.pop(key)
+        # What was asked for last is what is kept longest.
+        self._known[key] = part
+        return part
 
     def _read(
         self, name: str, weight: torch.Tensor, storage: TensorFormat, outliers: Outliers | None

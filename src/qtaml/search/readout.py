@@ -25,8 +25,8 @@ _SHARES = (1.0, 0.5, 0.25, 0.1)
 LIMITS = (0.25, 4.0)
 # Ridge on the change of each gain, as a share of its sensitivity; see `_least_squares`.
 _DAMPING = 0.01
-# Outputs of all samples together: an array of 8 MiB for each tensor is held at once.
-_MOST_OUTPUTS = 2**20
+# Outputs of all samples and reads together: an array of 2 MiB for each tensor is held at once.
+_MOST_OUTPUTS = 2**18
 
 Expected = torch.Tensor | Callable[[float, torch.dtype], torch.Tensor]
 """Expected weights at a readout gain of 1, or what makes them of a readout gain and a dtype."""
@@ -110,7 +110,7 @@ def balance_readout(
         run_with = replacing(network)
 
         def run(changed: Sequence[Mapping[str, torch.Tensor]]) -> np.ndarray:
-            return np.concatenate([_compared(finite(run_with(batch, one), batch)) for one in changed])
+            return np.concatenate([_compared(finite(run_with(batch, one), batch), len(reads)) for one in changed])
 
         def moved(gains: np.ndarray, now: Sequence[Mapping[str, torch.Tensor]], output: np.ndarray) -> np.ndarray:
             # One tensor differs at a time: the others are scaled once. Relative changes over the gains are derivatives.
@@ -121,7 +121,7 @@ def balance_readout(
             steps = np.stack([(one - output).reshape(-1) for one in outputs], axis=1)
             return np.asarray(steps / (_STEP * gains))
 
-        trained = run([{}]) if clean is None else _compared(clean)
+        trained = run([{}]) if clean is None else _compared(clean, len(reads))
         wanted = np.tile(trained, (len(reads), 1))
         gains = np.array([start[name] if start else 1.0 for name in names])
         now = scaled(gains)
@@ -160,17 +160,17 @@ def read_at(mean: torch.Tensor, gain: float, outliers: Outliers | None) -> torch
     return scaled
 
 
-def _compared(outputs: torch.Tensor) -> np.ndarray:
-    return np.asarray(_sampled(outputs).double().cpu().numpy())
+def _compared(outputs: torch.Tensor, reads: int) -> np.ndarray:
+    return np.asarray(_sampled(outputs, reads).double().cpu().numpy())
 
 
-def _sampled(outputs: torch.Tensor) -> torch.Tensor:
-    """A random subset of the outputs of each sample, at most `_MOST_OUTPUTS` in all, always the same ones.
+def _sampled(outputs: torch.Tensor, reads: int) -> torch.Tensor:
+    """A random subset of the outputs of each sample, at most `_MOST_OUTPUTS` in all reads, always the same ones.
 
     They are multiplied by sqrt(outputs / outputs in the subset), so that squared deviations keep their mean.
     """
     samples, size = outputs.shape
-    kept = max(1, _MOST_OUTPUTS // samples)
+    kept = max(1, _MOST_OUTPUTS // (samples * reads))
     if size <= kept:
         return outputs
     chosen = torch.randperm(size, generator=torch.Generator().manual_seed(0), device="cpu")[:kept]

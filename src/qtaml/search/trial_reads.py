@@ -9,8 +9,8 @@ from qtaml.planning import Plan
 from qtaml.planning.measured import reads_of
 from qtaml.sensitivity import Calibration
 
-_MOST_KEPT = 2**25
-"""Numbers that are kept, 128 MiB in float32."""
+_LEAST_KEPT, _READS_KEPT = 2**22, 8
+"""Numbers that are kept, 16 MiB in float32, or so many reads of the network where these are more."""
 
 
 class TrialReads:
@@ -25,6 +25,8 @@ class TrialReads:
         self._calibration, self._planned = calibration, planned
         self._known: dict[tuple[str, TensorFormat, int], list[torch.Tensor]] = {}
         self._held = 0
+        weights = sum(weight.numel() for weight in calibration.weights.values())
+        self._most_kept = max(_LEAST_KEPT, _READS_KEPT * weights)
 
     def __call__(self, storages: Mapping[str, TensorFormat], reads: int) -> list[dict[str, torch.Tensor]]:
         """So many reads of the network, name to tensor, at readout gains of 1."""
@@ -32,13 +34,15 @@ class TrialReads:
         missing = {name: storages[name] for name, key in keys.items() if key not in self._known}
         read = list(reads_of(self._planned(missing), self._calibration, reads=reads)) if missing else []
         found = {name: [one[name] for one in read] if name in missing else self._known[keys[name]] for name in storages}
-        for name in missing:
-            self._keep(keys[name], found[name])
+        for name, key in keys.items():
+            # What was asked for last is what is kept longest.
+            self._held -= sum(tensor.numel() for tensor in self._known.pop(key, ()))
+            self._keep(key, found[name])
         return [{name: tensors[trial] for name, tensors in found.items()} for trial in range(reads)]
 
     def _keep(self, key: tuple[str, TensorFormat, int], tensors: list[torch.Tensor]) -> None:
         size = sum(tensor.numel() for tensor in tensors)
-        while self._known and self._held + size > _MOST_KEPT:
+        while self._known and self._held + size > self._most_kept:
             self._held -= sum(tensor.numel() for tensor in self._known.pop(next(iter(self._known))))
         self._known[key] = tensors
         self._held += size

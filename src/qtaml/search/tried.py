@@ -9,7 +9,7 @@ from qtaml.search.expectation import Outlook
 from qtaml.search.way import Way
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tried:
     """An allocation, and what it is expected to do.
 
@@ -33,11 +33,3 @@ class Tried:
 def error_of(one: Tried) -> float:
     """What is to be least."""
     return one.error
-
-
-def by_way(tried: Sequence[Tried]) -> list[list[Tried]]:
-    """The same, those of each way together."""
-    found: dict[Way, list[Tried]] = {}
-    for one in tried:
-        found.setdefault(one.way, []).append(one)
-    return list(found.values())
