@@ -1,7 +1,7 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 
@@ -74,9 +74,10 @@ class Designer:
     def __init__(self, calibration: Calibration, settings: Design) -> None:
         self.calibration, self.settings = calibration, settings
         self.fault, self.bits = settings.fault, settings.bits
-        self._menus = menus = Menus(calibration, settings)
-        self._fitted = menus.fitted
-        self._ways = Ways(calibration, settings, menus)
+        with self._threads():
+            self._menus = menus = Menus(calibration, settings)
+            self._fitted = menus.fitted
+            self._ways = Ways(calibration, settings, menus)
         self._expectations = Expectations(calibration, settings.known_cells or self.fault, adjust=menus.fitted)
         self._trial_reads = TrialReads(calibration, self._planned)
 
@@ -100,8 +101,11 @@ class Designer:
         """
         cells = _checks.positive("cells", cells)
         self._ways.check_affordable(cells)
-        with one_thread() if self._may_be_read_often else nullcontext():
+        with self._threads():
             return self._found(cells)
+
+    def _threads(self) -> AbstractContextManager[None]:
+        return one_thread() if self._may_be_read_often else nullcontext()
 
     def _found(self, cells: float) -> Plan:
         trained = self._trained
