@@ -63,7 +63,7 @@ def test_only_block_codes_serve_and_only_tensors_that_fill_a_block():
     assert not entropy_menu(weights, pareto_front(0.1, 0.1, decoders=("none", "majority")), fault, 5_000)
     code = BlockCode(1000, 2480)
     assert entropy_menu(weights, (code,), fault, 5_000)
-    assert not entropy_menu(weights, (code,), fault, 300)
+    assert not entropy_menu(weights, (code,), fault, 240)
 
 
 def test_sequential_decoders_are_asked_for():

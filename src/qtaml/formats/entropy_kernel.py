@@ -86,19 +86,29 @@ def labels_within(weights: Floats, values: Floats, lengths: Floats, bits: float)
         lengths: of the code of each label, in bits.
         bits: for all codes together.
     """
+    return _at_price(weights, values, lengths, least_price(weights, values, lengths, bits))
+
+
+@compiled
+def least_price(weights: Floats, values: Floats, lengths: Floats, bits: float) -> float:
+    """That price; arguments as for `labels_within`."""
     low, high = np.log(_CHEAPEST), np.log(_DEAREST)
-    best = _at_price(weights, values, lengths, np.exp(high))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        tried = _at_price(weights, values, lengths, np.exp(middle))
-        total = 0.0
-        for label in tried:
-            total += lengths[label] + ROUNDING_BITS
-        if total <= bits:
-            best, high = tried, middle
+        if bits_of(_at_price(weights, values, lengths, np.exp(middle)), lengths) <= bits:
+            high = middle
         else:
             low = middle
-    return best
+    return float(np.exp(high))
+
+
+@compiled
+def bits_of(labels: NDArray[np.int16], lengths: Floats) -> float:
+    """Bits that the codes of labels take, at most."""
+    total = 0.0
+    for label in labels:
+        total += lengths[label] + ROUNDING_BITS
+    return total
 
 
 @compiled

@@ -176,7 +176,12 @@ class Designer:
         for number in range(_FEEDBACK_ROUNDS):
             if number:
                 gains = replace(gains, fed_back=self._expectations.shares_left(found.storages, fed.storages))
-                found = self._tried(self._ways.way(found.way.menus, gains), cells, gains, found.emphasis, found)
+                # Rounding errors of a trellis are not fed back.
+                menus = [
+                    menu.without(lambda fmt: fmt.levels.window > 1) if menu.name in gains.fed_back else menu
+                    for menu in found.way.menus
+                ]
+                found = self._tried(self._ways.way(menus, gains), cells, gains, found.emphasis, found)
                 fed = replace(found, storages=self._expectations.fed_back(found.storages))
             readouts = [ones]
             if self._may_be_read_often:
