@@ -25,8 +25,8 @@ _MOST_LABELS, _CHECK_BYTES = 255, 2
 _HEAD_BYTES = _CHECK_BYTES + STATE_BYTES
 """Bytes of a block besides the codes of its labels: a check sum (CRC-16), and the state of the coder."""
 _MOVED, _STEP = 0.9, 1 / 32
-"""By what share of the error of a weight feedback moves another (in layers of all-MiniLM-L6-v2 an eighth of the blocks of
-1.2 and 2.2 bits a weight then gets too long); and steps of the logarithm of a price."""
+"""By what share of the error of a weight feedback moves another: in layers of all-MiniLM-L6-v2 an eighth of the blocks
+of 1.2 and 2.2 bits a weight then gets too long. And steps of the logarithm of a price."""
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

@@ -129,7 +129,8 @@ def _levels(quantiser: Quantiser, block_bytes: int) -> EntropyLevels | None:
     counts = _counts(quantiser.shares)
     bits = float(quantiser.shares @ (SHARE_BITS - np.log2(counts)))
     weights = EntropyLevels.weights_of_block(block_bytes, bits)
-    if weights < block_bytes:
+    # With a byte more in each block, since parts of a tensor are rounded up to bytes, the words fit in the same places.
+    if weights < block_bytes or -(-8 * (block_bytes + 1) // weights) > -(-8 * block_bytes // weights):
         return None
     return EntropyLevels(tuple(values.tolist()), tuple(counts.tolist()), weights, block_bytes)
 
