@@ -26,7 +26,7 @@ from qtaml.sensitivity.gains import squared_norm
 
 _GAIN_ROUNDS = 2
 """Rounds of gains at the reads of the plan before."""
-_FEEDBACK_ROUNDS = 3
+_FEEDBACK_ROUNDS, _ROUNDS_OF_LARGE = 3, 2
 """Plans with rounding errors fed back: of the allocation without, and of ones that know what feedback left before."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
@@ -155,9 +155,12 @@ class Designer:
 
     @cached_property
     def _words(self) -> "Designer | None":
-        """A designer that is not allowed trellises and entropy-coded blocks; None where this one is not either."""
+        """A designer that is not allowed trellises and entropy-coded blocks; None where this one is not either.
+
+        Nor for a large network, whose few trials begin at the best sum of effects, of words too.
+        """
         decoders = tuple(one for one in self.settings.decoders if one not in _OF_STREAMS)
-        if decoders == tuple(self.settings.decoders):
+        if decoders == tuple(self.settings.decoders) or self.calibration.large:
             return None
         return Designer(self.calibration, replace(self.settings, decoders=decoders))
 
@@ -173,22 +176,18 @@ class Designer:
         # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
         ones = dict.fromkeys(found.storages, 1.0)
         fed = replace(found, storages=self._expectations.fed_back(found.storages))
-        for number in range(_FEEDBACK_ROUNDS):
+        rounds = _ROUNDS_OF_LARGE if self.calibration.large else _FEEDBACK_ROUNDS
+        for number in range(rounds):
             if number:
                 gains = replace(gains, fed_back=self._expectations.shares_left(found.storages, fed.storages))
-                # Rounding errors of a trellis are not fed back.
-                menus = [
-                    menu.without(lambda fmt: fmt.levels.window > 1) if menu.name in gains.fed_back else menu
-                    for menu in found.way.menus
-                ]
-                found = self._tried(self._ways.way(menus, gains), cells, gains, found.emphasis, found)
+                found = self._tried(self._ways.fed_back(found.way, gains), cells, gains, found.emphasis, found)
                 fed = replace(found, storages=self._expectations.fed_back(found.storages))
             readouts = [ones]
             if self._may_be_read_often:
                 balanced = self._balanced_at_reads(fed.storages, ones, 2 * _READS_OF_TRIAL)
                 readouts.append(as_kept(balanced.gains))
             # Each is better than the one before, of large networks, which take long to measure; of small ones mostly.
-            if not self.calibration.large or number == _FEEDBACK_ROUNDS - 1:
+            if not self.calibration.large or number == rounds - 1:
                 finished = (self._finished(fed, cells, gains, readout) for readout in readouts)
                 plans += [with_measured(one, self.calibration) for one in finished]
         return plans
