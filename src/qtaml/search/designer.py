@@ -155,11 +155,9 @@ class Designer:
 
     @cached_property
     def _words(self) -> "Designer | None":
-        """A designer that is not allowed trellises and entropy-coded blocks; None where this one is not either.
-
-        Nor for a large network, whose few trials begin at the best sum of effects, of words too.
-        """
+        """A designer that is not allowed trellises and entropy-coded blocks; None where this one is not either."""
         decoders = tuple(one for one in self.settings.decoders if one not in _OF_STREAMS)
+        # The few trials for a large network begin at the best sums of effects, of words too.
         if decoders == tuple(self.settings.decoders) or self.calibration.large:
             return None
         return Designer(self.calibration, replace(self.settings, decoders=decoders))
