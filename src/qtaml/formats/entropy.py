@@ -2,6 +2,8 @@
 
 The bytes of a stream are cut into the words of its section: bit k of word j is bit k W + j of the stream of W words, so
 that neighbouring bits of the stream lie beside each other in a bit plane, and an error of a block code hits few blocks.
+The weights of a block lie all over the tensor, in steps of `trellis.stride`: blocks of rows whose weights are larger would
+not do with as many bytes, and what is lost does not add up in one output.
 """
 
 import binascii
@@ -20,6 +22,7 @@ from qtaml.errors import ArgumentError
 from qtaml.formats.bit_levels import BitLevels
 from qtaml.formats.entropy_block import ROUNDING_BITS, SHARE_BITS, STATE_BYTES
 from qtaml.formats.nearest_label import least_error_regions
+from qtaml.formats.trellis import stride
 
 _MOST_LABELS, _CHECK_BYTES = 255, 2
 _HEAD_BYTES = _CHECK_BYTES + STATE_BYTES
@@ -122,11 +125,11 @@ class EntropyLevels(BitLevels):
         each = np.full(blocks, weights // blocks) + (np.arange(blocks) < weights % blocks)
         return each, _HEAD_BYTES - -(self.block_bytes - _HEAD_BYTES) * each // self.block_weights
 
-    def blocks(self, weights: int) -> Iterator[tuple[slice, int, float]]:
-        """Weights and bytes of each block, and the bits that its codes may take."""
-        first = 0
+    def blocks(self, weights: int) -> Iterator[tuple[Integers, int, float]]:
+        """Places of the weights of each block, its bytes, and the bits that its codes may take."""
+        order, first = np.arange(weights, dtype=np.int64) * stride(weights) % weights, 0
         for size, count in zip(*(one.tolist() for one in self.sizes(weights)), strict=True):
-            yield slice(first, first + size), count, 8.0 * (count - _HEAD_BYTES)
+            yield order[first : first + size], count, 8.0 * (count - _HEAD_BYTES)
             first += size
 
     @property
@@ -237,16 +240,13 @@ def labels_of(words: torch.Tensor, levels: EntropyLevels) -> torch.Tensor:
     _check_length(len(flat), levels)
     if int(flat.max()) >> levels.bits:
         raise ArgumentError(f"words of this stream must be below {1 << levels.bits}, got {int(flat.max())}")
-    sizes, counts = levels.sizes(len(flat))
-    stream = _as_bytes(flat[: levels.words(len(flat))], levels.bits, int(counts.sum()))
-    labels, first, begin = np.empty(len(flat), np.int16), 0, 0
-    for size, count in zip(sizes, counts, strict=True):
-        block, own = stream[begin : begin + count], labels[first : first + size]
+    stream = _as_bytes(flat[: levels.words(len(flat))], levels.bits, int(levels.sizes(len(flat))[1].sum()))
+    labels, begin = np.empty(len(flat), np.int16), 0
+    for where, count, _ in levels.blocks(len(flat)):
+        block, own = stream[begin : begin + count], np.full(len(where), levels.lost, np.int16)
         if np.array_equal(block[:_CHECK_BYTES], _check_of(block)):
             read(block[_CHECK_BYTES:], *levels.coder, own)
-        else:
-            own[:] = levels.lost
-        first, begin = first + size, begin + count
+        labels[where], begin = own, begin + count
     return torch.from_numpy(labels).to(words.device).reshape(words.shape)
 
 
