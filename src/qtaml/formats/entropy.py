@@ -2,7 +2,7 @@
 
 The bytes of a stream are cut into the words of its section: bit k of word j is bit k W + j of the stream of W words, so
 that neighbouring bits of the stream lie beside each other in a bit plane, and an error of a block code hits few blocks.
-The weights of a block lie all over the tensor, in steps of `trellis.stride`: blocks of rows whose weights are larger would
+The weights of a block lie all over the tensor, in steps of `trellis.stride`: blocks of rows with larger weights would
 not do with as many bytes, and what is lost does not add up in one output.
 """
 
