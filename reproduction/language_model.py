@@ -11,7 +11,7 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, perplexity
 from qtaml.networks import RECIPES
-from qtaml.planning import REAL_DECODERS, Decoding, Design, UniformMsp
+from qtaml.planning import REAL_DECODERS, Design, UniformMsp
 from qtaml.showing import Curve, Panel, columns, panels_figure
 from reproduction.experiment import Experiment, paper_tac
 
@@ -23,16 +23,14 @@ CELLS = (0.3, 0.5, 1.0)
 PLAIN_CELLS = (1.0, 1.05, 1.125, 1.25)
 """Budgets of the paper's methods, which keep all eight bits and begin at a plain memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
-STREAMS: tuple[Decoding, ...] = (*REAL_DECODERS, "trellis", "sequential")
 DESIGNS: dict[str, Mapping[str, Any]] = {
     "design, table and majority": {"decoders": ("none", "table", "majority")},
     "design, every decoder": {"decoders": REAL_DECODERS},
-    "design, every decoder and stream": {"decoders": STREAMS},
-    "design, every decoder and stream, feedback": {"decoders": STREAMS, "feedback": True},
+    "design, every decoder and blocks, feedback": {"decoders": (*REAL_DECODERS, "sequential"), "feedback": True},
 }
 """What each design is asked for besides its budget and the memory."""
-STREAM_CELLS = (0.4, 0.5)
-"""Budgets of the designs with streams, between which they come within 2% of clean."""
+BLOCK_CELLS = (0.4, 0.5)
+"""Budgets of the design with entropy-coded blocks."""
 METHODS = (UNIFORM_MSP, TAC, *DESIGNS)
 _TRIALS = 4
 """Reads for each tensor and way in step 3 of TAC: half the usual, of a network with 17 tensors."""
@@ -67,7 +65,7 @@ def compute(
     laboratory: Laboratory,
     *,
     cells: Sequence[float] = CELLS,
-    stream_cells: Sequence[float] = STREAM_CELLS,
+    block_cells: Sequence[float] = BLOCK_CELLS,
     plain_cells: Sequence[float] = PLAIN_CELLS,
     methods: Sequence[str] = METHODS,
 ) -> tuple[Row, ...]:
@@ -78,7 +76,7 @@ def compute(
     Args:
         laboratory: where to measure.
         cells: budgets of the designs of words.
-        stream_cells: budgets of the others.
+        block_cells: budgets of the one with entropy-coded blocks.
         plain_cells: budgets of the paper's methods, at least 1. Uniform-MSP is measured where it protects whole bits.
         methods: of `METHODS`.
 
@@ -88,7 +86,7 @@ def compute(
     asked = [
         (method, budget)
         for method in methods
-        for budget in (plain_cells if method not in DESIGNS else stream_cells if "stream" in method else cells)
+        for budget in (plain_cells if method not in DESIGNS else block_cells if "blocks" in method else cells)
         if method != UNIFORM_MSP or _protected_bits(budget).is_integer()
     ]
     seed = laboratory.training_seeds[0]

@@ -32,7 +32,6 @@ PLAIN_CELLS = (1.0, 1.125, 1.25)
 """Budgets of the paper's methods, which keep all eight bits and begin at a plain memory."""
 RESERVE = "design, every decoder, to 2p"
 VOTES: tuple[Decoding, ...] = ("none", "table", "majority")
-STREAMS: tuple[Decoding, ...] = (*REAL_DECODERS, "trellis", "sequential")
 METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     "Uniform-MSP, ideal code": lambda p, cells: UniformMsp(p=p, protected_bits=8 * (cells - 1)),
     "TAC, ideal code": lambda p, cells: Tac(p=p, overhead=cells - 1),
@@ -42,9 +41,8 @@ METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     "design, every decoder": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS),
     "design, every decoder, feedback": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS, feedback=True),
     "design, majority and trellises": lambda p, cells: Design(p=p, cells=cells, decoders=(*VOTES, "trellis")),
-    "design, every decoder and stream": lambda p, cells: Design(p=p, cells=cells, decoders=STREAMS),
-    "design, every decoder and stream, feedback": lambda p, cells: Design(
-        p=p, cells=cells, decoders=STREAMS, feedback=True
+    "design, every decoder and blocks, feedback": lambda p, cells: Design(
+        p=p, cells=cells, decoders=(*REAL_DECODERS, "sequential"), feedback=True
     ),
     RESERVE: lambda p, cells: Design(p=(p, 2 * p), cells=cells, decoders=REAL_DECODERS),
 }
