@@ -26,11 +26,12 @@ UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 DESIGNS: dict[str, Mapping[str, Any]] = {
     "design, table and majority": {"decoders": ("none", "table", "majority")},
     "design, every decoder": {"decoders": REAL_DECODERS},
+    "design, every decoder and stream": {"decoders": (*REAL_DECODERS, "trellis", "sequential")},
     "design, every decoder and blocks, feedback": {"decoders": (*REAL_DECODERS, "sequential"), "feedback": True},
 }
 """What each design is asked for besides its budget and the memory."""
-BLOCK_CELLS = (0.4, 0.5)
-"""Budgets of the design with entropy-coded blocks."""
+STREAM_CELLS = (0.4, 0.5)
+"""Budgets of the designs with trellises or entropy-coded blocks."""
 METHODS = (UNIFORM_MSP, TAC, *DESIGNS)
 _TRIALS = 4
 """Reads for each tensor and way in step 3 of TAC: half the usual, of a network with 17 tensors."""
@@ -65,7 +66,7 @@ def compute(
     laboratory: Laboratory,
     *,
     cells: Sequence[float] = CELLS,
-    block_cells: Sequence[float] = BLOCK_CELLS,
+    stream_cells: Sequence[float] = STREAM_CELLS,
     plain_cells: Sequence[float] = PLAIN_CELLS,
     methods: Sequence[str] = METHODS,
 ) -> tuple[Row, ...]:
@@ -76,7 +77,7 @@ def compute(
     Args:
         laboratory: where to measure.
         cells: budgets of the designs of words.
-        block_cells: budgets of the one with entropy-coded blocks.
+        stream_cells: budgets of the others.
         plain_cells: budgets of the paper's methods, at least 1. Uniform-MSP is measured where it protects whole bits.
         methods: of `METHODS`.
 
@@ -86,7 +87,9 @@ def compute(
     asked = [
         (method, budget)
         for method in methods
-        for budget in (plain_cells if method not in DESIGNS else block_cells if "blocks" in method else cells)
+        for budget in (
+            plain_cells if method not in DESIGNS else stream_cells if "every decoder and" in method else cells
+        )
         if method != UNIFORM_MSP or _protected_bits(budget).is_integer()
     ]
     seed = laboratory.training_seeds[0]
