@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 6
+VERSION = 7
 DTYPES = {"U8": "u1", "I8": "i1", "I32": "i4", "I64": "i8", "BOOL": "?", "F16": "f2", "F32": "f4", "F64": "f8"}
 
 
@@ -67,9 +67,10 @@ def labels_of(region: dict, stored: dict, packed: np.ndarray) -> np.ndarray:
         start = region["offset"] + place * size
         bits = np.unpackbits(packed[start : start + size], count=count, bitorder="little")
         labels |= bits.astype(np.uint16) << plane["bit"]
+    many = region["weights"] if stored["stream"] else count
+    step = next(one for one in range(max(round(many * (5**0.5 - 1) / 2), 1), 2 * many) if math.gcd(one, many) == 1)
     if stored["stream"]:
-        return unwound(labels, region["weights"], stored)
-    step = next(one for one in range(max(round(count * (5**0.5 - 1) / 2), 1), 2 * count) if math.gcd(one, count) == 1)
+        return unwound(labels, many, stored)[np.argsort(np.arange(many) * step % many)]
     windows = sum(np.roll(labels, step * back) << stored["bits"] * back for back in range(stored["window"]))
     shared = [windows | place << stored["bits"] * stored["window"] for place in range(stored["weights_per_word"])]
     return np.concatenate(shared)[: region["weights"]]
@@ -77,12 +78,10 @@ def labels_of(region: dict, stored: dict, packed: np.ndarray) -> np.ndarray:
 
 def rounded(weights: np.ndarray, dtype: str) -> np.ndarray:
     """Weights in the dtype of the network; bfloat16, which NumPy lacks, as float32 with 16 bits cleared."""
-    if dtype == "float64":
-        return weights
-    weights = weights.astype(np.float32)
+    single = weights.astype(np.float32)
     if dtype != "bfloat16":
-        return weights.astype(dtype)
-    bits = weights.view(np.uint32).astype(np.uint64)
+        return weights if dtype == "float64" else single.astype(dtype)
+    bits = single.view(np.uint32).astype(np.uint64)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
 
 

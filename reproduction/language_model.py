@@ -1,8 +1,8 @@
 """A language model in the leaking memory: perplexity over cells, by the paper's methods and by the design search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -11,7 +11,7 @@ from qtaml.laboratory.cases import Case
 from qtaml.laboratory.laboratory import Laboratory
 from qtaml.measuring import Estimate, perplexity
 from qtaml.networks import RECIPES
-from qtaml.planning import REAL_DECODERS, Decoding, Design, UniformMsp
+from qtaml.planning import REAL_DECODERS, Design, UniformMsp
 from qtaml.showing import Curve, Panel, columns, panels_figure
 from reproduction.experiment import Experiment, paper_tac
 
@@ -23,10 +23,15 @@ CELLS = (0.3, 0.5, 1.0)
 PLAIN_CELLS = (1.0, 1.05, 1.125, 1.25)
 """Budgets of the paper's methods, which keep all eight bits and begin at a plain memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
-DESIGNS: dict[str, tuple[Decoding, ...]] = {
-    "design, table and majority": ("none", "table", "majority"),
-    "design, every decoder": REAL_DECODERS,
+DESIGNS: dict[str, Mapping[str, Any]] = {
+    "design, table and majority": {"decoders": ("none", "table", "majority")},
+    "design, every decoder": {"decoders": REAL_DECODERS},
+    "design, every decoder and stream": {"decoders": (*REAL_DECODERS, "trellis", "sequential")},
+    "design, every decoder and blocks, feedback": {"decoders": (*REAL_DECODERS, "sequential"), "feedback": True},
 }
+"""What each design is asked for besides its budget and the memory."""
+STREAM_CELLS = (0.4, 0.5)
+"""Budgets of the designs with trellises or entropy-coded blocks."""
 METHODS = (UNIFORM_MSP, TAC, *DESIGNS)
 _TRIALS = 4
 """Reads for each tensor and way in step 3 of TAC: half the usual, of a network with 17 tensors."""
@@ -61,6 +66,7 @@ def compute(
     laboratory: Laboratory,
     *,
     cells: Sequence[float] = CELLS,
+    stream_cells: Sequence[float] = STREAM_CELLS,
     plain_cells: Sequence[float] = PLAIN_CELLS,
     methods: Sequence[str] = METHODS,
 ) -> tuple[Row, ...]:
@@ -70,7 +76,8 @@ def compute(
 
     Args:
         laboratory: where to measure.
-        cells: budgets of the designs.
+        cells: budgets of the designs of words.
+        stream_cells: budgets of the others.
         plain_cells: budgets of the paper's methods, at least 1. Uniform-MSP is measured where it protects whole bits.
         methods: of `METHODS`.
 
@@ -80,7 +87,9 @@ def compute(
     asked = [
         (method, budget)
         for method in methods
-        for budget in (cells if method in DESIGNS else plain_cells)
+        for budget in (
+            plain_cells if method not in DESIGNS else stream_cells if "every decoder and" in method else cells
+        )
         if method != UNIFORM_MSP or _protected_bits(budget).is_integer()
     ]
     seed = laboratory.training_seeds[0]
@@ -151,7 +160,7 @@ LANGUAGE_MODEL = Experiment("Perplexity of a language model over cells, method b
 def _case(method: str, cells: float) -> Case:
     p = RECIPES[NETWORK].p
     if method in DESIGNS:
-        return Case(NETWORK, Design(p=p, decoders=DESIGNS[method], cells=cells), metric="log_likelihood")
+        return Case(NETWORK, Design(p=p, cells=cells, **DESIGNS[method]), metric="log_likelihood")
     if method == TAC:
         return Case(NETWORK, paper_tac(p=p, overhead=cells - 1, trials=_TRIALS), metric="log_likelihood")
     return Case(NETWORK, UniformMsp(p=p, protected_bits=_protected_bits(cells)), metric="log_likelihood")

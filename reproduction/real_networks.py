@@ -40,6 +40,10 @@ METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     "design, table and majority, feedback": lambda p, cells: Design(p=p, cells=cells, decoders=VOTES, feedback=True),
     "design, every decoder": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS),
     "design, every decoder, feedback": lambda p, cells: Design(p=p, cells=cells, decoders=REAL_DECODERS, feedback=True),
+    "design, majority and trellises": lambda p, cells: Design(p=p, cells=cells, decoders=(*VOTES, "trellis")),
+    "design, every decoder and blocks, feedback": lambda p, cells: Design(
+        p=p, cells=cells, decoders=(*REAL_DECODERS, "sequential"), feedback=True
+    ),
     RESERVE: lambda p, cells: Design(p=(p, 2 * p), cells=cells, decoders=REAL_DECODERS),
 }
 """Settings of each method for a flip probability and a budget. With a reserve, the memory is read at twice p."""

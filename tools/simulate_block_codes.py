@@ -53,6 +53,7 @@ class Family(NamedTuple):
         gap: capacity gap at which about half of the blocks are wrong.
         levels: points of each code.
         kept: further lengths: those that older plans name, and where 5G changes from one graph to the other.
+        deep: lengths that are measured at `DEEP` too.
         every: 2 for every second of the lengths in between.
         dear: beyond so many cells for a data bit decoding is slow, and fewer blocks have to do.
     """
@@ -61,6 +62,7 @@ class Family(NamedTuple):
     gap: float
     levels: tuple[Level, ...]
     kept: tuple[int, ...] = ()
+    deep: tuple[int, ...] = ()
     every: int = 1
     dear: float = math.inf
 
@@ -79,6 +81,8 @@ FAMILIES = {
         4.25,
         (Level(0.5, 128, 30), Level(1.6, 192, 20), Level(2.75, 384, 20), Level(4.4, 6144, 20)),
         (29470,),
+        # Those that entropy-coded blocks have at p = .01, .05 and .1.
+        (9403, 9942, 10512, 13137, 13890, 18354),
         every=2,
     ),
     3800: Family(
@@ -105,6 +109,8 @@ FAMILIES = {
 }
 # What a code does where nearly all of its blocks are wrong, and far beyond, where only the share of wrong bits counts.
 BEYOND, FAR = Level(-1.6, 64, 60), Level(0, 64, 60)
+# What is lost with a single wrong bit needs a rate of wrong blocks below that of the squared rounding error.
+DEEP = Level(6.4, 32768, 20)
 FAR_TIMES = 1.6
 # At most so many blocks beyond `Family.dear`.
 WORDS_DEAR = 4096
@@ -128,7 +134,7 @@ def points(data_bits: int, code_bits: int) -> list[tuple[float, Level]]:
     # Copies of stored bits, beyond the longest code proper, carry less than new bits.
     copied = max(0.0, code_bits / (data_bits * (5 if data_bits <= SMALLER_GRAPH else 3)) - 1)
     middle = family.gap + 5.3 * math.sqrt(data_bits / 1000) * copied
-    levels = (BEYOND, *family.levels)
+    levels = (BEYOND, *family.levels, *((DEEP,) if code_bits in family.deep else ()))
     if code_bits > family.dear * data_bits:
         levels = tuple(level._replace(words=min(level.words, WORDS_DEAR)) for level in levels)
     found = [(_error_rate(data_bits, code_bits, middle + level.gap), level) for level in levels]

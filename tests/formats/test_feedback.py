@@ -12,12 +12,14 @@ import qtaml
 from qtaml.errors import ArgumentError
 from qtaml.faults import Uniform
 from qtaml.formats import (
+    EntropyLevels,
     Format,
     RootMeanSquare,
     Section,
     TableLevels,
     TensorFormat,
     TrellisLevels,
+    entropy,
 )
 from qtaml.formats.feedback import Rounding, curved_error, fed_back
 from qtaml.sensitivity import Curvature
@@ -59,8 +61,9 @@ def test_each_label_is_the_best_if_the_rest_were_free(shape, sides) -> None:
     curvature = Curvature(rows, columns)
     fmt = Format(TableLevels((-1.5, -0.4, 0.5, 1.2)))
     weights = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    rounding = Rounding(fmt.decision("least_error", FAULT), fmt.read_mean(FAULT))
-    labels = fed_back(weights, torch.tensor(0.8), np.zeros(shape, np.int16), [rounding], curvature)
+    decision = fmt.decision("least_error", FAULT)
+    rounding = Rounding(decision.boundaries, decision.labels, fmt.read_mean(FAULT))
+    labels, _ = fed_back(weights, np.full(shape, 0.8), np.zeros(shape, np.int16), [rounding], curvature)
 
     def read_of(value: float) -> float:
         label = fmt.encode(torch.tensor([value / 0.8]), rule="least_error", expecting=FAULT)
@@ -68,7 +71,7 @@ def test_each_label_is_the_best_if_the_rest_were_free(shape, sides) -> None:
 
     rows_first = rows is None or (columns is not None and shape[0] >= shape[1])
     expected = one_by_one(weights.double().numpy(), read_of, curvature, rows_first)
-    assert np.allclose(fmt.read_mean(FAULT)[labels.numpy()] * 0.8, expected)
+    assert np.allclose(fmt.read_mean(FAULT)[labels] * 0.8, expected)
 
 
 def test_fine_levels_leave_the_product_of_the_pivots() -> None:
@@ -118,6 +121,40 @@ def test_words_of_a_trellis_stay() -> None:
     words, _ = storage.encode(weights, FAULT, curvature=Curvature(positive_definite(8, 6), positive_definite(64, 5)))
     assert torch.equal(words[:4], plain[:4])
     assert not torch.equal(words[4:], plain[4:])
+
+
+def entropy_coded() -> Format:
+    """Seven labels in blocks of 200 weights with 2.4 bits each."""
+    shares = (100, 400, 900, 1296, 900, 400, 100)
+    return Format(EntropyLevels((-2.4, -1.6, -0.8, 0.0, 0.8, 1.6, 2.4), shares, block_weights=200, block_bytes=66))
+
+
+def test_labels_of_blocks_are_fed_back_and_fit() -> None:
+    """Entropy-coded weights err less together in the same blocks, beside outliers."""
+    weights = torch.randn(40, 64, generator=torch.Generator().manual_seed(4))
+    curvature = Curvature(positive_definite(40, 6, samples=60), positive_definite(64, 5, samples=90))
+    plain = TensorFormat((Section(2560, entropy_coded()),), RootMeanSquare(), correction="least_error", outliers=8)
+    fed = replace(plain, correction="fed_back")
+    exact = plain.outliers_of(weights)
+    none = Uniform(0.0)
+    (before, scale), (after, same) = plain.encode(weights, none), fed.encode(weights, none, curvature=curvature)
+    assert scale == same
+    read = [fed.read_mean(words, scale, none, outliers=exact) for words in (before, after)]
+    errors = [curved_error(weights - one, curvature) for one in read]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_blocks_that_get_too_long_are_rounded_more_coarsely() -> None:
+    """Labels that do not fit are chosen anew for their block; those of others stay."""
+    weights = torch.randn(400, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    levels = entropy_coded().levels
+    first, second = (where for where, _, _ in levels.blocks(400))
+    chosen = entropy.labels_of(entropy.encode(weights, levels), levels).numpy()
+    asked = chosen.copy()
+    asked[first], asked[second[:3]] = 0, 3
+    kept = entropy.labels_of(entropy.encode(weights, levels, asked), levels).numpy()
+    assert np.array_equal(kept[first], chosen[first])
+    assert np.array_equal(kept[second], asked[second])
 
 
 def test_outliers_keep_their_words() -> None:

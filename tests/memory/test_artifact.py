@@ -233,7 +233,7 @@ def test_the_manifest_names_plan_seed_and_versions(saved):
     """And the system's own sha256sum agrees with it."""
     assert sorted(path.name for path in saved.iterdir()) == FILES
     manifest = json.loads((saved / "manifest.json").read_text())
-    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 6)
+    assert (manifest["format"], manifest["version"]) == ("qtaml-memory", 7)
     assert manifest["settings"]["kind"] == "tac"
     assert manifest["settings"]["seed"] == 0
     assert manifest["versions"]["torch"] == torch.__version__
@@ -286,8 +286,8 @@ def test_damage_is_found(copied, name, damage):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 7}, "has version 7 of the layout, and this qtaml reads version 6: update qtaml"),
-        ({"version": 5}, "has version 5 of the layout, and this qtaml reads version 6: store the network again"),
+        ({"version": 8}, "has version 8 of the layout, and this qtaml reads version 7: update qtaml"),
+        ({"version": 6}, "has version 6 of the layout, and this qtaml reads version 7: store the network again"),
         ({"format": "sketch"}, "holds 'sketch', not a qtaml-memory"),
         ({"version": "new"}, r"manifest\.json is damaged, or is no manifest of a stored network"),
     ],

@@ -13,6 +13,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import Uniform
 from qtaml.planning import REAL_DECODERS, Design
 from qtaml.protections import BlockCode, pareto_front
+from qtaml.search.entropy_menu import _levels as block_levels
 from qtaml.search.entropy_menu import entropy_menu, quantisers
 from qtaml.search.histogram import Histogram
 from tests.formats.test_entropy import laplacian
@@ -40,7 +41,7 @@ def test_quantisers_reach_the_known_figures(bits, gaussian, heavy):
 
 
 def test_the_error_of_a_candidate_is_that_of_reads():
-    """Rounding to blocks that fit included; some blocks are lost."""
+    """Rounding to blocks that fit included, for which fine levels leave little room; some blocks are lost."""
     weights, fault = laplacian(20_000), Uniform(0.1)
     found = entropy_menu(
         Histogram.of(weights, bins=4096), pareto_front(0.1, 0.1, decoders=("iterative",)), fault, 20_000
@@ -51,10 +52,21 @@ def test_the_error_of_a_candidate_is_that_of_reads():
         error = float((one.format.decode(words) - weights).square().mean())
         lost = one.format.lost_blocks(fault)
         power = float(weights.square().mean())
-        assert one.error == pytest.approx((1 - lost) * error + lost * power, rel=0.04)
+        within = 0.04 if one.format.levels.bits <= 4 else 0.12
+        assert one.error == pytest.approx((1 - lost) * error + lost * power, rel=within)
         assert one.format.words(20_000) * sum(bit.cells for bit in one.format.protections) == pytest.approx(
             20_000 * one.format.cells, rel=0.02
         )
+
+
+def test_every_part_of_a_tensor_fits_into_its_places():
+    """Near a whole number of bits a weight too, where parts of blocks are rounded up to bytes."""
+    quantiser = min(quantisers(Histogram.of(laplacian(20_000), bins=4096)), key=lambda one: abs(one.bits - 4.9))
+    found = [one for size in range(250, 1057, 9) if (one := block_levels(quantiser, size))]
+    for levels in found:
+        counts = range(levels.block_weights, 4 * levels.block_weights, 101)
+        assert all(levels.fits(count) for count in counts), levels
+    assert {levels.bits for levels in found} == {5, 6}
 
 
 def test_only_block_codes_serve_and_only_tensors_that_fill_a_block():
@@ -63,7 +75,7 @@ def test_only_block_codes_serve_and_only_tensors_that_fill_a_block():
     assert not entropy_menu(weights, pareto_front(0.1, 0.1, decoders=("none", "majority")), fault, 5_000)
     code = BlockCode(1000, 2480)
     assert entropy_menu(weights, (code,), fault, 5_000)
-    assert not entropy_menu(weights, (code,), fault, 300)
+    assert not entropy_menu(weights, (code,), fault, 240)
 
 
 def test_sequential_decoders_are_asked_for():

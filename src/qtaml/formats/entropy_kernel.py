@@ -86,24 +86,45 @@ def labels_within(weights: Floats, values: Floats, lengths: Floats, bits: float)
         lengths: of the code of each label, in bits.
         bits: for all codes together.
     """
-    low, high = np.log(_CHEAPEST), np.log(_DEAREST)
-    best = _at_price(weights, values, lengths, np.exp(high))
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        tried = _at_price(weights, values, lengths, np.exp(middle))
-        total = 0.0
-        for label in tried:
-            total += lengths[label] + ROUNDING_BITS
-        if total <= bits:
-            best, high = tried, middle
-        else:
-            low = middle
-    return best
+    kept, thresholds = _regions(values, lengths, least_price(weights, values, lengths, bits))
+    found = np.empty(len(weights), np.int16)
+    for place in range(len(weights)):
+        found[place] = kept[np.searchsorted(thresholds, weights[place])]
+    return found
 
 
 @compiled
-def _at_price(weights: Floats, values: Floats, lengths: Floats, price: float) -> NDArray[np.int16]:
-    """Labels of least (w - value)**2 + price x length: the lower envelope of lines in w."""
+def least_price(weights: Floats, values: Floats, lengths: Floats, bits: float) -> float:
+    """That price; arguments as for `labels_within`."""
+    low, high, ordered = np.log(_CHEAPEST), np.log(_DEAREST), np.sort(weights)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        kept, thresholds = _regions(values, lengths, np.exp(middle))
+        total, before = 0.0, 0
+        for region in range(len(kept)):
+            last = region == len(thresholds)
+            upto = len(ordered) if last else np.searchsorted(ordered, thresholds[region], side="right")
+            total += (upto - before) * (lengths[kept[region]] + ROUNDING_BITS)
+            before = upto
+        if total <= bits:
+            high = middle
+        else:
+            low = middle
+    return float(np.exp(high))
+
+
+@compiled
+def bits_of(labels: NDArray[np.int16], lengths: Floats) -> float:
+    """Bits that the codes of labels take, at most."""
+    total = 0.0
+    for label in labels:
+        total += lengths[label] + ROUNDING_BITS
+    return total
+
+
+@compiled
+def _regions(values: Floats, lengths: Floats, price: float) -> tuple[Integers, Floats]:
+    """Labels of least (w - value)**2 + price x length, and thresholds between: the lower envelope of lines in w."""
     kept, thresholds, count = np.empty(len(values), np.int64), np.empty(len(values)), 0
     for label in range(len(values)):
         cost = values[label] ** 2 + price * lengths[label]
@@ -116,7 +137,4 @@ def _at_price(weights: Floats, values: Floats, lengths: Floats, price: float) ->
             count -= 1
         kept[count] = label
         count += 1
-    found = np.empty(len(weights), np.int16)
-    for place in range(len(weights)):
-        found[place] = kept[np.searchsorted(thresholds[: count - 1], weights[place])]
-    return found
+    return kept[:count], thresholds[: count - 1]

@@ -1,15 +1,16 @@
 """Rounding with feedback: what the label of a weight leaves is made up for by the weights that are rounded after it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from qtaml.faults import FaultModel
+from qtaml.formats import entropy
 from qtaml.formats.chunks import put
-from qtaml.formats.encoding import Decision
+from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.format import Format
 from qtaml.formats.scales import Granularity, row_length
 from qtaml.sensitivity.curvature import Curvature, Shares
@@ -18,19 +19,23 @@ _LINES = 64
 """Lines that are rounded at once: what they take over from all before is one product of matrices."""
 
 
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Singles = NDArray[np.float32]
 
 
 class Rounding(NamedTuple):
-    """How the weights of one format are rounded.
+    """How the weights of one format, or of some of its blocks, are rounded.
 
     Attributes:
-        decision: which label a weight gets.
+        boundaries: ascending, between intervals of weights, in units of the scale.
+        labels: of each interval.
         levels: expected value read of each label, in units of the scale.
     """
 
-    decision: Decision
-    levels: NDArray[np.float64]
+    boundaries: Floats
+    labels: NDArray[Any]
+    levels: Floats
 
 
 def feed_back(
@@ -45,6 +50,8 @@ def feed_back(
 ) -> None:
     """Overwrite the words of a tensor, but those of trellises, which share words, and of weights that are read exactly.
 
+    An entropy-coded block whose codes get too long is rounded anew, more coarsely, without feedback.
+
     Args:
         words: of the tensor, flat, chosen one by one.
         weights: of the tensor.
@@ -55,33 +62,52 @@ def feed_back(
         curvature: of the tensor.
         exact: places of the weights that are read exactly.
     """
-    kinds = np.full(weights.numel(), -1, np.int16)
-    roundings: list[Rounding] = []
-    for fmt, spans in spans_of_formats:
-        if not fmt.levels.is_stream:
-            for span in spans:
-                kinds[span] = len(roundings)
-            roundings.append(Rounding(fmt.decision("least_error", fault), fmt.read_mean(fault)))
-    if exact is not None:
-        kinds[exact.cpu().numpy()] = -1
-    if not roundings:
-        return
     rows, columns = len(weights), row_length(weights.shape)
     each = divisor.reshape(rows, -1) if divisor.ndim else divisor
     if isinstance(granularity, int):
         each = each.repeat_interleave(granularity, 1)[:, :columns]
-    labels = fed_back(weights, each, kinds.reshape(rows, columns), roundings, curvature)
-    rounded = torch.from_numpy(np.flatnonzero(kinds >= 0)).to(words.device)
-    put(words, rounded, labels.reshape(-1).to(words.device)[rounded])
+    scales = each.double().cpu().expand(rows, columns).numpy()
+    kinds = np.full(weights.numel(), -1, np.int16)
+    roundings: list[Rounding] = []
+    blocks: list[tuple[EntropyLevels, Integers]] = []
+    for fmt, spans in spans_of_formats:
+        levels, places = fmt.levels, np.concatenate([np.arange(span.start, span.stop) for span in spans])
+        if isinstance(levels, EntropyLevels):
+            relative = weights.detach().reshape(-1).double().cpu().numpy()[places] / scales.reshape(-1)[places]
+            of_weights, decisions = entropy.decisions(relative, levels)
+            kinds[places] = of_weights + len(roundings)
+            roundings += [Rounding(*one, fmt.read_mean(fault)) for one in decisions]
+            blocks.append((levels, places))
+        elif not levels.is_stream:
+            kinds[places] = len(roundings)
+            decision = fmt.decision("least_error", fault)
+            roundings.append(Rounding(decision.boundaries, decision.labels, fmt.read_mean(fault)))
+    if exact is not None:
+        kinds[exact.cpu().numpy()] = -1
+    if not roundings:
+        return
+    labels, targets = fed_back(weights, scales, kinds.reshape(rows, columns), roundings, curvature)
+    for levels, places in blocks:
+        own, aims = labels.reshape(-1)[places], targets.reshape(-1)[places] / scales.reshape(-1)[places]
+        own[kinds[places] < 0] = np.argmin(np.abs(levels.values))
+        put(
+            words,
+            torch.from_numpy(places).to(words.device),
+            entropy.encode(torch.from_numpy(aims), levels, own.astype(np.int16)),
+        )
+        kinds[places] = -1
+    rounded = np.flatnonzero(kinds >= 0)
+    found = torch.from_numpy(labels.reshape(-1)[rounded])
+    put(words, torch.from_numpy(rounded).to(words.device), found.to(words.device))
 
 
 def fed_back(
     weights: torch.Tensor,
-    scales: torch.Tensor,
+    scales: Floats,
     kinds: NDArray[np.int16],
     roundings: Sequence[Rounding],
     curvature: Curvature,
-) -> torch.Tensor:
+) -> tuple[Integers, Singles]:
     """Labels of least tr(rows E columns E^T), about, for the errors E of a tensor: weights less expected values read.
 
     Line by line, and weight by weight in a line, each gets the label that its own decision gives for it less what the
@@ -89,46 +115,44 @@ def fed_back(
 
     Args:
         weights: of at least two dimensions, of which all but the first count as one.
-        scales: what the levels are in units of, of a shape that expands to (rows, columns).
+        scales: what the levels are in units of, shape (rows, columns).
         kinds: the rounding of each weight, a place in `roundings`, shape (rows, columns); -1 for weights that are read
             exactly or whose labels are chosen elsewhere.
         roundings: for each format.
         curvature: of the tensor.
 
     Returns:
-        Labels, int64, shape (rows, columns); 0 for weights of kind -1.
+        Labels, 0 for weights of kind -1, and weights less what errors before each ask for; shape (rows, columns).
 
     Source:
         theory.md 6.12; GPTQ, arXiv 2210.17323; with rows and columns, YAQA, arXiv 2505.22988.
 
     Example:
-        >>> even = Decision.of(np.array([-0.5, 0.5]), np.array([0, 1, 2]))
         >>> inputs_alike = Curvature(None, torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64))
-        >>> rounding = Rounding(even, np.array([-1.0, 0.0, 1.0]))
-        >>> weights, one = torch.tensor([[0.4, 0.4]]), torch.ones(())
-        >>> fed_back(weights, one, np.zeros((1, 2), np.int16), [rounding], inputs_alike)  # .8 read as 0 + 1
-        tensor([[1, 2]])
+        >>> weights, one = torch.tensor([[0.4, 0.4]]), np.ones((1, 2))
+        >>> rounding = Rounding(np.array([-0.5, 0.5]), np.array([0, 1, 2]), np.array([-1.0, 0.0, 1.0]))
+        >>> fed_back(weights, one, np.zeros((1, 2), np.int16), [rounding], inputs_alike)[0].tolist()  # .8 read as 0 + 1
+        [[1, 2]]
     """
     matrix = weights.detach().reshape(len(weights), -1).float().cpu().numpy()
-    spread = scales.double().cpu().expand(matrix.shape).numpy()
     rows, columns = curvature.row_shares, curvature.column_shares
     # The inner loop runs over the shorter side, whose shares stay in the cache.
     turned = rows is not None and (columns is None or matrix.shape[0] < matrix.shape[1])
     outer, inner = (columns, rows) if turned else (rows, columns)
     if turned:
-        matrix, spread, kinds = matrix.T, spread.T, kinds.T
-    labels = _rounded(matrix, spread, kinds, roundings, outer, inner)
-    return torch.from_numpy(np.ascontiguousarray(labels.T) if turned else labels)
+        matrix, scales, kinds = matrix.T, scales.T, kinds.T
+    labels, targets = _rounded(matrix, scales, kinds, roundings, outer, inner)
+    return (np.ascontiguousarray(labels.T), np.ascontiguousarray(targets.T)) if turned else (labels, targets)
 
 
 def _rounded(
     matrix: Singles,
-    scales: NDArray[np.float64],
+    scales: Floats,
     kinds: NDArray[np.int16],
     roundings: Sequence[Rounding],
     outer: Shares | None,
     inner: Shares | None,
-) -> NDArray[np.int64]:
+) -> tuple[Integers, Singles]:
     # Numba takes a second to import, which only feedback should wait for.
     from qtaml.formats.feedback_kernel import round_lines
 
@@ -138,7 +162,7 @@ def _rounded(
     across = inner.order if inner else np.arange(width)
     along = inner.shares if inner else none
     padded = _Padded.of(roundings)
-    labels = np.zeros(matrix.shape, np.int64)
+    labels, aims = np.zeros(matrix.shape, np.int64), np.empty(matrix.shape, np.float32)
     errors = np.empty(matrix.shape if outer else (_LINES, width), np.float32)
     for start in range(0, lines, _LINES):
         block = order[start : start + _LINES]
@@ -163,8 +187,8 @@ def _rounded(
             found,
             left,
         )
-        labels[picked] = found
-    return labels
+        labels[picked], aims[picked] = found, targets
+    return labels, aims
 
 
 class _Padded(NamedTuple):
@@ -178,13 +202,13 @@ class _Padded(NamedTuple):
     @staticmethod
     def of(roundings: Sequence[Rounding]) -> "_Padded":
         """Filled up with infinite boundaries, and zeros."""
-        counts = np.array([len(one.decision.boundaries) for one in roundings], np.int64)
+        counts = np.array([len(one.boundaries) for one in roundings], np.int64)
         boundaries = np.full((len(roundings), counts.max()), np.inf)
         intervals = np.zeros((len(roundings), counts.max() + 1), np.int64)
         levels = np.zeros((len(roundings), max(len(one.levels) for one in roundings)))
         for place, one in enumerate(roundings):
-            boundaries[place, : counts[place]] = one.decision.boundaries
-            intervals[place, : counts[place] + 1] = one.decision.labels
+            boundaries[place, : counts[place]] = one.boundaries
+            intervals[place, : counts[place] + 1] = one.labels
             levels[place, : len(one.levels)] = one.levels
         return _Padded(boundaries, counts, intervals, levels)
 

@@ -25,7 +25,7 @@ _PLANES, _SCALES, _OUTLIERS, _READOUTS, _REST = (
     f"{name}.safetensors" for name in ("planes", "scales", "outliers", "readouts", "rest")
 )
 _FILES = (_PLAN, _MAP, _PLANES, _SCALES, _OUTLIERS, _READOUTS, _REST)
-_FORMAT, _VERSION, _KEPT = "qtaml-memory", 6, "__metadata__"
+_FORMAT, _VERSION, _KEPT = "qtaml-memory", 7, "__metadata__"
 _PLACES, _VALUES = ".places", ".values"
 # The most weights of a stored network: 16 million, and a thousand for each byte of planes. Weights of 0 bits take no
 # bytes, and words are made for them all the same, so a forged plan of a few bytes could ask for any amount of memory. A
@@ -119,7 +119,7 @@ class Manifest:
     weights: str = ""
     versions: dict[str, str] = field(default_factory=_files.versions)
     format: Literal["qtaml-memory"] = "qtaml-memory"
-    version: Literal[6] = 6
+    version: Literal[7] = 7
 
 
 @dataclass(frozen=True)

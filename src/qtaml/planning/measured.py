@@ -25,8 +25,9 @@ _READS, _READS_OF_LARGE = 8, 4
 """Reads of a plan on the calibration inputs: their mean is known to a tenth or so. Of large networks fewer, whose many
 errors average out."""
 
-_BEYOND = 0.2
-"""Share by which reads have to differ from first order, for a large network to be planned again."""
+_BEYOND, _BELOW = 0.2, 0.5
+"""Shares by which reads have to lie above first order, or below it, for a large network to be planned again. Plans take
+bounds for rates of wrong blocks, and reads err less."""
 
 
 def reads_of(
@@ -126,8 +127,10 @@ def with_measured(plan: Plan, calibration: Calibration) -> Plan:
 
 def may_be_beyond(plan: Plan, calibration: Calibration) -> bool:
     """Whether a plan that was measured may err beyond first order; of a large network, whether reads show it."""
+    if is_small(plan) or not calibration.large:
+        return not is_small(plan)
     error = plan.first_order_error or 0.0
-    return not is_small(plan) and (not calibration.large or abs(measured_mean(plan) - error) > _BEYOND * error)
+    return not (1 - _BELOW) * error <= measured_mean(plan) <= (1 + _BEYOND) * error
 
 
 def gains_at_reads(plan: Plan, calibration: Calibration) -> dict[str, float]:

@@ -24,10 +24,9 @@ from qtaml.search.way import Gains, Way, Ways
 from qtaml.sensitivity import Calibration
 from qtaml.sensitivity.gains import squared_norm
 
-_GAIN_ROUNDS = 2
-"""Rounds of gains at the reads of the plan before."""
-_FEEDBACK_ROUNDS = 3
-"""Plans with rounding errors fed back: of the allocation without, and of ones that know what feedback left before."""
+_GAIN_ROUNDS, _FEEDBACK_ROUNDS, _ROUNDS_OF_LARGE = 2, 3, 2
+"""Rounds of gains at the reads of the plan before; and plans with rounding errors fed back, of the allocation without,
+and of ones that know what feedback left before."""
 _TRIALS = 2**27
 """Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
 _LEAST_TRIALS, _MOST_TRIALS = 4, 120
@@ -48,8 +47,6 @@ _EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.7
 """Shares by which emphasis is evened, the best of these, whose readout gains are balanced, and trials from there by
 what is expected; of a large network that is lost as many again by reads, and reads of each. CREPE full with a reserve
 to p = 0.1, in 0.4 cells: 20 trials find 94.6% of the pitches, 40 all."""
-_OF_STREAMS = ("trellis", "sequential")
-"""Decoders of formats in which weights share bits."""
 _READS_OF_CHOICE = 48
 """Reads by which the last few plans are compared, and that tell whether one errs as is expected."""
 _AS_EXPECTED = 0.1
@@ -160,10 +157,10 @@ class Designer:
     @cached_property
     def _words(self) -> "Designer | None":
         """A designer that is not allowed trellises and entropy-coded blocks; None where this one is not either."""
-        decoders = tuple(one for one in self.settings.decoders if one not in _OF_STREAMS)
-        if decoders == tuple(self.settings.decoders):
-            return None
-        return Designer(self.calibration, replace(self.settings, decoders=decoders))
+        decoders = tuple(one for one in self.settings.decoders if one not in ("trellis", "sequential"))
+        # The few trials for a large network begin at the best sums of effects, of words too.
+        alone = decoders == tuple(self.settings.decoders) or self.calibration.large
+        return None if alone else Designer(self.calibration, replace(self.settings, decoders=decoders))
 
     def _without_rows(self, cells: float, gains: Gains) -> Plan:
         """The plan of one scale for each tensor: what few trials of a large network expect of rows may be wrong."""
@@ -177,19 +174,19 @@ class Designer:
         # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
         ones = dict.fromkeys(found.storages, 1.0)
         fed = replace(found, storages=self._expectations.fed_back(found.storages))
-        for number in range(_FEEDBACK_ROUNDS):
+        rounds = _ROUNDS_OF_LARGE if self.calibration.large else _FEEDBACK_ROUNDS
+        for number in range(rounds):
             if number:
                 gains = replace(gains, fed_back=self._expectations.shares_left(found.storages, fed.storages))
-                found = self._tried(self._ways.way(found.way.menus, gains), cells, gains, found.emphasis, found)
+                found = self._tried(self._ways.fed_back(found.way, gains), cells, gains, found.emphasis, found)
                 fed = replace(found, storages=self._expectations.fed_back(found.storages))
             readouts = [ones]
             if self._may_be_read_often:
                 balanced = self._balanced_at_reads(fed.storages, ones, 2 * _READS_OF_TRIAL)
                 readouts.append(as_kept(balanced.gains))
             # Each is better than the one before, of large networks, which take long to measure; of small ones mostly.
-            if not self.calibration.large or number == _FEEDBACK_ROUNDS - 1:
-                finished = (self._finished(fed, cells, gains, readout) for readout in readouts)
-                plans += [with_measured(one, self.calibration) for one in finished]
+            if not self.calibration.large or number == rounds - 1:
+                plans += [with_measured(self._finished(fed, cells, gains, one), self.calibration) for one in readouts]
         return plans
 
     @property

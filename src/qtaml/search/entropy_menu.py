@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from qtaml.faults import FaultModel
 from qtaml.formats import EntropyLevels, Format
@@ -16,10 +17,10 @@ from qtaml.search.histogram import Histogram
 
 Floats = NDArray[np.float64]
 
-_PRICES = np.geomspace(1.0, 1e-3, 24)
-"""Prices of a bit, in units of the mean square: quantisers of about 0.1 to 6 bits a weight."""
-_STEPS, _MOST_STEPS, _ROUNDS, _SETTLED = (1.2, 2.4), 60, 60, 1e-6
-"""Steps of the even levels that a fit begins from, over that of a fine quantiser of this price; the most on a side."""
+_PRICES = np.geomspace(1.0, 1e-5, 40)
+"""Prices of a bit, in units of the mean square: quantisers of about 0.1 to 8 bits a weight."""
+_STEPS, _MOST_STEPS, _ROUNDS, _SETTLED = (1.2, 2.4), 127, 60, 1e-6
+"""Steps around zero of the levels that a fit begins from, over the root of the price; the most on a side."""
 _FEWEST_BYTES = 250
 """Of a block: check sum and state take six."""
 _MOST_LOST, _GAIN = 0.05, 0.5
@@ -93,9 +94,7 @@ def _settled(weights: Histogram, cumulated: Floats, power: float, price: float, 
     # Compiled with Numba, which takes long to import.
     from qtaml.search import loops
 
-    reach = float(np.abs(weights.points).max())
-    steps = min(math.ceil(reach / step), _MOST_STEPS)
-    values = step * np.arange(-steps, steps + 1.0)
+    values = _spread(step, float(np.abs(weights.points).max()))
     lengths, before = np.full(len(values), math.log2(len(values))), math.inf
     for _ in range(_ROUNDS):
         thresholds, _ = loops.envelope(values, values**2 + price * lengths)
@@ -111,6 +110,17 @@ def _settled(weights: Histogram, cumulated: Floats, power: float, price: float, 
     return Quantiser(values, shares, max(error, 0.0))
 
 
+def _spread(step: float, reach: float) -> Floats:
+    """Levels a step apart around zero; farther apart in the tails, where few weights lie, if they would be too many."""
+    ratio = reach / step
+    most = min(math.ceil(ratio), _MOST_STEPS)
+    places = np.arange(-most, most + 1.0)
+    if ratio <= _MOST_STEPS:
+        return step * places
+    growth = optimize.brentq(lambda rate: math.sinh(_MOST_STEPS * rate) / rate - ratio, 1e-6, 1.0)
+    return step * np.sinh(growth * places) / growth
+
+
 def _levels(quantiser: Quantiser, block_bytes: int) -> EntropyLevels | None:
     """Levels whose blocks hold as many weights as fit on average; None if more than one bit a weight is left over."""
     values = kept_values(quantiser.values)
@@ -119,15 +129,17 @@ def _levels(quantiser: Quantiser, block_bytes: int) -> EntropyLevels | None:
     counts = _counts(quantiser.shares)
     bits = float(quantiser.shares @ (SHARE_BITS - np.log2(counts)))
     weights = EntropyLevels.weights_of_block(block_bytes, bits)
-    if weights < block_bytes:
+    # With a byte more in each block, since parts of a tensor are rounded up to bytes, the words fit in the same places.
+    if weights < block_bytes or -(-8 * (block_bytes + 1) // weights) > -(-8 * block_bytes // weights):
         return None
     return EntropyLevels(tuple(values.tolist()), tuple(counts.tolist()), weights, block_bytes)
 
 
 def _counts(shares: Floats) -> NDArray[np.int64]:
-    """Shares as whole numbers of at least 1 that sum to 2**12: what is too much comes off the largest."""
+    """Shares as whole numbers of at least 1 that sum to 2**12: what is too much comes off the largest, one each."""
     counts: NDArray[np.int64] = np.maximum(np.rint(shares * 2**SHARE_BITS).astype(np.int64), 1)
-    counts[np.argmax(counts)] += 2**SHARE_BITS - counts.sum()
+    while excess := int(counts.sum()) - 2**SHARE_BITS:
+        counts[np.argsort(-counts, kind="stable")[: min(abs(excess), np.count_nonzero(counts > 1))]] -= np.sign(excess)
     return counts
 
 

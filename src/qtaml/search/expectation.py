@@ -154,7 +154,7 @@ class Expectations:
         }
 
     def shares_left(self, storages: Storages, fed_back: Storages) -> dict[str, float]:
-        """The share of the error of each tensor that feedback leaves.
+        """The share of the error of each tensor that feedback leaves; of one in a trellis about that of the others.
 
         Args:
             storages: formats without.
@@ -163,11 +163,14 @@ class Expectations:
         Source:
             theory.md 6.12.
         """
-        return {
+        fed = {name: one for name, one in fed_back.items() if one.correction == "fed_back"}
+        shares = {
             name: self._curved_error(name, one) / self._curved_error(name, storages[name])
-            for name, one in fed_back.items()
-            if one.correction == "fed_back"
+            for name, one in fed.items()
+            if all(levels.window == 1 for levels in one.levels)
         }
+        usual = float(np.exp(np.mean(np.log(list(shares.values()))))) if shares else 1.0
+        return {name: shares.get(name, usual) for name in fed}
 
     def _curved_error(self, name: str, storage: TensorFormat) -> float:
         """What a tensor does to the output, by its curvature and up to a factor: expected weights and noise."""

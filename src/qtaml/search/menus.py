@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -140,11 +140,10 @@ class TensorMenu:
         errors = (tuple((weight * effects).tolist()) for weight in self.importance)
         return [Options(size, self.cells, error) for size, error in zip(self.sizes, errors, strict=True)]
 
-    def without(self, protections: Collection[Protection]) -> "TensorMenu":
-        """The same without formats of which a bit is behind one of these protections."""
+    def without(self, unwanted: Callable[[Format], bool]) -> "TensorMenu":
+        """The same without some formats."""
         pairs = zip(self.menu, self.cells, strict=True)
-        kept = [(one, cells) for one, cells in pairs if not set(protections) & set(one.format.protections)]
-        menu, cells = zip(*kept, strict=True)
+        menu, cells = zip(*((one, cells) for one, cells in pairs if not unwanted(one.format)), strict=True)
         return replace(self, menu=menu, cells=cells)
 
     def incoherent(self, ratio: float) -> list[Options]:

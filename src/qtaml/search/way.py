@@ -4,14 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtaml._progress import track
 from qtaml.errors import BudgetError
-from qtaml.formats import Levels
+from qtaml.formats import Format, Levels
 from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocated_error, cell_price, error_bound
 from qtaml.planning.settings import Design
 from qtaml.planning.side_values import side_cells
@@ -176,7 +176,7 @@ class Ways:
         self._shorter = [menu for menu in shorter if menu]
         codes = self._long_codes
         self._of_one_code = [
-            [menu.without(codes - {code}) for menu in self._first]
+            [menu.without(partial(_is_behind, codes - {code})) for menu in self._first]
             for code in sorted(codes, key=lambda one: (one.cells, one.block))
             if len(codes) > 1
         ]
@@ -216,6 +216,12 @@ class Ways:
             for menu in menus
         ]
         return Way(menus, ratios, gains.coherent)
+
+    def fed_back(self, way: Way, gains: Gains) -> Way:
+        """The same at gains that know what feedback leaves, without trellises where there is any: they have none."""
+        known = gains.fed_back
+        menus = [menu.without(lambda fmt: fmt.levels.window > 1) if menu.name in known else menu for menu in way.menus]
+        return self.way(menus, gains)
 
     def within(self, way: Way, emphasis: Mapping[str, float], cells: float) -> tuple[Choice, ...]:
         """The best choices within a budget by the sum of effects."""
@@ -341,3 +347,8 @@ class Ways:
             min((menu, *others), key=lambda one: one.priced(price, ratio))
             for menu, others, ratio in zip(self._first, self._others, first.ratios, strict=True)
         ]
+
+
+def _is_behind(codes: set[Protection], fmt: Format) -> bool:
+    """Whether a bit is behind one of some codes."""
+    return not codes.isdisjoint(fmt.protections)
