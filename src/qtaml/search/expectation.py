@@ -169,7 +169,7 @@ class Expectations:
             for name, one in fed.items()
             if all(levels.window == 1 for levels in one.levels)
         }
-        usual = float(np.exp(np.mean(np.log(list(shares.values()))))) if shares else 1.0
+        usual = float(np.median(list(shares.values()))) if shares else 1.0
         return {name: shares.get(name, usual) for name in fed}
 
     def _curved_error(self, name: str, storage: TensorFormat) -> float:
