@@ -180,16 +180,20 @@ def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Pro
 
 
 @lru_cache(maxsize=16)
-def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_cells: float) -> tuple[Candidate, ...]:
+def gaussian_menu(
+    protections: tuple[Protection, ...], fault: FaultModel, most_cells: float, alone: tuple[Protection, ...] = ()
+) -> tuple[Candidate, ...]:
     """Formats near the lower convex hull of error over cells for Gaussian weights; they are then fitted to each tensor.
 
     Args:
         protections: allowed protections of a bit.
         fault: how the memory fails.
         most_cells: largest number of cells of a word.
+        alone: protections each of which may be the only one of these that a plan has: formats near the hull of what
+            has no other of them are listed too.
 
     Returns:
-        Candidates by ascending cells and falling error.
+        Candidates by ascending cells; without `alone` by falling error too.
     """
     middles = special.ndtri((np.arange(_GAUSSIAN_POINTS) + 0.5) / _GAUSSIAN_POINTS)
     # Quantiles fall short of the variance by the tails beyond them: scaled to a root mean square of 1.
@@ -203,9 +207,22 @@ def gaussian_menu(protections: tuple[Protection, ...], fault: FaultModel, most_c
     ]
     # A first look without exchange of labels, which takes most of the time of a fit.
     rough = [_candidate(word, settle(gaussian, law_behind(word, fault))) for word in words]
-    promising = [one.format.protections for one in worthwhile(rough, cells_of, near=ROUGHLY_NEAR)]
+    promising = [one.format.protections for one in _near_hulls(rough, alone, ROUGHLY_NEAR)]
     found = [_candidate(word, fit(gaussian, law_behind(word, fault), patience=0)) for word in promising]
-    return worthwhile(found, cells_of, near=_NEAR_OF_GAUSSIAN)
+    return _near_hulls(found, alone, _NEAR_OF_GAUSSIAN)
+
+
+def _near_hulls(found: Sequence[Candidate], alone: Sequence[Protection], near: float) -> tuple[Candidate, ...]:
+    """`worthwhile` of all, and of those that have only one of some protections, by ascending cells."""
+    parts = [found, *(only(found, one, alone) for one in alone)]
+    kept = dict.fromkeys(one for part in parts for one in worthwhile(part, cells_of, near=near))
+    return tuple(sorted(kept, key=lambda one: one.format.cells))
+
+
+def only(found: Iterable[Candidate], wanted: Protection, among: Iterable[Protection]) -> list[Candidate]:
+    """Candidates without any other of some protections than a wanted one."""
+    unwanted = set(among) - {wanted}
+    return [one for one in found if unwanted.isdisjoint(one.format.protections)]
 
 
 def normalised(

@@ -10,7 +10,7 @@ from qtaml._threads import one_thread
 from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
 from qtaml.planning.allocation import Choice
-from qtaml.planning.measured import gains_at_reads, may_be_beyond, measured, with_measured
+from qtaml.planning.measured import gains_at_reads, may_be_beyond, measured, reads_of, with_measured
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.settings import Design
@@ -21,7 +21,7 @@ from qtaml.search.readout import Balanced, balance_readout
 from qtaml.search.trial_reads import TrialReads
 from qtaml.search.tried import Tried, error_of
 from qtaml.search.way import Gains, Way, Ways
-from qtaml.sensitivity import Calibration
+from qtaml.sensitivity import Calibration, output_deviations
 from qtaml.sensitivity.gains import squared_norm
 
 _GAIN_ROUNDS, _FEEDBACK_ROUNDS, _ROUNDS_OF_LARGE = 2, 3, 2
@@ -248,13 +248,17 @@ class Designer:
         if often:
             # What looked best at few reads was lucky too.
             best = [settled(one, None) for one in best]
-            longer = [self._balanced_at_reads(one.storages, one.outlook.gains, _LONGER * reads, 0).bias for one in best]
-            found = best[longer.index(min(longer))]
+            found = min(best, key=lambda one: self._error_of_reads(one, _LONGER * reads))
         readout, gains = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, 2 * reads).gains), trained
         if often:
             squared = gains_at_reads(self._planned(found.storages, cells, readout), self.calibration)
             gains = Gains(squared, coherent=False)
         return found, with_measured(self._finished(found, cells, gains, readout), self.calibration)
+
+    def _error_of_reads(self, one: Tried, reads: int) -> float:
+        """Mean error of so many reads, of which one after the other is in memory."""
+        measured, plan = self.calibration, self._planned(one.storages, readout=as_kept(one.outlook.gains))
+        return float(output_deviations(measured.model, measured.few, reads_of(plan, measured, reads=reads)).mean())
 
     def _balanced_at_reads(
         self,

@@ -36,10 +36,12 @@ from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import (
     POINTS,
     Candidate,
+    efficient,
     fitted_menu,
     gaussian_menu,
     named_menu,
     normalised,
+    only,
     plain_menu,
     worthwhile,
 )
@@ -55,6 +57,8 @@ _SMALL = 2**12
 """Weights of a tensor up to which evenly spaced levels without a table are among the choices."""
 _FEW_BLOCKS, _MANY_BLOCKS = 2**14, 2**18
 """Weights of a network up to which blocks of codes are tried without, and up to which shorter ones are tried."""
+_BLOCKS_ALONE = 32
+"""Blocks that the weights of a network would fill, below which plans with only one long code are among the choices."""
 _SHORT = 32
 """Weights of a network for each data bit of a shorter block."""
 _SAMPLE = 2**14
@@ -259,7 +263,9 @@ class Menus:
         self._protections = _protections(settings.fault, settings.decoders, settings.hardened, weights)
         self.fitted = "table" in settings.decoders
         most_cells = _MOST_CELLS * settings.bits
-        self._candidates = self._words(self._protections, most_cells) if self.fitted else ()
+        self.alone = self._codes_alone(weights) if self.fitted and not self._known else ()
+        self._candidates = self._words(self._protections, most_cells, self.alone) if self.fitted else ()
+        self._of_first: dict[str, list[Candidate]] = {}
         # A small network pays for what its blocks leave empty, which the prices of bits do not show.
         decoders = [one for one in settings.decoders if one != "iterative" or weights > _FEW_BLOCKS]
         shorter = _protections(settings.fault, decoders, settings.hardened, max(weights // _SHORT, 1))
@@ -278,11 +284,19 @@ class Menus:
         self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
         self._shorter_trellises = self._fitted_trellises(shorter, pooled, most_cells) if few else ()
 
-    def _words(self, protections: tuple[Protection, ...], most_cells: float) -> tuple[Candidate, ...]:
+    def _codes_alone(self, weights: int) -> tuple[Protection, ...]:
+        """Codes of which so few blocks are filled that a part of a block of each, all its parity, costs much."""
+        found = efficient(self._protections, self._fault)
+        few = tuple(one for one in found if one.block[0] > 1 and weights < _BLOCKS_ALONE * one.block[0])
+        return few if len(few) > 1 else ()
+
+    def _words(
+        self, protections: tuple[Protection, ...], most_cells: float, alone: tuple[Protection, ...] = ()
+    ) -> tuple[Candidate, ...]:
         """Words for Gaussian weights, from which those of each tensor are fitted."""
         if self._known:
             return known_menu(protections, self._known, most_cells)
-        return gaussian_menu(protections, self._fault, most_cells)
+        return gaussian_menu(protections, self._fault, most_cells, alone)
 
     def _fitted_trellises(
         self, protections: tuple[Protection, ...], pooled: NDArray[np.float64], most_cells: float
@@ -312,6 +326,10 @@ class Menus:
         """The menu of a tensor with one scale, or of evenly spaced levels where tables are not allowed."""
         gain = self._calibration.gains[name].squared
         return self._tensor(name, [gain]) if self.fitted else self._plain(name, gain)
+
+    def of_one_code(self, name: str, code: Protection) -> TensorMenu:
+        """The menu of a tensor with one scale, with only one of the codes that are to be alone."""
+        return self._tensor(name, [self._calibration.gains[name].squared], code=code)
 
     def with_shorter_blocks(self, name: str) -> TensorMenu | None:
         """The menu of a tensor with shorter blocks of codes, or none; None where a network fills many long ones."""
@@ -355,6 +373,7 @@ class Menus:
         named: NamedLevels | None = None,
         shorter: bool = False,
         outliers: int = 0,
+        code: Protection | None = None,
     ) -> TensorMenu:
         """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
 
@@ -365,6 +384,7 @@ class Menus:
             named: the table.
             shorter: whether to leave out codes of long blocks.
             outliers: weights that are kept beside the words.
+            code: the only one of those that may be alone; formats are then those that were fitted first.
         """
         scale: Scale = Largest() if named else RootMeanSquare()
         weight = self._calibration.weights[name]
@@ -381,12 +401,16 @@ class Menus:
             found = named_menu(weights, named, self._protections, self._fault)
             if self._known:
                 found = [assessed(_some(relative), one.format, self._fault) for one in found]
+        elif code:
+            found = only(self._of_first[name], code, self.alone)
         else:
             found = self._for_words(relative, weights, self._shorter if shorter else self._candidates)
             if "sequential" in self._settings.decoders:
                 codes = self._fewer_protections if shorter else self._protections
                 found += entropy_menu(weights, codes, self._fault, relative.numel())
             found += self._for_trellises(relative, self._shorter_trellises if shorter else self._trellises)
+            if granularity == "tensor" and not shorter and not outliers:
+                self._of_first[name] = found
         coherence = self._calibration.coherence[name]
         power = weights.mean**2 + weights.variance
         menu = worthwhile(found, price, error=lambda one: one.effect(power, coherence))

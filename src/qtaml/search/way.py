@@ -4,14 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtaml._progress import track
 from qtaml.errors import BudgetError
-from qtaml.formats import Format, Levels
+from qtaml.formats import Levels
 from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocated_error, cell_price, error_bound
 from qtaml.planning.settings import Design
 from qtaml.planning.side_values import side_cells
@@ -25,8 +25,6 @@ _ROUNDING, _SLACK = 1e-12, 1e-9
 """What a plan may exceed its budget by, and what the allocator may, lest it split over a rounding error."""
 _SHARES = (1.0, 0.8, 0.6)
 """Of a budget, at whose price of a cell the scales and levels of each tensor are chosen."""
-_FEW_BLOCKS = 32
-"""Blocks that the weights of a network would fill, below which plans with only one long code are among the choices."""
 _NEAR = 2
 """Places of a menu by which an exchange moves a group of weights."""
 _UNSPENT, _WORTH_FILLING = 2e-4, 2e-3
@@ -174,12 +172,7 @@ class Ways:
         self._others = [menus.others(name) for name in track(names, "fitting other levels")]
         shorter = [menus.with_shorter_blocks(name) for name in names]
         self._shorter = [menu for menu in shorter if menu]
-        codes = self._long_codes
-        self._of_one_code = [
-            [menu.without(partial(_is_behind, codes - {code})) for menu in self._first]
-            for code in sorted(codes, key=lambda one: (one.cells, one.block))
-            if len(codes) > 1
-        ]
+        self._of_one_code = [[menus.of_one_code(name, code) for name in names] for code in menus.alone]
 
     @cached_property
     def plain_cells(self) -> int:
@@ -326,13 +319,6 @@ class Ways:
         )
         return (words + beside) / self.plain_cells
 
-    @property
-    def _long_codes(self) -> set[Protection]:
-        """Codes of which a network fills so few blocks that a part of a block of each, all its parity, costs much."""
-        weights = self.plain_cells // self._settings.bits
-        found = {bit for menu in self._first for one in menu.menu for bit in one.format.protections}
-        return {one for one in found if one.block[0] > 1 and weights < _FEW_BLOCKS * one.block[0]}
-
     @cached_property
     def _cheapest(self) -> list[TensorMenu]:
         """Each tensor in the way that can be cheapest."""
@@ -347,8 +333,3 @@ class Ways:
             min((menu, *others), key=lambda one: one.priced(price, ratio))
             for menu, others, ratio in zip(self._first, self._others, first.ratios, strict=True)
         ]
-
-
-def _is_behind(codes: set[Protection], fmt: Format) -> bool:
-    """Whether a bit is behind one of some codes."""
-    return not codes.isdisjoint(fmt.protections)
