@@ -476,7 +476,7 @@ def test_a_large_network_that_its_first_plan_loses_is_searched_by_reads(monkeypa
     measured = Calibration(model, inputs)
     asked = Design(p=0.1, cells=0.4)
     searched = Designer(measured, asked).plan(0.4)
-    monkeypatch.setattr("qtaml.search.designer._LOST", math.inf)
+    monkeypatch.setattr("qtaml.search.effort.LOST", math.inf)
     first = Designer(measured, asked).plan(0.4)
     assert first.measured_error.mean == pytest.approx(measured.outputs.power, rel=1e-3)
     assert searched.measured_error.mean < 0.8 * first.measured_error.mean

@@ -214,12 +214,12 @@ def gaussian_menu(
 
 def _near_hulls(found: Sequence[Candidate], alone: Sequence[Protection], near: float) -> tuple[Candidate, ...]:
     """`worthwhile` of all, and of those that have only one of some protections, by ascending cells."""
-    parts = [found, *(only(found, one, alone) for one in alone)]
+    parts = [found, *(only_behind(found, one, alone) for one in alone)]
     kept = dict.fromkeys(one for part in parts for one in worthwhile(part, cells_of, near=near))
     return tuple(sorted(kept, key=lambda one: one.format.cells))
 
 
-def only(found: Iterable[Candidate], wanted: Protection, among: Iterable[Protection]) -> list[Candidate]:
+def only_behind(found: Iterable[Candidate], wanted: Protection, among: Iterable[Protection]) -> list[Candidate]:
     """Candidates without any other of some protections than a wanted one."""
     unwanted = set(among) - {wanted}
     return [one for one in found if unwanted.isdisjoint(one.format.protections)]

@@ -14,6 +14,7 @@ from qtaml.planning.measured import gains_at_reads, may_be_beyond, measured, rea
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
 from qtaml.planning.settings import Design
+from qtaml.search import effort
 from qtaml.search.emphasis import drawn, evened, evolved, exchanged, improved
 from qtaml.search.expectation import Expectations, as_kept
 from qtaml.search.menus import Menus
@@ -23,37 +24,6 @@ from qtaml.search.tried import Tried, error_of
 from qtaml.search.way import Gains, Way, Ways
 from qtaml.sensitivity import Calibration, output_deviations
 from qtaml.sensitivity.gains import squared_norm
-
-_GAIN_ROUNDS, _FEEDBACK_ROUNDS, _ROUNDS_OF_LARGE = 2, 3, 2
-"""Rounds of gains at the reads of the plan before; and plans with rounding errors fed back, of the allocation without,
-and of ones that know what feedback left before."""
-_TRIALS = 2**27
-"""Weights x outlooks that a search may take: about a minute of a core. At least `_LEAST_TRIALS` outlooks."""
-_LEAST_TRIALS, _MOST_TRIALS = 4, 120
-_DRAWN_SHARE, _LEAST_DRAWN = 0.1, 4
-"""Share of the trials that are drawn for each way, if they are at least so many."""
-_DRAWN, _TRIALS_BY_READS, _READS_OF_TRIAL, _ROUNDS_OF_START, _LONGER = 11, 48, 4, 2, 6
-"""Emphases that are drawn for each way; and by reads, for which forward passes are many: trials, reads of each, rounds
-by which readout gains are balanced at the start, and times as many reads of the last ones."""
-_TRIALS_OF_A_WAY, _TRIALS_OF_A_RATIO, _READ_OF_A_RATIO = 24, 10, 12
-"""Most trials of each way; and trials that do for each ratio between the emphases of two tensors, of each way, and by
-reads."""
-_MOST_EXCHANGED = 6
-"""Allocations that exchanges are made from."""
-_LOST, _LOST_OF_MEDIUM = 0.5, 0.1
-"""Expected error, over the power of the outputs, above which every network is searched by reads: what it has would be
-of no use; and above which one of middle size is, which takes minutes."""
-_EVENED, _STARTS_OF_LOST, _TRIALS_OF_LOST, _READS_OF_LOST = (0.0, 0.25, 0.5, 0.75, 1.0), 3, 40, 1
-"""Shares by which emphasis is evened, the best of these, whose readout gains are balanced, and trials from there by
-what is expected; of a large network that is lost as many again by reads, and reads of each. CREPE full with a reserve
-to p = 0.1, in 0.4 cells: 20 trials find 94.6% of the pitches, 40 all."""
-_READS_OF_CHOICE = 48
-"""Reads by which the last few plans are compared, and that tell whether one errs as is expected."""
-_AS_EXPECTED = 0.1
-"""Share of the expected error by which what reads show may differ, for a plan not to be searched on by reads."""
-_BALANCED, _MOST_OPERATIONS = 12, 2e12
-"""Trials by reads whose readout gains are balanced, about; and floating-point operations of a search by reads: about
-a minute of a core. SmallCNN takes 7e9, CREPE tiny 1.5e12."""
 
 
 class Designer:
@@ -112,7 +82,7 @@ class Designer:
         often, large = self._may_be_read_often, self.calibration.large
         if large and (self.settings.rows or self.settings.group is not None):
             best = min(best, self._without_rows(cells, trained), key=measured_mean)
-        share = _LOST if often or large else _LOST_OF_MEDIUM
+        share = effort.LOST if often or large else effort.LOST_OF_MEDIUM
         lost = self._fitted and found[0].error > share * self.calibration.outputs.power
         if self.settings.beyond_first_order and (lost or self._may_err_otherwise(best, found[0].error)):
             if often or lost:
@@ -132,8 +102,8 @@ class Designer:
         """
         if not may_be_beyond(plan, self.calibration) or not (self._may_be_read_often and self._fitted):
             return may_be_beyond(plan, self.calibration)
-        read = measured(plan, self.calibration, reads=_READS_OF_CHOICE).mean
-        return abs(read - expected) > _AS_EXPECTED * expected
+        read = measured(plan, self.calibration, reads=effort.READS_OF_CHOICE).mean
+        return abs(read - expected) > effort.AS_EXPECTED * expected
 
     def _least(self, plans: Sequence[Plan]) -> Plan:
         """The plan of the least error of reads, of a network that is read often of many more than plans tell of.
@@ -143,7 +113,7 @@ class Designer:
         """
         if len(plans) == 1 or plans[0].by_chip or not self._may_be_read_often:
             return min(plans, key=measured_mean)
-        return min(plans, key=lambda plan: measured(plan, self.calibration, reads=_READS_OF_CHOICE).mean)
+        return min(plans, key=lambda plan: measured(plan, self.calibration, reads=effort.READS_OF_CHOICE).mean)
 
     def _of_words(self, cells: float) -> list[Plan]:
         """The plan without streams, where they are allowed: a search of more formats does not always find it."""
@@ -174,7 +144,7 @@ class Designer:
         # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
         ones = dict.fromkeys(found.storages, 1.0)
         fed = replace(found, storages=self._expectations.fed_back(found.storages))
-        rounds = _ROUNDS_OF_LARGE if self.calibration.large else _FEEDBACK_ROUNDS
+        rounds = effort.ROUNDS_OF_LARGE if self.calibration.large else effort.FEEDBACK_ROUNDS
         for number in range(rounds):
             if number:
                 gains = replace(gains, fed_back=self._expectations.shares_left(found.storages, fed.storages))
@@ -182,7 +152,7 @@ class Designer:
                 fed = replace(found, storages=self._expectations.fed_back(found.storages))
             readouts = [ones]
             if self._may_be_read_often:
-                balanced = self._balanced_at_reads(fed.storages, ones, 2 * _READS_OF_TRIAL)
+                balanced = self._balanced_at_reads(fed.storages, ones, 2 * effort.READS_OF_TRIAL)
                 readouts.append(as_kept(balanced.gains))
             # Each is better than the one before, of large networks, which take long to measure; of small ones mostly.
             if not self.calibration.large or number == rounds - 1:
@@ -193,12 +163,12 @@ class Designer:
     def _may_be_read_often(self) -> bool:
         """Whether the forward passes of a search by reads are affordable. Counted, not timed: plans have to repeat."""
         tensors = len(self.calibration.weights)
-        passes = _READS_OF_TRIAL * (_TRIALS_BY_READS + _BALANCED * (tensors + 2))
-        return not self.calibration.large and passes * self.calibration.operations <= _MOST_OPERATIONS
+        passes = effort.READS_OF_TRIAL * (effort.TRIALS_BY_READS + effort.BALANCED * (tensors + 2))
+        return not self.calibration.large and passes * self.calibration.operations <= effort.MOST_OPERATIONS
 
     def _by_gains_at_reads(self, best: Plan, cells: float) -> Plan:
         """Plans at the gains at reads of the plan before, as long as that helps."""
-        for _ in range(_GAIN_ROUNDS):
+        for _ in range(effort.GAIN_ROUNDS):
             squared = gains_at_reads(best, self.calibration)
             # Whether shrinkage grows with the noise as single errors do, no formula tells: both are tried.
             rounds = [Gains(squared, coherent) for coherent in (False, True)]
@@ -221,9 +191,9 @@ class Designer:
         trained, often = self._trained, self._may_be_read_often
         if not often:
             starts = [self._from_evened(cells, trained), *([] if self.calibration.large else expected)]
-            reads = _READS_OF_LOST if self.calibration.large else _READS_OF_TRIAL
+            reads = effort.READS_OF_LOST if self.calibration.large else effort.READS_OF_TRIAL
         else:
-            starts, reads = [*expected, *alike], _READS_OF_TRIAL
+            starts, reads = [*expected, *alike], effort.READS_OF_TRIAL
 
         def read(one: Tried, readout: Mapping[str, float], rounds: int) -> Tried:
             balanced = self._balanced_at_reads(one.storages, readout, reads, rounds)
@@ -237,18 +207,18 @@ class Designer:
             tuned = read(one, (near or one).outlook.gains, 0 if near else 1)
             return min(tuned, one, key=error_of)
 
-        begun = [read(one, one.outlook.gains, 0 if often else _ROUNDS_OF_START) for one in starts]
+        begun = [read(one, one.outlook.gains, 0 if often else effort.ROUNDS_OF_START) for one in starts]
         names = list(self.calibration.weights)
         if often:
-            trials = min(_TRIALS_BY_READS, self._ratios * _READ_OF_A_RATIO)
+            trials = min(effort.TRIALS_BY_READS, self._ratios * effort.READ_OF_A_RATIO)
             best = evolved(begun, names, attempt, settled, trials=trials, seed=self.calibration.seed)
         else:
-            best = [improved(sorted(begun, key=error_of), names, attempt, trials=_TRIALS_OF_LOST)]
+            best = [improved(sorted(begun, key=error_of), names, attempt, trials=effort.TRIALS_OF_LOST)]
         found = best[0]
         if often:
             # What looked best at few reads was lucky too.
             best = [settled(one, None) for one in best]
-            found = min(best, key=lambda one: self._error_of_reads(one, _LONGER * reads))
+            found = min(best, key=lambda one: self._error_of_reads(one, effort.LONGER * reads))
         readout, gains = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, 2 * reads).gains), trained
         if often:
             squared = gains_at_reads(self._planned(found.storages, cells, readout), self.calibration)
@@ -265,7 +235,7 @@ class Designer:
         storages: Mapping[str, TensorFormat],
         start: Mapping[str, float],
         reads: int,
-        rounds: int = _ROUNDS_OF_START,
+        rounds: int = effort.ROUNDS_OF_START,
     ) -> Balanced:
         """Readout gains of the least error of reads; the noise in them is beyond what the first order knows."""
         measured, found = self.calibration, self._trial_reads(storages, reads)
@@ -289,13 +259,13 @@ class Designer:
         """
         # Evenly spaced levels are corrected: no shrinkage adds up, and the sum of effects is what is predicted.
         weights = self._ways.plain_cells // self.bits
-        trials = min(max(_TRIALS // weights, _LEAST_TRIALS), _MOST_TRIALS) if self._fitted else 0
+        trials = min(max(effort.TRIALS // weights, effort.LEAST_TRIALS), effort.MOST_TRIALS) if self._fitted else 0
         if not self._may_be_read_often:
             return [self._by_single_changes(cells, gains, trials)], []
         names, seed = list(self.calibration.weights), self.calibration.seed
         even = self._evened(gains)
         begun = self._of_every_way(cells, gains, even)
-        emphases = list(drawn(names, _DRAWN if trials else 0, seed))[1:]
+        emphases = list(drawn(names, effort.DRAWN if trials else 0, seed))[1:]
         # Each way by itself, and all of them: what looks worse before gains are balanced may be the better one.
         found = [
             evolved(
@@ -303,7 +273,7 @@ class Designer:
                 names,
                 lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
                 lambda one, near: self._settled(one, gains, near),
-                trials=min(trials, _TRIALS_OF_A_WAY, self._ratios * _TRIALS_OF_A_RATIO),
+                trials=min(trials, effort.TRIALS_OF_A_WAY, self._ratios * effort.TRIALS_OF_A_RATIO),
                 seed=seed,
             )
             for own in zip(*begun, strict=True)
@@ -315,7 +285,7 @@ class Designer:
                 for choices in self._ways.exchanges(one.way, one.choices, cells)
             ),
             lambda one: self._settled(one, gains),
-            most=_MOST_EXCHANGED if trials else 0,
+            most=effort.MOST_EXCHANGED if trials else 0,
         )
         alike = [min(own, key=error_of) for own in begun]
         # Those that no exchange betters stand in both.
@@ -337,8 +307,9 @@ class Designer:
 
     def _by_single_changes(self, cells: float, gains: Gains, trials: int) -> Tried:
         """The same of a network for which passes take long: at readout gains that are not tuned for each."""
-        draws = int(_DRAWN_SHARE * trials)
-        emphases = drawn(list(self.calibration.weights), draws if draws >= _LEAST_DRAWN else 0, self.calibration.seed)
+        draws = int(effort.DRAWN_SHARE * trials)
+        names = list(self.calibration.weights)
+        emphases = drawn(names, draws if draws >= effort.LEAST_DRAWN else 0, self.calibration.seed)
         starts = sorted((one for own in self._of_every_way(cells, gains, emphases) for one in own), key=error_of)
         errors = starts[0].outlook.errors
         return improved(
@@ -352,7 +323,7 @@ class Designer:
         """Emphases by which relative errors of all tensors count more and more alike."""
         weights = self.calibration.weights
         strengths = {name: gains.squared[name] * float(squared_norm(weight)) for name, weight in weights.items()}
-        return [evened(strengths, share) for share in (_EVENED if self._ratios else _EVENED[:1])]
+        return [evened(strengths, share) for share in (effort.EVENED if self._ratios else effort.EVENED[:1])]
 
     def _of_every_way(self, cells: float, gains: Gains, emphases: Iterable[Mapping[str, float]]) -> list[list[Tried]]:
         """For each emphasis, the allocations of all ways."""
@@ -362,12 +333,12 @@ class Designer:
     def _from_evened(self, cells: float, gains: Gains) -> Tried:
         """The allocation of the least expected error from where a relative error of each tensor counts more alike."""
         tried = self._of_every_way(cells, gains, self._evened(gains))
-        promising = sorted((one for own in tried for one in own), key=error_of)[:_STARTS_OF_LOST]
+        promising = sorted((one for own in tried for one in own), key=error_of)[: effort.STARTS_OF_LOST]
         return improved(
             sorted((self._settled(one, gains) for one in promising), key=error_of),
             list(self.calibration.weights),
             lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
-            trials=_TRIALS_OF_LOST,
+            trials=effort.TRIALS_OF_LOST,
         )
 
     def _tried(self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: Tried | None) -> Tried:

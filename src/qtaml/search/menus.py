@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -41,7 +41,7 @@ from qtaml.search.candidates import (
     gaussian_menu,
     named_menu,
     normalised,
-    only,
+    only_behind,
     plain_menu,
     worthwhile,
 )
@@ -263,8 +263,9 @@ class Menus:
         self._protections = _protections(settings.fault, settings.decoders, settings.hardened, weights)
         self.fitted = "table" in settings.decoders
         most_cells = _MOST_CELLS * settings.bits
-        self.alone = self._codes_alone(weights) if self.fitted and not self._known else ()
-        self._candidates = self._words(self._protections, most_cells, self.alone) if self.fitted else ()
+        self._weights = weights
+        alone = self._alone(efficient(self._protections, self._fault)) if self.fitted and not self._known else ()
+        self._candidates = self._words(self._protections, most_cells, alone) if self.fitted else ()
         self._of_first: dict[str, list[Candidate]] = {}
         # A small network pays for what its blocks leave empty, which the prices of bits do not show.
         decoders = [one for one in settings.decoders if one != "iterative" or weights > _FEW_BLOCKS]
@@ -276,7 +277,6 @@ class Menus:
         values = _USUAL_VALUES * len(calibration.weights)
         beside = side_cells(self._fault, values, tuple(settings.decoders), tuple(settings.hardened))
         self._side_cells = beside / values
-        self._weights = weights
         trellis = "trellis" in settings.decoders
         self._pooled = pooled = _pooled(calibration.weights) if trellis else np.zeros(0)
         self._widened: dict[Format, Format] = {}
@@ -284,11 +284,10 @@ class Menus:
         self._trellises = self._fitted_trellises(self._protections, pooled, most_cells)
         self._shorter_trellises = self._fitted_trellises(shorter, pooled, most_cells) if few else ()
 
-    def _codes_alone(self, weights: int) -> tuple[Protection, ...]:
+    def _alone(self, protections: Iterable[Protection]) -> tuple[Protection, ...]:
         """Codes of which so few blocks are filled that a part of a block of each, all its parity, costs much."""
-        found = efficient(self._protections, self._fault)
-        few = tuple(one for one in found if one.block[0] > 1 and weights < _BLOCKS_ALONE * one.block[0])
-        return few if len(few) > 1 else ()
+        few = [one for one in protections if one.block[0] > 1 and self._weights < _BLOCKS_ALONE * one.block[0]]
+        return tuple(few) if len(few) > 1 else ()
 
     def _words(
         self, protections: tuple[Protection, ...], most_cells: float, alone: tuple[Protection, ...] = ()
@@ -327,9 +326,12 @@ class Menus:
         gain = self._calibration.gains[name].squared
         return self._tensor(name, [gain]) if self.fitted else self._plain(name, gain)
 
-    def of_one_code(self, name: str, code: Protection) -> TensorMenu:
-        """The menu of a tensor with one scale, with only one of the codes that are to be alone."""
-        return self._tensor(name, [self._calibration.gains[name].squared], code=code)
+    def of_one_code(self, first: Sequence[TensorMenu]) -> list[list[TensorMenu]]:
+        """The first menus of all tensors with only one code of long blocks, for each that may be better alone."""
+        found = dict.fromkeys(bit for menu in first for one in menu.menu for bit in one.format.protections)
+        codes = sorted(self._alone(found), key=lambda one: (one.cells, one.block))
+        gains = {menu.name: [self._calibration.gains[menu.name].squared] for menu in first}
+        return [[self._tensor(name, gain, only=(code, codes)) for name, gain in gains.items()] for code in codes]
 
     def with_shorter_blocks(self, name: str) -> TensorMenu | None:
         """The menu of a tensor with shorter blocks of codes, or none; None where a network fills many long ones."""
@@ -373,7 +375,7 @@ class Menus:
         named: NamedLevels | None = None,
         shorter: bool = False,
         outliers: int = 0,
-        code: Protection | None = None,
+        only: tuple[Protection, Sequence[Protection]] | None = None,
     ) -> TensorMenu:
         """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
 
@@ -384,7 +386,7 @@ class Menus:
             named: the table.
             shorter: whether to leave out codes of long blocks.
             outliers: weights that are kept beside the words.
-            code: the only one of those that may be alone; formats are then those that were fitted first.
+            only: the one protection among some that is wanted; formats are then those that were fitted first.
         """
         scale: Scale = Largest() if named else RootMeanSquare()
         weight = self._calibration.weights[name]
@@ -401,8 +403,8 @@ class Menus:
             found = named_menu(weights, named, self._protections, self._fault)
             if self._known:
                 found = [assessed(_some(relative), one.format, self._fault) for one in found]
-        elif code:
-            found = only(self._of_first[name], code, self.alone)
+        elif only:
+            found = only_behind(self._of_first[name], *only)
         else:
             found = self._for_words(relative, weights, self._shorter if shorter else self._candidates)
             if "sequential" in self._settings.decoders:

@@ -172,7 +172,7 @@ class Ways:
         self._others = [menus.others(name) for name in track(names, "fitting other levels")]
         shorter = [menus.with_shorter_blocks(name) for name in names]
         self._shorter = [menu for menu in shorter if menu]
-        self._of_one_code = [[menus.of_one_code(name, code) for name in names] for code in menus.alone]
+        self._of_one_code = menus.of_one_code(self._first)
 
     @cached_property
     def plain_cells(self) -> int:
