@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize
 
 from qtaml.faults import FaultModel
 from qtaml.formats import EntropyLevels, Format
@@ -117,7 +117,7 @@ def _spread(step: float, reach: float) -> Floats:
     places = np.arange(-most, most + 1.0)
     if ratio <= _MOST_STEPS:
         return step * places
-    growth = optimize.brentq(lambda rate: math.sinh(_MOST_STEPS * rate) / rate - ratio, 1e-6, 1.0)
+    growth = scipy.optimize.brentq(lambda rate: math.sinh(_MOST_STEPS * rate) / rate - ratio, 1e-6, 1.0)
     return step * np.sinh(growth * places) / growth
 
 
