@@ -414,6 +414,18 @@ def test_networks_of_few_blocks_may_use_one_long_code_alone():
 
 
 @pytest.mark.slow
+def test_plain_words_may_have_one_long_code_alone():
+    """Without tables too: nothing is fitted, and each menu is cut to the words of one code."""
+    model, inputs = nn.Linear(200, 100, bias=False), torch.randn(16, 200)
+    settings = asked(fault=Uniform(0.1), decoders=("none", "iterative"), passes=8)
+    built = designer_of(model, inputs, settings)
+    ways = built._ways.affordable(2.2, built._trained)
+    codes = [{bit for one in way.menus[0].menu for bit in one.format.protections if bit.block[0] > 1} for way in ways]
+    assert [len(one) for one in codes].count(1) > 1
+    assert built.plan(2.2).measured_error.mean < 1e-3 * built.calibration.outputs.power
+
+
+@pytest.mark.slow
 def test_an_exchange_spends_the_same_budget(everything):
     """One tensor gets another option, and another one takes what is left, at the price of whole blocks."""
     built = everything

@@ -330,8 +330,13 @@ class Menus:
         """The first menus of all tensors with only one code of long blocks, for each that may be better alone."""
         found = dict.fromkeys(bit for menu in first for one in menu.menu for bit in one.format.protections)
         codes = sorted(self._alone(found), key=lambda one: (one.cells, one.block))
-        gains = {menu.name: [self._calibration.gains[menu.name].squared] for menu in first}
-        return [[self._tensor(name, gain, only=(code, codes)) for name, gain in gains.items()] for code in codes]
+        return [[self._of_code(menu, code, codes) for menu in first] for code in codes]
+
+    def _of_code(self, menu: TensorMenu, code: Protection, codes: Sequence[Protection]) -> TensorMenu:
+        if self.fitted:
+            return self._tensor(menu.name, [self._calibration.gains[menu.name].squared], only=(code, codes))
+        unwanted = set(codes) - {code}
+        return menu.without(lambda fmt: not unwanted.isdisjoint(fmt.protections))
 
     def with_shorter_blocks(self, name: str) -> TensorMenu | None:
         """The menu of a tensor with shorter blocks of codes, or none; None where a network fills many long ones."""
