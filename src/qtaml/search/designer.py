@@ -100,8 +100,9 @@ class Designer:
         Where they do not, a search by reads finds nothing better for other inputs: SmallCNN, ResCNN and a transformer,
         errors within a tenth of what was expected. Plans that err by half as much again get up to a half better.
         """
-        if not may_be_beyond(plan, self.calibration) or not (self._may_be_read_often and self._fitted):
-            return may_be_beyond(plan, self.calibration)
+        beyond = may_be_beyond(plan, self.calibration)
+        if not (beyond and self._may_be_read_often and self._fitted):
+            return beyond
         read = measured(plan, self.calibration, reads=effort.READS_OF_CHOICE).mean
         return abs(read - expected) > effort.AS_EXPECTED * expected
 

@@ -333,10 +333,14 @@ class Menus:
         return [[self._of_code(menu, code, codes) for menu in first] for code in codes]
 
     def _of_code(self, menu: TensorMenu, code: Protection, codes: Sequence[Protection]) -> TensorMenu:
-        if self.fitted:
-            return self._tensor(menu.name, [self._calibration.gains[menu.name].squared], only=(code, codes))
-        unwanted = set(codes) - {code}
-        return menu.without(lambda fmt: not unwanted.isdisjoint(fmt.protections))
+        if not self.fitted:
+            unwanted = set(codes) - {code}
+            return menu.without(lambda fmt: not unwanted.isdisjoint(fmt.protections))
+        # Of all that was fitted: what is near the hull of every code leaves few words of one.
+        price = self._price(sum(menu.sizes))
+        found = only_behind(self._of_first[menu.name], code, codes)
+        kept = worthwhile(found, price, error=lambda one: one.effect(menu.power, menu.coherence))
+        return replace(menu, menu=kept, cells=tuple(price(one.format) for one in kept))
 
     def with_shorter_blocks(self, name: str) -> TensorMenu | None:
         """The menu of a tensor with shorter blocks of codes, or none; None where a network fills many long ones."""
@@ -380,7 +384,6 @@ class Menus:
         named: NamedLevels | None = None,
         shorter: bool = False,
         outliers: int = 0,
-        only: tuple[Protection, Sequence[Protection]] | None = None,
     ) -> TensorMenu:
         """A tensor of fitted levels, or of those of a named table, with a format for each of its gains.
 
@@ -391,7 +394,6 @@ class Menus:
             named: the table.
             shorter: whether to leave out codes of long blocks.
             outliers: weights that are kept beside the words.
-            only: the one protection among some that is wanted; formats are then those that were fitted first.
         """
         scale: Scale = Largest() if named else RootMeanSquare()
         weight = self._calibration.weights[name]
@@ -408,8 +410,6 @@ class Menus:
             found = named_menu(weights, named, self._protections, self._fault)
             if self._known:
                 found = [assessed(_some(relative), one.format, self._fault) for one in found]
-        elif only:
-            found = only_behind(self._of_first[name], *only)
         else:
             found = self._for_words(relative, weights, self._shorter if shorter else self._candidates)
             if "sequential" in self._settings.decoders:
