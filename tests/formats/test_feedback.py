@@ -21,7 +21,9 @@ from qtaml.formats import (
     TrellisLevels,
     entropy,
 )
-from qtaml.formats.feedback import Rounding, curved_error, fed_back
+from qtaml.formats.feedback import fed_back
+from qtaml.formats.levels import standard_trellises
+from qtaml.formats.roundings import Rounding
 from qtaml.sensitivity import Curvature
 
 FAULT = Uniform(0.02)
@@ -82,7 +84,7 @@ def test_fine_levels_leave_the_product_of_the_pivots() -> None:
 
     def error(one: TensorFormat) -> float:
         words, scale = one.encode(weights, Uniform(0.0), curvature=curvature)
-        return curved_error(weights - one.decode(words, scale), curvature)
+        return curvature.error(weights - one.decode(words, scale))
 
     left = error(replace(storage, correction="fed_back")) / error(storage)
     shares = []
@@ -107,20 +109,71 @@ def test_scales_of_rows_and_groups_stay_with_their_weights(granularity) -> None:
     (before, scale), (after, same) = plain.encode(weights, FAULT), fed.encode(weights, FAULT, curvature=curvature)
     assert torch.equal(scale, same)
     assert torch.equal(fed.encode(weights, FAULT)[0], before)
-    errors = [curved_error(weights - fed.read_mean(words, scale, FAULT), curvature) for words in (before, after)]
+    errors = [curvature.error(weights - fed.read_mean(words, scale, FAULT)) for words in (before, after)]
     assert errors[1] < 0.7 * errors[0]
 
 
-def test_words_of_a_trellis_stay() -> None:
-    """A stream is chosen as a whole; only the weights of other sections are fed."""
+@pytest.mark.parametrize("sides", [(True, True), (False, True), (True, False)])
+@pytest.mark.parametrize("shared", [1, 2])
+def test_streams_are_fed_back_too(shared, sides) -> None:
+    """Words of a trellis make up for each other's errors, beside outliers."""
+    weights = torch.randn(32, 64, generator=torch.Generator().manual_seed(4))
+    table = next(one for one in standard_trellises() if (one.bits, one.weights_per_word) == (1, shared))
+    plain = TensorFormat((Section(2048, Format(table)),), RootMeanSquare(), correction="least_error", outliers=5)
+    fed, exact = replace(plain, correction="fed_back"), plain.outliers_of(weights)
+    factors = (positive_definite(size, 6, size) if kept else None for size, kept in zip((32, 64), sides, strict=True))
+    curvature = Curvature(*factors)
+    (before, scale), (after, _) = (one.encode(weights, FAULT, curvature=curvature) for one in (plain, fed))
+    errors = [weights - plain.read_mean(words, scale, FAULT, outliers=exact) for words in (before, after)]
+    assert plain.holds(after)
+    assert curvature.error(errors[1]) < 0.75 * curvature.error(errors[0])
+
+
+def test_streams_of_few_weights_that_act_strongly_together() -> None:
+    """Chosen many at a time, they would err more than before."""
     weights = torch.randn(8, 64, generator=torch.Generator().manual_seed(4))
     stream = Format(TrellisLevels(2, 2, ((1, -0.5), (2, -0.25), (4, -0.7), (8, 0.3))))
     sections = (Section(256, stream), Section(256, Format(TableLevels((-1.0, 0.0, 1.0, 2.0)))))
     storage = TensorFormat(sections, RootMeanSquare(), correction="fed_back")
-    plain, _ = storage.encode(weights, FAULT)
-    words, _ = storage.encode(weights, FAULT, curvature=Curvature(positive_definite(8, 6), positive_definite(64, 5)))
-    assert torch.equal(words[:4], plain[:4])
+    curvature = Curvature(positive_definite(8, 6), positive_definite(64, 5))
+    (plain, scale), (words, _) = storage.encode(weights, FAULT), storage.encode(weights, FAULT, curvature=curvature)
+    errors = [curvature.error(weights - storage.read_mean(one, scale, FAULT)) for one in (plain, words)]
+    assert not torch.equal(words[:4], plain[:4])
     assert not torch.equal(words[4:], plain[4:])
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_no_single_label_would_do_better() -> None:
+    """What sweeps end with, against every other label of every weight."""
+    curvature = Curvature(positive_definite(6, 6), positive_definite(5, 5))
+    fmt = Format(TableLevels((-1.5, -0.4, 0.5, 1.2)))
+    storage = TensorFormat((Section(30, fmt),), RootMeanSquare(), correction="fed_back")
+    weights = torch.randn(6, 5, generator=torch.Generator().manual_seed(4))
+    words, scale = storage.encode(weights, FAULT, curvature=curvature)
+
+    def error(found: torch.Tensor) -> float:
+        left = curvature.error(weights - storage.read_mean(found, scale, FAULT))
+        return left + curvature.noise(storage.read_variance(found, scale, FAULT))
+
+    least = error(words)
+    for place in range(30):
+        for label in range(4):
+            other = words.clone()
+            other.view(-1)[place] = label
+            assert error(other) >= least * (1 - 1e-6)
+
+
+def test_rows_of_zeros_keep_their_words() -> None:
+    """Whatever their label is: it is read as 0."""
+    weights = torch.randn(4, 32, generator=torch.Generator().manual_seed(4))
+    weights[1] = 0
+    curvature = Curvature(positive_definite(4, 6), positive_definite(32, 5))
+    fmt = Format(TableLevels((-1.5, -0.5, 0.5, 1.5)))
+    storage = TensorFormat((Section(128, fmt),), RootMeanSquare(), "row", "fed_back")
+    (plain, scale), (words, _) = storage.encode(weights, FAULT), storage.encode(weights, FAULT, curvature=curvature)
+    assert torch.equal(words[1], plain[1])
+    errors = [curvature.error(weights - storage.read_mean(one, scale, FAULT)) for one in (plain, words)]
+    assert errors[1] < 0.7 * errors[0]
 
 
 def entropy_coded() -> Format:
@@ -140,7 +193,7 @@ def test_labels_of_blocks_are_fed_back_and_fit() -> None:
     (before, scale), (after, same) = plain.encode(weights, none), fed.encode(weights, none, curvature=curvature)
     assert scale == same
     read = [fed.read_mean(words, scale, none, outliers=exact) for words in (before, after)]
-    errors = [curved_error(weights - one, curvature) for one in read]
+    errors = [curvature.error(weights - one) for one in read]
     assert errors[1] < 0.7 * errors[0]
 
 

@@ -118,7 +118,7 @@ def test_the_compiled_search_is_the_plain_one(bits, window, count):
     """Over more words than are decided at once, too."""
     table, weights = trellis(bits, window).readout(), np.random.default_rng(5).standard_normal(count)
     none = np.zeros(count, np.uint8)
-    found = best_stream(weights[:, None], np.ones((count, 1), bool), table[None], table[None] ** 2, bits, 1, none, none)
+    found = best_stream(weights[:, None], np.ones((count, 1)), table[None], table[None] ** 2, bits, 1, 1, none, none)
     assert found.tolist() == plain_viterbi(weights.tolist(), table.tolist(), (table**2).tolist(), bits, 1)
 
 

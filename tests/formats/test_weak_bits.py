@@ -39,7 +39,7 @@ def test_words_are_the_best_that_can_be_read(levels, rule):
     weights = torch.from_numpy(np.random.default_rng(1).uniform(-1.2, 1.2, 300))
     weak = chip(300, fmt.bits, 0.2, turned=0.1)
     words = fmt.encode(weights, rule=rule, expecting=fault, weak=weak)
-    mean, square = fmt._lines(rule, fault)
+    mean, square = fmt.lines(rule, fault)
     everything = torch.arange(2**fmt.bits, dtype=torch.uint8)
     possible = WeakBits(weak.zeros[:, None], weak.ones[:, None]).read(everything) & (2**fmt.bits - 1)
     costs = square[possible] - 2 * weights[:, None].numpy() * mean[possible]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from qtaml.faults import Uniform
-from qtaml.formats import Format, RootMeanSquare, Section, TableLevels, TensorFormat, TrellisLevels
+from qtaml.formats import Format, RootMeanSquare, Section, TableLevels, TensorFormat
 from qtaml.search.expectation import Expectations
 from qtaml.sensitivity import Calibration
 
@@ -39,20 +39,3 @@ def test_words_are_expected_to_be_read_as_wide_means_are(granularity, outliers):
     assert large.bias == pytest.approx(small.bias, rel=1e-3)
     assert large.errors == pytest.approx(small.errors, rel=1e-3)
     assert large.gains == pytest.approx(small.gains, rel=1e-3)
-
-
-def test_a_trellis_is_expected_to_leave_as_much_as_others_once_it_is_fed_back():
-    """It is not, so that its own share says nothing of the words that it may give way to."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 4))
-    inputs = torch.randn(12, 2) @ torch.randn(2, 8)
-    expectations = Expectations(Calibration(model, inputs, passes=8), Uniform(0.001), adjust=True)
-    stream = Format(TrellisLevels(2, 2, ((1, -0.5), (2, -0.25), (4, -0.7), (8, 0.3))))
-    sizes = {"0.weight": (128, TABLE), "2.weight": (256, stream), "4.weight": (64, TABLE)}
-    storages = {
-        name: TensorFormat((Section(*own),), RootMeanSquare(), correction="least_error") for name, own in sizes.items()
-    }
-    shares = expectations.shares_left(storages, expectations.fed_back(storages))
-    first, middle, last = shares.values()
-    assert max(first, last) < 0.9
-    assert middle == pytest.approx((first + last) / 2)

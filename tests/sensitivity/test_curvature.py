@@ -54,6 +54,34 @@ def test_an_embedding_has_a_factor_of_its_features_and_a_transposed_layer_turned
     assert torch.allclose(undamped(found["1.weight"].rows, 2), expected / expected.diagonal().mean(), atol=1e-5)
 
 
+class _Attention(nn.Module):
+    def __init__(self, *, alike: bool) -> None:
+        super().__init__()
+        self.attention, self.alike = nn.MultiheadAttention(4, 2, batch_first=True), alike
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.attention(inputs, inputs if self.alike else inputs + 1, inputs)[0]
+        return outputs
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_attention_has_the_factors_that_show_outside(alike: bool) -> None:
+    """What comes in where queries, keys and values are one tensor, and what comes back; the rest stays within."""
+    model, inputs = _Attention(alike=alike), torch.randn(6, 3, 4)
+    names = ("attention.in_proj_weight", "attention.out_proj.weight")
+    weights = {name: model.get_parameter(name) for name in names}
+    found = curvatures(model, inputs, weights, dict.fromkeys(weights, ()), passes=400)
+    assert set(found) == (set(names) if alike else {names[1]})
+    assert found[names[1]].columns is None
+    # As for a layer: signs of different outputs are independent.
+    assert torch.allclose(undamped(found[names[1]].rows, 6), torch.eye(4, dtype=torch.float64), atol=0.06)
+    if alike:
+        places = inputs.reshape(-1, 4).double()
+        expected = places.T @ places
+        assert found[names[0]].rows is None
+        assert torch.allclose(undamped(found[names[0]].columns, 6), expected / expected.diagonal().mean(), atol=1e-5)
+
+
 def test_layers_of_other_kinds_have_none() -> None:
     """Their words are those without feedback."""
     model = _First(nn.LSTM(3, 3))

@@ -1,7 +1,6 @@
 """Rounding with feedback: what the label of a weight leaves is made up for by the weights that are rounded after it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +9,10 @@ from numpy.typing import NDArray
 from qtaml.faults import FaultModel
 from qtaml.formats import entropy
 from qtaml.formats.chunks import put
+from qtaml.formats.coordinate_descent import Stored, descend
 from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.format import Format
+from qtaml.formats.roundings import Padded, Rounding
 from qtaml.formats.scales import Granularity, row_length
 from qtaml.sensitivity.curvature import Curvature, Shares
 
@@ -24,38 +25,26 @@ Integers = NDArray[np.int64]
 Singles = NDArray[np.float32]
 
 
-class Rounding(NamedTuple):
-    """How the weights of one format, or of some of its blocks, are rounded.
-
-    Attributes:
-        boundaries: ascending, between intervals of weights, in units of the scale.
-        labels: of each interval.
-        levels: expected value read of each label, in units of the scale.
-    """
-
-    boundaries: Floats
-    labels: NDArray[Any]
-    levels: Floats
-
-
 def feed_back(
     words: torch.Tensor,
     weights: torch.Tensor,
-    divisor: torch.Tensor,
+    scale: torch.Tensor,
     granularity: Granularity,
     spans_of_formats: Sequence[tuple[Format, Sequence[slice]]],
     fault: FaultModel,
     curvature: Curvature,
     exact: torch.Tensor | None,
 ) -> None:
-    """Overwrite the words of a tensor, but those of trellises, which share words, and of weights that are read exactly.
+    """Overwrite the words of a tensor, but those of weights that are read exactly.
 
-    An entropy-coded block whose codes get too long is rounded anew, more coarsely, without feedback.
+    Labels are chosen one after the other, each for what those before it left, then all anew for all others, with the
+    streams of trellises. An entropy-coded block whose codes get too long is rounded anew, more coarsely, without
+    feedback.
 
     Args:
-        words: of the tensor, flat, chosen one by one.
+        words: of the tensor, flat, chosen one by one, and as the streams of trellises.
         weights: of the tensor.
-        divisor: its scales.
+        scale: its scales.
         granularity: what shares one.
         spans_of_formats: as in `TensorFormat`.
         fault: the fault model that the correction expects.
@@ -63,42 +52,52 @@ def feed_back(
         exact: places of the weights that are read exactly.
     """
     rows, columns = len(weights), row_length(weights.shape)
-    each = divisor.reshape(rows, -1) if divisor.ndim else divisor
-    if isinstance(granularity, int):
-        each = each.repeat_interleave(granularity, 1)[:, :columns]
-    scales = each.double().cpu().expand(rows, columns).numpy()
-    kinds = np.full(weights.numel(), -1, np.int16)
+    scales = _of_weights(scale, granularity, rows, columns)
+    # Where a scale is 0, all weights are, and any label is read as 0.
+    kept = scales == 0
+    scales[kept] = 1.0
+    if exact is not None:
+        kept.reshape(-1)[exact.cpu().numpy()] = True
+    kinds = np.full((rows, columns), -1, np.int16)
     roundings: list[Rounding] = []
     blocks: list[tuple[EntropyLevels, Integers]] = []
-    for fmt, spans in spans_of_formats:
-        levels, places = fmt.levels, np.concatenate([np.arange(span.start, span.stop) for span in spans])
+    formats = [
+        (fmt, np.concatenate([np.arange(one.start, one.stop) for one in spans])) for fmt, spans in spans_of_formats
+    ]
+    matrix = weights.detach().reshape(rows, columns).float().cpu().numpy()
+    for fmt, places in formats:
+        levels = fmt.levels
         if isinstance(levels, EntropyLevels):
-            relative = weights.detach().reshape(-1).double().cpu().numpy()[places] / scales.reshape(-1)[places]
+            relative = matrix.reshape(-1)[places].astype(np.float64) / scales.reshape(-1)[places]
             of_weights, decisions = entropy.decisions(relative, levels)
-            kinds[places] = of_weights + len(roundings)
+            kinds.reshape(-1)[places] = of_weights + len(roundings)
             roundings += [Rounding(*one, fmt.read_mean(fault)) for one in decisions]
             blocks.append((levels, places))
         elif not levels.is_stream:
-            kinds[places] = len(roundings)
+            kinds.reshape(-1)[places] = len(roundings)
             decision = fmt.decision("least_error", fault)
             roundings.append(Rounding(decision.boundaries, decision.labels, fmt.read_mean(fault)))
-    if exact is not None:
-        kinds[exact.cpu().numpy()] = -1
-    if not roundings:
-        return
-    labels, targets = fed_back(weights, scales, kinds.reshape(rows, columns), roundings, curvature)
-    for levels, places in blocks:
-        own, aims = labels.reshape(-1)[places], targets.reshape(-1)[places] / scales.reshape(-1)[places]
-        own[kinds[places] < 0] = np.argmin(np.abs(levels.values))
-        put(
-            words,
-            torch.from_numpy(places).to(words.device),
-            entropy.encode(torch.from_numpy(aims), levels, own.astype(np.int16)),
-        )
-        kinds[places] = -1
-    rounded = np.flatnonzero(kinds >= 0)
-    found = torch.from_numpy(labels.reshape(-1)[rounded])
-    put(words, torch.from_numpy(rounded).to(words.device), found.to(words.device))
+    kinds[kept] = -1
+    found = words.cpu()
+    if roundings:
+        labels, targets = fed_back(weights, scales, kinds, roundings, curvature)
+        for levels, places in blocks:
+            own, aims = labels.reshape(-1)[places], targets.reshape(-1)[places] / scales.reshape(-1)[places]
+            own[kinds.reshape(-1)[places] < 0] = np.argmin(np.abs(levels.values))
+            put(found, torch.from_numpy(places), entropy.encode(torch.from_numpy(aims), levels, own.astype(np.int16)))
+            kinds.reshape(-1)[places] = -1
+        rounded = np.flatnonzero(kinds >= 0)
+        put(found, torch.from_numpy(rounded), torch.from_numpy(labels.reshape(-1)[rounded]))
+    descend(found, Stored(matrix, scales, formats, kinds, roundings, kept, fault), curvature)
+    words.copy_(found)
+
+
+def _of_weights(scale: torch.Tensor, granularity: Granularity, rows: int, columns: int) -> Floats:
+    """The scale of each weight, shape (rows, columns)."""
+    each = scale.reshape(rows, -1) if scale.ndim else scale
+    if isinstance(granularity, int):
+        each = each.repeat_interleave(granularity, 1)[:, :columns]
+    return each.double().cpu().expand(rows, columns).numpy().copy()
 
 
 def fed_back(
@@ -161,7 +160,7 @@ def _rounded(
     order = outer.order if outer else np.arange(lines)
     across = inner.order if inner else np.arange(width)
     along = inner.shares if inner else none
-    padded = _Padded.of(roundings)
+    padded = Padded.of(roundings)
     labels, aims = np.zeros(matrix.shape, np.int64), np.empty(matrix.shape, np.float32)
     errors = np.empty(matrix.shape if outer else (_LINES, width), np.float32)
     for start in range(0, lines, _LINES):
@@ -189,33 +188,3 @@ def _rounded(
         )
         labels[picked], aims[picked] = found, targets
     return labels, aims
-
-
-class _Padded(NamedTuple):
-    """Several roundings as arrays with a row for each: boundaries, their number, labels of intervals, levels."""
-
-    boundaries: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    intervals: NDArray[np.int64]
-    levels: NDArray[np.float64]
-
-    @staticmethod
-    def of(roundings: Sequence[Rounding]) -> "_Padded":
-        """Filled up with infinite boundaries, and zeros."""
-        counts = np.array([len(one.boundaries) for one in roundings], np.int64)
-        boundaries = np.full((len(roundings), counts.max()), np.inf)
-        intervals = np.zeros((len(roundings), counts.max() + 1), np.int64)
-        levels = np.zeros((len(roundings), max(len(one.levels) for one in roundings)))
-        for place, one in enumerate(roundings):
-            boundaries[place, : counts[place]] = one.boundaries
-            intervals[place, : counts[place] + 1] = one.labels
-            levels[place, : len(one.levels)] = one.levels
-        return _Padded(boundaries, counts, intervals, levels)
-
-
-def curved_error(errors: torch.Tensor, curvature: Curvature) -> float:
-    """tr(rows E columns E^T), of errors of shape (rows, ...)."""
-    flat = errors.reshape(len(errors), -1).double()
-    left = flat if curvature.rows is None else curvature.rows @ flat
-    right = flat if curvature.columns is None else flat @ curvature.columns
-    return float((left * right).sum())

@@ -170,9 +170,9 @@ class Format:
                 raise ArgumentError("weak must be None for entropy-coded weights: a wrong bit loses their block")
             return entropy.encode(weights, self.levels)
         if self.levels.window > 1:
-            return self._written(trellis.encode(weights, *self._lines(rule, expecting), self.levels, weak), weak)
+            return self._written(trellis.encode(weights, *self.lines(rule, expecting), self.levels, weak), weak)
         if weak is not None:
-            read = nearest_readable(weights, *self._lines(rule, expecting), self.levels.storable(), weak)
+            read = nearest_readable(weights, *self.lines(rule, expecting), self.levels.storable(), weak)
             return self._written(read.to(label_dtype(self.bits)), weak)
         # Without a fault model where none counts, so that all of them share one cached decision.
         boundaries, labels = _decision(self, rule, None if rule == "nearest" else expecting)
@@ -225,8 +225,8 @@ class Format:
         written: torch.Tensor = read.int() ^ turned
         return written.to(read.dtype)
 
-    def _lines(self, rule: Rule, expecting: FaultModel | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(m, q): storing window u for a weight w costs w**2 - 2 w m[u] + q[u]."""
+    def lines(self, rule: Rule, expecting: FaultModel | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(m, q): storing label or window u for a weight w costs w**2 - 2 w m[u] + q[u]; of the shape of `readout`."""
         if rule == "nearest":
             return self.readout(), self.readout() ** 2
         if expecting is None:

@@ -82,31 +82,45 @@ def encode(
     # Compiled with Numba, which takes long to import.
     from qtaml.formats.viterbi import best_stream
 
-    shared = levels.weights_per_word
-    count = -(-weights.numel() // shared)
+    places = in_order(weights.numel(), levels)
+    count, order = len(places), places[:, 0]
     _check_length(count, levels)
-    values = np.zeros((shared, count))
-    values.reshape(-1)[: weights.numel()] = weights.detach().reshape(-1).double().cpu().numpy()
     # The last word may have a weight less: it gets one whose errors cost nothing.
-    counted = np.arange(shared * count).reshape(shared, count) < weights.numel()
-    order = np.arange(count, dtype=np.int64) * stride(count) % count
+    importance = (places >= 0).astype(np.float64)
+    values = weights.detach().reshape(-1).double().cpu().numpy()[places] * importance
+    shared = levels.weights_per_word
     lines = mean.reshape(shared, -1), square.reshape(shared, -1)
-    in_order = np.ascontiguousarray(values[:, order].T), np.ascontiguousarray(counted[:, order].T)
-
     stuck = np.zeros(count, np.uint8) if weak is None else _of_words(weak.stuck, order) & (2**levels.bits - 1)
     held = stuck if weak is None else _of_words(weak.zeros, order) & stuck
 
     def best(some: NDArray[np.int64], state: int) -> NDArray[np.uint8]:
-        return best_stream(in_order[0][some], in_order[1][some], *lines, levels.bits, state, stuck[some], held[some])
+        ends = state, state
+        return best_stream(values[some], importance[some], *lines, levels.bits, *ends, stuck[some], held[some])
 
     side = min(_JOINT, count)
     joint = best(np.arange(-side, side) % count, -1)
-    state = 0
-    for back in range(levels.window - 1, 0, -1):
-        state = state << levels.bits | int(joint[side - back])
     words = np.zeros(weights.numel(), np.uint8)
-    words[order] = best(np.arange(count), state)
+    words[order] = best(np.arange(count), state_after(joint[:side], levels))
     return torch.from_numpy(words).to(weights.device).reshape(weights.shape)
+
+
+def in_order(weights: int, levels: BitLevels) -> NDArray[np.int64]:
+    """Places of so many weights in the order of their stream, shape (words, weights of a word); -1 for none.
+
+    The word of each is at the first of its places.
+    """
+    count = levels.words(weights)
+    order = np.arange(count, dtype=np.int64) * stride(count) % count
+    places = order[:, None] + count * np.arange(levels.weights_per_word)
+    return np.where(places < weights, places, -1)
+
+
+def state_after(words: NDArray[np.uint8], levels: BitLevels) -> int:
+    """The state after some words of the stream: all of a window but its newest word."""
+    state = 0
+    for word in words[len(words) - (levels.window - 1) :]:
+        state = state << levels.bits | int(word)
+    return state
 
 
 def _of_words(words: torch.Tensor, order: NDArray[np.int64]) -> NDArray[np.uint8]:

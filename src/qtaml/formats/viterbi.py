@@ -13,9 +13,9 @@ _BLOCK, _AHEAD = 4096, 512
 
 
 @compiled
-def _add_costs(cost: Floats, square: Floats, mean: Floats, twice: float) -> None:
+def _add_costs(cost: Floats, square: Floats, mean: Floats, twice: float, importance: float) -> None:
     for u in range(len(cost)):
-        cost[u] += square[u] - twice * mean[u]
+        cost[u] += importance * (square[u] - twice * mean[u])
 
 
 @compiled
@@ -52,24 +52,25 @@ def _best_paths(total: Floats, after: Floats, oldest: NDArray[np.uint8], new_wor
 @compiled
 def best_stream(
     weights: Floats,
-    counted: NDArray[np.bool_],
+    importance: Floats,
     mean: Floats,
     square: Floats,
     bits: int,
-    state: int,
+    first_state: int,
+    last_state: int,
     stuck: NDArray[np.uint8],
     held: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:
-    """The words of least sum of costs, square[u] - 2 w mean[u], over the weights w and their windows u.
+    """The words of least sum of importance (square[u] - 2 w mean[u]) over the weights w and their windows u.
 
     Args:
         weights: shape (words, weights of a word).
-        counted: whether a weight counts, of the same shape.
+        importance: of each weight, of the same shape; 0 for one that does not count.
         mean: expected value read for each weight of a word and each window, shape (weights of a word, windows).
         square: expected square of it, of the same shape.
         bits: new bits of a word.
-        state: the words before the first one and, since the stream is closed, the last ones: the upper bits of the
-            window, moved down; -1 if both are free.
+        first_state: the words before the first one: the upper bits of the window, moved down; -1 if they are free.
+        last_state: the last words, likewise; in a closed stream they are those before the first one.
         stuck: bits of each word that are read as they are held, whatever is written, shape (words,).
         held: what these bits are read as.
 
@@ -82,16 +83,16 @@ def best_stream(
     # A state is the last words of a window; those with the same words but for the oldest have the same successors.
     alike = states >> bits
     before, after, cost = np.zeros(states), np.zeros(states), np.empty(size)
-    if state >= 0:
+    if first_state >= 0:
         before[:] = np.inf
-        before[state] = 0.0
+        before[first_state] = 0.0
     oldest = np.zeros((min(count, _BLOCK + _AHEAD), states), np.uint8)
     words, first = np.empty(count, np.uint8), 0
     for place in range(count):
         cost[:] = 0.0
         for j in range(shared):
-            if counted[place, j]:
-                _add_costs(cost, square[j], mean[j], 2.0 * weights[place, j])
+            if importance[place, j] > 0.0:
+                _add_costs(cost, square[j], mean[j], 2.0 * weights[place, j], importance[place, j])
         _add_paths(cost, before, new_words)
         _best_paths(cost, after, oldest[place - first], new_words)
         if stuck[place]:
@@ -108,7 +109,7 @@ def best_stream(
             for row in range(_AHEAD):
                 oldest[row] = oldest[_BLOCK + row]
             first += _BLOCK
-    now = state if state >= 0 else int(np.argmin(before))
+    now = last_state if last_state >= 0 else int(np.argmin(before))
     for place in range(count - 1, first - 1, -1):
         words[place] = now & (new_words - 1)
         now = int(oldest[place - first, now]) * alike + (now >> bits)

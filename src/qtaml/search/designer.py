@@ -1,6 +1,6 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -91,7 +91,7 @@ class Designer:
                 best = self._least([plan, best])
             if not (often or (lost and large)):
                 best = self._by_gains_at_reads(best, cells)
-        fed = [plan for one in found for plan in self._fed_back(one, cells)] if self.settings.feedback else []
+        fed = [self._fed_back(found, cells)] if self.settings.feedback else []
         return self._least([best, *fed, *self._of_words(cells)])
 
     def _may_err_otherwise(self, plan: Plan, expected: float) -> bool:
@@ -139,9 +139,20 @@ class Designer:
         tried = self._tried(way, cells, gains, dict.fromkeys(self.calibration.weights, 1.0), None)
         return with_measured(self._finished(tried, cells, gains), self.calibration)
 
-    def _fed_back(self, found: Tried, cells: float) -> list[Plan]:
-        """Plans with rounding errors fed back, the first of an allocation that was found without."""
-        plans, gains = [], self._trained
+    def _fed_back(self, starts: Sequence[Tried], cells: float) -> Plan:
+        """The best plan with rounding errors fed back, from allocations that were found without."""
+        found = [one for start in starts for one in self._rounds_of_feedback(start, cells)]
+
+        def error(one: tuple[Tried, Gains, dict[str, float]]) -> float:
+            # Before windows are widened: streams of wide ones take sixteen times as long to choose.
+            return measured(self._planned(one[0].storages, cells, one[2]), self.calibration).mean
+
+        fed, gains, readout = min(found, key=error) if len(found) > 1 else found[0]
+        return with_measured(self._finished(fed, cells, gains, readout), self.calibration)
+
+    def _rounds_of_feedback(self, found: Tried, cells: float) -> Iterator[tuple[Tried, Gains, dict[str, float]]]:
+        """Allocations with feedback, the first of one that was found without, at gains and readout gains."""
+        gains = self._trained
         # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
         ones = dict.fromkeys(found.storages, 1.0)
         fed = replace(found, storages=self._expectations.fed_back(found.storages))
@@ -149,16 +160,14 @@ class Designer:
         for number in range(rounds):
             if number:
                 gains = replace(gains, fed_back=self._expectations.shares_left(found.storages, fed.storages))
-                found = self._tried(self._ways.fed_back(found.way, gains), cells, gains, found.emphasis, found)
+                found = self._tried(self._ways.way(found.way.menus, gains), cells, gains, found.emphasis, found)
                 fed = replace(found, storages=self._expectations.fed_back(found.storages))
-            readouts = [ones]
-            if self._may_be_read_often:
-                balanced = self._balanced_at_reads(fed.storages, ones, 2 * effort.READS_OF_TRIAL)
-                readouts.append(as_kept(balanced.gains))
             # Each is better than the one before, of large networks, which take long to measure; of small ones mostly.
             if not self.calibration.large or number == rounds - 1:
-                plans += [with_measured(self._finished(fed, cells, gains, one), self.calibration) for one in readouts]
-        return plans
+                yield fed, gains, ones
+            if self._may_be_read_often:
+                balanced = self._balanced_at_reads(fed.storages, ones, 2 * effort.READS_OF_TRIAL)
+                yield fed, gains, as_kept(balanced.gains)
 
     @property
     def _may_be_read_often(self) -> bool:

@@ -14,7 +14,6 @@ from qtaml._random import child_seed
 from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import CHUNK, Outliers, TensorFormat
-from qtaml.formats.feedback import curved_error
 from qtaml.model import evaluation_mode, finite, replacing
 from qtaml.planning import TensorPlan
 from qtaml.planning.weak_cells import weak_bits_of
@@ -154,7 +153,7 @@ class Expectations:
         }
 
     def shares_left(self, storages: Storages, fed_back: Storages) -> dict[str, float]:
-        """The share of the error of each tensor that feedback leaves; of one in a trellis about that of the others.
+        """The share of the error of each tensor that feedback leaves.
 
         Args:
             storages: formats without.
@@ -163,14 +162,11 @@ class Expectations:
         Source:
             theory.md 6.12.
         """
-        fed = {name: one for name, one in fed_back.items() if one.correction == "fed_back"}
-        shares = {
+        return {
             name: self._curved_error(name, one) / self._curved_error(name, storages[name])
-            for name, one in fed.items()
-            if all(levels.window == 1 for levels in one.levels)
+            for name, one in fed_back.items()
+            if one.correction == "fed_back"
         }
-        usual = float(np.median(list(shares.values()))) if shares else 1.0
-        return {name: shares.get(name, usual) for name in fed}
 
     def _curved_error(self, name: str, storage: TensorFormat) -> float:
         """What a tensor does to the output, by its curvature and up to a factor: expected weights and noise."""
@@ -182,7 +178,7 @@ class Expectations:
         sides = (one for one in (curvature.rows, curvature.columns) if one is not None)
         noise = part.variance * math.prod(float(one.diagonal().mean()) for one in sides)
         # Above 0, so that shares are numbers where nothing is left of a tensor of zeros.
-        return max(curved_error(weight - part.read(1.0, torch.float64), curvature) + noise, sys.float_info.min)
+        return max(curvature.error(weight - part.read(1.0, torch.float64)) + noise, sys.float_info.min)
 
     def _parts(self, storages: Storages) -> dict[str, _Part]:
         if self._calibration.large:

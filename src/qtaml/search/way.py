@@ -210,12 +210,6 @@ class Ways:
         ]
         return Way(menus, ratios, gains.coherent)
 
-    def fed_back(self, way: Way, gains: Gains) -> Way:
-        """The same at gains that know what feedback leaves, without trellises where there is any: they have none."""
-        known = gains.fed_back
-        menus = [menu.without(lambda fmt: fmt.levels.window > 1) if menu.name in known else menu for menu in way.menus]
-        return self.way(menus, gains)
-
     def within(self, way: Way, emphasis: Mapping[str, float], cells: float) -> tuple[Choice, ...]:
         """The best choices within a budget by the sum of effects."""
         most = cells * self.plain_cells - way.fixed

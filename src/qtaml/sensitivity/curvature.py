@@ -63,6 +63,19 @@ class Curvature:
     rows: torch.Tensor | None
     columns: torch.Tensor | None
 
+    def error(self, errors: torch.Tensor) -> float:
+        """tr(rows E columns E^T), of errors of shape (rows, ...)."""
+        flat = errors.reshape(len(errors), -1).double()
+        left = flat if self.rows is None else self.rows @ flat
+        right = flat if self.columns is None else flat @ self.columns
+        return float((left * right).sum())
+
+    def noise(self, variances: torch.Tensor) -> float:
+        """What independent errors of so much variance add to the expected `error`, of shape (rows, ...)."""
+        flat = variances.reshape(len(variances), -1).double()
+        by_row = flat.sum(1) if self.columns is None else flat @ self.columns.diagonal()
+        return float(by_row.sum() if self.rows is None else by_row @ self.rows.diagonal())
+
     @cached_property
     def row_shares(self) -> Shares | None:
         """How errors of a row are fed back to others; None if they are not."""
@@ -74,9 +87,10 @@ class Curvature:
         return Shares.of(self.columns)
 
 
-Pair = tuple[torch.Tensor | None, torch.Tensor]
+Pair = tuple[torch.Tensor | None, torch.Tensor | None]
 """What the gradient of a weight matrix is a sum of products of, at each place: of the row and of the column of each
-weight, shapes (places, rows) and (places, columns); no row where each place has one of its own."""
+weight, shapes (places, rows) and (places, columns); no row where each place has one of its own, none that cannot be
+seen from outside of a module."""
 
 
 def curvatures(
@@ -88,7 +102,7 @@ def curvatures(
     passes: int = 4,
     seed: int = 0,
 ) -> dict[str, Curvature]:
-    """Curvatures of the weights of linear, convolution and embedding layers.
+    """Curvatures of the weights of linear, convolution, embedding and attention layers.
 
     The gradient of such a weight matrix, from random signs at the outputs, is a sum over places (samples, tokens,
     pixels) of products of what comes into the layer and what comes back to its output. That places are independent, and
@@ -120,10 +134,11 @@ def curvatures(
     with ExitStack() as stack:
         network = stack.enter_context(evaluation_mode(model))
         for path, module in network.named_modules(remove_duplicate=False):
-            name, pair = names.get(f"{path}.weight" if path else "weight"), _pair_of(module)
-            if name is not None and pair is not None:
-                own = sums.setdefault(name, _Sums())
-                stack.callback(module.register_forward_hook(partial(_record, own, pair)).remove)
+            for own, pair in _pairs_of(module).items():
+                name = names.get(f"{path}.{own}" if path else own)
+                if name is not None:
+                    hook = partial(_record, sums.setdefault(name, _Sums()), pair)
+                    stack.callback(module.register_forward_hook(hook).remove)
         gradient_statistics(network, batch, weights, _nothing, passes=passes, seed=seed)
     samples = sample_count(batch) or 1
     found = {name: Curvature(_damped(own.rows, samples), _damped(own.columns, samples)) for name, own in sums.items()}
@@ -137,25 +152,33 @@ class _Sums:
     rows: torch.Tensor | None = None
     columns: torch.Tensor | None = None
 
-    def add(self, rows: torch.Tensor | None, columns: torch.Tensor) -> None:
-        if columns.shape[1] <= _WIDEST:
-            sizes = None if rows is None else rows.square().sum(1, keepdim=True)
-            self.columns = _product(columns, sizes, self.columns)
-        if rows is not None and rows.shape[1] <= _WIDEST:
-            self.rows = _product(rows, columns.square().sum(1, keepdim=True), self.rows)
+    def add(self, rows: torch.Tensor | None, columns: torch.Tensor | None) -> None:
+        self.columns = _with_products(self.columns, columns, rows)
+        self.rows = _with_products(self.rows, rows, columns)
 
 
-def _product(one: torch.Tensor, sizes: torch.Tensor | None, sums: torch.Tensor | None) -> torch.Tensor:
-    product = ((one if sizes is None else one * sizes).T @ one).double()
+def _with_products(
+    sums: torch.Tensor | None, one: torch.Tensor | None, other: torch.Tensor | None
+) -> torch.Tensor | None:
+    if one is None or one.shape[1] > _WIDEST:
+        return sums
+    weighted = one if other is None else one * other.square().sum(1, keepdim=True)
+    product = (weighted.T @ one).double()
     return product if sums is None else sums + product
 
 
 def _record(
-    sums: _Sums, pair: Callable[[torch.Tensor, torch.Tensor], Pair], module: nn.Module, inputs: Any, output: Any
+    sums: _Sums,
+    pair: Callable[[Sequence[torch.Tensor], torch.Tensor], Pair],
+    module: nn.Module,
+    inputs: Any,
+    output: Any,
 ) -> None:
     """Hook of a forward pass: whenever a gradient comes back, add its products."""
+    if isinstance(module, nn.MultiheadAttention):
+        output = output[0]
     if inputs and isinstance(output, torch.Tensor) and output.requires_grad:
-        given = inputs[0].detach()
+        given = [one.detach() for one in inputs if isinstance(one, torch.Tensor)]
 
         def back(gradient: torch.Tensor) -> None:
             # A gradient for other weights may be on its way through this layer, in a dtype of its own.
@@ -164,36 +187,48 @@ def _record(
         output.register_hook(back)  # type: ignore[no-untyped-call]
 
 
-def _pair_of(module: nn.Module) -> Callable[[torch.Tensor, torch.Tensor], Pair] | None:
-    """How the gradient of the weight of a layer comes about; None for layers of other kinds."""
+def _pairs_of(module: nn.Module) -> Mapping[str, Callable[[Sequence[torch.Tensor], torch.Tensor], Pair]]:
+    """How the gradients of the weights of a layer come about, by the name in it; none for layers of other kinds."""
     if isinstance(module, nn.Embedding):
-        return _of_embedding
+        return {"weight": _of_embedding}
     if isinstance(module, nn.Linear):
-        return _of_linear
+        return {"weight": _of_linear}
     if isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros":
-        return None if isinstance(module.padding, str) else partial(_of_convolution, module)
+        return {} if isinstance(module.padding, str) else {"weight": partial(_of_convolution, module)}
+    if isinstance(module, nn.MultiheadAttention):
+        return {"in_proj_weight": _of_inputs, "out_proj.weight": _of_outputs}
     # GPT-2 of transformers has a linear layer whose weight has shape (inputs, outputs).
-    return _of_transposed if type(module).__name__ == "Conv1D" else None
+    return {"weight": _of_transposed} if type(module).__name__ == "Conv1D" else {}
 
 
-def _of_linear(given: torch.Tensor, gradient: torch.Tensor) -> Pair:
-    return gradient.reshape(-1, gradient.shape[-1]), given.reshape(-1, given.shape[-1])
+def _of_linear(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
+    return gradient.reshape(-1, gradient.shape[-1]), given[0].reshape(-1, given[0].shape[-1])
 
 
-def _of_transposed(given: torch.Tensor, gradient: torch.Tensor) -> Pair:
-    return given.reshape(-1, given.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+def _of_transposed(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
+    return given[0].reshape(-1, given[0].shape[-1]), gradient.reshape(-1, gradient.shape[-1])
 
 
-def _of_embedding(given: torch.Tensor, gradient: torch.Tensor) -> Pair:
+def _of_inputs(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
+    # One matrix takes queries, keys and values in: what comes into each row, is seen where they are one tensor.
+    alike = len({(one.data_ptr(), one.shape) for one in given[:3]}) == 1
+    return None, given[0].reshape(-1, given[0].shape[-1]) if alike else None
+
+
+def _of_outputs(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
+    return gradient.reshape(-1, gradient.shape[-1]), None
+
+
+def _of_embedding(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
     return None, gradient.reshape(-1, gradient.shape[-1])
 
 
-def _of_convolution(module: nn.Conv1d | nn.Conv2d, given: torch.Tensor, gradient: torch.Tensor) -> Pair:
+def _of_convolution(module: nn.Conv1d | nn.Conv2d, given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
     # A signal is an image of one row, and a sample without a batch a batch of one.
     flat = (1,) if isinstance(module, nn.Conv1d) else ()
     before = (0,) * len(flat)
     size, stride, dilation = ((*flat, *one) for one in (module.kernel_size, module.stride, module.dilation))
-    image = given.reshape(-1, module.in_channels, *flat, *given.shape[-len(module.kernel_size) :])
+    image = given[0].reshape(-1, module.in_channels, *flat, *given[0].shape[-len(module.kernel_size) :])
     patches = unfold(image, size, dilation, (*before, *module.padding), stride)
     outputs = gradient.reshape(len(image), module.out_channels, -1)
     return outputs.transpose(1, 2).flatten(0, 1), patches.transpose(1, 2).flatten(0, 1)
