@@ -121,7 +121,9 @@ def test_streams_are_fed_back_too(shared, sides) -> None:
     table = next(one for one in standard_trellises() if (one.bits, one.weights_per_word) == (1, shared))
     plain = TensorFormat((Section(2048, Format(table)),), RootMeanSquare(), correction="least_error", outliers=5)
     fed, exact = replace(plain, correction="fed_back"), plain.outliers_of(weights)
-    factors = (positive_definite(size, 6, size) if kept else None for size, kept in zip((32, 64), sides, strict=True))
+    factors = (
+        positive_definite(size, 6, size // 2) if kept else None for size, kept in zip((32, 64), sides, strict=True)
+    )
     curvature = Curvature(*factors)
     (before, scale), (after, _) = (one.encode(weights, FAULT, curvature=curvature) for one in (plain, fed))
     errors = [weights - plain.read_mean(words, scale, FAULT, outliers=exact) for words in (before, after)]

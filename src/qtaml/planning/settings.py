@@ -357,9 +357,10 @@ class Design(Settings):
             `cells`, and what reaches an error or accuracy with the least, is a share of a plain memory's refreshes.
         rows: allow a scale and a format for each row of a tensor (its first dimension).
         group: allow a scale for each group of so many weights along a row.
-        feedback: feed rounding errors back (GPTQ, with rows and columns): the labels of linear, convolution and
-            embedding layers are chosen such that their errors act least together on the outputs of the calibration
-            inputs, which `store` then needs too (theory.md 6.12). The plan without, if that is measured to be better.
+        feedback: feed rounding errors back (GPTQ, with rows and columns, and coordinate descent): labels and streams
+            of linear, convolution, embedding and attention layers are chosen such that their errors act least together
+            on the outputs of the calibration inputs, which `store` then needs too (theory.md 6.12). The plan without,
+            if that is measured to be better.
         levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp4_e2m1", "fp8_e4m3",
             "fp8_e5m2".
         bits: bits of a plain word, in which cells are counted, 2 to 16.
