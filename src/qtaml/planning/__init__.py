@@ -11,6 +11,7 @@ from qtaml.planning.allocation import (
     cell_price,
     error_bound,
 )
+from qtaml.planning.base_settings import GivenOutput, Settings
 from qtaml.planning.baselines import (
     fixed_point,
     magnitude_protection,
@@ -21,6 +22,7 @@ from qtaml.planning.baselines import (
     weight_scaling,
 )
 from qtaml.planning.correction import CorrectionTest, measure_correction, predict_corrections
+from qtaml.planning.design_settings import REAL_DECODERS, Decoding, Design
 from qtaml.planning.keywords import MEASURED, calibrated, setting_help, setting_parameters, takes
 from qtaml.planning.measured import curvature_for
 from qtaml.planning.plan import Plan
@@ -28,18 +30,13 @@ from qtaml.planning.plan_parts import Confirmation, TensorPlan
 from qtaml.planning.prediction import Prediction, predict, savings
 from qtaml.planning.protection import Protected, protection_options, spread_protection
 from qtaml.planning.settings import (
-    REAL_DECODERS,
     AnySettings,
     ByHand,
-    Decoding,
-    Design,
     FixedPoint,
-    GivenOutput,
     Magnitude,
     Predict,
     RandomProtection,
     Sensitivity,
-    Settings,
     Tac,
     UniformMsp,
     WeightScaling,

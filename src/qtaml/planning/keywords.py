@@ -11,7 +11,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 from torch import nn
 
 from qtaml.model import Batches
-from qtaml.planning.settings import Settings
+from qtaml.planning.base_settings import Settings
 from qtaml.sensitivity import Calibration
 
 P = ParamSpec("P")

@@ -16,10 +16,11 @@ from qtaml.faults import AnyFault, FaultModel
 from qtaml.faults.static_cells import KnownCells
 from qtaml.model import output_name
 from qtaml.planning.counted import Counted, counted
+from qtaml.planning.design_settings import Design
 from qtaml.planning.plan_figure import plan_figure
 from qtaml.planning.plan_parts import Confirmation, MemberError, TensorPlan
 from qtaml.planning.plan_table import plan_rows, plan_table
-from qtaml.planning.settings import AnySettings, Design, Tac
+from qtaml.planning.settings import AnySettings, Tac
 from qtaml.planning.side_values import side_storage
 from qtaml.sensitivity import MeasuredError, OutputRange, Source
 from qtaml.theory.capacity import capacity

@@ -11,8 +11,8 @@ from qtaml.errors import BudgetError
 from qtaml.faults import FaultModel
 from qtaml.formats import SECTION_VALUES, Format, Section, TensorFormat
 from qtaml.planning.allocation import ALLOCATIONS, Allocation, Choice, Options, allocate, allocated_error, error_bound
+from qtaml.planning.base_settings import check_overhead
 from qtaml.planning.encode_once import Encode
-from qtaml.planning.settings import check_overhead
 from qtaml.planning.side_values import side_cells
 from qtaml.sensitivity import Gain
 

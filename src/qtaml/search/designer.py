@@ -10,10 +10,10 @@ from qtaml._threads import one_thread
 from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
 from qtaml.planning.allocation import Choice
+from qtaml.planning.design_settings import Design
 from qtaml.planning.measured import gains_at_reads, may_be_beyond, measured, reads_of, with_measured
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
-from qtaml.planning.settings import Design
 from qtaml.search import effort
 from qtaml.search.emphasis import drawn, evened, evolved, exchanged, improved
 from qtaml.search.expectation import Expectations, as_kept

@@ -30,7 +30,7 @@ from qtaml.formats import (
 from qtaml.formats.levels import LARGEST_WINDOW_BITS
 from qtaml.formats.outliers import outlier_values
 from qtaml.planning.allocation import Choice, Options
-from qtaml.planning.settings import Decoding, Design
+from qtaml.planning.design_settings import Decoding, Design
 from qtaml.planning.side_values import side_cells
 from qtaml.protections import Decoder, HardenedCell, Protection, pareto_front
 from qtaml.search.candidates import (

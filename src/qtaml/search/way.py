@@ -13,7 +13,7 @@ from qtaml._progress import track
 from qtaml.errors import BudgetError
 from qtaml.formats import Levels
 from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocated_error, cell_price, error_bound
-from qtaml.planning.settings import Design
+from qtaml.planning.design_settings import Design
 from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
 from qtaml.search.menus import Menus, TensorMenu

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import unfold
 
+from qtaml.errors import ArgumentError
 from qtaml.model import Batch, evaluation_mode, sample_count
 from qtaml.sensitivity.gradients import gradient_statistics
 
@@ -65,16 +66,27 @@ class Curvature:
 
     def error(self, errors: torch.Tensor) -> float:
         """tr(rows E columns E^T), of errors of shape (rows, ...)."""
-        flat = errors.reshape(len(errors), -1).double()
+        flat = self._matrix("errors", errors)
         left = flat if self.rows is None else self.rows @ flat
         right = flat if self.columns is None else flat @ self.columns
         return float((left * right).sum())
 
     def noise(self, variances: torch.Tensor) -> float:
         """What independent errors of so much variance add to the expected `error`, of shape (rows, ...)."""
-        flat = variances.reshape(len(variances), -1).double()
+        flat = self._matrix("variances", variances)
         by_row = flat.sum(1) if self.columns is None else flat @ self.columns.diagonal()
         return float(by_row.sum() if self.rows is None else by_row @ self.rows.diagonal())
+
+    def _matrix(self, name: str, given: torch.Tensor) -> torch.Tensor:
+        fits = given.ndim > 1 and given.is_floating_point()
+        for side, size in ((self.rows, given.shape[:1].numel()), (self.columns, given.shape[1:].numel())):
+            fits = fits and (side is None or len(side) == size)
+        if not fits:
+            raise ArgumentError(
+                f"{name} must be floating, of a shape (rows, ...) that the curvature is of, got {given.dtype} of shape "
+                f"{tuple(given.shape)}"
+            )
+        return given.reshape(len(given), -1).double()
 
     @cached_property
     def row_shares(self) -> Shares | None:
