@@ -102,7 +102,7 @@ class _First(nn.Module):
 def test_parts_of_the_samples_are_measured_with_curvatures_of_the_others() -> None:
     """Each sample in one part, and in no curvature of that part."""
     inputs = torch.eye(8)
-    parts = Calibration(nn.Linear(8, 3), inputs).crossed
+    parts = list(Calibration(nn.Linear(8, 3), inputs).crossed())
     assert sum(len(batch) for batch, _ in parts) == 8
     for batch, found in parts:
         seen = undamped(found["weight"].columns, 8 - len(batch)).diagonal() > 0.1

@@ -113,7 +113,7 @@ def measured(
         found = reads_of(plan, calibration, fault, reads=reads)
         return MeasuredError.of(output_deviations(calibration.model, calibration.batch, found))
     sums, samples = torch.zeros(()), 0
-    for batch, curvatures in calibration.crossed:
+    for batch, curvatures in calibration.crossed():
         found = reads_of(plan, calibration, fault, reads=reads, curvatures=curvatures)
         count = sample_count(batch) or 1
         sums, samples = sums + count * output_deviations(calibration.model, batch, found), samples + count

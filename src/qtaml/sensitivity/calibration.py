@@ -1,7 +1,7 @@
 """What planning measures of a network, measured once for any number of plans."""
 
-from collections.abc import Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -155,20 +155,27 @@ class Calibration:
         """How the errors of the weights of a tensor act together, where its layer shows it."""
         return curvatures(self.model, self.batch, self.weights, self.aliases, seed=self.seed)
 
-    @cached_property
-    def crossed(self) -> tuple[tuple[Batch, dict[str, Curvature]], ...]:
+    def crossed(self) -> Iterator[tuple[Batch, dict[str, Curvature]]]:
         """Parts of the samples, each with the curvatures of all others, for words that are measured on it."""
         samples = sample_count(self.batch) or 1
         parts = min(_PARTS_OF_LARGE if self.large else _PARTS, samples)
         if parts < 2:
-            return ((self.batch, self.curvatures),)
+            yield self.batch, self.curvatures
+            return
         part_of = torch.arange(samples) % parts
-        cut = partial(cut_samples, self.batch, samples)
+        for part in range(parts):
+            others = self._of_parts.get(part)
+            if others is None:
+                rest = cut_samples(self.batch, samples, part_of != part)
+                others = curvatures(self.model, rest, self.weights, self.aliases, seed=self.seed)
+            # Those of a large network take several times the memory of its weights, and seconds to find.
+            if not self.large:
+                self._of_parts[part] = others
+            yield cut_samples(self.batch, samples, part_of == part), others
 
-        def of_others(one: int) -> dict[str, Curvature]:
-            return curvatures(self.model, cut(part_of != one), self.weights, self.aliases, seed=self.seed)
-
-        return tuple((cut(part_of == one), of_others(one)) for one in range(parts))
+    @cached_property
+    def _of_parts(self) -> dict[int, dict[str, Curvature]]:
+        return {}
 
     @cached_property
     def outputs(self) -> OutputRange:
