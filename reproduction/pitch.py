@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from qtaml.laboratory.cases import Samples
+from qtaml.measuring import OutputError, SampleMetric
 from qtaml.model import evaluation_mode, output_tensor
-from reproduction.pretrained import weight_file
+from reproduction.pretrained import TEST_ERROR, weight_file
 
 Size = Literal["full", "tiny"]
 CHANNELS: dict[Size, tuple[int, ...]] = {
@@ -135,5 +136,9 @@ def load(size: Size, packages: Path, seed: int = 0) -> tuple[nn.Module, Samples]
     model.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
     frames, pitches = tones(CALIBRATION_TONES + TEST_TONES, seed)
     heard, asked = frames[CALIBRATION_TONES:], pitches[CALIBRATION_TONES:]
-    metrics = {"within 50 cents": WithinCents(heard, asked)}
-    return model.eval(), Samples(frames[:CALIBRATION_TONES], metrics)
+    model.eval()
+    metrics: dict[str, SampleMetric] = {
+        "within 50 cents": WithinCents(heard, asked),
+        TEST_ERROR: OutputError(model, heard),
+    }
+    return model, Samples(frames[:CALIBRATION_TONES], metrics)

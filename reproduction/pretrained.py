@@ -23,6 +23,9 @@ WEIGHTS = {
 }
 """SHA-256 of each file that is read, by its path in the folder of packages."""
 
+TEST_ERROR = "output error on test samples"
+"""Name of the metric for which their networks have test samples besides those of their tasks."""
+
 _SECONDS = 900
 """Most that pip may take for 190 MB."""
 

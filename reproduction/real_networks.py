@@ -21,7 +21,7 @@ from qtaml.planning import REAL_DECODERS, AnySettings, Decoding, Design, Tac, Un
 from qtaml.showing import Curve, Panel, columns, panels_figure
 from reproduction import file_types, pitch, sentences
 from reproduction.experiment import Experiment
-from reproduction.pretrained import WEIGHTS
+from reproduction.pretrained import TEST_ERROR, WEIGHTS
 from reproduction.real_networks_page import page
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ METHODS: dict[str, Callable[[float, float], AnySettings]] = {
     RESERVE: lambda p, cells: Design(p=(p, 2 * p), cells=cells, decoders=REAL_DECODERS),
 }
 """Settings of each method for a flip probability and a budget. With a reserve, the memory is read at twice p."""
-WITHOUT_GRADIENTS = tuple(name for name in METHODS if not name.endswith("feedback"))
+FED = "feedback"
+WITHOUT_GRADIENTS = tuple(name for name in METHODS if not name.endswith(FED))
 """Rounding errors are fed back by the curvature, which takes gradients."""
 COSINE, NEIGHBOUR, WITHIN = "cosine", "same nearest neighbour", "within 50 cents"
 RIGHT, SAME = "right type", "same type"
@@ -112,7 +113,8 @@ class Row:
         metric: one of the network's.
         value: mean over reads and test samples, with its interval.
         clean: the metric outside the leaking memory.
-        output_error: squared deviation of the outputs on the calibration inputs, over reads and these.
+        output_error: squared deviation of the outputs on the calibration inputs, over reads and these; with feedback,
+            for which words hang on these, on the test samples.
         predicted_error: what the plan predicts for it; None if it does not.
     """
 
@@ -163,9 +165,9 @@ def compute(
         if method in NETWORKS[network].methods
         for budget in (cells if method.startswith("design") else plain_cells)
     ]
-    cases = [_case(*one, metric) for one in asked for metric in (*NETWORKS[one[0]].metrics, "output_error")]
+    cases = [_case(*one, metric) for one in asked for metric in _measured(*one)]
     records = iter(laboratory.run([laboratory.task(case, 0) for case in cases], "storing real networks"))
-    found = [(one, [next(records) for _ in (*NETWORKS[one[0]].metrics, "output_error")]) for one in asked]
+    found = [(one, [next(records) for _ in _measured(*one)]) for one in asked]
     return tuple(row for one, own in found for row in _rows(*one, own))
 
 
@@ -205,6 +207,11 @@ def draw(rows: Sequence[Row]) -> "Figure":
 REAL_NETWORKS: Experiment[Row] = Experiment(
     "Networks that others trained, method by method", compute, table, draw, load, page
 )
+
+
+def _measured(network: str, p: float, method: str, cells: float) -> tuple[str, ...]:
+    """Metrics of a network, and at last its output error."""
+    return (*NETWORKS[network].metrics, TEST_ERROR if method.endswith(FED) else "output_error")
 
 
 def _case(network: str, p: float, method: str, cells: float, metric: str) -> Case:

@@ -57,8 +57,8 @@ def _introduction(manifest: Mapping[str, Any]) -> list[str]:
         "weight. TAC and Uniform-MSP pay two cells for a protected bit and nothing for scales; the designs pay what "
         "codes, tables and scales really take. What is designed up to 2p is planned for the worst between p and "
         "2p, and read at 2p; its predicted error is that of the worst. With feedback, words make up for each other's "
-        "rounding errors on the calibration inputs, where the output error is measured too; what is predicted is "
-        "of inputs on which no word hangs, and so higher.",
+        "rounding errors on the calibration inputs, so their output error is measured on the test samples, and "
+        "predicted from inputs on which no word hangs.",
         "",
     ]
 

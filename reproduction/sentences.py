@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from qtaml.laboratory.cases import Samples
-from qtaml.measuring import OutputCosine, SampleMetric
+from qtaml.measuring import OutputCosine, OutputError, SampleMetric
 from qtaml.model import evaluation_mode, output_tensor
-from reproduction.pretrained import weight_file
+from reproduction.pretrained import TEST_ERROR, weight_file
 
 FILE = "all_minilm_l6_v2/model.zip"
 CALIBRATION_SENTENCES, TEST_SENTENCES, TOKENS = 32, 200, 32
@@ -93,6 +93,7 @@ def load(packages: Path, seed: int = 0) -> tuple[nn.Module, Samples]:
     metrics: dict[str, SampleMetric] = {
         "cosine": OutputCosine(model, test),
         "same nearest neighbour": SameNeighbour(model, test),
+        TEST_ERROR: OutputError(model, test),
     }
     return model, Samples(calibration, metrics)
 

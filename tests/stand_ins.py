@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from qtaml.laboratory.cases import Samples
-from qtaml.measuring import Accuracy, Agreement, OutputCosine
+from qtaml.measuring import Accuracy, Agreement, OutputCosine, OutputError
 from reproduction import real_networks
 from reproduction.pitch import PitchNetwork, WithinCents, tones
+from reproduction.pretrained import TEST_ERROR
 from reproduction.sentences import SameNeighbour, SentenceEncoder
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "a", "of", "return", "class", "file")
@@ -40,7 +41,11 @@ def sentence_encoder(folder):
         model = SentenceEncoder(Hidden()).eval()
         tokens = torch.randint(50, (24, 6))
     calibration, test = ({"input_ids": part, "attention_mask": torch.ones_like(part)} for part in tokens.split(12))
-    metrics = {real_networks.COSINE: OutputCosine(model, test), real_networks.NEIGHBOUR: SameNeighbour(model, test)}
+    metrics = {
+        real_networks.COSINE: OutputCosine(model, test),
+        real_networks.NEIGHBOUR: SameNeighbour(model, test),
+        TEST_ERROR: OutputError(model, test),
+    }
     return model, Samples(calibration, metrics)
 
 

@@ -5,8 +5,11 @@ from types import ModuleType
 
 import pytest
 
+import qtaml
 from qtaml.laboratory.laboratory import Laboratory
+from qtaml.measuring import OutputError
 from reproduction import real_networks
+from reproduction.pretrained import TEST_ERROR
 from tests import stand_ins
 from tests.tables import shown
 
@@ -45,6 +48,20 @@ def test_every_metric_of_a_plan_has_a_row(study):
     table = shown(real_networks.table(rows))
     assert "same nearest neighbour (1)" in table
     assert f"{rows[0].value:.3f}" in table
+
+
+def test_output_errors_with_feedback_are_of_other_inputs(study):
+    """Words hang on the calibration inputs, on which they err less."""
+    fed, plain = ("design, table and majority, feedback", "design, table and majority")
+    rows = study(networks=(ENCODER,), methods=(fed, plain))
+    model, samples = stand_ins.sentence_encoder(None)
+    asked = {"p": 0.01, "cells": 0.75, "decoders": ("none", "table", "majority")}
+    for row, own in ((rows[0], {"feedback": True}), (rows[2], {})):
+        plan = qtaml.design(model, samples.calibration, **asked, **own)
+        memory = qtaml.store(model, plan, calibration=samples.calibration)
+        metrics = samples.metrics[TEST_ERROR], OutputError(model, samples.calibration)
+        off = [abs(qtaml.evaluate(memory, one, trials=30).mean - row.output_error.value) for one in metrics]
+        assert (off[0] < off[1]) == bool(own)
 
 
 @pytest.mark.slow
