@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from qtaml.laboratory import Laboratory, cells_needed
-from qtaml.laboratory.cells_needed import EVERYTHING, KNOWN_CELLS, STREAMS, VOTES_AND_TRELLISES, Row
+from qtaml.laboratory.cells_needed import EVERYTHING, FED_STREAMS, KNOWN_CELLS, STREAMS, VOTES_AND_TRELLISES, Row
 from reproduction.experiment import Experiment
 
 STUDIES: Mapping[str, Mapping[str, Sequence[float]]] = {
@@ -19,6 +19,7 @@ STUDIES: Mapping[str, Mapping[str, Sequence[float]]] = {
         VOTES_AND_TRELLISES: (0.85, 1.0, 1.2, 1.3),
         EVERYTHING: (0.42, 0.5, 0.55),
         KNOWN_CELLS: (0.36, 0.4, 0.44),
+        FED_STREAMS: (0.34, 0.38, 0.42),
     },
     "WideCNN": {
         STREAMS: (0.04, 0.06, 0.08, 0.1),

@@ -32,8 +32,8 @@ TITLE = "Cells that a network needs, method by method"
 SHARES = (0.95, 0.99)
 EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
 GAUSSIAN_LIMIT, EMPIRICAL_LIMIT = "Shannon limit, Gaussian weights", "Shannon lower bound, these weights"
-TRELLISES, FEEDBACK = "design, every decoder and trellises", "design, every decoder, feedback"
-STREAMS = "design, every decoder and stream"
+TRELLISES = "design, every decoder and trellises"
+STREAMS, FED_STREAMS = "design, every decoder and stream", "design, every decoder and stream, feedback"
 KNOWN_CELLS = "design, trellises, weak cells known"
 VOTES, VOTES_AND_TRELLISES = "design, table and majority", "design, majority and trellises"
 DESIGNS: dict[str, Mapping[str, Any]] = {
@@ -43,16 +43,16 @@ DESIGNS: dict[str, Mapping[str, Any]] = {
     "design, all but iterative": {"decoders": ("none", "table", "majority", "algebraic")},
     EVERYTHING: {},
     BY_ROW: {"rows": True},
-    FEEDBACK: {"feedback": True},
     TRELLISES: {"decoders": (*REAL_DECODERS, "trellis")},
     STREAMS: {"decoders": (*REAL_DECODERS, "trellis", "sequential")},
+    FED_STREAMS: {"decoders": (*REAL_DECODERS, "trellis", "sequential"), "feedback": True},
     VOTES_AND_TRELLISES: {"decoders": ("none", "table", "majority", "trellis")},
     KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known"},
 }
 """What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-NEAR_LIMIT = (FEEDBACK, KNOWN_CELLS, TRELLISES, STREAMS, VOTES_AND_TRELLISES)
+NEAR_LIMIT = (KNOWN_CELLS, TRELLISES, STREAMS, FED_STREAMS, VOTES_AND_TRELLISES)
 METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8
