@@ -19,6 +19,7 @@ from qtaml.formats import (
     TableLevels,
     TensorFormat,
     TrellisLevels,
+    WeakBits,
     entropy,
 )
 from qtaml.formats.feedback import fed_back
@@ -145,6 +146,28 @@ def test_streams_of_few_weights_that_act_strongly_together() -> None:
     assert errors[1] < 0.5 * errors[0]
 
 
+def test_streams_are_fed_back_around_weak_cells() -> None:
+    """What is stuck or turns over is known: words are chosen among those that can be read, and what is read counts."""
+    weights = torch.randn(32, 64, generator=torch.Generator().manual_seed(4))
+    table = next(one for one in standard_trellises() if (one.bits, one.window, one.weights_per_word) == (2, 4, 1))
+    none = Uniform(0.0)
+    plain = TensorFormat((Section(2048, Format(table)),), RootMeanSquare(), correction="least_error")
+    random = np.random.default_rng(0)
+    zeros, ones = (torch.from_numpy(random.integers(0, 4, (32, 64), np.uint8)) for _ in range(2))
+    kept = torch.from_numpy(random.random((32, 64)) < 0.8)
+    weak = WeakBits(torch.where(kept, 0, zeros).byte(), torch.where(kept, 3, ones).byte())
+    curvature = Curvature(positive_definite(32, 6, 16), positive_definite(64, 6, 32))
+    errors = []
+    for one in (plain, replace(plain, correction="fed_back")):
+        words, scale = one.encode(weights, none, weak, curvature)
+        read = weak.read(words)
+        assert int((read & ~weak.stuck).max()) < 4
+        assert int(words.max()) < 4
+        errors.append(curvature.error(weights - one.decode(read, scale)))
+    assert weak.turned.any()
+    assert errors[1] < 0.6 * errors[0]
+
+
 def test_no_single_label_would_do_better() -> None:
     """What sweeps end with, against every other label of every weight."""
     curvature = Curvature(positive_definite(6, 6), positive_definite(5, 5))
@@ -253,7 +276,7 @@ def test_feedback_lowers_the_error_on_other_inputs() -> None:
     assert moved.remarks == ()
     with pytest.raises(ArgumentError, match=r"calibration must be the inputs that the plan was made with"):
         qtaml.store(model, fed)
-    with pytest.raises(ArgumentError, match=r"weak_cells must be None"):
+    with pytest.raises(ArgumentError, match=r"weak_cells must be None for a plan that .* was not made for known weak"):
         qtaml.store(model, fed, calibration=calibration, weak_cells=_no_weak_cells(fed))
 
 

@@ -9,11 +9,13 @@ from torch import nn
 
 import qtaml
 from qtaml.device import Preset, preset_record
+from qtaml.errors import ArgumentError
 from qtaml.faults import StaticCells
-from qtaml.formats import Format, Section, TensorFormat
+from qtaml.formats import Format, RootMeanSquare, Section, TensorFormat
+from qtaml.formats.levels import standard_trellises
 from qtaml.measuring import OutputError, check_prediction, evaluate, observed_errors
 from qtaml.memory import weak_bits, words_as_read
-from qtaml.planning import Design
+from qtaml.planning import Design, TensorPlan
 from qtaml.search.chip_average import chip_average
 from qtaml.search.measured_goal import Goal
 from tests.search.test_mapped_weights import weak_cells
@@ -52,6 +54,33 @@ def test_what_is_predicted_is_what_written_chips_do(study, plan):
     assert qtaml.Plan.from_json(plan.to_json()) == plan
     assert "0.102 of the cells are in it" in next(one for one in plan.remarks if "map of its weak cells" in one)
     assert plan.cell_capacity == pytest.approx(1 - 26 / 256)
+
+
+@pytest.mark.slow
+def test_streams_of_each_chip_are_fed_back(study, plan):
+    """Around its weak cells: less error on the calibration inputs, which its writer needs too."""
+    model, _, asked = study
+    batch = asked.calibration.batch
+    stream = next(one for one in standard_trellises() if (one.bits, one.window, one.weights_per_word) == (2, 4, 1))
+    settings = replace(plan.settings, decoders=(*TABLES, "trellis"), feedback=True)
+    errors = []
+    for correction in ("least_error", "fed_back"):
+        tensors = [
+            TensorPlan.of(
+                one.name,
+                (),
+                model.get_parameter(one.name),
+                TensorFormat((Section(one.storage.weights, Format(stream)),), RootMeanSquare(), correction=correction),
+            )
+            for one in plan.tensors
+        ]
+        fed = replace(plan, tensors=tuple(tensors), settings=settings)
+        memory = qtaml.store(model, fed, calibration=batch)
+        found = evaluate(memory, OutputError(model, batch), chips=6, trials=1, rewrite=model)
+        errors.append(float(np.mean(found.values)))
+    assert errors[1] < 0.75 * errors[0]
+    with pytest.raises(ArgumentError, match=r"calibration must be the inputs that the plan was made with"):
+        qtaml.store(model, fed, weak_cells=weak_bits(fed, TENTH))
 
 
 @pytest.mark.slow

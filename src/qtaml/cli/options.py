@@ -20,6 +20,10 @@ CalibrationOption = Annotated[
     typer.Option(help="Inputs, unlabelled, as .npz, .safetensors, or text; a few dozen samples are enough."),
 ]
 LengthOption = Annotated[int, typer.Option(help="Tokens of a sample, where the data are a text.", min=2)]
+FedBackOption = Annotated[
+    Path | None,
+    typer.Option("--calibration", help="The calibration inputs, where the plan feeds rounding errors back."),
+]
 SamplesOption = Annotated[int, typer.Option(help="Use the first so many calibration samples.", min=1)]
 FlipProbabilityOption = Annotated[float, typer.Option("--p", help="Flip probability of a cell, in [0, 0.5).")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the stored network.")]

@@ -8,7 +8,16 @@ import numpy as np
 import typer
 
 from qtaml.cli.dumps import ONES_HELP, ZEROS_HELP, DumpWidthOption, weak_cells_of
-from qtaml.cli.options import OutOption, StoredArgument, StoredModelOption, WeightsOption
+from qtaml.cli.inputs import calibration_batch
+from qtaml.cli.options import (
+    FedBackOption,
+    LengthOption,
+    OutOption,
+    SamplesOption,
+    StoredArgument,
+    StoredModelOption,
+    WeightsOption,
+)
 from qtaml.cli.stored import check_out, load_stored, save_stored
 from qtaml.formats import WeakBits
 from qtaml.memory import read_artifact, store
@@ -23,6 +32,9 @@ def rewrite_command(
     model: StoredModelOption = None,
     weights: WeightsOption = None,
     word_bits: DumpWidthOption = None,
+    calibration: FedBackOption = None,
+    samples: SamplesOption = 64,
+    length: LengthOption = 128,
 ) -> None:
     """Choose the stored words anew for one chip, whose weak cells are known from two patterns.
 
@@ -33,7 +45,9 @@ def rewrite_command(
     artifact = read_artifact(stored)
     weak = weak_cells_of(artifact.plan, zeros, ones, word_bits)
     _, network, spec = load_stored(artifact, model, weights)
-    replaced = save_stored(store(network, artifact.plan, weak_cells=weak), spec, weights, out)
+    inputs = calibration_batch(calibration, spec, samples, length) if calibration else None
+    written = store(network, artifact.plan, weak_cells=weak, calibration=inputs)
+    replaced = save_stored(written, spec, weights, out)
     typer.echo(f"{_counts(artifact.plan, weak)}; stored network for this chip: {out}{replaced}")
 
 

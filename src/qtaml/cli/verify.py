@@ -10,6 +10,7 @@ import typer
 from qtaml.cli.dumps import ONES_HELP, ZEROS_HELP, DumpWidthOption, weak_cells_of
 from qtaml.cli.inputs import calibration_batch
 from qtaml.cli.options import (
+    FedBackOption,
     JsonOption,
     LengthOption,
     SamplesOption,
@@ -32,9 +33,7 @@ def verify_command(
     ] = None,
     ones: Annotated[list[Path] | None, typer.Option(help=f"{ONES_HELP} Likewise.")] = None,
     word_bits: DumpWidthOption = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="The calibration inputs, where the plan feeds rounding errors back.")
-    ] = None,
+    calibration: FedBackOption = None,
     samples: SamplesOption = 64,
     length: LengthOption = 128,
     as_json: JsonOption = False,

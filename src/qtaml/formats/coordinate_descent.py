@@ -14,6 +14,7 @@ from qtaml.formats import trellis
 from qtaml.formats.chunks import put
 from qtaml.formats.format import Format
 from qtaml.formats.roundings import Padded, Rounding
+from qtaml.formats.weak_bits import WeakBits, weak_at
 from qtaml.sensitivity.curvature import Curvature
 
 _SWEEPS, _WORTH = 4, 0.95
@@ -42,6 +43,7 @@ class Stored:
         roundings: of words that are.
         exact: whether a weight is read exactly, whatever its word.
         fault: the fault model that is expected.
+        weak: what weak cells do to the words, if the writer knows.
     """
 
     weights: Singles
@@ -51,10 +53,13 @@ class Stored:
     roundings: Sequence[Rounding]
     exact: NDArray[np.bool_]
     fault: FaultModel
+    weak: WeakBits | None = None
 
     def read(self, words: torch.Tensor) -> tuple[Singles, Singles]:
         """Errors of the expected values read of flat words, and variances, of the shape of the weights."""
         mean, variance = np.zeros(self.weights.size, np.float32), np.zeros(self.weights.size, np.float32)
+        if self.weak is not None:
+            words = self.weak.read(words.reshape(self.weak.zeros.shape)).reshape(-1)
         for fmt, places in self.formats:
             windows = fmt.windows(words[torch.from_numpy(places)]).numpy()
             mean[places], variance[places] = fmt.read_mean(self.fault)[windows], fmt.read_variance(self.fault)[windows]
@@ -131,11 +136,17 @@ def _sweep(words: torch.Tensor, errors: Singles, stored: Stored, curvature: Curv
         row, column = np.divmod(of_weights, shape[1])
         lines = (column, row) if turned else (row, column)
         first = torch.from_numpy(of_weights[:, 0])
-        stream = words[first].numpy()
+        weak, most = weak_at(stored.weak, first), 2**fmt.levels.bits - 1
+        own = words[first] if weak is None else weak.read(words[first])
+        stream = own.numpy() & most
+        stuck = np.zeros(len(stream), np.uint8) if weak is None else weak.stuck.numpy() & most
         state = trellis.state_after(stream, fmt.levels)
         mean, square = (one.reshape(fmt.levels.weights_per_word, -1) for one in fmt.lines("least_error", stored.fault))
-        settle_stream(*tensor, *lines, counted, mean, square, fmt.levels.bits, state, together, stream)
-        put(words, first, torch.from_numpy(stream))
+        # Stuck bits are read as they were, whatever is written.
+        held = stream & stuck
+        settle_stream(*tensor, *lines, counted, mean, square, fmt.levels.bits, state, stuck, held, together, stream)
+        turned_over = np.uint8(0) if weak is None else weak.turned.numpy() & most
+        put(words, first, torch.from_numpy(stream ^ turned_over))
 
 
 def _single(side: torch.Tensor | None) -> Singles:

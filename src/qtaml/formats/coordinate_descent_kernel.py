@@ -105,6 +105,8 @@ def settle_stream(
     square: Floats,
     bits: int,
     state: int,
+    stuck: NDArray[np.uint8],
+    held: NDArray[np.uint8],
     together: int,
     words: NDArray[np.uint8],
 ) -> None:
@@ -124,6 +126,8 @@ def settle_stream(
         square: as there.
         bits: new bits of a word.
         state: the words before the first one, which the last ones are too.
+        stuck: as for `best_stream`.
+        held: as there.
         together: how many words are chosen at a time.
         words: written, shape (words,).
     """
@@ -143,9 +147,8 @@ def settle_stream(
                     wanted = _wanted(row, column, across, along, errors, moved)
                     targets[word - start, j] = (weights[row, column] - wanted) / scale
                     importance[word - start, j] = own * scale * scale
-        none = np.zeros(stop - start, np.uint8)
         last = state if stop == count else -1
-        found = best_stream(targets, importance, mean, square, bits, before, last, none, none)
+        found = best_stream(targets, importance, mean, square, bits, before, last, stuck[start:stop], held[start:stop])
         window = before
         for word in range(start, decided):
             words[word] = found[word - start]

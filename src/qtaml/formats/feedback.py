@@ -14,6 +14,7 @@ from qtaml.formats.entropy import EntropyLevels
 from qtaml.formats.format import Format
 from qtaml.formats.roundings import Padded, Rounding
 from qtaml.formats.scales import Granularity, row_length
+from qtaml.formats.weak_bits import WeakBits
 from qtaml.sensitivity.curvature import Curvature, Shares
 
 _LINES = 64
@@ -34,6 +35,7 @@ def feed_back(
     fault: FaultModel,
     curvature: Curvature,
     exact: torch.Tensor | None,
+    weak: WeakBits | None,
 ) -> None:
     """Overwrite the words of a tensor, but those of weights that are read exactly.
 
@@ -50,6 +52,7 @@ def feed_back(
         fault: the fault model that the correction expects.
         curvature: of the tensor.
         exact: places of the weights that are read exactly.
+        weak: what weak cells do to the words, if the writer knows; then words of trellises alone are chosen anew.
     """
     rows, columns = len(weights), row_length(weights.shape)
     scales = _of_weights(scale, granularity, rows, columns)
@@ -73,7 +76,7 @@ def feed_back(
             kinds.reshape(-1)[places] = of_weights + len(roundings)
             roundings += [Rounding(*one, fmt.read_mean(fault)) for one in decisions]
             blocks.append((levels, places))
-        elif not levels.is_stream:
+        elif not levels.is_stream and weak is None:
             kinds.reshape(-1)[places] = len(roundings)
             decision = fmt.decision("least_error", fault)
             roundings.append(Rounding(decision.boundaries, decision.labels, fmt.read_mean(fault)))
@@ -88,7 +91,7 @@ def feed_back(
             kinds.reshape(-1)[places] = -1
         rounded = np.flatnonzero(kinds >= 0)
         put(found, torch.from_numpy(rounded), torch.from_numpy(labels.reshape(-1)[rounded]))
-    descend(found, Stored(matrix, scales, formats, kinds, roundings, kept, fault), curvature)
+    descend(found, Stored(matrix, scales, formats, kinds, roundings, kept, fault, weak), curvature)
     words.copy_(found)
 
 

@@ -258,7 +258,7 @@ class TensorFormat:
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak_at(weak, where)))
         if self.correction == "fed_back" and curvature is not None:
             exact = outliers.places if outliers else None
-            feed_back(words, weights, scale, self.granularity, self.spans_of_formats, fault, curvature, exact)
+            feed_back(words, weights, scale, self.granularity, self.spans_of_formats, fault, curvature, exact, weak)
         return words.reshape(weights.shape), scale
 
     def _compiled(

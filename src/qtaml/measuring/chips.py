@@ -268,7 +268,9 @@ def measure_chips(
     if rewrite is None:
         found = values_of_chips(memory, metric, range(chips), **asked)
     else:
-        found = values_of_rewritten_chips(rewrite, memory.plan, metric, range(chips), **asked)
+        found = values_of_rewritten_chips(
+            rewrite, memory.plan, metric, range(chips), calibration=memory.calibration, **asked
+        )
     values = tuple(next(found) for _ in track(range(chips), "reading chips"))
     if (
         rewrite is None

@@ -212,7 +212,8 @@ def evaluate(
         chips: number of chips to measure one after the other, of which each keeps its weak cells, its rates, or which
             of several memories it is. Chip c is the same however many there are, and for every plan.
         rewrite: the trained network, if each chip is written anew by a writer who knows its weak cells: words are
-            chosen that this chip reads right (theory.md 6.9). Without `chips`, each read is of a chip of its own.
+            chosen that this chip reads right (theory.md 6.9). Without `chips`, each read is of a chip of its own. A
+            memory whose plan feeds rounding errors back has to be one that `store` made.
 
     Returns:
         Mean, intervals, and the value of each read. Where every read gave the same value although errors are possible,
@@ -258,7 +259,7 @@ def evaluate(
     if rewrite is None:
         found = scores_of_reads(memory, metric, seeds, fault, activations)
     else:
-        found = scores_of_rewritten_reads(rewrite, memory.plan, metric, seeds, fault)
+        found = scores_of_rewritten_reads(rewrite, memory.plan, metric, seeds, fault, memory.calibration)
     # Looking until an interval is narrow picks those that are too narrow: that much of the risk is spent by stopping.
     risk = (1 - confidence) * (1.0 if stop_width is None else RISK_LEFT)
     scores: list[Numbers] = []

@@ -17,6 +17,7 @@ from qtaml.measuring.reads import checked_scores, reads_differ, scores_of_reads
 from qtaml.memory import Memory, store, weak_bits
 from qtaml.planning import Plan
 from qtaml.protections import BitProtection
+from qtaml.sensitivity import Calibration
 
 _READS_AT_A_TIME = 4096
 """Whose seeds are known at once: of a chip that was measured only its number is kept, however many there are."""
@@ -49,7 +50,15 @@ def values_of_chips(
 
 
 def values_of_rewritten_chips(
-    model: nn.Module, plan: Plan, metric: Metric, chips: Sequence[int], *, trials: int, fault: AnyFault, seed: int
+    model: nn.Module,
+    plan: Plan,
+    metric: Metric,
+    chips: Sequence[int],
+    *,
+    trials: int,
+    fault: AnyFault,
+    seed: int,
+    calibration: Calibration | None = None,
 ) -> Generator[float, None, None]:
     """The metric of one chip after the other, each written by a writer who knows its weak cells.
 
@@ -61,25 +70,31 @@ def values_of_rewritten_chips(
         trials: as there.
         fault: as there.
         seed: as there; a chip number is the same chip.
+        calibration: by what rounding errors are fed back, if they are.
 
     Yields:
         As there.
     """
     for chip in chips:
-        own = _rewritten(model, plan, fault.of_chip(child_seed(seed, "chip", chip)))
+        own = _rewritten(model, plan, fault.of_chip(child_seed(seed, "chip", chip)), calibration)
         yield from values_of_chips(own, metric, [chip], trials=trials, fault=fault, seed=seed)
 
 
 def scores_of_rewritten_reads(
-    model: nn.Module, plan: Plan, metric: Metric, seeds: Sequence[int], fault: AnyFault
+    model: nn.Module,
+    plan: Plan,
+    metric: Metric,
+    seeds: Sequence[int],
+    fault: AnyFault,
+    calibration: Calibration | None = None,
 ) -> Iterator[Any]:
     """`scores_of_reads`, each of a chip of its own, which was written by a writer who knows its weak cells."""
     for seed in seeds:
         chip = fault.of_chip(seed)
-        yield from scores_of_reads(_rewritten(model, plan, chip), metric, [seed], chip)
+        yield from scores_of_reads(_rewritten(model, plan, chip, calibration), metric, [seed], chip)
 
 
-def _rewritten(model: nn.Module, plan: Plan, chip: FaultModel) -> Memory:
+def _rewritten(model: nn.Module, plan: Plan, chip: FaultModel, calibration: Calibration | None) -> Memory:
     """The network as stored for a chip.
 
     Raises:
@@ -87,7 +102,7 @@ def _rewritten(model: nn.Module, plan: Plan, chip: FaultModel) -> Memory:
     """
     if not isinstance(chip, StaticCells):
         raise ArgumentError(f"fault must be StaticCells, whose weak cells stay where they are, for rewrite, got {chip}")
-    return store(model, plan, weak_cells=weak_bits(plan, chip, reads=plan.map_reads))
+    return store(model, plan, weak_cells=weak_bits(plan, chip, reads=plan.map_reads), calibration=calibration)
 
 
 def chips_differ(memory: Memory, fault: AnyFault, seed: int) -> bool:

@@ -53,13 +53,15 @@ class Memory:
         tensors: the stored words of each tensor of the plan.
         rest: the parameters and buffers that are not in the leaking memory.
         artifact: these three, without the model.
+        calibration: by what rounding errors were fed back; None if they were not, or where the memory was loaded.
     """
 
-    def __init__(self, artifact: Artifact, model: nn.Module) -> None:
+    def __init__(self, artifact: Artifact, model: nn.Module, calibration: Calibration | None = None) -> None:
         self.plan = artifact.plan
         self.tensors = artifact.tensors
         self.rest = artifact.rest
         self.artifact = artifact
+        self.calibration = calibration
         self._pattern = model
         self._unread: tuple[str, ...] | None = None
 
@@ -337,7 +339,7 @@ def store(
     Raises:
         ModelError: if the plan was made for other tensors, or one cannot be stored.
         ArgumentError: if weak cells are given, but not those of every tensor; if the plan feeds rounding errors back,
-            and weak cells are given, or no calibration inputs.
+            and no calibration inputs are given, or weak cells that it was not made for.
 
     Warns:
         UserWarning: if far more or fewer cells are weak than the plan is for.
@@ -368,7 +370,7 @@ def store(
         words, scale = entry.storage.encode(weights, written, weak, curvature)
         tensors[entry.name] = StoredTensor(words, scale, entry.storage.outliers_of(weights))
     rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}
-    return Memory(Artifact(plan, tensors, rest), model)
+    return Memory(Artifact(plan, tensors, rest), model, measured)
 
 
 def _for_feedback(
@@ -385,8 +387,11 @@ def _for_feedback(
             "calibration must be the inputs that the plan was made with, since it feeds rounding errors back "
             f"({len(plan.fed_back)} tensors), got None: store(model, plan, calibration=...)"
         )
-    if weak_cells is not None:
-        raise ArgumentError("weak_cells must be None for a plan that feeds rounding errors back, got a map")
+    if weak_cells is not None and not plan.by_chip:
+        raise ArgumentError(
+            "weak_cells must be None for a plan that feeds rounding errors back and was not made for known weak cells "
+            "(weak_cells='known'), got a map"
+        )
     return calibration if isinstance(calibration, Calibration) else calibrated(model, calibration, plan.settings)
 
 

@@ -70,8 +70,8 @@ class Design(Settings):
         group: allow a scale for each group of so many weights along a row.
         feedback: feed rounding errors back (GPTQ, with rows and columns, and coordinate descent): labels and streams
             of linear, convolution, embedding and attention layers are chosen such that their errors act least together
-            on the outputs of the calibration inputs, which `store` then needs too (theory.md 6.12). The plan without,
-            if that is measured to be better.
+            on the outputs of the calibration inputs, which `store` then needs too (theory.md 6.12); with known weak
+            cells streams of trellises alone. The plan without, if that is measured to be better.
         levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp4_e2m1", "fp8_e4m3",
             "fp8_e5m2".
         bits: bits of a plain word, in which cells are counted, 2 to 16.
@@ -193,9 +193,10 @@ class Design(Settings):
             raise ArgumentError(
                 "decoders must be without 'sequential' for weak_cells='known': words are chosen one by one"
             )
-        if self.feedback:
+        if self.feedback and "trellis" not in self.decoders:
             raise ArgumentError(
-                "feedback must be False for weak_cells='known': words of each chip are chosen one by one"
+                f"decoders must hold 'trellis' for feedback=True with weak_cells='known', got {list(self.decoders)}: "
+                "words of each chip are chosen one by one, streams of trellises for the errors of all others"
             )
         with_map = (1 - sum(known.held_at)) * capacity(*known.left)
         if with_map <= capacity(*self.fault.mean_rates):

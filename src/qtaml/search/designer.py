@@ -131,7 +131,9 @@ class Designer:
         decoders = tuple(one for one in self.settings.decoders if one not in ("trellis", "sequential"))
         # The few trials for a large network begin at the best sums of effects, of words too.
         alone = decoders == tuple(self.settings.decoders) or self.calibration.large
-        return None if alone else Designer(self.calibration, replace(self.settings, decoders=decoders))
+        # Words of a chip are chosen one by one.
+        fed = self.settings.feedback and self.settings.weak_cells == "unknown"
+        return None if alone else Designer(self.calibration, replace(self.settings, decoders=decoders, feedback=fed))
 
     def _without_rows(self, cells: float, gains: Gains) -> Plan:
         """The plan of one scale for each tensor: what few trials of a large network expect of rows may be wrong."""

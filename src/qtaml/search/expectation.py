@@ -15,7 +15,7 @@ from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import CHUNK, Outliers, TensorFormat
 from qtaml.model import evaluation_mode, finite, replacing
-from qtaml.planning import TensorPlan
+from qtaml.planning import TensorPlan, curvature_for
 from qtaml.planning.weak_cells import weak_bits_of
 from qtaml.search.chip_average import chip_average
 from qtaml.search.readout import LIMITS, ROUNDS, balance_readout, read_at
@@ -147,9 +147,13 @@ class Expectations:
     def fed_back(self, storages: Storages) -> dict[str, TensorFormat]:
         """The same formats with rounding errors fed back, where the layers of a tensor show how they act together."""
         known = self._calibration.curvatures
+
+        def feeds(name: str, one: TensorFormat) -> bool:
+            # Of a chip with a map only streams are chosen for the errors of others.
+            return one.correction == "least_error" and name in known and (self._mapped is None or one.has_stream)
+
         return {
-            name: replace(one, correction="fed_back") if one.correction == "least_error" and name in known else one
-            for name, one in storages.items()
+            name: replace(one, correction="fed_back") if feeds(name, one) else one for name, one in storages.items()
         }
 
     def shares_left(self, storages: Storages, fed_back: Storages) -> dict[str, float]:
@@ -209,11 +213,11 @@ class Expectations:
         self, name: str, weight: torch.Tensor, storage: TensorFormat, outliers: Outliers | None
     ) -> tuple[Callable[[float, torch.dtype], torch.Tensor], float]:
         """What makes the expected weights, and the variance around them, summed."""
+        entry = TensorPlan.of(name, (), weight, storage)
         if self._mapped:
-            entry = TensorPlan.of(name, (), weight, storage)
             mean, variance = self._over_chips(self._mapped, entry, weight, outliers)
             return partial(_scaled, mean, outliers), variance
-        curvature = self._calibration.curvatures.get(name) if storage.correction == "fed_back" else None
+        curvature = curvature_for(entry, self._calibration)
         words, scale = storage.encode(weight, self._fault, curvature=curvature)
         variance = storage.summed_variance(words, scale, self._fault, outliers=outliers)
         if self._calibration.large:
@@ -226,10 +230,11 @@ class Expectations:
     ) -> tuple[torch.Tensor, float]:
         """The same over chips: what one chip does to a weight is noise, but for the mean over chips."""
         storage, reads, variances = entry.storage, [], []
+        curvature = curvature_for(entry, self._calibration)
         for number in range(min(max(_WEIGHTS_OF_CHIPS // weight.numel(), 1), _MOST_CHIPS)):
             chip = known.cells.of_chip(child_seed(self._calibration.seed, "chip of trials", number))
             weak = weak_bits_of(entry, chip, known.reads)
-            words, scale = storage.encode(weight, known, weak)
+            words, scale = storage.encode(weight, known, weak, curvature)
             meant = weak.read(words)
             read = storage.read_mean(meant, scale, known, outliers=outliers)
             reads.append(outliers.left_of(read) if outliers else read)

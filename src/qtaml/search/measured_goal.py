@@ -93,7 +93,9 @@ class Goal:
         outcomes: list[bool] = []
         asked: dict[str, Any] = {"trials": self._trials, "fault": plan.fault, "seed": seed}
         if plan.by_chip:
-            values = values_of_rewritten_chips(self.model, plan, self.metric, range(most), **asked)
+            values = values_of_rewritten_chips(
+                self.model, plan, self.metric, range(most), calibration=self.calibration, **asked
+            )
         else:
             values = values_of_chips(self._stored(plan), self.metric, range(most), **asked)
         with closing(values):
