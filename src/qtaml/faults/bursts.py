@@ -37,9 +37,12 @@ def flip_bursts(words: torch.Tensor, bursts: Sequence[Bursts | None], *, seed: i
 def _wrong_places(words: int, burst: Bursts, generator: torch.Generator) -> torch.Tensor:
     """Indices of the words whose bit is wrong, ascending."""
     size = burst.data_bits
-    blocks = torch.rand(-(-words // size), dtype=torch.float64, generator=generator) < burst.wrong
-    found = [torch.empty(0, dtype=torch.int64)]
-    for some in torch.split(blocks.nonzero(), max(1, _AT_ONCE // size)):
+    blocks = (torch.rand(-(-words // size), dtype=torch.float64, generator=generator) < burst.wrong).nonzero()
+    # Most reads find none.
+    if not len(blocks):
+        return blocks[:, 0]
+    found = []
+    for some in torch.split(blocks, max(1, _AT_ONCE // size)):
         block, place = (torch.rand(len(some), size, generator=generator) < burst.share).nonzero(as_tuple=True)
         found.append(some[block, 0] * size + place)
     places = torch.cat(found)

@@ -23,6 +23,8 @@ _MOST_FEW, _MOST_COPIES, _GROWTH = 63, 10**7, 1.15
 """Copies of a vote: all odd numbers to the first, then by this factor to the most."""
 _ORDERS = range(5, 11)
 """BCH codes of 2**m - 1 bits."""
+_AT_ONCE = 256
+"""Ways to store side values of which it is computed at once how often they fail."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -137,10 +139,9 @@ def _cells(bits: int, decoders: Sequence[str], p01: float, p10: float) -> float:
     least = float(bits * enough[0]) if len(enough) else math.inf
     if "algebraic" not in decoders:
         return least
-    found = [least, _coded(bits, copies, wrong)]
-    if "iterative" in decoders:
-        found += [_coded(bits, *code) for code in _block_codes(p01, p10)]
-    return min(found)
+    for code in ((copies, wrong), *(_block_codes(p01, p10) if "iterative" in decoders else ())):
+        least = _coded(bits, *code, least=least)
+    return least
 
 
 @lru_cache(maxsize=64)
@@ -155,7 +156,7 @@ def _block_codes(p01: float, p10: float) -> list[tuple[Floats, Floats, int]]:
     return found
 
 
-def _coded(bits: int, inner: Floats | Integers, wrong: Floats, words: int = 1) -> float:
+def _coded(bits: int, inner: Floats | Integers, wrong: Floats, words: int = 1, *, least: float) -> float:
     """Least cells of shortened BCH codes whose bits take so many cells and are wrong so often.
 
     Args:
@@ -163,13 +164,22 @@ def _coded(bits: int, inner: Floats | Integers, wrong: Floats, words: int = 1) -
         inner: cells of a bit, for each way to store it.
         wrong: its rate of errors.
         words: least number of code words.
+        least: cells of another way, if that takes no more.
     """
     length, data, corrects = _bch_codes()
     blocks = np.maximum(-(-bits // data), words)
     # Shortened to what each block holds: the bits that are left out are known to be 0.
     stored = length - data - (-bits // blocks)
-    fails = blocks * scipy.stats.binom.sf(corrects, stored, wrong[:, np.newaxis])
-    return float(np.where(fails <= SIDE_FAILURE, inner[:, np.newaxis] * (blocks * stored), np.inf).min())
+    cells = inner[:, np.newaxis] * (blocks * stored)
+    # The cheapest first, some at a time: to know how often each of them fails takes a hundred times as long.
+    ways, codes = np.nonzero(cells < least)
+    order = np.argsort(cells[ways, codes])
+    for some in np.split(order, range(_AT_ONCE, len(order), _AT_ONCE)):
+        way, code = ways[some], codes[some]
+        fails = blocks[code] * scipy.stats.binom.sf(corrects[code], stored[code], wrong[way])
+        if (right := fails <= SIDE_FAILURE).any():
+            return float(cells[way, code][right].min())
+    return least
 
 
 @lru_cache(maxsize=1)

@@ -47,6 +47,7 @@ class Designer:
             self._ways = Ways(calibration, settings, menus)
         self._expectations = Expectations(calibration, settings.known_cells or self.fault, adjust=menus.fitted)
         self._trial_reads = TrialReads(calibration, self._planned)
+        self._of_choice: dict[int, tuple[Plan, float]] = {}
 
     @cached_property
     def _trained(self) -> Gains:
@@ -76,6 +77,7 @@ class Designer:
 
     def _found(self, cells: float) -> Plan:
         trained = self._trained
+        self._of_choice.clear()
         expected, alike = self._by_outlook(cells, trained)
         found = expected[:1]
         best = with_measured(self._finished(found[0], cells, trained), self.calibration)
@@ -103,8 +105,15 @@ class Designer:
         beyond = may_be_beyond(plan, self.calibration)
         if not (beyond and self._may_be_read_often and self._fitted):
             return beyond
-        read = measured(plan, self.calibration, reads=effort.READS_OF_CHOICE).mean
-        return abs(read - expected) > effort.AS_EXPECTED * expected
+        return abs(self._error_of_choice(plan) - expected) > effort.AS_EXPECTED * expected
+
+    def _error_of_choice(self, plan: Plan) -> float:
+        """Error of as many reads as the last few plans are compared by; each is read once."""
+        if id(plan) not in self._of_choice:
+            error = measured(plan, self.calibration, reads=effort.READS_OF_CHOICE).mean
+            # With the plan: no other one gets its number as long as it is here.
+            self._of_choice[id(plan)] = plan, error
+        return self._of_choice[id(plan)][1]
 
     def _least(self, plans: Sequence[Plan]) -> Plan:
         """The plan of the least error of reads, of a network that is read often of many more than plans tell of.
@@ -114,7 +123,7 @@ class Designer:
         """
         if len(plans) == 1 or plans[0].by_chip or not self._may_be_read_often:
             return min(plans, key=measured_mean)
-        return min(plans, key=lambda plan: measured(plan, self.calibration, reads=effort.READS_OF_CHOICE).mean)
+        return min(plans, key=self._error_of_choice)
 
     def _of_words(self, cells: float) -> list[Plan]:
         """The plan without streams, where they are allowed: a search of more formats does not always find it."""
@@ -212,8 +221,10 @@ class Designer:
             return replace(one, outlook=replace(one.outlook, gains=balanced.gains), error=balanced.bias)
 
         def attempt(emphasis: Mapping[str, float], near: Tried) -> Tried:
+            choices = self._ways.within(near.way, emphasis, cells)
             # At the readout gains of the one that it is near to: balancing takes a pass for each tensor and read.
-            return read(self._tried(near.way, cells, trained, emphasis, near), near.outlook.gains, 0)
+            one = replace(near, emphasis=emphasis, choices=choices, storages=near.way.storages(choices))
+            return read(one, near.outlook.gains, 0)
 
         def settled(one: Tried, near: Tried | None) -> Tried:
             tuned = read(one, (near or one).outlook.gains, 0 if near else 1)
@@ -359,7 +370,7 @@ class Designer:
     def _chosen(
         self, way: Way, gains: Gains, emphasis: Mapping[str, float], choices: Sequence[Choice], near: Tried | None
     ) -> Tried:
-        storages = {menu.name: menu.storage(own) for menu, own in way.by_menu(choices)}
+        storages = way.storages(choices)
         readout = near.outlook.gains if near else None
         outlook = self._expectations.outlook(storages, gains.squared, readout)
         return Tried(way, emphasis, choices, storages, outlook, outlook.error)

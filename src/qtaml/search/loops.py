@@ -35,6 +35,14 @@ def expected(groups: Floats, sizes: Integers, values: Floats) -> Floats:
     """sum_v P[u, v] values[v] for each stored word u; of transposed groups, sum_u P[u, v] values[u] for each read v."""
     now, start, below = values.copy(), 0, 1
     for size in sizes:
+        if size == 2:  # most are: without an array for each
+            same, risen, fallen, kept = groups[start : start + 4]
+            for base in range(0, len(now), 2 * below):
+                for low in range(base, base + below):
+                    zero, one = now[low], now[low + below]
+                    now[low], now[low + below] = same * zero + risen * one, fallen * zero + kept * one
+            start, below = start + 4, 2 * below
+            continue
         after = np.zeros_like(now)
         step = size * below
         for base in range(0, len(now), step):
@@ -73,7 +81,12 @@ def read_moments(groups: Floats, sizes: Integers, table: Floats) -> tuple[Floats
 @compiled
 def envelope(mean: Floats, square: Floats) -> tuple[Floats, Integers]:
     """`qtaml.formats.nearest_label.least_error_regions`, compiled."""
-    order = np.argsort(mean, kind="mergesort")
+    return _envelope_of(np.argsort(mean, kind="mergesort"), mean, square)
+
+
+@compiled
+def _envelope_of(order: Integers, mean: Floats, square: Floats) -> tuple[Floats, Integers]:
+    """`envelope` for labels in the order of their means."""
     kept, thresholds = np.empty(len(mean), np.int64), np.empty(len(mean), np.float64)
     count = 0
     for index in order:
@@ -95,13 +108,26 @@ def envelope(mean: Floats, square: Floats) -> tuple[Floats, Integers]:
 
 
 @compiled
+def _up_to(points: Floats, value: float, low: int) -> int:
+    """Number of points up to a value, of which `low` are known: steps of twice the length, and then by halves."""
+    step = 1
+    while low + step <= len(points) and points[low + step - 1] <= value:
+        low, step = low + step, 2 * step
+    high = min(low + step - 1, len(points))
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if points[middle] <= value else (low, middle)
+    return low
+
+
+@compiled
 def cut(points: Floats, cumulated: Floats, thresholds: Floats) -> Floats:
     """Share of the weights, and their sum, in each region between thresholds, shape (2, regions)."""
     moments = np.empty((2, len(thresholds) + 1))
     before = 0
     for region in range(len(thresholds) + 1):
         last = region == len(thresholds)
-        after = len(points) if last else np.searchsorted(points, thresholds[region], side="right")
+        after = len(points) if last else _up_to(points, thresholds[region], before)
         for row in range(2):
             moments[row, region] = cumulated[row, after] - cumulated[row, before]
         before = after
@@ -241,11 +267,11 @@ def exchanged(
 
 @compiled
 def straight_error(
-    points: Floats, cumulated: Floats, mean: Floats, square: Floats, first: float, step: float
+    points: Floats, cumulated: Floats, order: Integers, mean: Floats, square: Floats, first: float, step: float
 ) -> tuple[float, float]:
     """Error of the readout first + step x v, less the mean square of the weights, and the mean of the label read."""
     squared = first**2 + 2 * first * step * mean + step**2 * square
-    thresholds, stored = envelope(first + step * mean, squared)
+    thresholds, stored = _envelope_of(order, first + step * mean, squared)
     moments = cut(points, cumulated, thresholds)
     error, read = 0.0, 0.0
     for region in range(len(stored)):
@@ -283,13 +309,14 @@ def straight_readout(
     Returns:
         (first, step).
     """
+    order = np.argsort(mean, kind="mergesort")
     half, center = (len(mean) - 1) / 2, cumulated[1, -1]
     best, middle, step = np.inf, 0.0, 0.0
     for tried in steps:
         first = center - tried * half
         for _ in range(centerings):
-            first = center - tried * straight_error(points, cumulated, mean, square, first, tried)[1]
-        error = straight_error(points, cumulated, mean, square, first, tried)[0]
+            first = center - tried * straight_error(points, cumulated, order, mean, square, first, tried)[1]
+        error = straight_error(points, cumulated, order, mean, square, first, tried)[0]
         if error < best:
             best, middle, step = error, first + tried * half, tried
     wider, higher = changes
@@ -306,7 +333,7 @@ def straight_readout(
         )
         before = best
         for near, tried in around:
-            error = straight_error(points, cumulated, mean, square, near - tried * half, tried)[0]
+            error = straight_error(points, cumulated, order, mean, square, near - tried * half, tried)[0]
             if error < best:
                 best, middle, step = error, near, tried
         if best == before:

@@ -2,16 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtaml._progress import track
 from qtaml.errors import BudgetError
-from qtaml.formats import Levels
+from qtaml.formats import Levels, TensorFormat
 from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocated_error, cell_price, error_bound
 from qtaml.planning.design_settings import Design
 from qtaml.planning.side_values import side_cells
@@ -137,6 +137,10 @@ class Way:
             found.append((menu, choices[start : start + len(menu.sizes)]))
             start += len(menu.sizes)
         return found
+
+    def storages(self, choices: Sequence[Choice]) -> dict[str, TensorFormat]:
+        """How each tensor is stored."""
+        return {menu.name: menu.storage(own) for menu, own in self.by_menu(choices)}
 
     def counted(self, choices: Sequence[Choice]) -> tuple[float, int]:
         """Cells of all words in whole blocks, and number of side values."""
@@ -307,11 +311,13 @@ class Ways:
     def _cells(self, way: Way, choices: Sequence[Choice]) -> float:
         """What `Plan.cells` is, without making the plan."""
         words, side_values = way.counted(choices)
-        settings = self._settings
-        beside = side_cells(
-            settings.known_cells or settings.fault, side_values, tuple(settings.decoders), tuple(settings.hardened)
-        )
-        return (words + beside) / self.plain_cells
+        return (words + self._beside(side_values)) / self.plain_cells
+
+    @cached_property
+    def _beside(self) -> Callable[[int], float]:
+        """Cells of so many side values, remembered."""
+        asked, fault = self._settings, self._settings.known_cells or self._settings.fault
+        return cache(lambda values: side_cells(fault, values, tuple(asked.decoders), tuple(asked.hardened)))
 
     @cached_property
     def _cheapest(self) -> list[TensorMenu]:
