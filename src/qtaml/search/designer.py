@@ -222,6 +222,8 @@ class Designer:
 
         def attempt(emphasis: Mapping[str, float], near: Tried) -> Tried:
             choices = self._ways.within(near.way, emphasis, cells)
+            if choices == near.choices:
+                return replace(near, emphasis=emphasis)
             # At the readout gains of the one that it is near to: balancing takes a pass for each tensor and read.
             one = replace(near, emphasis=emphasis, choices=choices, storages=near.way.storages(choices))
             return read(one, near.outlook.gains, 0)
@@ -365,7 +367,10 @@ class Designer:
         )
 
     def _tried(self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: Tried | None) -> Tried:
-        return self._chosen(way, gains, emphasis, self._ways.within(way, emphasis, cells), near)
+        choices = self._ways.within(way, emphasis, cells)
+        if near and near.way is way and choices == near.choices:
+            return replace(near, emphasis=emphasis)
+        return self._chosen(way, gains, emphasis, choices, near)
 
     def _chosen(
         self, way: Way, gains: Gains, emphasis: Mapping[str, float], choices: Sequence[Choice], near: Tried | None

@@ -346,7 +346,9 @@ class _Search:
             # The labels of least cost for the cell with the present table.
             lines = matrix @ np.stack((state.table, state.table**2), axis=1)
             costs = lines[:, 1] - 2 * (state.moments[1] / state.moments[0])[:, np.newaxis] * lines[:, 0]
-            tried = np.argsort(costs, axis=1, kind="stable")[:, : self.shortlist]
+            dearest = np.partition(costs, self.shortlist - 1, axis=1)[:, self.shortlist - 1 : self.shortlist]
+            # Of equal ones the first, on every machine; to sort all costs takes five times as long.
+            tried = np.argsort(costs > dearest, axis=1, kind="stable")[:, : self.shortlist]
         labels, changed = loops.exchanged(matrix, state.labels, state.moments, tried, _SMALLEST_GAIN)
         return self.state(labels, state.moments, state.table) if changed else state
 
