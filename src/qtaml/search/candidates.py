@@ -28,7 +28,7 @@ from qtaml.formats.levels import in_eight_bits
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
-from qtaml.search.fitting import Fitted, assess, fit, fit_table, settle
+from qtaml.search.fitting import Fitted, assess, fit, fit_table, read_moments, settle
 from qtaml.search.histogram import Histogram
 from qtaml.theory.capacity import capacity
 
@@ -357,16 +357,14 @@ def _plain_variances(
 ) -> dict[Format, NDArray[np.float64]]:
     """Variance of the value read of each label, for evenly spaced levels under each protection: of all tensors."""
     formats = {Format(EvenLevels(bits)).protect(count, by) for by in protections for count in range(bits + 1)}
-    return {fmt: fmt.read_variance(fault) for fmt in formats}
+    return {fmt: read_moments(law_behind(fmt.protections, fault), fmt.readout())[1] for fmt in formats}
 
 
-def improving(
-    ascending: Iterable[Candidate], error: Callable[[Candidate], float] = lambda one: one.error
-) -> tuple[Candidate, ...]:
+def improving(ascending: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Pareto front of candidates by ascending price: each has a smaller error than all cheaper ones."""
     better: list[Candidate] = []
     for one in ascending:
-        if not better or error(one) < error(better[-1]):
+        if not better or one.error < better[-1].error:
             better.append(one)
     return tuple(better)
 
@@ -386,9 +384,11 @@ def worthwhile(
         near: largest distance above the hull, as a share of the error.
         error: what counts as the error of a candidate.
     """
-    priced = {one: (price(one.format), error(one)) for one in found}
-    better = improving(sorted(priced, key=lambda one: priced[one]), lambda one: priced[one][1])
-    cells, errors = (np.array(column) for column in zip(*(priced[one] for one in better), strict=True))
+    better: list[tuple[float, float, Candidate]] = []
+    for priced in sorted(((price(one.format), error(one), one) for one in found), key=lambda priced: priced[:2]):
+        if not better or priced[1] < better[-1][1]:
+            better.append(priced)
+    cells, errors = (np.array([priced[column] for priced in better]) for column in (0, 1))
     # Gift wrapping from the cheapest: the next corner is the steepest descent. Points close above the hull stay, since
     # the price of tables and blocks, which depends on the tensor and the plan, moves it.
     hull = [0]
@@ -397,8 +397,7 @@ def worthwhile(
         slopes = (errors[hull[-1]] - errors[rest]) / (cells[rest] - cells[hull[-1]])
         hull.append(int(rest[np.argmax(slopes)]))
     at_hull = np.interp(cells, cells[hull], errors[hull])
-    pairs = zip(better, errors, at_hull, strict=True)
-    return tuple(one for one, error_of_one, least in pairs if error_of_one <= (1 + near) * least)
+    return tuple(one for (_, lost, one), on_it in zip(better, at_hull, strict=True) if lost <= (1 + near) * on_it)
 
 
 def useful(word: Pattern, fault: FaultModel) -> bool:

@@ -54,16 +54,22 @@ def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
     # Here, since Numba, with which loops are compiled, takes long to import.
     from qtaml.search import loops
 
-    shares = histogram.counts / histogram.counts.sum()
-    cumulated = np.pad(np.cumsum([shares, shares * histogram.points], axis=1), ((0, 0), (1, 0)))
     levels = 2**law.bits
-    widest = max(float(np.abs(histogram.points - histogram.mean).max()), deviation)
-    steps = 2 / levels * np.geomspace(deviation, 2 * widest, _COARSE)
+    steps = 2 / levels * _reaches(histogram)
     # Moments of a straight readout are those of the labels, moved and stretched: no sum over the law in the search.
     moments = _moments_of_labels(law)
     return loops.straight_readout(
-        histogram.points, cumulated, *moments, steps, _CENTERINGS, _CHANGES, _FINEST / levels, _MOST_ROUNDS
+        histogram.points, histogram.cumulated, *moments, steps, _CENTERINGS, _CHANGES, _FINEST / levels, _MOST_ROUNDS
     )
+
+
+# The weights of a tensor are fitted under many laws.
+@lru_cache(maxsize=16)
+def _reaches(histogram: Histogram) -> Floats:
+    """Distances of the outermost level from the middle that are tried."""
+    deviation = histogram.variance**0.5
+    widest = max(float(np.abs(histogram.points - histogram.mean).max()), deviation)
+    return np.geomspace(deviation, 2 * widest, _COARSE)
 
 
 @lru_cache(maxsize=1024)

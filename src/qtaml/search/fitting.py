@@ -119,13 +119,12 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     """
     from qtaml.search import loops
 
-    groups, _, sizes = _law_of(law)
+    _law_of(law)
     table = _checked_table("table", table, law)
-    # Not P table**2 - (P table)**2, which would cancel where errors are rare.
-    expected, variance = loops.read_moments(groups, sizes, table)
+    expected, variance = read_moments(law, table)
     thresholds, labels = loops.envelope(expected, variance + expected**2)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
-    share = histogram.counts / histogram.counts.sum()
+    share = histogram.shares
     power = float(share @ histogram.points**2)
     kept = float(share @ (expected[stored] * histogram.points)) / power if power else 1.0
     return Fitted(
@@ -136,6 +135,15 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
         noise=float(share @ variance[stored]),
         shrinkage=1 - kept,
     )
+
+
+def read_moments(law: WordLaw, table: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance of the value read for each stored word: those of `qtaml.formats.transitions`, compiled."""
+    from qtaml.search import loops
+
+    groups, _, sizes = loops.arrays_of(law)
+    # Not P table**2 - (P table)**2, which would cancel where errors are rare.
+    return loops.read_moments(groups, sizes, table)
 
 
 def fit(
@@ -219,7 +227,7 @@ def settle(histogram: Histogram, law: WordLaw) -> Fitted:
         >>> round(settle(weights, WordLaw.of_bits((0.1,), (0.1,))).error, 9)
         0.36
     """
-    search = _Search(_Weights(histogram.points, histogram.counts / histogram.counts.sum()), law)
+    search = _Search(_as_they_are(histogram), law)
     return assess(histogram, law, search.settle(next(_starts(search, law)), _ROUGH, _ROUGH_ROUNDS).table)
 
 
@@ -285,7 +293,13 @@ def _standardised(histogram: Histogram) -> tuple[_Weights, float, float]:
     """The weights less their mean, in units of their deviation; and these."""
     mean, deviation = histogram.mean, histogram.variance**0.5
     points = (histogram.points - mean) / (deviation or 1.0)
-    return _Weights(points, histogram.counts / histogram.counts.sum()), mean, deviation
+    return _Weights(points, histogram.shares), mean, deviation
+
+
+@lru_cache(maxsize=16)
+def _as_they_are(histogram: Histogram) -> _Weights:
+    """Weights of mean 0 and variance 1."""
+    return _Weights(histogram.points, histogram.shares)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -112,12 +113,22 @@ class Histogram:
         within = max(math.fsum(squares) - float((away_held**2 / numbers).sum()), 0.0) / flat.numel()
         return Histogram(middles[held].numpy() + away_held / numbers, numbers, within)
 
-    @property
+    @cached_property
+    def shares(self) -> NDArray[np.float64]:
+        """Share of the weights at each point."""
+        return np.asarray(self.counts / self.counts.sum())
+
+    @cached_property
+    def cumulated(self) -> NDArray[np.float64]:
+        """Share and sum of the weights below each place between points, shape (2, points + 1)."""
+        return np.pad(np.cumsum([self.shares, self.shares * self.points], axis=1), ((0, 0), (1, 0)))
+
+    @cached_property
     def mean(self) -> float:
         """Mean weight."""
         return float(np.average(self.points, weights=self.counts))
 
-    @property
+    @cached_property
     def variance(self) -> float:
         """Variance of the weights."""
         return float(np.average((self.points - self.mean) ** 2, weights=self.counts)) + self.within
