@@ -18,7 +18,6 @@ from qtaml.search import effort
 from qtaml.search.emphasis import drawn, evened, evolved, exchanged, improved
 from qtaml.search.expectation import Expectations, as_kept
 from qtaml.search.menus import Menus
-from qtaml.search.readout import Balanced, balance_readout
 from qtaml.search.trial_reads import TrialReads
 from qtaml.search.tried import Tried, error_of
 from qtaml.search.way import Gains, Way, Ways
@@ -46,8 +45,7 @@ class Designer:
             self._fitted = menus.fitted
             self._ways = Ways(calibration, settings, menus)
         self._expectations = Expectations(calibration, settings.known_cells or self.fault, adjust=menus.fitted)
-        self._trial_reads = TrialReads(calibration, self._planned)
-        self._of_choice: dict[int, tuple[Plan, float]] = {}
+        self._trial_reads = TrialReads(calibration, self._planned, adjust=menus.fitted)
 
     @cached_property
     def _trained(self) -> Gains:
@@ -77,7 +75,7 @@ class Designer:
 
     def _found(self, cells: float) -> Plan:
         trained = self._trained
-        self._of_choice.clear()
+        self._trial_reads.forget_errors()
         expected, alike = self._by_outlook(cells, trained)
         found = expected[:1]
         best = with_measured(self._finished(found[0], cells, trained), self.calibration)
@@ -105,15 +103,7 @@ class Designer:
         beyond = may_be_beyond(plan, self.calibration)
         if not (beyond and self._may_be_read_often and self._fitted):
             return beyond
-        return abs(self._error_of_choice(plan) - expected) > effort.AS_EXPECTED * expected
-
-    def _error_of_choice(self, plan: Plan) -> float:
-        """Error of as many reads as the last few plans are compared by; each is read once."""
-        if id(plan) not in self._of_choice:
-            error = measured(plan, self.calibration, reads=effort.READS_OF_CHOICE).mean
-            # With the plan: no other one gets its number as long as it is here.
-            self._of_choice[id(plan)] = plan, error
-        return self._of_choice[id(plan)][1]
+        return abs(self._trial_reads.error(plan) - expected) > effort.AS_EXPECTED * expected
 
     def _least(self, plans: Sequence[Plan]) -> Plan:
         """The plan of the least error of reads, of a network that is read often of many more than plans tell of.
@@ -123,7 +113,7 @@ class Designer:
         """
         if len(plans) == 1 or plans[0].by_chip or not self._may_be_read_often:
             return min(plans, key=measured_mean)
-        return min(plans, key=self._error_of_choice)
+        return min(plans, key=self._trial_reads.error)
 
     def _of_words(self, cells: float) -> list[Plan]:
         """The plan without streams, where they are allowed: a search of more formats does not always find it."""
@@ -177,7 +167,7 @@ class Designer:
             if not self.calibration.large or number == rounds - 1:
                 yield fed, gains, ones
             if self._may_be_read_often:
-                balanced = self._balanced_at_reads(fed.storages, ones, 2 * effort.READS_OF_TRIAL)
+                balanced = self._trial_reads.balanced(fed.storages, ones, 2 * effort.READS_OF_TRIAL)
                 yield fed, gains, as_kept(balanced.gains)
 
     @property
@@ -217,7 +207,7 @@ class Designer:
             starts, reads = [*expected, *alike], effort.READS_OF_TRIAL
 
         def read(one: Tried, readout: Mapping[str, float], rounds: int) -> Tried:
-            balanced = self._balanced_at_reads(one.storages, readout, reads, rounds)
+            balanced = self._trial_reads.balanced(one.storages, readout, reads, rounds)
             return replace(one, outlook=replace(one.outlook, gains=balanced.gains), error=balanced.bias)
 
         def attempt(emphasis: Mapping[str, float], near: Tried) -> Tried:
@@ -244,7 +234,10 @@ class Designer:
             # What looked best at few reads was lucky too.
             best = [settled(one, None) for one in best]
             found = min(best, key=lambda one: self._error_of_reads(one, effort.LONGER * reads))
-        readout, gains = as_kept(self._balanced_at_reads(found.storages, found.outlook.gains, 2 * reads).gains), trained
+        readout, gains = (
+            as_kept(self._trial_reads.balanced(found.storages, found.outlook.gains, 2 * reads).gains),
+            trained,
+        )
         if often:
             squared = gains_at_reads(self._planned(found.storages, cells, readout), self.calibration)
             gains = Gains(squared, coherent=False)
@@ -254,26 +247,6 @@ class Designer:
         """Mean error of so many reads, of which one after the other is in memory."""
         measured, plan = self.calibration, self._planned(one.storages, readout=as_kept(one.outlook.gains))
         return float(output_deviations(measured.model, measured.few, reads_of(plan, measured, reads=reads)).mean())
-
-    def _balanced_at_reads(
-        self,
-        storages: Mapping[str, TensorFormat],
-        start: Mapping[str, float],
-        reads: int,
-        rounds: int = effort.ROUNDS_OF_START,
-    ) -> Balanced:
-        """Readout gains of the least error of reads; the noise in them is beyond what the first order knows."""
-        measured, found = self.calibration, self._trial_reads(storages, reads)
-        return balance_readout(
-            measured.model,
-            measured.few,
-            found,
-            dict.fromkeys(storages, 0.0),
-            start=start,
-            rounds=rounds if self._fitted else 0,
-            outliers={name: one.outliers_of(measured.weights[name]) for name, one in storages.items()},
-            clean=measured.few_clean,
-        )
 
     def _by_outlook(self, cells: float, gains: Gains) -> tuple[list[Tried], list[Tried]]:
         """Allocations of little expected error for given gains.

@@ -59,7 +59,14 @@ def fit_even(histogram: Histogram, law: WordLaw) -> tuple[float, float]:
     # Moments of a straight readout are those of the labels, moved and stretched: no sum over the law in the search.
     moments = _moments_of_labels(law)
     return loops.straight_readout(
-        histogram.points, histogram.cumulated, *moments, steps, _CENTERINGS, _CHANGES, _FINEST / levels, _MOST_ROUNDS
+        histogram.points,
+        histogram.weights.cumulated,
+        *moments,
+        steps,
+        _CENTERINGS,
+        _CHANGES,
+        _FINEST / levels,
+        _MOST_ROUNDS,
     )
 
 

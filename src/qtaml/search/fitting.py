@@ -7,9 +7,9 @@ a local optimum: the assignment of labels to cells (intervals of weights) decide
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from qtaml._random import child_seed
 from qtaml.errors import ArgumentError
 from qtaml.faults import WordLaw
 from qtaml.formats.transitions import LARGEST_MATRIX_BITS, transition_matrix
-from qtaml.search.histogram import Histogram
+from qtaml.search.histogram import Histogram, Weights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -124,7 +124,7 @@ def assess(histogram: Histogram, law: WordLaw, table: Floats) -> Fitted:
     expected, variance = read_moments(law, table)
     thresholds, labels = loops.envelope(expected, variance + expected**2)
     stored = labels[np.searchsorted(thresholds, histogram.points)]
-    share = histogram.shares
+    share = histogram.weights.shares
     power = float(share @ histogram.points**2)
     kept = float(share @ (expected[stored] * histogram.points)) / power if power else 1.0
     return Fitted(
@@ -190,7 +190,7 @@ def fit_table(
             " flip probability 1/2: nothing can be stored"
         )
     # Fitted in units of the deviation, so that tolerances are relative and the result moves with the weights.
-    weights, mean, deviation = _standardised(histogram)
+    weights, mean, deviation = histogram.standardised
     if deviation <= np.finfo(np.float64).eps * abs(mean):
         return np.full(2**law.bits, mean)
     search = _Search(weights, law, _SHORTLIST_OF_SIMILAR if starts else _SHORTLIST)
@@ -227,7 +227,7 @@ def settle(histogram: Histogram, law: WordLaw) -> Fitted:
         >>> round(settle(weights, WordLaw.of_bits((0.1,), (0.1,))).error, 9)
         0.36
     """
-    search = _Search(_as_they_are(histogram), law)
+    search = _Search(histogram.weights, law)
     return assess(histogram, law, search.settle(next(_starts(search, law)), _ROUGH, _ROUGH_ROUNDS).table)
 
 
@@ -249,64 +249,10 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Weights:
-    """Weights of mean 0 and variance 1.
-
-    Attributes:
-        points: ascending, shape (points,).
-        shares: share of the weights at each.
-    """
-
-    points: Floats
-    shares: Floats
-
-    @cached_property
-    def cumulated(self) -> Floats:
-        """Share and sum of the weights below each place between points, shape (2, points + 1)."""
-        return np.pad(np.cumsum([self.shares, self.shares * self.points], axis=1), ((0, 0), (1, 0)))
-
-    @cached_property
-    def power(self) -> float:
-        """Mean square of the points."""
-        return float(self.shares @ self.points**2)
-
-    @cached_property
-    def cells_of_bits(self) -> Callable[[int], Floats]:
-        """Share and sum of the weights in each of 2**bits cells, with the widths of those of a fine quantiser."""
-        # The cube root of the density is the best density of levels (Panter and Dite 1951).
-        width = np.gradient(self.points) if len(self.points) > 1 else np.ones(1)
-        steps = self.shares ** (1 / 3) * width ** (2 / 3)
-        # Levels up to each point, up to a factor; half of its own for each point.
-        fineness = np.cumsum(steps) - steps / 2
-
-        def cells(bits: int) -> Floats:
-            places = np.searchsorted(fineness, steps.sum() * np.arange(1, 2**bits) / 2**bits)
-            ends = np.concatenate(([0], places, [len(self.points)]))
-            return np.diff(self.cumulated[:, ends], axis=1)
-
-        return cache(cells)
-
-
-# Histograms are told apart by identity: the weights of a tensor are fitted under many laws.
-@lru_cache(maxsize=16)
-def _standardised(histogram: Histogram) -> tuple[_Weights, float, float]:
-    """The weights less their mean, in units of their deviation; and these."""
-    mean, deviation = histogram.mean, histogram.variance**0.5
-    points = (histogram.points - mean) / (deviation or 1.0)
-    return _Weights(points, histogram.shares), mean, deviation
-
-
-@lru_cache(maxsize=16)
-def _as_they_are(histogram: Histogram) -> _Weights:
-    """Weights of mean 0 and variance 1."""
-    return _Weights(histogram.points, histogram.shares)
-
-
-@dataclass(frozen=True)
 class _Search:
     """Weights, the law of the word read, and the number of labels tried for each cell."""
 
-    weights: _Weights
+    weights: Weights
     word: WordLaw
     shortlist: int = _SHORTLIST
 

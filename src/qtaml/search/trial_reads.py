@@ -6,7 +6,9 @@ import torch
 
 from qtaml.formats import TensorFormat
 from qtaml.planning import Plan
-from qtaml.planning.measured import reads_of
+from qtaml.planning.measured import measured, reads_of
+from qtaml.search import effort
+from qtaml.search.readout import Balanced, balance_readout
 from qtaml.sensitivity import Calibration
 
 _LEAST_KEPT, _READS_KEPT = 2**22, 8
@@ -19,10 +21,14 @@ class TrialReads:
     Args:
         calibration: of the network; its seed is that of the errors, so that plans meet nearly the same ones.
         planned: the plan in which some tensors are stored in given formats.
+        adjust: whether readout gains are allowed.
     """
 
-    def __init__(self, calibration: Calibration, planned: Callable[[Mapping[str, TensorFormat]], Plan]) -> None:
-        self._calibration, self._planned = calibration, planned
+    def __init__(
+        self, calibration: Calibration, planned: Callable[[Mapping[str, TensorFormat]], Plan], *, adjust: bool
+    ) -> None:
+        self._calibration, self._planned, self._adjust = calibration, planned, adjust
+        self._errors: dict[int, tuple[Plan, float]] = {}
         self._known: dict[tuple[str, TensorFormat, int], list[torch.Tensor]] = {}
         self._held = 0
         weights = sum(weight.numel() for weight in calibration.weights.values())
@@ -39,6 +45,37 @@ class TrialReads:
             self._held -= sum(tensor.numel() for tensor in self._known.pop(key, ()))
             self._keep(key, found[name])
         return [{name: tensors[trial] for name, tensors in found.items()} for trial in range(reads)]
+
+    def balanced(
+        self,
+        storages: Mapping[str, TensorFormat],
+        start: Mapping[str, float],
+        reads: int,
+        rounds: int = effort.ROUNDS_OF_START,
+    ) -> Balanced:
+        """Readout gains of the least error of reads; the noise in them is beyond what the first order knows."""
+        known, found = self._calibration, self(storages, reads)
+        return balance_readout(
+            known.model,
+            known.few,
+            found,
+            dict.fromkeys(storages, 0.0),
+            start=start,
+            rounds=rounds if self._adjust else 0,
+            outliers={name: one.outliers_of(known.weights[name]) for name, one in storages.items()},
+            clean=known.few_clean,
+        )
+
+    def error(self, plan: Plan) -> float:
+        """Error of as many reads as the last few plans are compared by; each plan is read once."""
+        if id(plan) not in self._errors:
+            # With the plan: no other one gets its number as long as it is here.
+            self._errors[id(plan)] = plan, measured(plan, self._calibration, reads=effort.READS_OF_CHOICE).mean
+        return self._errors[id(plan)][1]
+
+    def forget_errors(self) -> None:
+        """Hold none of the plans any more that were read."""
+        self._errors.clear()
 
     def _keep(self, key: tuple[str, TensorFormat, int], tensors: list[torch.Tensor]) -> None:
         size = sum(tensor.numel() for tensor in tensors)

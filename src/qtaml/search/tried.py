@@ -18,7 +18,7 @@ class Tried:
         emphasis: on each tensor, by which cells were allocated.
         choices: what was allocated.
         storages: the same as formats of the tensors.
-        outlook: what is expected of it.
+        outlook: what is expected of it; of one that is read, that of the one it is near to, but for the gains.
         error: what is to be least, expected or of reads.
     """
 
