@@ -16,7 +16,8 @@ from qtaml.planning.allocation import Choice, Options, SplitAllocation, allocate
 from qtaml.planning.design_settings import Design
 from qtaml.planning.side_values import side_cells
 from qtaml.protections import Protection
-from qtaml.search.menus import Menus, TensorMenu
+from qtaml.search.menus import Menus
+from qtaml.search.tensor_menu import TensorMenu
 from qtaml.sensitivity import Calibration
 
 _ROUNDS = 12
