@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
@@ -195,9 +195,6 @@ def gaussian_menu(
     Returns:
         Candidates by ascending cells; without `alone` by falling error too.
     """
-    middles = special.ndtri((np.arange(_GAUSSIAN_POINTS) + 0.5) / _GAUSSIAN_POINTS)
-    # Quantiles fall short of the variance by the tails beyond them: scaled to a root mean square of 1.
-    gaussian = Histogram(middles / np.sqrt((middles**2).mean()), np.ones(_GAUSSIAN_POINTS))
     # A memory of multi-level cells or of one p for each bit may hold no shorter words than this.
     mixed_bits = max(_MIXED_BITS, fault.shortest_word)
     words = [
@@ -206,9 +203,9 @@ def gaussian_menu(
         if useful(word, fault)
     ]
     # A first look without exchange of labels, which takes most of the time of a fit.
-    rough = [_candidate(word, settle(gaussian, law_behind(word, fault))) for word in words]
+    rough = [_of_gaussian(word, fault, rough=True) for word in words]
     promising = [one.format.protections for one in _near_hulls(rough, alone, ROUGHLY_NEAR)]
-    found = [_candidate(word, fit(gaussian, law_behind(word, fault), patience=0)) for word in promising]
+    found = [_of_gaussian(word, fault, rough=False) for word in promising]
     return _near_hulls(found, alone, _NEAR_OF_GAUSSIAN)
 
 
@@ -407,8 +404,19 @@ def useful(word: Pattern, fault: FaultModel) -> bool:
     return len(word) <= _LONG or max(word[0].residual(*fault.mean_rates)) <= 4.0**-_LONG
 
 
-def _candidate(word: Pattern, fitted: Fitted) -> Candidate:
+# Networks of other sizes have other codes, but share most words.
+@lru_cache(maxsize=4096)
+def _of_gaussian(word: Pattern, fault: FaultModel, *, rough: bool) -> Candidate:
+    weights, law = _gaussian(), law_behind(word, fault)
+    fitted = settle(weights, law) if rough else fit(weights, law, patience=0)
     return Candidate(Format(TableLevels(tuple(fitted.table.tolist())), word), fitted.error)
+
+
+@cache
+def _gaussian() -> Histogram:
+    middles = special.ndtri((np.arange(_GAUSSIAN_POINTS) + 0.5) / _GAUSSIAN_POINTS)
+    # Quantiles fall short of the variance by the tails beyond them: scaled to a root mean square of 1.
+    return Histogram(middles / np.sqrt((middles**2).mean()), np.ones(_GAUSSIAN_POINTS))
 
 
 def cells_of(fmt: Format) -> float:

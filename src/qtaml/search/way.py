@@ -151,7 +151,8 @@ class Way:
             for protection, bits in counted.bits:
                 protected[protection] += bits
             side_values += counted.side_values
-            shared.update(counted.shared)
+            if counted.shared:
+                shared.update(counted.shared)
         # Tables that tensors share count once.
         side_values -= sum((tensors - 1) * levels.side_values for levels, tensors in shared.items())
         return sum(protection.cells_for(bits) for protection, bits in protected.items()), side_values
