@@ -12,7 +12,8 @@ from qtaml.formats import EvenLevels, Format, Largest, RootMeanSquare, Section, 
 from qtaml.planning import protection_options
 from qtaml.protections import HardenedCell, Ideal, Protection, Raw, Repetition
 from qtaml.search import Histogram
-from qtaml.search.candidates import Candidate, efficient, fitted_menu, gaussian_menu, normalised, patterns, plain_menu
+from qtaml.search.candidates import Candidate, efficient, fitted_menu, normalised, patterns, plain_menu
+from qtaml.search.gaussian_menu import gaussian_menu
 from qtaml.sensitivity import Gain
 from tests.tolerances import EXACT_MATHS, ROUNDING
 

@@ -13,7 +13,8 @@ from qtaml.checkpoints.unit_sample import sample_units
 from qtaml.checkpoints.unit_words import stored_values
 from qtaml.planning.allocation import Options, allocate, allocated_cells, allocated_error
 from qtaml.protections import Decoder, pareto_front
-from qtaml.search.candidates import Candidate, fitted_menu, gaussian_menu, improving
+from qtaml.search.candidates import Candidate, fitted_menu, improving
+from qtaml.search.gaussian_menu import gaussian_menu
 from qtaml.search.histogram import Histogram
 
 # As in `design`: the dearest word, in cells, and weights of a tensor that are looked at.

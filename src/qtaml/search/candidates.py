@@ -3,13 +3,12 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from qtaml.errors import ArgumentError
 from qtaml.faults import FaultModel, Uniform, WordLaw
@@ -28,21 +27,20 @@ from qtaml.formats.levels import in_eight_bits
 from qtaml.formats.scales import of_each
 from qtaml.protections import Protection
 from qtaml.search.even_levels import fit_even
-from qtaml.search.fitting import Fitted, assess, fit, fit_table, read_moments, settle
+from qtaml.search.fitting import Fitted, assess, fit_table, read_moments
 from qtaml.search.histogram import Histogram
 from qtaml.theory.capacity import capacity
 
-# Points of the Gaussian and bins of a tensor's histogram, no fewer than levels (2**10 at most). Points of the Gaussian
-# are quantiles; bins are even in asinh(w), so that many hold few weights and there have to be more.
-_GAUSSIAN_POINTS, POINTS = 1024, 4096
+# Bins of a tensor's histogram, even in asinh(w): many hold few weights, and there have to be more than levels (2**10).
+POINTS = 4096
 # Of n protections n**k sets of k kinds can be made, and each gives patterns that are fitted.
 _MOST_KINDS = 2
 # Longest word of two kinds of protection, and of one. Each pair of kinds gives bits - 1 patterns of each length;
 # matrices of 10 bits are the largest that fitting takes.
-_MIXED_BITS, _MOST_BITS = 6, 10
+MIXED_BITS, _MOST_BITS = 6, 10
 # Largest distance above the lower convex hull, as a share of the error: after the full fit, and after `settle`, whose
-# errors are not final. A tensor's own law and the price of its tables move the hull, so near misses are fitted again.
-_NEAR, _NEAR_OF_GAUSSIAN, ROUGHLY_NEAR = 0.15, 0.05, 0.5
+# errors are not final.
+_NEAR, ROUGHLY_NEAR = 0.15, 0.5
 # Words above this many bits are listed only where their least significant bit fails more rarely than 4**-8, the squared
 # step of the finest level that 8 bits resolve: with more errors than that a longer word resolves nothing more.
 _LONG = 8
@@ -108,7 +106,7 @@ class Candidate:
 
 
 def patterns(
-    protections: Sequence[Protection], *, most_cells: float, mixed_bits: int = _MIXED_BITS
+    protections: Sequence[Protection], *, most_cells: float, mixed_bits: int = MIXED_BITS
 ) -> tuple[Pattern, ...]:
     """Words of 0 to 10 bits under one or two of the protections, the dearer one on the most significant bits.
 
@@ -177,49 +175,6 @@ def efficient(protections: Sequence[Protection], fault: FaultModel) -> tuple[Pro
         if not found or remains[one] * _GAIN <= remains[found[-1]]:
             found.append(one)
     return tuple(found)
-
-
-@lru_cache(maxsize=16)
-def gaussian_menu(
-    protections: tuple[Protection, ...], fault: FaultModel, most_cells: float, alone: tuple[Protection, ...] = ()
-) -> tuple[Candidate, ...]:
-    """Formats near the lower convex hull of error over cells for Gaussian weights; they are then fitted to each tensor.
-
-    Args:
-        protections: allowed protections of a bit.
-        fault: how the memory fails.
-        most_cells: largest number of cells of a word.
-        alone: protections each of which may be the only one of these that a plan has: formats near the hull of what
-            has no other of them are listed too.
-
-    Returns:
-        Candidates by ascending cells; without `alone` by falling error too.
-    """
-    # A memory of multi-level cells or of one p for each bit may hold no shorter words than this.
-    mixed_bits = max(_MIXED_BITS, fault.shortest_word)
-    words = [
-        word
-        for word in patterns(efficient(protections, fault), most_cells=most_cells, mixed_bits=mixed_bits)
-        if useful(word, fault)
-    ]
-    # A first look without exchange of labels, which takes most of the time of a fit.
-    rough = [_of_gaussian(word, fault, rough=True) for word in words]
-    promising = [one.format.protections for one in _near_hulls(rough, alone, ROUGHLY_NEAR)]
-    found = [_of_gaussian(word, fault, rough=False) for word in promising]
-    return _near_hulls(found, alone, _NEAR_OF_GAUSSIAN)
-
-
-def _near_hulls(found: Sequence[Candidate], alone: Sequence[Protection], near: float) -> tuple[Candidate, ...]:
-    """`worthwhile` of all, and of those that have only one of some protections, by ascending cells."""
-    parts = [found, *(only_behind(found, one, alone) for one in alone)]
-    kept = dict.fromkeys(one for part in parts for one in worthwhile(part, cells_of, near=near))
-    return tuple(sorted(kept, key=lambda one: one.format.cells))
-
-
-def only_behind(found: Iterable[Candidate], wanted: Protection, among: Iterable[Protection]) -> list[Candidate]:
-    """Candidates without any other of some protections than a wanted one."""
-    unwanted = set(among) - {wanted}
-    return [one for one in found if unwanted.isdisjoint(one.format.protections)]
 
 
 def normalised(
@@ -402,21 +357,6 @@ def useful(word: Pattern, fault: FaultModel) -> bool:
     if word and not fault.holds(len(word)):
         return False
     return len(word) <= _LONG or max(word[0].residual(*fault.mean_rates)) <= 4.0**-_LONG
-
-
-# Networks of other sizes have other codes, but share most words.
-@lru_cache(maxsize=4096)
-def _of_gaussian(word: Pattern, fault: FaultModel, *, rough: bool) -> Candidate:
-    weights, law = _gaussian(), law_behind(word, fault)
-    fitted = settle(weights, law) if rough else fit(weights, law, patience=0)
-    return Candidate(Format(TableLevels(tuple(fitted.table.tolist())), word), fitted.error)
-
-
-@cache
-def _gaussian() -> Histogram:
-    middles = special.ndtri((np.arange(_GAUSSIAN_POINTS) + 0.5) / _GAUSSIAN_POINTS)
-    # Quantiles fall short of the variance by the tails beyond them: scaled to a root mean square of 1.
-    return Histogram(middles / np.sqrt((middles**2).mean()), np.ones(_GAUSSIAN_POINTS))
 
 
 def cells_of(fmt: Format) -> float:

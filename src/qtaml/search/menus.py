@@ -30,14 +30,13 @@ from qtaml.search.candidates import (
     Candidate,
     efficient,
     fitted_menu,
-    gaussian_menu,
     named_menu,
     normalised,
-    only_behind,
     plain_menu,
     worthwhile,
 )
 from qtaml.search.entropy_menu import entropy_menu
+from qtaml.search.gaussian_menu import gaussian_menu, only_behind
 from qtaml.search.histogram import Histogram
 from qtaml.search.mapped_weights import assessed, fitted_known, known_menu
 from qtaml.search.tensor_menu import TensorMenu
