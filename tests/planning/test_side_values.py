@@ -8,7 +8,7 @@ import scipy
 
 from qtaml.faults import Asymmetric, StaticCells, Uniform
 from qtaml.faults.static_cells import KnownCells
-from qtaml.planning.side_values import SIDE_FAILURE, _bch_codes, side_cells
+from qtaml.planning.side_values import SIDE_FAILURE, _bch_codes, _coded, _copies, _wrong_votes, side_cells
 from qtaml.protections import HardenedCell, Repetition
 from qtaml.protections.bch import CODES
 
@@ -20,6 +20,19 @@ def test_a_vote_has_as_many_copies_as_it_takes() -> None:
     copies = side_cells(Uniform(0.1), 10, ("none",)) / 160
     wrong = [160 * max(Repetition(int(copies) - less).residual(0.1, 0.1)) for less in (0, 2)]
     assert wrong[0] <= SIDE_FAILURE < wrong[1]
+
+
+@pytest.mark.parametrize("bits", [16, 333, 20_000])
+def test_the_cheapest_way_is_found_however_many_are_looked_at_at_once(monkeypatch, bits: int) -> None:
+    """One after the other, and all of them, which is the least by its definition."""
+    copies = _copies()
+    ways = copies, _wrong_votes(copies, 0.1, 0.1)
+    found = []
+    for count in (1, 10**6):
+        monkeypatch.setattr("qtaml.planning.side_values._AT_ONCE", count)
+        found.append(_coded(bits, *ways, least=math.inf))
+    assert found[0] == found[1] == _coded(bits, *ways, least=found[0] + 1)
+    assert _coded(bits, *ways, least=found[0] - 1) == found[0] - 1
 
 
 def test_the_codes_are_those_of_the_table() -> None:

@@ -8,11 +8,20 @@ import pytest
 import torch
 
 from qtaml.faults import Asymmetric, FaultModel, Uniform
-from qtaml.formats import EvenLevels, Format, Largest, RootMeanSquare, Section, TensorFormat
+from qtaml.formats import EvenLevels, Format, Largest, RootMeanSquare, Section, TableLevels, TensorFormat
 from qtaml.planning import protection_options
 from qtaml.protections import HardenedCell, Ideal, Protection, Raw, Repetition
 from qtaml.search import Histogram
-from qtaml.search.candidates import Candidate, efficient, fitted_menu, normalised, patterns, plain_menu
+from qtaml.search.candidates import (
+    Candidate,
+    cells_of,
+    efficient,
+    fitted_menu,
+    normalised,
+    patterns,
+    plain_menu,
+    worthwhile,
+)
 from qtaml.search.gaussian_menu import gaussian_menu
 from qtaml.sensitivity import Gain
 from tests.tolerances import EXACT_MATHS, ROUNDING
@@ -159,3 +168,11 @@ def test_the_effect_is_the_least_over_the_readout_gain(error, shrinkage, power, 
     errors = gains**2 * rest + coherence * power * (gains * (1 - shrinkage) - 1) ** 2
     one = Candidate(Format(), error, shrinkage)
     assert one.effect(power, coherence) == pytest.approx(errors.min(), rel=1e-6)
+
+
+def test_the_cheapest_of_all_is_worthwhile_though_nothing_is_left_of_the_weights() -> None:
+    """Its error is infinite where shrinkage has to be undone; nothing else is as cheap."""
+    plain = Candidate(Format(TableLevels((-1.0, 1.0)), (Raw(),)), 0.5)
+    nothing = Candidate(Format(TableLevels((0.0,)), ()), 1.0, 1.0)
+    kept = worthwhile([plain, nothing, plain], cells_of, error=lambda one: one.effect(1.0, math.inf))
+    assert kept == (nothing, plain)

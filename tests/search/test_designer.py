@@ -17,7 +17,8 @@ from qtaml.planning import REAL_DECODERS, Design, calibrated, side_cells
 from qtaml.planning.allocation import Choice
 from qtaml.protections import HardenedCell, Raw
 from qtaml.search import Designer
-from qtaml.sensitivity import Calibration
+from qtaml.search.trial_reads import TrialReads
+from qtaml.sensitivity import Calibration, MeasuredError
 from tests.cases import CONVOLUTION, TRANSFORMER, assert_unchanged, snapshot
 
 VOTES = ("none", "table", "majority")
@@ -472,6 +473,19 @@ def test_reads_of_trials_take_no_more_memory_than_a_few_plans(monkeypatch):
         assert read[0]["first.weight"] is once[0]["first.weight"]
     held = sum(tensor.numel() for tensors in trials._known.values() for tensor in tensors)
     assert held == trials._held <= 8 * sum(weight.numel() for weight in built.calibration.weights.values())
+
+
+def test_plans_that_are_compared_are_read_once(monkeypatch):
+    """However often they are compared, and with the same outcome."""
+    trials, read = TrialReads(Calibration(nn.Linear(2, 2), torch.ones(4, 2)), lambda _: None, adjust=True), []
+    monkeypatch.setattr(
+        "qtaml.search.trial_reads.measured", lambda plan, *_, **__: read.append(plan) or MeasuredError(3.0, 0.0, 2)
+    )
+    one, two = object(), object()
+    assert [trials.error(plan) for plan in (one, two, one, two)] == [3.0] * 4
+    assert read == [one, two]
+    trials.forget_errors()
+    assert (trials.error(one), read) == (3.0, [one, two, one])
 
 
 def test_a_large_network_that_its_first_plan_loses_is_searched_by_reads(monkeypatch):
