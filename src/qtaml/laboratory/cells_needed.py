@@ -34,7 +34,7 @@ EVERYTHING, BY_ROW = "design, every decoder", "design, every decoder, by row"
 GAUSSIAN_LIMIT, EMPIRICAL_LIMIT = "Shannon limit, Gaussian weights", "Shannon lower bound, these weights"
 TRELLISES = "design, every decoder and trellises"
 STREAMS, FED_STREAMS = "design, every decoder and stream", "design, every decoder and stream, feedback"
-KNOWN_CELLS = "design, trellises, weak cells known"
+KNOWN_CELLS, FED_KNOWN_CELLS = "design, trellises, weak cells known", "design, trellises, weak cells known, feedback"
 VOTES, VOTES_AND_TRELLISES = "design, table and majority", "design, majority and trellises"
 DESIGNS: dict[str, Mapping[str, Any]] = {
     "repetition only": {"decoders": ("none", "majority")},
@@ -48,11 +48,12 @@ DESIGNS: dict[str, Mapping[str, Any]] = {
     FED_STREAMS: {"decoders": (*REAL_DECODERS, "trellis", "sequential"), "feedback": True},
     VOTES_AND_TRELLISES: {"decoders": ("none", "table", "majority", "trellis")},
     KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known"},
+    FED_KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known", "feedback": True},
 }
 """What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-NEAR_LIMIT = (KNOWN_CELLS, TRELLISES, STREAMS, FED_STREAMS, VOTES_AND_TRELLISES)
+NEAR_LIMIT = (KNOWN_CELLS, FED_KNOWN_CELLS, TRELLISES, STREAMS, FED_STREAMS, VOTES_AND_TRELLISES)
 METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8
@@ -294,7 +295,7 @@ def _fault(method: str, p: float) -> AnyFault:
 
     At either bit, so that as many bits would be wrong for a writer who does not know.
     """
-    if method != KNOWN_CELLS:
+    if "weak_cells" not in DESIGNS.get(method, {}):
         return Uniform(p)
     weak = round(p * _CLASSES)
     zeros, ones, good = (1.0,) * weak + (0.0,) * weak, (0.0,) * weak + (1.0,) * weak, (0.0,) * (_CLASSES - 2 * weak)
