@@ -290,12 +290,16 @@ def _has_tables(method: str) -> bool:
     return method in DESIGNS and "table" in DESIGNS[method].get("decoders", REAL_DECODERS)
 
 
+def _has_map(method: str) -> bool:
+    return "weak_cells" in DESIGNS.get(method, {})
+
+
 def _fault(method: str, p: float) -> AnyFault:
     """Errors that are new in each read; where the writer knows the weak cells, twice as many that are stuck.
 
     At either bit, so that as many bits would be wrong for a writer who does not know.
     """
-    if "weak_cells" not in DESIGNS.get(method, {}):
+    if not _has_map(method):
         return Uniform(p)
     weak = round(p * _CLASSES)
     zeros, ones, good = (1.0,) * weak + (0.0,) * weak, (0.0,) * weak + (1.0,) * weak, (0.0,) * (_CLASSES - 2 * weak)
@@ -304,7 +308,7 @@ def _fault(method: str, p: float) -> AnyFault:
 
 def _bits_of_a_cell(method: str, p: float) -> float:
     """Bits that a cell carries at most."""
-    return 1 - 2 * p if method == KNOWN_CELLS else capacity(p, p)
+    return 1 - 2 * p if _has_map(method) else capacity(p, p)
 
 
 def _p(network: str, p: float | None) -> float:
