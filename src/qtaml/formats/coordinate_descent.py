@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qtaml.faults import FaultModel
 from qtaml.formats import trellis
-from qtaml.formats.chunks import put
+from qtaml.formats.chunks import put, take
 from qtaml.formats.format import Format
 from qtaml.formats.roundings import Padded, Rounding
 from qtaml.formats.weak_bits import WeakBits, weak_at
@@ -61,7 +61,7 @@ class Stored:
         if self.weak is not None:
             words = self.weak.read(words.reshape(self.weak.zeros.shape)).reshape(-1)
         for fmt, places in self.formats:
-            windows = fmt.windows(words[torch.from_numpy(places)]).numpy()
+            windows = fmt.windows(take(words, torch.from_numpy(places))).numpy()
             mean[places], variance[places] = fmt.read_mean(self.fault)[windows], fmt.read_variance(self.fault)[windows]
         errors = self.weights - (mean.reshape(self.weights.shape) * self.scales).astype(np.float32)
         variances = (variance.reshape(self.weights.shape) * self.scales**2).astype(np.float32)
@@ -133,11 +133,13 @@ def _sweep(words: torch.Tensor, errors: Singles, stored: Stored, curvature: Curv
         order = trellis.in_order(len(places), fmt.levels)
         of_weights = places[order]
         counted = (order >= 0) & ~stored.exact.reshape(-1)[of_weights]
-        row, column = np.divmod(of_weights, shape[1])
+        # Half as much memory: a tensor may have millions of weights.
+        row, column = (one.astype(np.int32) for one in np.divmod(of_weights, shape[1]))
         lines = (column, row) if turned else (row, column)
         first = torch.from_numpy(of_weights[:, 0])
         weak, most = weak_at(stored.weak, first), 2**fmt.levels.bits - 1
-        own = words[first] if weak is None else weak.read(words[first])
+        own = take(words, first)
+        own = own if weak is None else weak.read(own)
         stream = own.numpy() & most
         stuck = np.zeros(len(stream), np.uint8) if weak is None else weak.stuck.numpy() & most
         state = trellis.state_after(stream, fmt.levels)

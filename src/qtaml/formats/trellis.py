@@ -86,8 +86,8 @@ def encode(
     count, order = len(places), places[:, 0]
     _check_length(count, levels)
     # The last word may have a weight less: it gets one whose errors cost nothing.
-    importance = (places >= 0).astype(np.float64)
-    values = weights.detach().reshape(-1).double().cpu().numpy()[places] * importance
+    importance = (places >= 0).astype(np.uint8)
+    values = weights.detach().reshape(-1).double().cpu().numpy()[places]
     shared = levels.weights_per_word
     lines = mean.reshape(shared, -1), square.reshape(shared, -1)
     stuck = np.zeros(count, np.uint8) if weak is None else _of_words(weak.stuck, order) & (2**levels.bits - 1)

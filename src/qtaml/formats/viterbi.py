@@ -1,5 +1,7 @@
 """Viterbi's algorithm for a sliding window of words, compiled by Numba; interpreted where that cannot be imported."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,7 +54,7 @@ def _best_paths(total: Floats, after: Floats, oldest: NDArray[np.uint8], new_wor
 @compiled
 def best_stream(
     weights: Floats,
-    importance: Floats,
+    importance: NDArray[Any],
     mean: Floats,
     square: Floats,
     bits: int,
@@ -65,7 +67,7 @@ def best_stream(
 
     Args:
         weights: shape (words, weights of a word).
-        importance: of each weight, of the same shape; 0 for one that does not count.
+        importance: of each weight, of the same shape; 0 for one that does not count. Of any kind of numbers.
         mean: expected value read for each weight of a word and each window, shape (weights of a word, windows).
         square: expected square of it, of the same shape.
         bits: new bits of a word.
