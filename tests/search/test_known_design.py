@@ -16,7 +16,9 @@ from qtaml.formats.levels import standard_trellises
 from qtaml.measuring import OutputError, check_prediction, evaluate, observed_errors
 from qtaml.memory import weak_bits, words_as_read
 from qtaml.planning import Design, TensorPlan
+from qtaml.planning.measured import with_measured
 from qtaml.search.chip_average import chip_average
+from qtaml.search.expectation import Expectations
 from qtaml.search.measured_goal import Goal
 from tests.search.test_mapped_weights import weak_cells
 
@@ -79,6 +81,13 @@ def test_streams_of_each_chip_are_fed_back(study, plan):
         found = evaluate(memory, OutputError(model, batch), chips=6, trials=1, rewrite=model)
         errors.append(float(np.mean(found.values)))
     assert errors[1] < 0.75 * errors[0]
+    # On samples that the words were not chosen by it is more.
+    predicted = with_measured(fed, asked.calibration).predicted_error
+    assert errors[1] < predicted < errors[0]
+    storages = {one.name: one.storage for one in fed.tensors}
+    plain = {name: replace(one, correction="least_error") for name, one in storages.items()}
+    expectations = Expectations(asked.calibration, plan.settings.known_cells, adjust=True)
+    assert all(share < 0.8 for share in expectations.shares_left(plain, storages).values())
     with pytest.raises(ArgumentError, match=r"calibration must be the inputs that the plan was made with"):
         qtaml.store(model, fed, weak_cells=weak_bits(fed, TENTH))
 

@@ -54,13 +54,34 @@ def test_an_embedding_has_a_factor_of_its_features_and_a_transposed_layer_turned
     assert torch.allclose(undamped(found["1.weight"].rows, 2), expected / expected.diagonal().mean(), atol=1e-5)
 
 
+def test_inputs_of_half_precision_are_summed_in_single() -> None:
+    """Sums of squares are beyond float16; and what comes in by name comes in too."""
+
+    class ByName(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 4)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            outputs: torch.Tensor = self.linear(input=inputs)
+            return outputs
+
+    model, inputs = ByName().half(), torch.randn(8, 64).half() * 100
+    weights = {"linear.weight": model.linear.weight}
+    (found,) = curvatures(model, inputs, weights, dict.fromkeys(weights, ())).values()
+    wide = inputs.double()
+    expected = wide.T @ wide
+    assert torch.allclose(undamped(found.columns, 8), expected / expected.diagonal().mean(), atol=1e-2)
+
+
 class _Attention(nn.Module):
     def __init__(self, *, alike: bool) -> None:
         super().__init__()
         self.attention, self.alike = nn.MultiheadAttention(4, 2, batch_first=True), alike
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = self.attention(inputs, inputs if self.alike else inputs + 1, inputs)[0]
+        other = inputs if self.alike else inputs + 1
+        outputs: torch.Tensor = self.attention(inputs, key=other, value=other)[0]
         return outputs
 
 

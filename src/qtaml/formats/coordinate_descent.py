@@ -61,7 +61,10 @@ class Stored:
         if self.weak is not None:
             words = self.weak.read(words.reshape(self.weak.zeros.shape)).reshape(-1)
         for fmt, places in self.formats:
-            windows = fmt.windows(take(words, torch.from_numpy(places))).numpy()
+            # A map may hold more bits than the words of this format have.
+            own = take(words, torch.from_numpy(places))
+            own = own if self.weak is None else own & (2**fmt.bits - 1)
+            windows = fmt.windows(own).numpy()
             mean[places], variance[places] = fmt.read_mean(self.fault)[windows], fmt.read_variance(self.fault)[windows]
         errors = self.weights - (mean.reshape(self.weights.shape) * self.scales).astype(np.float32)
         variances = (variance.reshape(self.weights.shape) * self.scales**2).astype(np.float32)
@@ -93,15 +96,19 @@ def descend(words: torch.Tensor, stored: Stored, curvature: Curvature) -> None:
         errors, variances = stored.read(found)
         return errors, curvature.error(torch.from_numpy(errors)) + curvature.noise(torch.from_numpy(variances))
 
+    if not ((stored.kinds >= 0).any() or any(fmt.levels.window > 1 for fmt, _ in stored.formats)):
+        return
     errors, least = expected(words)
     together = min(max(len(words) // _OF_ALL, 1), _TOGETHER)
     for _ in range(_SWEEPS):
         found = words.clone()
-        _sweep(found, errors, stored, curvature, together)
+        _sweep(found, errors.copy(), stored, curvature, together)
         after, left = expected(found)
-        if left >= least:
+        if left >= least and together > 1:
             together = max(together // _FEWER, 1)
             continue
+        if left >= least:
+            break
         words.copy_(found)
         if left > _WORTH * least:
             break
@@ -109,7 +116,7 @@ def descend(words: torch.Tensor, stored: Stored, curvature: Curvature) -> None:
 
 
 def _sweep(words: torch.Tensor, errors: Singles, stored: Stored, curvature: Curvature, together: int) -> None:
-    """Choose all words anew once, those of a stream so many together."""
+    """Choose all words anew once, those of a stream so many together; errors are overwritten."""
     # Numba takes a second to import, which only feedback should wait for.
     from qtaml.formats.coordinate_descent_kernel import settle_stream, settle_words
 

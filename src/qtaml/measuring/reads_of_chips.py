@@ -102,6 +102,11 @@ def _rewritten(model: nn.Module, plan: Plan, chip: FaultModel, calibration: Cali
     """
     if not isinstance(chip, StaticCells):
         raise ArgumentError(f"fault must be StaticCells, whose weak cells stay where they are, for rewrite, got {chip}")
+    if plan.fed_back and calibration is None:
+        raise ArgumentError(
+            "memory must be one that qtaml.store made where rewrite is given and rounding errors are fed back: a "
+            "loaded one does not know the calibration inputs"
+        )
     return store(model, plan, weak_cells=weak_bits(plan, chip, reads=plan.map_reads), calibration=calibration)
 
 

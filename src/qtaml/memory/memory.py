@@ -53,7 +53,8 @@ class Memory:
         tensors: the stored words of each tensor of the plan.
         rest: the parameters and buffers that are not in the leaking memory.
         artifact: these three, without the model.
-        calibration: by what rounding errors were fed back; None if they were not, or where the memory was loaded.
+        calibration: by what rounding errors are fed back when a chip is written anew; None if they are not, or if the
+            memory was loaded.
     """
 
     def __init__(self, artifact: Artifact, model: nn.Module, calibration: Calibration | None = None) -> None:
@@ -280,7 +281,7 @@ class Memory:
         Raises:
             ArgumentError: if a tensor is missing, or its words do not fit.
         """
-        return Memory(self.artifact.with_words(words), self._pattern)
+        return Memory(self.artifact.with_words(words), self._pattern, self.calibration)
 
     def _new(self, entry: TensorPlan, *reads: int) -> torch.Tensor:
         dtype, device = self._kind(entry)
@@ -370,7 +371,7 @@ def store(
         words, scale = entry.storage.encode(weights, written, weak, curvature)
         tensors[entry.name] = StoredTensor(words, scale, entry.storage.outliers_of(weights))
     rest = {name: present[name].detach().clone() for name in rest_names(plan, model)}
-    return Memory(Artifact(plan, tensors, rest), model, measured)
+    return Memory(Artifact(plan, tensors, rest), model, measured if plan.by_chip else None)
 
 
 def _for_feedback(
@@ -392,7 +393,18 @@ def _for_feedback(
             "weak_cells must be None for a plan that feeds rounding errors back and was not made for known weak cells "
             "(weak_cells='known'), got a map"
         )
-    return calibration if isinstance(calibration, Calibration) else calibrated(model, calibration, plan.settings)
+    output = getattr(plan.settings, "output", None)
+    if not isinstance(calibration, Calibration) and isinstance(output, str) and output.startswith("("):
+        raise ArgumentError(
+            f"calibration must be Calibration(model, inputs, output=...) for a plan whose output is the function "
+            f"{output}, which no plan can hold, got inputs"
+        )
+    measured = calibration if isinstance(calibration, Calibration) else calibrated(model, calibration, plan.settings)
+    if unknown := [name for name in plan.fed_back if name not in measured.curvatures]:
+        raise ArgumentError(
+            f"calibration must be of the network of the plan, got one that knows no errors of {unknown[0]!r}"
+        )
+    return measured
 
 
 def load(path: str | Path, model: nn.Module) -> Memory:

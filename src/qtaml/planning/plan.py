@@ -215,9 +215,12 @@ class Plan(Counted):
         """Predicted mean squared output error: `first_order_error`, or the most that there can be if that is less.
 
         Where reads on the calibration inputs differ from it by more than three standard errors, what they gave. Small
-        errors are not corrected downwards: reads that happened to meet none of rare, large errors tell nothing.
+        errors are not corrected downwards: reads that happened to meet none of rare, large errors tell nothing. Of
+        streams that are fed back around the weak cells of each chip, what reads gave: no sum over tensors knows that.
         """
         error, measured = self.first_order_error, self.measured_error
+        if measured is not None and self.by_chip and self.fed_back:
+            return measured.mean
         if measured is not None and error is not None:
             away = measured.mean - error
             # Reads that are all alike met none of the errors that are rare.

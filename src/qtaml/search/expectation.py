@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,11 +15,11 @@ from qtaml.faults import FaultModel
 from qtaml.faults.static_cells import KnownCells
 from qtaml.formats import CHUNK, Outliers, TensorFormat
 from qtaml.model import evaluation_mode, finite, replacing
-from qtaml.planning import TensorPlan, curvature_for
+from qtaml.planning import TensorPlan
 from qtaml.planning.weak_cells import weak_bits_of
 from qtaml.search.chip_average import chip_average
 from qtaml.search.readout import LIMITS, ROUNDS, balance_readout, read_at
-from qtaml.sensitivity import Calibration
+from qtaml.sensitivity import Calibration, Curvature
 
 Storages = Mapping[str, TensorFormat]
 """How each tensor is stored, by name."""
@@ -94,6 +94,7 @@ class Expectations:
         self._calibration, self._fault, self._adjust = calibration, fault, adjust
         self._mapped = fault if isinstance(fault, KnownCells) else None
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
+        self._shares: dict[tuple[str, TensorFormat], float] = {}
         self._held = 0
         weights = sum(weight.numel() for weight in calibration.weights.values())
         self._most_kept = _PLANS_OF_LARGE * weights if calibration.large else max(_LEAST_KEPT, _PLANS_KEPT * weights)
@@ -166,10 +167,11 @@ class Expectations:
         Source:
             theory.md 6.12.
         """
+        fed = {name: one for name, one in fed_back.items() if one.correction == "fed_back"}
+        if self._mapped is not None:
+            return {name: self._share_of_chips(self._mapped, name, one) for name, one in fed.items()}
         return {
-            name: self._curved_error(name, one) / self._curved_error(name, storages[name])
-            for name, one in fed_back.items()
-            if one.correction == "fed_back"
+            name: self._curved_error(name, one) / self._curved_error(name, storages[name]) for name, one in fed.items()
         }
 
     def _curved_error(self, name: str, storage: TensorFormat) -> float:
@@ -213,11 +215,16 @@ class Expectations:
         self, name: str, weight: torch.Tensor, storage: TensorFormat, outliers: Outliers | None
     ) -> tuple[Callable[[float, torch.dtype], torch.Tensor], float]:
         """What makes the expected weights, and the variance around them, summed."""
-        entry = TensorPlan.of(name, (), weight, storage)
         if self._mapped:
-            mean, variance = self._over_chips(self._mapped, entry, weight, outliers)
-            return partial(_scaled, mean, outliers), variance
-        curvature = curvature_for(entry, self._calibration)
+            # Errors of one chip that are fed back are larger one by one, and act less together: what they are without,
+            # times the share that is left.
+            fed = storage.correction == "fed_back"
+            mean, variance = self._over_chips(self._mapped, name, _without_feedback(storage), outliers)
+            if not fed:
+                return partial(_scaled, mean, outliers), variance
+            share = self._share_of_chips(self._mapped, name, storage)
+            return partial(_scaled, weight + share**0.5 * (mean - weight), outliers), share * variance
+        curvature = self._calibration.curvatures.get(name) if storage.correction == "fed_back" else None
         words, scale = storage.encode(weight, self._fault, curvature=curvature)
         variance = storage.summed_variance(words, scale, self._fault, outliers=outliers)
         if self._calibration.large:
@@ -225,17 +232,38 @@ class Expectations:
             return partial(_looked_up, storage, words, scale, self._fault, outliers), variance
         return partial(_scaled, storage.read_mean(words, scale, self._fault, outliers=outliers), outliers), variance
 
-    def _over_chips(
-        self, known: KnownCells, entry: TensorPlan, weight: torch.Tensor, outliers: Outliers | None
-    ) -> tuple[torch.Tensor, float]:
-        """The same over chips: what one chip does to a weight is noise, but for the mean over chips."""
-        storage, reads, variances = entry.storage, [], []
-        curvature = curvature_for(entry, self._calibration)
+    def _of_chips(
+        self, known: KnownCells, name: str, storage: TensorFormat, curvature: Curvature | None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """What chips that are written with a map read without further errors, words and scale."""
+        weight = self._calibration.weights[name]
+        entry = TensorPlan.of(name, (), weight, storage)
         for number in range(min(max(_WEIGHTS_OF_CHIPS // weight.numel(), 1), _MOST_CHIPS)):
             chip = known.cells.of_chip(child_seed(self._calibration.seed, "chip of trials", number))
             weak = weak_bits_of(entry, chip, known.reads)
             words, scale = storage.encode(weight, known, weak, curvature)
-            meant = weak.read(words)
+            yield weak.read(words), scale
+
+    def _share_of_chips(self, known: KnownCells, name: str, fed: TensorFormat) -> float:
+        """The share of the error of a tensor that feedback leaves, over chips; at most 1."""
+        if (key := (name, fed)) not in self._shares:
+            weight, curvature = self._calibration.weights[name], self._calibration.curvatures[name]
+            outliers, errors = fed.outliers_of(weight), []
+            for storage, by in ((fed, curvature), (_without_feedback(fed), None)):
+                found = 0.0
+                for meant, scale in self._of_chips(known, name, storage, by):
+                    found += curvature.error(weight - storage.read_mean(meant, scale, known, outliers=outliers))
+                    found += curvature.noise(storage.read_variance(meant, scale, known, outliers=outliers))
+                errors.append(found)
+            self._shares[key] = errors[0] / errors[1] if 0 < errors[0] < errors[1] else 1.0
+        return self._shares[key]
+
+    def _over_chips(
+        self, known: KnownCells, name: str, storage: TensorFormat, outliers: Outliers | None
+    ) -> tuple[torch.Tensor, float]:
+        """The same over chips: what one chip does to a weight is noise, but for the mean over chips."""
+        weight, reads, variances = self._calibration.weights[name], [], []
+        for meant, scale in self._of_chips(known, name, storage, None):
             read = storage.read_mean(meant, scale, known, outliers=outliers)
             reads.append(outliers.left_of(read) if outliers else read)
             variances.append(storage.summed_variance(meant, scale, known, outliers=outliers))
@@ -244,6 +272,10 @@ class Expectations:
         if outliers:
             outliers.put(mean)
         return mean, sum(variances) / len(variances) + of_chips
+
+
+def _without_feedback(storage: TensorFormat) -> TensorFormat:
+    return replace(storage, correction="least_error") if storage.correction == "fed_back" else storage
 
 
 def _scaled(mean: torch.Tensor, outliers: Outliers | None, gain: float, dtype: torch.dtype) -> torch.Tensor:

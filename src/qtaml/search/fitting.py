@@ -307,8 +307,9 @@ class _Search:
             lines = matrix @ np.stack((state.table, state.table**2), axis=1)
             costs = lines[:, 1] - 2 * (state.moments[1] / state.moments[0])[:, np.newaxis] * lines[:, 0]
             dearest = np.partition(costs, self.shortlist - 1, axis=1)[:, self.shortlist - 1 : self.shortlist]
-            # Of equal ones the first, on every machine; to sort all costs takes five times as long.
-            tried = np.argsort(costs > dearest, axis=1, kind="stable")[:, : self.shortlist]
+            # Of those as dear as the dearest the first, on every machine; to sort all costs takes five times as long.
+            order = (costs > dearest).astype(np.int8) - (costs < dearest)
+            tried = np.argsort(order, axis=1, kind="stable")[:, : self.shortlist]
         labels, changed = loops.exchanged(matrix, state.labels, state.moments, tried, _SMALLEST_GAIN)
         return self.state(labels, state.moments, state.table) if changed else state
 

@@ -34,8 +34,9 @@ _SHRUNK = 0.1
 """Share by which a tensor is shrunk to see how its shrinkage acts: about what readout tables lose."""
 
 
-_PARTS, _PARTS_OF_LARGE = 4, 2
-"""Parts of the samples, on each of which is measured what the others lead to."""
+_PARTS, _PARTS_OF_LARGE, _MOST_FACTORS = 4, 2, 2**21
+"""Parts of the samples, on each of which is measured what the others lead to, and numbers of the curvatures of a part
+that are kept, 16 MiB."""
 
 
 class Calibration:
@@ -168,8 +169,8 @@ class Calibration:
             if others is None:
                 rest = cut_samples(self.batch, samples, part_of != part)
                 others = curvatures(self.model, rest, self.weights, self.aliases, seed=self.seed)
-            # Those of a large network take several times the memory of its weights, and seconds to find.
-            if not self.large:
+            # Those of wide layers take many times the memory of the weights, and seconds to find.
+            if sum(one.size for one in others.values()) <= _MOST_FACTORS:
                 self._of_parts[part] = others
             yield cut_samples(self.batch, samples, part_of == part), others
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import unfold
 
-from qtaml.errors import ArgumentError
+from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import Batch, evaluation_mode, sample_count
 from qtaml.sensitivity.gradients import gradient_statistics
 
@@ -53,8 +53,8 @@ class Curvature:
     """What the errors E of a tensor do to the output, about: tr(rows E columns E^T) of squared error, up to a factor.
 
     Attributes:
-        rows: positive definite, float64, shape (rows, rows), mean of the diagonal about 1; None if errors of different
-            rows are taken to act by themselves, and alike.
+        rows: positive definite, float64, shape (rows, rows), mean of the diagonal 1 and a share of the identity; None
+            if errors of different rows are taken to act by themselves, and alike.
         columns: the same of the columns, all dimensions but the first.
 
     Source:
@@ -63,6 +63,11 @@ class Curvature:
 
     rows: torch.Tensor | None
     columns: torch.Tensor | None
+
+    @property
+    def size(self) -> int:
+        """Numbers that it holds."""
+        return sum(side.numel() for side in (self.rows, self.columns) if side is not None)
 
     def error(self, errors: torch.Tensor) -> float:
         """tr(rows E columns E^T), of errors of shape (rows, ...)."""
@@ -86,7 +91,8 @@ class Curvature:
                 f"{name} must be floating, of a shape (rows, ...) that the curvature is of, got {given.dtype} of shape "
                 f"{tuple(given.shape)}"
             )
-        return given.reshape(len(given), -1).double()
+        side = self.rows if self.columns is None else self.columns
+        return given.reshape(len(given), -1).to(given.device if side is None else side.device, torch.float64)
 
     @cached_property
     def row_shares(self) -> Shares | None:
@@ -98,6 +104,9 @@ class Curvature:
         """The same of the columns."""
         return Shares.of(self.columns)
 
+
+_INPUTS = ("input", "x", "query", "key", "value")
+"""Names of what comes into layers, in their order."""
 
 Pair = tuple[torch.Tensor | None, torch.Tensor | None]
 """What the gradient of a weight matrix is a sum of products of, at each place: of the row and of the column of each
@@ -150,9 +159,12 @@ def curvatures(
                 name = names.get(f"{path}.{own}" if path else own)
                 if name is not None:
                     hook = partial(_record, sums.setdefault(name, _Sums()), pair)
-                    stack.callback(module.register_forward_hook(hook).remove)
+                    stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
         gradient_statistics(network, batch, weights, _nothing, passes=passes, seed=seed)
     samples = sample_count(batch) or 1
+    for tensor, sides in sums.items():
+        if not all(bool(torch.isfinite(side).all()) for side in (sides.rows, sides.columns) if side is not None):
+            raise ModelError(f"gradients of tensor {tensor!r} must be finite to feed rounding errors back, got others")
     found = {name: Curvature(_damped(own.rows, samples), _damped(own.columns, samples)) for name, own in sums.items()}
     return {name: one for name, one in found.items() if one.rows is not None or one.columns is not None}
 
@@ -174,8 +186,10 @@ def _with_products(
 ) -> torch.Tensor | None:
     if one is None or one.shape[1] > _WIDEST:
         return sums
-    weighted = one if other is None else one * other.square().sum(1, keepdim=True)
-    product = (weighted.T @ one).double()
+    # Float16 reaches to 65,504, which sums of squares are beyond.
+    wide = one.float() if one.dtype in (torch.float16, torch.bfloat16) else one
+    weighted = wide if other is None else wide * other.to(wide.dtype).square().sum(1, keepdim=True)
+    product = (weighted.T @ wide).double()
     return product if sums is None else sums + product
 
 
@@ -183,12 +197,14 @@ def _record(
     sums: _Sums,
     pair: Callable[[Sequence[torch.Tensor], torch.Tensor], Pair],
     module: nn.Module,
-    inputs: Any,
+    args: tuple[Any, ...],
+    named: Mapping[str, Any],
     output: Any,
 ) -> None:
     """Hook of a forward pass: whenever a gradient comes back, add its products."""
     if isinstance(module, nn.MultiheadAttention):
         output = output[0]
+    inputs = [*args, *(named[name] for name in _INPUTS if name in named)]
     if inputs and isinstance(output, torch.Tensor) and output.requires_grad:
         given = [one.detach() for one in inputs if isinstance(one, torch.Tensor)]
 
@@ -223,7 +239,7 @@ def _of_transposed(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pai
 
 def _of_inputs(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
     # One matrix takes queries, keys and values in: what comes into each row, is seen where they are one tensor.
-    alike = len({(one.data_ptr(), one.shape) for one in given[:3]}) == 1
+    alike = len(given) > 2 and len({(one.data_ptr(), one.shape) for one in given[:3]}) == 1
     return None, given[0].reshape(-1, given[0].shape[-1]) if alike else None
 
 
@@ -251,7 +267,7 @@ def _damped(sums: torch.Tensor | None, samples: int) -> torch.Tensor | None:
     if sums is None:
         return None
     mean = float(sums.diagonal().mean())
-    if not 0 < mean < torch.inf:
+    if mean <= 0:
         return None
     damping = _DAMPING * (_SAMPLES / samples) ** 0.5
     damped: torch.Tensor = sums / mean + damping * torch.eye(len(sums), dtype=sums.dtype, device=sums.device)
