@@ -166,8 +166,7 @@ class Designer:
             # Each is better than the one before, of large networks, which take long to measure; of small ones mostly.
             if not self.calibration.large or number == rounds - 1:
                 yield fed, gains, ones
-            # With a map each read is of a chip of its own, which is written first: that takes long, and gains little.
-            if self._may_be_read_often and self.settings.weak_cells == "unknown":
+            if self._may_be_read_often:
                 balanced = self._trial_reads.balanced(fed.storages, ones, 2 * effort.READS_OF_TRIAL)
                 yield fed, gains, as_kept(balanced.gains)
 
