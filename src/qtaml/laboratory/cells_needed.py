@@ -201,8 +201,8 @@ def table(rows: Sequence[Row]) -> Table:
     shares = list(dict.fromkeys(row.share for row in least))
     for column in ("network", "method", *(f"{share:.0%} of clean" for share in shares)):
         grid.add_column(column)
-    methods = list(dict.fromkeys(row.method for row in least))
     for network in dict.fromkeys(row.network for row in least):
+        methods = list(dict.fromkeys(row.method for row in rows if row.network == network))
         for method in methods:
             texts = [found.get((network, method, share), "-") for share in shares]
             grid.add_row(network if method == methods[0] else "", method, *texts)
