@@ -61,30 +61,18 @@ def feed_back(
     scales[kept] = 1.0
     if exact is not None:
         kept.reshape(-1)[exact.cpu().numpy()] = True
-    kinds = np.full((rows, columns), -1, np.int16)
-    roundings: list[Rounding] = []
-    blocks: list[tuple[EntropyLevels, Integers]] = []
     formats = [
         (fmt, np.concatenate([np.arange(one.start, one.stop) for one in spans])) for fmt, spans in spans_of_formats
     ]
     matrix = weights.detach().reshape(rows, columns).float().cpu().numpy()
-    for fmt, places in formats:
-        levels = fmt.levels
-        if isinstance(levels, EntropyLevels):
-            relative = matrix.reshape(-1)[places].astype(np.float64) / scales.reshape(-1)[places]
-            of_weights, decisions = entropy.decisions(relative, levels)
-            kinds.reshape(-1)[places] = of_weights + len(roundings)
-            roundings += [Rounding(*one, fmt.read_mean(fault)) for one in decisions]
-            blocks.append((levels, places))
-        elif not levels.is_stream and weak is None:
-            kinds.reshape(-1)[places] = len(roundings)
-            decision = fmt.decision("least_error", fault)
-            roundings.append(Rounding(decision.boundaries, decision.labels, fmt.read_mean(fault)))
+    kinds, roundings = _roundings(matrix, scales, formats, fault, weak)
     kinds[kept] = -1
     found = words.cpu()
     if roundings:
         labels, targets = fed_back(weights, scales, kinds, roundings, curvature)
-        for levels, places in blocks:
+        for fmt, places in formats:
+            if not isinstance(levels := fmt.levels, EntropyLevels):
+                continue
             own, aims = labels.reshape(-1)[places], targets.reshape(-1)[places] / scales.reshape(-1)[places]
             own[kinds.reshape(-1)[places] < 0] = np.argmin(np.abs(levels.values))
             put(found, torch.from_numpy(places), entropy.encode(torch.from_numpy(aims), levels, own.astype(np.int16)))
@@ -93,6 +81,29 @@ def feed_back(
         put(found, torch.from_numpy(rounded), torch.from_numpy(labels.reshape(-1)[rounded]))
     descend(found, Stored(matrix, scales, formats, kinds, roundings, kept, fault, weak), curvature)
     words.copy_(found)
+
+
+def _roundings(
+    matrix: Singles,
+    scales: Floats,
+    formats: Sequence[tuple[Format, Integers]],
+    fault: FaultModel,
+    weak: WeakBits | None,
+) -> tuple[NDArray[np.int16], list[Rounding]]:
+    """Which rounding each weight has, of the shape of the matrix, -1 for none; and the roundings."""
+    kinds, roundings = np.full(matrix.size, -1, np.int16), list[Rounding]()
+    for fmt, places in formats:
+        levels = fmt.levels
+        if isinstance(levels, EntropyLevels):
+            relative = matrix.reshape(-1)[places].astype(np.float64) / scales.reshape(-1)[places]
+            of_weights, decisions = entropy.decisions(relative, levels)
+            kinds[places] = of_weights + len(roundings)
+            roundings += [Rounding(*one, fmt.read_mean(fault)) for one in decisions]
+        elif not levels.is_stream and weak is None:
+            kinds[places] = len(roundings)
+            decision = fmt.decision("least_error", fault)
+            roundings.append(Rounding(decision.boundaries, decision.labels, fmt.read_mean(fault)))
+    return kinds.reshape(matrix.shape), roundings
 
 
 def _of_weights(scale: torch.Tensor, granularity: Granularity, rows: int, columns: int) -> Floats:
