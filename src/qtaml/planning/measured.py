@@ -1,6 +1,6 @@
 """Reads of what a plan stores, on the calibration inputs: what they do to the output, and gains at what is read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -109,15 +109,24 @@ def measured(
     """
     if calibration.large:
         give_back()
-    if not plan.fed_back:
-        found = reads_of(plan, calibration, fault, reads=reads)
-        return MeasuredError.of(output_deviations(calibration.model, calibration.batch, found))
-    sums, samples = torch.zeros(()), 0
+    if plan.fed_back:
+        return fed_back_measured([plan], calibration, fault, reads=reads)[0]
+    found = reads_of(plan, calibration, fault, reads=reads)
+    return MeasuredError.of(output_deviations(calibration.model, calibration.batch, found))
+
+
+def fed_back_measured(
+    plans: Sequence[Plan], calibration: Calibration, fault: AnyFault | None = None, *, reads: int | None = None
+) -> list[MeasuredError]:
+    """`measured`, of several plans that feed rounding errors back: curvatures of parts are found once for all."""
+    sums, samples = [torch.zeros(()) for _ in plans], 0
     for batch, curvatures in calibration.crossed():
-        found = reads_of(plan, calibration, fault, reads=reads, curvatures=curvatures)
         count = sample_count(batch) or 1
-        sums, samples = sums + count * output_deviations(calibration.model, batch, found), samples + count
-    return MeasuredError.of(sums / samples)
+        samples += count
+        for place, plan in enumerate(plans):
+            found = reads_of(plan, calibration, fault, reads=reads, curvatures=curvatures)
+            sums[place] = sums[place] + count * output_deviations(calibration.model, batch, found)
+    return [MeasuredError.of(one / samples) for one in sums]
 
 
 def with_measured(plan: Plan, calibration: Calibration) -> Plan:

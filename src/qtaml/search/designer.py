@@ -11,7 +11,7 @@ from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
 from qtaml.planning.allocation import Choice
 from qtaml.planning.design_settings import Design
-from qtaml.planning.measured import gains_at_reads, may_be_beyond, measured, reads_of, with_measured
+from qtaml.planning.measured import fed_back_measured, gains_at_reads, may_be_beyond, reads_of, with_measured
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
 from qtaml.search import effort
@@ -144,11 +144,13 @@ class Designer:
         """The best plan with rounding errors fed back, from allocations that were found without."""
         found = [one for start in starts for one in self._rounds_of_feedback(start, cells)]
 
-        def error(one: tuple[Tried, Gains, dict[str, float]]) -> float:
+        best = 0
+        if len(found) > 1:
             # Before windows are widened: streams of wide ones take sixteen times as long to choose.
-            return measured(self._planned(one[0].storages, cells, one[2]), self.calibration).mean
-
-        fed, gains, readout = min(found, key=error) if len(found) > 1 else found[0]
+            plans = [self._planned(one.storages, cells, readout) for one, _, readout in found]
+            errors = [one.mean for one in fed_back_measured(plans, self.calibration)]
+            best = errors.index(min(errors))
+        fed, gains, readout = found[best]
         return with_measured(self._finished(fed, cells, gains, readout), self.calibration)
 
     def _rounds_of_feedback(self, found: Tried, cells: float) -> Iterator[tuple[Tried, Gains, dict[str, float]]]:
