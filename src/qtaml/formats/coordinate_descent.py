@@ -104,11 +104,11 @@ def descend(words: torch.Tensor, stored: Stored, curvature: Curvature) -> None:
         found = words.clone()
         _sweep(found, errors.copy(), stored, curvature, together)
         after, left = expected(found)
-        if left >= least and together > 1:
+        if left >= least:
+            if together == 1:
+                break
             together = max(together // _FEWER, 1)
             continue
-        if left >= least:
-            break
         words.copy_(found)
         if left > _WORTH * least:
             break

@@ -77,6 +77,7 @@ class Calibration:
         output: Output | None = None,
     ) -> None:
         self.passes, self.seed, self.unreached_floor = passes, seed, unreached_floor
+        self._of_parts: dict[int, dict[str, Curvature]] = {}
         self.batch: Batch = one_batch(calibration)
         self.weights = stored_weights(model, include=include, exclude=exclude)
         self.model = private_copy(model)
@@ -173,10 +174,6 @@ class Calibration:
             if sum(one.size for one in others.values()) <= _MOST_FACTORS:
                 self._of_parts[part] = others
             yield cut_samples(self.batch, samples, part_of == part), others
-
-    @cached_property
-    def _of_parts(self) -> dict[int, dict[str, Curvature]]:
-        return {}
 
     @cached_property
     def outputs(self) -> OutputRange:
