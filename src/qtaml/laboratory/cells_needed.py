@@ -251,7 +251,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
             if isinstance(row, LeastRow) and (row.network, row.method) == (network, GAUSSIAN_LIMIT) and row.cells
         ]
         if limits:
-            lines.append(Curve(GAUSSIAN_LIMIT, *zip(*limits, strict=True), points=True))
+            # First, so that its colour is the same where methods differ.
+            lines.insert(0, Curve(GAUSSIAN_LIMIT, *zip(*limits, strict=True), points=True))
         panels.append(
             Panel(
                 lines,
