@@ -183,7 +183,7 @@ def _rounded(
         exact = matrix[picked]
         stop = start + len(block)
         before = outer.shares[:start, start:stop].T @ errors[:start] if outer else np.float32(0)
-        targets = exact - before
+        targets = exact + before
         between = np.ascontiguousarray(outer.shares[start:stop, start:stop]) if outer else none
         found, left = np.zeros(targets.shape, np.int64), errors[start:stop] if outer else errors[: len(block)]
         round_lines(

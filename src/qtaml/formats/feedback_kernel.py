@@ -25,7 +25,7 @@ def round_lines(
     labels: NDArray[Any],
     errors: Singles,
 ) -> None:
-    """Round lines of weights one after the other, and each weight of a line; what is left is fed to those that follow.
+    """Round lines of weights one after the other, and each weight of a line; those that follow make up for its error.
 
     Args:
         targets: weights, with what earlier lines feed to them, shape (lines, weights of a line); overwritten.
@@ -36,10 +36,10 @@ def round_lines(
         counts: number of boundaries of each.
         intervals: label of each interval between them, shape (decisions, most boundaries + 1).
         levels: expected value read of each label, shape (decisions, most labels).
-        between: share of the error of a line that each later one takes over, shape (lines, lines); (0, 0) for none.
+        between: share of the error of a line that each later one makes up for, shape (lines, lines); (0, 0) for none.
         along: the same of the weights of a line; (0, 0) for none.
         labels: written: of each weight that is rounded.
-        errors: written: weight, with what was fed to its line, less expected value read.
+        errors: written: weight less expected value read.
     """
     lines, width = targets.shape
     for line in range(lines):
@@ -47,7 +47,7 @@ def round_lines(
         for other in range(line if between.size else 0):
             share, earlier = between[other, line], errors[other]
             for place in range(width):
-                target[place] -= share * earlier[place]
+                target[place] += share * earlier[place]
         for place in range(width):
             error[place] = target[place]
         for place in range(width):
@@ -59,9 +59,10 @@ def round_lines(
                 label = intervals[kind, np.searchsorted(boundaries[kind, : counts[kind]], relative)]
                 labels[line, place] = label
                 read = levels[kind, label] * scale
-            left = np.float32(target[place] - read)
-            error[place] -= np.float32(read)
+            # The line is asked for what was fed to it: in it counts what is left of that.
+            left = np.float32(error[place] - read)
+            error[place] = np.float32(exact[line, place] - read)
             if along.size:
                 share_of = along[place]
                 for later in range(place + 1, width):
-                    target[later] -= left * share_of[later]
+                    target[later] += left * share_of[later]

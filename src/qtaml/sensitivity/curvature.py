@@ -28,7 +28,7 @@ class Shares(NamedTuple):
 
     Attributes:
         order: those that matter most first, int64.
-        shares: of what is left of one that each later one takes over, unit upper triangular, float32.
+        shares: of the error of one that each later one makes up for, unit upper triangular, float32.
     """
 
     order: NDArray[np.int64]
@@ -36,16 +36,12 @@ class Shares(NamedTuple):
 
     @staticmethod
     def of(factor: torch.Tensor | None) -> "Shares | None":
-        """Rows of the inverse's Cholesky factor over their diagonal (theory.md 6.12)."""
+        """Columns of the upper triangular root of the factor over their diagonal (theory.md 6.12)."""
         if factor is None:
             return None
         order = torch.argsort(factor.diagonal(), descending=True, stable=True)
-        # Upper triangular R with R R^T the factor: its inverse U has U^T U the factor's inverse.
         root = torch.linalg.cholesky(factor[order][:, order].flip(0, 1)).flip(0, 1)
-        upper = torch.linalg.solve_triangular(
-            root, torch.eye(len(root), dtype=root.dtype, device=root.device), upper=True
-        )
-        return Shares(order.cpu().numpy(), (upper / upper.diagonal()[:, None]).float().cpu().numpy())
+        return Shares(order.cpu().numpy(), (root / root.diagonal()).float().cpu().numpy())
 
 
 @dataclass(frozen=True)
