@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import qtaml
 from benchmarks.harness import Measurement, medians, threads
-from qtaml.model import stored_weights
+from qtaml.model import operations, stored_weights
 from qtaml.networks import NETWORKS, Data
 
 READS = (10, 30, 100, 300)
@@ -139,18 +138,6 @@ def of_network(name: str, samples: Sequence[int], repetitions: int, compiler: st
     least = operations(model, inputs) * product / (2 * _SIDE**3)
     row("forward pass, 1 thread", forward, "a matrix product of as many operations", least)
     return rows
-
-
-def operations(model: nn.Module, inputs: torch.Tensor) -> int:
-    """Floating-point operations of the products and convolutions of a forward pass."""
-    # The fused encoder layer counts as none.
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(inputs)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(True)
-    return counter.get_total_flops()
 
 
 def growth(counts: tuple[int, ...], samples: tuple[int, ...], repetitions: int) -> list[Measurement]:

@@ -23,6 +23,7 @@ from qtaml.model.calls import (
 )
 from qtaml.model.copies import own, private_copy, whole_copy
 from qtaml.model.digests import digest
+from qtaml.model.operations import operations
 from qtaml.model.output_choice import Output, output_name, returning
 from qtaml.model.reach import Run, check_repeats, check_repeats_on_few, check_unused, other_numbers, unmoved
 from qtaml.model.residual import residual_weights
@@ -62,6 +63,7 @@ __all__ = [
     "made_buffers",
     "named_tensors",
     "one_batch",
+    "operations",
     "other_numbers",
     "output_name",
     "output_tensor",

@@ -15,9 +15,12 @@ def signed_binomials(minus: int, plus: int) -> list[int]:
         >>> signed_binomials(1, 2)
         [1, 1, -1, -1]
     """
-    row = [1]
-    for sign in [-1] * minus + [1] * plus:
-        row = [a + sign * b for a, b in zip([*row, 0], [0, *row], strict=True)]
+    # The coefficients solve (1 - z**2) f' = (plus - minus - n z) f: each follows from the two before it.
+    n, before, row = minus + plus, 0, [1]
+    for k in range(n):
+        now = row[k]
+        row.append(((plus - minus) * now - (n - k + 1) * before) // (k + 1))
+        before = now
     return row
 
 

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from qtaml.model import (
     Batch,
@@ -17,6 +16,7 @@ from qtaml.model import (
     finite_outputs,
     first_samples,
     one_batch,
+    operations,
     private_copy,
     returning,
     sample_count,
@@ -107,12 +107,10 @@ class Calibration:
 
     @cached_property
     def operations(self) -> float:
-        """Floating-point operations of a forward pass over the batch: those of products and convolutions at least."""
-        with evaluation_mode(self.model) as network, torch.no_grad(), FlopCounterMode(display=False) as counter:
-            finite_outputs(network, self.batch)
-        # Recurrent layers are not counted; each weight is multiplied once at least.
+        """Floating-point operations of a forward pass over the batch: those of products and convolutions."""
+        # What a loop of its own computes is not counted; each weight is multiplied once at least.
         weights = sum(weight.numel() for weight in self.weights.values())
-        return max(float(counter.get_total_flops()), 2.0 * weights * (sample_count(self.batch) or 1))
+        return max(operations(self.model, self.batch), 2.0 * weights * (sample_count(self.batch) or 1))
 
     @cached_property
     def gains(self) -> dict[str, Gain]:

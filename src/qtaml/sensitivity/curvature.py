@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -104,10 +104,19 @@ class Curvature:
 _INPUTS = ("input", "x", "query", "key", "value")
 """Names of what comes into layers, in their order."""
 
-Pair = tuple[torch.Tensor | None, torch.Tensor | None]
-"""What the gradient of a weight matrix is a sum of products of, at each place: of the row and of the column of each
-weight, shapes (places, rows) and (places, columns); no row where each place has one of its own, none that cannot be
-seen from outside of a module."""
+
+class _Layer(NamedTuple):
+    """What the gradient of a weight matrix is a sum of products of, at each place: what comes in and what comes back.
+
+    Attributes:
+        given: of the inputs of the layer, shape (places, columns); None if that is not seen from outside.
+        back: of the gradient of its output, shape (places, rows); None if each place has a row of its own.
+        turned: whether rows are what comes in, and columns what comes back.
+    """
+
+    given: Callable[[Sequence[torch.Tensor]], torch.Tensor | None]
+    back: Callable[[torch.Tensor], torch.Tensor | None]
+    turned: bool = False
 
 
 def curvatures(
@@ -151,12 +160,20 @@ def curvatures(
     with ExitStack() as stack:
         network = stack.enter_context(evaluation_mode(model))
         for path, module in network.named_modules(remove_duplicate=False):
-            for own, pair in _pairs_of(module).items():
+            for own, layer in _layers_of(module).items():
                 name = names.get(f"{path}.{own}" if path else own)
                 if name is not None:
-                    hook = partial(_record, sums.setdefault(name, _Sums()), pair)
-                    stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
+                    hook = sums.setdefault(name, _Sums()).begin
+                    stack.callback(module.register_forward_hook(partial(hook, layer), with_kwargs=True).remove)
+
+        def settle(*_: Any) -> None:
+            for one in sums.values():
+                one.settle()
+
+        # The backward passes of a part of the samples are over when the next part goes in.
+        stack.callback(network.register_forward_pre_hook(settle).remove)
         gradient_statistics(network, batch, weights, _nothing, passes=passes, seed=seed)
+        settle()
     samples = sample_count(batch) or 1
     for tensor, sides in sums.items():
         if not all(bool(torch.isfinite(side).all()) for side in (sides.rows, sides.columns) if side is not None):
@@ -165,97 +182,130 @@ def curvatures(
     return {name: one for name, one in found.items() if one.rows is not None or one.columns is not None}
 
 
-@dataclass
+@dataclass(eq=False)
+class _Call:
+    """A call of a layer in a forward pass; what came in counts by all that came back to it, so its product is one.
+
+    Attributes:
+        layer: how gradients of the weights come about.
+        inputs: of the call.
+        sizes: squared length of what came in at each place, shape (places, 1); 1 if that is not seen.
+        weights: the same of what came back, summed over passes.
+    """
+
+    layer: _Layer
+    inputs: Sequence[torch.Tensor]
+    sizes: torch.Tensor | float
+    weights: torch.Tensor | float = 0.0
+
+
+@dataclass(eq=False)
 class _Sums:
-    """Sums over places, of products of rows weighted by the columns, and the other way round."""
+    """Sums over places, of products of rows weighted by the columns, and the other way round.
+
+    Attributes:
+        rows: of the rows of a weight matrix, float64.
+        columns: of its columns.
+        calls: those whose inputs are not in the sums.
+    """
 
     rows: torch.Tensor | None = None
     columns: torch.Tensor | None = None
+    calls: list[_Call] = field(default_factory=list)
 
-    def add(self, rows: torch.Tensor | None, columns: torch.Tensor | None) -> None:
-        self.columns = _with_products(self.columns, columns, rows)
-        self.rows = _with_products(self.rows, rows, columns)
+    def begin(
+        self, layer: _Layer, module: nn.Module, args: tuple[Any, ...], named: Mapping[str, Any], output: Any
+    ) -> None:
+        """Hook of a forward pass: from now on, gradients come back to this call."""
+        if isinstance(module, nn.MultiheadAttention):
+            output = output[0]
+        inputs = [*args, *(named[name] for name in _INPUTS if name in named)]
+        if inputs and isinstance(output, torch.Tensor) and output.requires_grad:
+            inputs = [one.detach() for one in inputs if isinstance(one, torch.Tensor)]
+            call = _Call(layer, inputs, _sizes(layer.given(inputs)))
+            self.calls.append(call)
+            output.register_hook(partial(self._back, call))  # type: ignore[no-untyped-call]
 
+    def _back(self, call: _Call, gradient: torch.Tensor) -> None:
+        back = _wide(call.layer.back(gradient.detach()))
+        call.weights = call.weights + _sizes(back)
+        self._add(back, call.sizes, to_rows=not call.layer.turned)
 
-def _with_products(
-    sums: torch.Tensor | None, one: torch.Tensor | None, other: torch.Tensor | None
-) -> torch.Tensor | None:
-    if one is None or one.shape[1] > _WIDEST:
-        return sums
-    # Float16 reaches to 65,504, which sums of squares are beyond.
-    wide = one.float() if one.dtype in (torch.float16, torch.bfloat16) else one
-    weighted = wide if other is None else wide * other.to(wide.dtype).square().sum(1, keepdim=True)
-    product = (weighted.T @ wide).double()
-    return product if sums is None else sums + product
+    def settle(self) -> None:
+        """Add the inputs of all calls, to which no more gradients come."""
+        for call in self.calls:
+            self._add(_wide(call.layer.given(call.inputs)), call.weights, to_rows=call.layer.turned)
+        self.calls.clear()
 
-
-def _record(
-    sums: _Sums,
-    pair: Callable[[Sequence[torch.Tensor], torch.Tensor], Pair],
-    module: nn.Module,
-    args: tuple[Any, ...],
-    named: Mapping[str, Any],
-    output: Any,
-) -> None:
-    """Hook of a forward pass: whenever a gradient comes back, add its products."""
-    if isinstance(module, nn.MultiheadAttention):
-        output = output[0]
-    inputs = [*args, *(named[name] for name in _INPUTS if name in named)]
-    if inputs and isinstance(output, torch.Tensor) and output.requires_grad:
-        given = [one.detach() for one in inputs if isinstance(one, torch.Tensor)]
-
-        def back(gradient: torch.Tensor) -> None:
-            # A gradient for other weights may be on its way through this layer, in a dtype of its own.
-            sums.add(*pair(given, gradient.detach()))
-
-        output.register_hook(back)  # type: ignore[no-untyped-call]
+    def _add(self, sides: torch.Tensor | None, weights: torch.Tensor | float, *, to_rows: bool) -> None:
+        if sides is None or sides.shape[1] > _WIDEST:
+            return
+        # A gradient for other weights may be on its way through this layer, in a dtype of its own.
+        by = weights.to(sides.dtype) if isinstance(weights, torch.Tensor) else weights
+        product = ((sides * by).T @ sides).double()
+        if to_rows:
+            self.rows = product if self.rows is None else self.rows + product
+        else:
+            self.columns = product if self.columns is None else self.columns + product
 
 
-def _pairs_of(module: nn.Module) -> Mapping[str, Callable[[Sequence[torch.Tensor], torch.Tensor], Pair]]:
+def _wide(sides: torch.Tensor | None) -> torch.Tensor | None:
+    """In single precision at least: float16 reaches to 65,504, which sums of squares are beyond."""
+    return sides.float() if sides is not None and sides.dtype in (torch.float16, torch.bfloat16) else sides
+
+
+def _sizes(sides: torch.Tensor | None) -> torch.Tensor | float:
+    found = _wide(sides)
+    return 1.0 if found is None else found.square().sum(1, keepdim=True)
+
+
+def _layers_of(module: nn.Module) -> Mapping[str, _Layer]:
     """How the gradients of the weights of a layer come about, by the name in it; none for layers of other kinds."""
     if isinstance(module, nn.Embedding):
-        return {"weight": _of_embedding}
+        return {"weight": _Layer(_unseen, _flat, turned=True)}
     if isinstance(module, nn.Linear):
-        return {"weight": _of_linear}
+        return {"weight": _Layer(_first, _flat)}
     if isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros":
-        return {} if isinstance(module.padding, str) else {"weight": partial(_of_convolution, module)}
+        if isinstance(module.padding, str):
+            return {}
+        return {"weight": _Layer(partial(_patches, module), partial(_pixels, module))}
     if isinstance(module, nn.MultiheadAttention):
-        return {"in_proj_weight": _of_inputs, "out_proj.weight": _of_outputs}
+        return {"in_proj_weight": _Layer(_alike, _unseen), "out_proj.weight": _Layer(_unseen, _flat)}
     # GPT-2 of transformers has a linear layer whose weight has shape (inputs, outputs).
-    return {"weight": _of_transposed} if type(module).__name__ == "Conv1D" else {}
+    return {"weight": _Layer(_first, _flat, turned=True)} if type(module).__name__ == "Conv1D" else {}
 
 
-def _of_linear(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
-    return gradient.reshape(-1, gradient.shape[-1]), given[0].reshape(-1, given[0].shape[-1])
+def _unseen(_: object) -> None:
+    return None
 
 
-def _of_transposed(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
-    return given[0].reshape(-1, given[0].shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+def _flat(sides: torch.Tensor) -> torch.Tensor:
+    return sides.reshape(-1, sides.shape[-1])
 
 
-def _of_inputs(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
+def _first(inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    return _flat(inputs[0])
+
+
+def _alike(inputs: Sequence[torch.Tensor]) -> torch.Tensor | None:
     # One matrix takes queries, keys and values in: what comes into each row, is seen where they are one tensor.
-    alike = len(given) > 2 and len({(one.data_ptr(), one.shape) for one in given[:3]}) == 1
-    return None, given[0].reshape(-1, given[0].shape[-1]) if alike else None
+    alike = len(inputs) > 2 and len({(one.data_ptr(), one.shape) for one in inputs[:3]}) == 1
+    return _first(inputs) if alike else None
 
 
-def _of_outputs(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
-    return gradient.reshape(-1, gradient.shape[-1]), None
-
-
-def _of_embedding(given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
-    return None, gradient.reshape(-1, gradient.shape[-1])
-
-
-def _of_convolution(module: nn.Conv1d | nn.Conv2d, given: Sequence[torch.Tensor], gradient: torch.Tensor) -> Pair:
+def _patches(module: nn.Conv1d | nn.Conv2d, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
     # A signal is an image of one row, and a sample without a batch a batch of one.
     flat = (1,) if isinstance(module, nn.Conv1d) else ()
     before = (0,) * len(flat)
     size, stride, dilation = ((*flat, *one) for one in (module.kernel_size, module.stride, module.dilation))
-    image = given[0].reshape(-1, module.in_channels, *flat, *given[0].shape[-len(module.kernel_size) :])
-    patches = unfold(image, size, dilation, (*before, *module.padding), stride)
-    outputs = gradient.reshape(len(image), module.out_channels, -1)
-    return outputs.transpose(1, 2).flatten(0, 1), patches.transpose(1, 2).flatten(0, 1)
+    image = inputs[0].reshape(-1, module.in_channels, *flat, *inputs[0].shape[-len(module.kernel_size) :])
+    patches: torch.Tensor = unfold(image, size, dilation, (*before, *module.padding), stride)
+    return patches.transpose(1, 2).flatten(0, 1)
+
+
+def _pixels(module: nn.Conv1d | nn.Conv2d, gradient: torch.Tensor) -> torch.Tensor:
+    places = gradient.reshape(-1, module.out_channels, gradient.shape[-len(module.kernel_size) :].numel())
+    return places.transpose(1, 2).flatten(0, 1)
 
 
 def _damped(sums: torch.Tensor | None, samples: int) -> torch.Tensor | None:
