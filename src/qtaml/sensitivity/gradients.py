@@ -132,7 +132,8 @@ def _made(
                     sums[name][place] += statistic(name, gradient.to_dense() if gradient.is_sparse else gradient)
 
             with _as_they_come(leaves, add):
-                torch.autograd.backward(output, signs, retain_graph=keep, inputs=list(leaves.values()))
+                # With `signs` as gradients PyTorch would import its symbolic shapes, for a second.
+                torch.autograd.backward((output * signs).sum(), retain_graph=keep, inputs=list(leaves.values()))
         rows += len(output)
         # The graph goes before the next part builds its own.
         del output
