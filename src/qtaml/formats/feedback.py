@@ -46,7 +46,7 @@ def feed_back(
     Args:
         words: of the tensor, flat, chosen one by one, and as the streams of trellises.
         weights: of the tensor.
-        scale: its scales.
+        scale: its scales, times the readout gain for which words are chosen.
         granularity: what shares one.
         spans_of_formats: as in `TensorFormat`.
         fault: the fault model that the correction expects.

@@ -65,6 +65,7 @@ class TensorFormat:
         readout_gain: factor on what is read, above 0.
         outliers: so many weights of the largest magnitude are kept exactly beside the words, which hold a zero for
             them.
+        feedback_gain: readout gain for which words that are fed back are chosen.
 
     Raises:
         ArgumentError: if a field has a value that is not allowed.
@@ -89,11 +90,13 @@ class TensorFormat:
     correction: Correction = "none"
     readout_gain: float = 1.0
     outliers: int = 0
+    feedback_gain: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "granularity", check_granularity(self.granularity))
         _checks.one_of("correction", self.correction, CORRECTIONS)
-        object.__setattr__(self, "readout_gain", _checks.positive("readout_gain", self.readout_gain))
+        for gain in ("readout_gain", "feedback_gain"):
+            object.__setattr__(self, gain, _checks.positive(gain, getattr(self, gain)))
         if not self.sections or any(section.weights < 1 for section in self.sections):
             raise ArgumentError(f"sections must hold at least one weight each, got {self.sections}")
         object.__setattr__(self, "outliers", _checks.integer("outliers", self.outliers, 0, self.weights))
@@ -240,8 +243,10 @@ class TensorFormat:
         if outliers := self.outliers_of(weights):
             weights = outliers.left_of(weights)
         scale = self.scale_of(weights, fault)
+        fed = curvature if self.correction == "fed_back" else None
+        unit = scale if fed is None else scale * self.feedback_gain
         # An all-zero tensor or row has scale 0: any label reads back as 0.
-        divisor = torch.where(scale > 0, scale, 1.0)
+        divisor = torch.where(unit > 0, unit, 1.0)
         rule = _RULES.get(self.correction, "nearest")
         flat = weights.reshape(-1)
         words = torch.empty(flat.shape, dtype=label_dtype(self.bits), device=weights.device)
@@ -256,9 +261,9 @@ class TensorFormat:
                 if self.correction == "paper":
                     relative *= _paper_factor(fault, self.bits)
                 put(words, where, fmt.encode(relative, rule=rule, expecting=fault, weak=weak_at(weak, where)))
-        if self.correction == "fed_back" and curvature is not None:
+        if fed is not None:
             exact = outliers.places if outliers else None
-            feed_back(words, weights, scale, self.granularity, self.spans_of_formats, fault, curvature, exact, weak)
+            feed_back(words, weights, unit, self.granularity, self.spans_of_formats, fault, fed, exact, weak)
         return words.reshape(weights.shape), scale
 
     def _compiled(

@@ -1,6 +1,6 @@
 """Search all the ways to store a network: the least output error within a budget of cells."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -9,18 +9,19 @@ from qtaml import _checks
 from qtaml._threads import one_thread
 from qtaml.errors import BudgetError
 from qtaml.formats import TensorFormat
-from qtaml.planning.allocation import Choice
 from qtaml.planning.design_settings import Design
 from qtaml.planning.measured import fed_back_measured, gains_at_reads, may_be_beyond, reads_of, with_measured
 from qtaml.planning.plan import Plan, measured_mean
 from qtaml.planning.plan_parts import TensorPlan
 from qtaml.search import effort
-from qtaml.search.emphasis import drawn, evened, evolved, exchanged, improved
+from qtaml.search.attempts import Attempts
+from qtaml.search.emphasis import drawn, evened, evolved, improved
 from qtaml.search.expectation import Expectations, as_kept
+from qtaml.search.feedback_search import FeedbackSearch
 from qtaml.search.menus import Menus
 from qtaml.search.trial_reads import TrialReads
 from qtaml.search.tried import Tried, error_of
-from qtaml.search.way import Gains, Way, Ways
+from qtaml.search.way import Gains, Ways
 from qtaml.sensitivity import Calibration, output_deviations
 from qtaml.sensitivity.gains import squared_norm
 
@@ -45,12 +46,18 @@ class Designer:
             self._fitted = menus.fitted
             self._ways = Ways(calibration, settings, menus)
         self._expectations = Expectations(calibration, settings.known_cells or self.fault, adjust=menus.fitted)
+        self._attempts = Attempts(self._ways, self._expectations)
         self._trial_reads = TrialReads(calibration, self._planned, adjust=menus.fitted)
 
     @cached_property
     def _trained(self) -> Gains:
         """Gains at the trained weights."""
         return Gains({name: gain.squared for name, gain in self.calibration.gains.items()}, coherent=False)
+
+    @cached_property
+    def _feedback(self) -> FeedbackSearch:
+        often = {"reads_often": self._may_be_read_often, "words_often": self._words_often}
+        return FeedbackSearch(self.calibration, self._ways, self._expectations, self._trial_reads, **often)
 
     def plan(self, cells: float) -> Plan:
         """The plan of the least predicted output error within a budget.
@@ -130,47 +137,35 @@ class Designer:
         decoders = tuple(one for one in self.settings.decoders if one not in ("trellis", "sequential"))
         # The few trials for a large network begin at the best sums of effects, of words too.
         alone = decoders == tuple(self.settings.decoders) or self.calibration.large
-        # Words of a chip are chosen one by one.
-        fed = self.settings.feedback and self.settings.weak_cells == "unknown"
-        return None if alone else Designer(self.calibration, replace(self.settings, decoders=decoders, feedback=fed))
+        return None if alone else Designer(self.calibration, replace(self.settings, decoders=decoders, feedback=False))
 
     def _without_rows(self, cells: float, gains: Gains) -> Plan:
         """The plan of one scale for each tensor: what few trials of a large network expect of rows may be wrong."""
         way = self._ways.affordable(cells, gains)[0]
-        tried = self._tried(way, cells, gains, dict.fromkeys(self.calibration.weights, 1.0), None)
+        tried = self._attempts.of_emphasis(way, cells, gains, dict.fromkeys(self.calibration.weights, 1.0), None)
         return with_measured(self._finished(tried, cells, gains), self.calibration)
 
     def _fed_back(self, starts: Sequence[Tried], cells: float) -> Plan:
         """The best plan with rounding errors fed back, from allocations that were found without."""
-        found = [one for start in starts for one in self._rounds_of_feedback(start, cells)]
-
-        best = 0
+        found, best = self._feedback.found(starts, cells, self._trained), 0
         if len(found) > 1:
             # Before windows are widened: streams of wide ones take sixteen times as long to choose.
-            plans = [self._planned(one.storages, cells, readout) for one, _, readout in found]
+            plans = [self._planned(one.tried.storages, cells, one.readout) for one in found]
             errors = [one.mean for one in fed_back_measured(plans, self.calibration)]
             best = errors.index(min(errors))
-        fed, gains, readout = found[best]
-        return with_measured(self._finished(fed, cells, gains, readout), self.calibration)
+        # Words of few bits that are fed back are as good in narrow windows, sometimes better.
+        last = [found[best]] if self._words_often else []
+        last.append(self._feedback.widened(found[best], self._menus.widened))
+        finished = (self._finished(one.tried, cells, one.gains, one.readout, widen=False) for one in last)
+        return min((with_measured(plan, self.calibration) for plan in finished), key=measured_mean)
 
-    def _rounds_of_feedback(self, found: Tried, cells: float) -> Iterator[tuple[Tried, Gains, dict[str, float]]]:
-        """Allocations with feedback, the first of one that was found without, at gains and readout gains."""
-        gains = self._trained
-        # Words that make up for each other's errors make up for shrinkage too, but for what noise adds.
-        ones = dict.fromkeys(found.storages, 1.0)
-        fed = replace(found, storages=self._expectations.fed_back(found.storages))
-        rounds = effort.ROUNDS_OF_LARGE if self.calibration.large else effort.FEEDBACK_ROUNDS
-        for number in range(rounds):
-            if number:
-                gains = replace(gains, fed_back=self._expectations.shares_left(found.storages, fed.storages))
-                found = self._tried(self._ways.way(found.way.menus, gains), cells, gains, found.emphasis, found)
-                fed = replace(found, storages=self._expectations.fed_back(found.storages))
-            # Each is better than the one before, of large networks, which take long to measure; of small ones mostly.
-            if not self.calibration.large or number == rounds - 1:
-                yield fed, gains, ones
-            if self._may_be_read_often:
-                balanced = self._trial_reads.balanced(fed.storages, ones, 2 * effort.READS_OF_TRIAL)
-                yield fed, gains, as_kept(balanced.gains)
+    @property
+    def _words_often(self) -> bool:
+        """Whether words with feedback may be chosen for each allocation that a search tries."""
+        weights = self.calibration.weights.values()
+        chosen = sum(weight.numel() * (len(weight) + weight.numel() // max(len(weight), 1)) for weight in weights)
+        unknown = self.settings.weak_cells == "unknown"
+        return unknown and self._may_be_read_often and chosen <= effort.MOST_CHOSEN
 
     @property
     def _may_be_read_often(self) -> bool:
@@ -264,28 +259,25 @@ class Designer:
             return [self._by_single_changes(cells, gains, trials)], []
         names, seed = list(self.calibration.weights), self.calibration.seed
         even = self._evened(gains)
-        begun = self._of_every_way(cells, gains, even)
+        begun, attempted = self._of_every_way(cells, gains, even), self._attempts.of_emphasis
         emphases = list(drawn(names, effort.DRAWN if trials else 0, seed))[1:]
         # Each way by itself, and all of them: what looks worse before gains are balanced may be the better one.
         found = [
             evolved(
-                [*own, *(self._tried(own[0].way, cells, gains, emphasis, None) for emphasis in emphases)],
+                [
+                    *own,
+                    *(self._attempts.of_emphasis(own[0].way, cells, gains, emphasis, None) for emphasis in emphases),
+                ],
                 names,
-                lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
-                lambda one, near: self._settled(one, gains, near),
+                lambda emphasis, near: attempted(near.way, cells, gains, emphasis, near),
+                lambda one, near: self._attempts.settled(one, gains, near),
                 trials=min(trials, effort.TRIALS_OF_A_WAY, self._ratios * effort.TRIALS_OF_A_RATIO),
                 seed=seed,
             )
             for own in zip(*begun, strict=True)
         ]
-        every = exchanged(
-            [one for own in found for one in own],
-            lambda one: (
-                self._chosen(one.way, gains, one.emphasis, choices, one)
-                for choices in self._ways.exchanges(one.way, one.choices, cells)
-            ),
-            lambda one: self._settled(one, gains),
-            most=effort.MOST_EXCHANGED if trials else 0,
+        every = self._attempts.exchanged(
+            [one for own in found for one in own], cells, gains, most=effort.MOST_EXCHANGED if trials else 0
         )
         alike = [min(own, key=error_of) for own in begun]
         # Those that no exchange betters stand in both.
@@ -297,14 +289,6 @@ class Designer:
         """Ratios between the emphases of tensors, which are all that matters of them."""
         return len(self.calibration.weights) - 1
 
-    def _settled(self, one: Tried, gains: Gains, near: Tried | None = None) -> Tried:
-        """An allocation at its best readout gains, or at those of another one where they are better than its own."""
-        if near is None:
-            outlook = self._expectations.balanced(one.storages, gains.squared, one.outlook.gains)
-        else:
-            outlook = self._expectations.at(one.storages, gains.squared, near.outlook.gains)
-        return replace(one, outlook=outlook, error=outlook.error) if outlook.error < one.error else one
-
     def _by_single_changes(self, cells: float, gains: Gains, trials: int) -> Tried:
         """The same of a network for which passes take long: at readout gains that are not tuned for each."""
         draws = int(effort.DRAWN_SHARE * trials)
@@ -315,7 +299,7 @@ class Designer:
         return improved(
             starts,
             sorted(errors, key=lambda name: -errors[name]),
-            lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
+            lambda emphasis, near: self._attempts.of_emphasis(near.way, cells, gains, emphasis, near),
             trials=trials - draws,
         )
 
@@ -328,32 +312,20 @@ class Designer:
     def _of_every_way(self, cells: float, gains: Gains, emphases: Iterable[Mapping[str, float]]) -> list[list[Tried]]:
         """For each emphasis, the allocations of all ways."""
         ways = self._ways.affordable(cells, gains)
-        return [[self._tried(way, cells, gains, emphasis, None) for way in ways] for emphasis in emphases]
+        return [
+            [self._attempts.of_emphasis(way, cells, gains, emphasis, None) for way in ways] for emphasis in emphases
+        ]
 
     def _from_evened(self, cells: float, gains: Gains) -> Tried:
         """The allocation of the least expected error from where a relative error of each tensor counts more alike."""
         tried = self._of_every_way(cells, gains, self._evened(gains))
         promising = sorted((one for own in tried for one in own), key=error_of)[: effort.STARTS_OF_LOST]
         return improved(
-            sorted((self._settled(one, gains) for one in promising), key=error_of),
+            sorted((self._attempts.settled(one, gains) for one in promising), key=error_of),
             list(self.calibration.weights),
-            lambda emphasis, near: self._tried(near.way, cells, gains, emphasis, near),
+            lambda emphasis, near: self._attempts.of_emphasis(near.way, cells, gains, emphasis, near),
             trials=effort.TRIALS_OF_LOST,
         )
-
-    def _tried(self, way: Way, cells: float, gains: Gains, emphasis: Mapping[str, float], near: Tried | None) -> Tried:
-        choices = self._ways.within(way, emphasis, cells)
-        if near and near.way is way and choices == near.choices:
-            return replace(near, emphasis=emphasis)
-        return self._chosen(way, gains, emphasis, choices, near)
-
-    def _chosen(
-        self, way: Way, gains: Gains, emphasis: Mapping[str, float], choices: Sequence[Choice], near: Tried | None
-    ) -> Tried:
-        storages = way.storages(choices)
-        readout = near.outlook.gains if near else None
-        outlook = self._expectations.outlook(storages, gains.squared, readout)
-        return Tried(way, emphasis, choices, storages, outlook, outlook.error)
 
     def _planned(
         self, storages: Mapping[str, TensorFormat], cells: float = 1.0, readout: Mapping[str, float] | None = None
@@ -374,9 +346,17 @@ class Designer:
             covered=measured.covered,
         )
 
-    def _finished(self, tried: Tried, cells: float, gains: Gains, readout: Mapping[str, float] | None = None) -> Plan:
+    def _finished(
+        self,
+        tried: Tried,
+        cells: float,
+        gains: Gains,
+        readout: Mapping[str, float] | None = None,
+        *,
+        widen: bool = True,
+    ) -> Plan:
         """The plan with its readout gains, by the outlook if not given, and what it predicts."""
-        storages = {name: self._menus.widened(storage) for name, storage in tried.storages.items()}
+        storages = {name: self._menus.widened(one) if widen else one for name, one in tried.storages.items()}
         outlook = (
             self._expectations.at(storages, gains.squared, readout)
             if readout

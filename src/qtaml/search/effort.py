@@ -30,3 +30,6 @@ AS_EXPECTED = 0.1
 BALANCED, MOST_OPERATIONS = 12, 2e12
 """Trials by reads whose readout gains are balanced, about; and floating-point operations of a search by reads: about
 a minute of a core. SmallCNN takes 7e9, CREPE tiny 1.5e12."""
+FEEDBACK_TRIALS, FEEDBACK_COMPARED, MOST_CHOSEN = 96, 3, 2**28
+"""Trials with feedback; how many of their outcomes are measured on other samples than words hang on; and
+errors of other weights that choosing all words once may take into account: CREPE tiny has 2**30."""

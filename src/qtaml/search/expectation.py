@@ -29,6 +29,8 @@ _WEIGHTS_OF_CHIPS, _MOST_CHIPS = 2**14, 64
 have a large error or none."""
 _LEAST_KEPT, _PLANS_KEPT, _PLANS_OF_LARGE = 2**22, 4, 2
 """Expected weights that are kept, 32 MiB, or of so many plans where that is more; of a large network words."""
+_ROUNDS_OF_GAIN, _SAME_GAIN = 4, 0.05
+"""Readout gains for which words with feedback are chosen at most, and relative steps that are none."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class _Part:
         power: squared norm of the trained weights, without outliers.
         slope: share of them that is left on average.
         rest: squared norm of what the expected weights are off besides.
+        gain: readout gain for which its words were chosen, if they were chosen for one.
     """
 
     read: Callable[[float, torch.dtype], torch.Tensor]
@@ -68,9 +71,12 @@ class _Part:
     power: float
     slope: float
     rest: float
+    gain: float | None
 
     def best_gain(self, coherence: float) -> float:
         """Readout gain of least error of the tensor alone (`Candidate.effect`)."""
+        if self.gain is not None:
+            return self.gain
         whole, rest = coherence * self.power, self.variance + self.rest
         kept = whole * self.slope
         return min(max(kept / (rest + kept * self.slope), LIMITS[0]), LIMITS[1]) if kept > 0 else 1.0
@@ -94,6 +100,7 @@ class Expectations:
         self._calibration, self._fault, self._adjust = calibration, fault, adjust
         self._mapped = fault if isinstance(fault, KnownCells) else None
         self._known: dict[tuple[str, TensorFormat], _Part] = {}
+        self._fed_formats: dict[tuple[str, TensorFormat], TensorFormat] = {}
         self._shares: dict[tuple[str, TensorFormat], float] = {}
         self._held = 0
         weights = sum(weight.numel() for weight in calibration.weights.values())
@@ -153,9 +160,41 @@ class Expectations:
             # Of a chip with a map only streams are chosen for the errors of others.
             return one.correction == "least_error" and name in known and (self._mapped is None or one.has_stream)
 
-        return {
-            name: replace(one, correction="fed_back") if feeds(name, one) else one for name, one in storages.items()
-        }
+        return {name: self._fed(name, one) if feeds(name, one) else one for name, one in storages.items()}
+
+    def _fed(self, name: str, storage: TensorFormat) -> TensorFormat:
+        """With feedback, at a readout gain of little error of the words that are chosen for it.
+
+        Fewer than one bit a weight act together best if each is read as more than it stands for by itself: the gain
+        that is best for the words of one gain leads to the next.
+        """
+        found = replace(storage, correction="fed_back")
+        if self._mapped is not None:
+            return found
+        if (key := (name, storage)) not in self._fed_formats:
+            tried, gain = list[tuple[float, TensorFormat]](), 1.0
+            for _ in range(_ROUNDS_OF_GAIN):
+                one = replace(found, feedback_gain=float(np.float32(gain)))
+                error, best = self._curved_gain(name, one)
+                tried.append((error, one))
+                if not self._adjust or abs(math.log(best / gain)) < _SAME_GAIN:
+                    break
+                # Half as far again: steps in one direction get shorter.
+                gain = min(max(best * (best / gain) ** 0.5, LIMITS[0]), LIMITS[1])
+            self._fed_formats[key] = min(tried, key=lambda pair: pair[0])[1]
+        return self._fed_formats[key]
+
+    def _curved_gain(self, name: str, storage: TensorFormat) -> tuple[float, float]:
+        """`_curved_error` of a tensor with feedback, and the readout gain at which that would be least."""
+        weight, curvature = self._calibration.weights[name], self._calibration.curvatures[name]
+        part, gain = self._part(name, storage), storage.feedback_gain
+        read = part.read(gain, torch.float64)
+        noise = gain**2 * part.variance * _size(curvature)
+        power, error = curvature.error(read) + noise, curvature.error(weight - read) + noise
+        # <w, r> from |w - r|**2, |w|**2 and |r|**2.
+        kept = (curvature.error(weight.double()) + power - error) / 2
+        best = gain * kept / power if power > 0 < kept else gain
+        return error, min(max(best, LIMITS[0]), LIMITS[1])
 
     def shares_left(self, storages: Storages, fed_back: Storages) -> dict[str, float]:
         """The share of the error of each tensor that feedback leaves.
@@ -181,10 +220,10 @@ class Expectations:
             self._calibration.weights[name],
             self._calibration.curvatures[name],
         )
-        sides = (one for one in (curvature.rows, curvature.columns) if one is not None)
-        noise = part.variance * math.prod(float(one.diagonal().mean()) for one in sides)
+        gain = storage.feedback_gain
+        error = curvature.error(weight - part.read(gain, torch.float64))
         # Above 0, so that shares are numbers where nothing is left of a tensor of zeros.
-        return max(curvature.error(weight - part.read(1.0, torch.float64)) + noise, sys.float_info.min)
+        return max(error + gain**2 * part.variance * _size(curvature), sys.float_info.min)
 
     def _parts(self, storages: Storages) -> dict[str, _Part]:
         if self._calibration.large:
@@ -199,7 +238,8 @@ class Expectations:
             read, variance = self._read(name, weight, storage, outliers)
             power, kept, size = _products(weight, read(1.0, torch.float64), outliers)
             slope = kept / power if power else 1.0
-            part = _Part(read, variance, power, slope, max(size - slope**2 * power, 0.0))
+            gain = storage.feedback_gain if storage.correction == "fed_back" else None
+            part = _Part(read, variance, power, slope, max(size - slope**2 * power, 0.0), gain)
             while self._known and self._held + weight.numel() > self._most_kept:
                 first, _ = oldest = next(iter(self._known))
                 del self._known[oldest]
@@ -272,6 +312,12 @@ class Expectations:
         if outliers:
             outliers.put(mean)
         return mean, sum(variances) / len(variances) + of_chips
+
+
+def _size(curvature: Curvature) -> float:
+    """Mean of the diagonal of all factors."""
+    sides = (one for one in (curvature.rows, curvature.columns) if one is not None)
+    return math.prod(float(one.diagonal().mean()) for one in sides)
 
 
 def _without_feedback(storage: TensorFormat) -> TensorFormat:
