@@ -36,6 +36,7 @@ TRELLISES = "design, every decoder and trellises"
 STREAMS, FED_STREAMS = "design, every decoder and stream", "design, every decoder and stream, feedback"
 KNOWN_CELLS, FED_KNOWN_CELLS = "design, trellises, weak cells known", "design, trellises, weak cells known, feedback"
 VOTES, VOTES_AND_TRELLISES = "design, table and majority", "design, majority and trellises"
+FED_VOTES_AND_TRELLISES = "design, majority and trellises, feedback"
 DESIGNS: dict[str, Mapping[str, Any]] = {
     "repetition only": {"decoders": ("none", "majority")},
     "design, table only": {"decoders": ("none", "table")},
@@ -47,13 +48,17 @@ DESIGNS: dict[str, Mapping[str, Any]] = {
     STREAMS: {"decoders": (*REAL_DECODERS, "trellis", "sequential")},
     FED_STREAMS: {"decoders": (*REAL_DECODERS, "trellis", "sequential"), "feedback": True},
     VOTES_AND_TRELLISES: {"decoders": ("none", "table", "majority", "trellis")},
+    FED_VOTES_AND_TRELLISES: {"decoders": ("none", "table", "majority", "trellis"), "feedback": True},
     KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known"},
     FED_KNOWN_CELLS: {"decoders": ("none", "table", "trellis"), "weak_cells": "known", "feedback": True},
 }
 """What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-NEAR_LIMIT = (KNOWN_CELLS, FED_KNOWN_CELLS, TRELLISES, STREAMS, FED_STREAMS, VOTES_AND_TRELLISES)
+NEAR_LIMIT = (
+    *(KNOWN_CELLS, FED_KNOWN_CELLS, TRELLISES, STREAMS, FED_STREAMS),
+    *(VOTES_AND_TRELLISES, FED_VOTES_AND_TRELLISES),
+)
 METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8
