@@ -13,6 +13,7 @@ from qtaml.errors import ArgumentError
 from qtaml.faults import Uniform
 from qtaml.formats import (
     EntropyLevels,
+    Fixed,
     Format,
     RootMeanSquare,
     Section,
@@ -25,6 +26,7 @@ from qtaml.formats import (
 from qtaml.formats.feedback import fed_back
 from qtaml.formats.levels import standard_trellises
 from qtaml.formats.roundings import Rounding
+from qtaml.protections import Raw
 from qtaml.sensitivity import Curvature
 
 FAULT = Uniform(0.02)
@@ -237,6 +239,21 @@ def test_blocks_that_get_too_long_are_rounded_more_coarsely() -> None:
     assert np.array_equal(kept[second], asked[second])
 
 
+@pytest.mark.parametrize("kind", ["table", "trellis"])
+def test_words_are_chosen_for_a_readout_gain(kind: str) -> None:
+    """Those for twice what is read are those of half the weights; without a curvature there is nothing to choose."""
+    levels = TableLevels((-1.5, -0.5, 0.5, 1.5)) if kind == "table" else TrellisLevels(1, 4, ((1, 0.8), (6, 0.5)))
+    format_ = Format(levels, (Raw(),) * levels.bits)
+    weights = torch.randn(16, 24, generator=torch.Generator().manual_seed(3))
+    one = TensorFormat((Section(weights.numel(), format_),), Fixed(1.0), correction="fed_back")
+    two = replace(one, feedback_gain=2.0)
+    curvature = Curvature(positive_definite(16, 0), positive_definite(24, 1))
+    words, _ = two.encode(weights, FAULT, curvature=curvature)
+    assert torch.equal(words, one.encode(weights / 2, FAULT, curvature=curvature)[0])
+    assert not torch.equal(words, one.encode(weights, FAULT, curvature=curvature)[0])
+    assert torch.equal(two.encode(weights, FAULT)[0], one.encode(weights, FAULT)[0])
+
+
 def test_outliers_keep_their_words() -> None:
     """Outliers are read exactly: their words stay zeros."""
     weights = torch.randn(8, 16, generator=torch.Generator().manual_seed(4))
@@ -271,7 +288,7 @@ def test_feedback_lowers_the_error_on_other_inputs() -> None:
         memory = qtaml.store(model, plan, calibration=calibration)
         reads = [memory.model(seed=seed)(test) - clean for seed in range(5)]
         errors.append(float(torch.stack(reads).square().mean().detach()))
-    assert errors[1] < 0.8 * errors[0]
+    assert errors[1] < 0.3 * errors[0]
     # What is trained moves: it is read without, and stored so.
     moved = qtaml.noisy(model, fed).plan
     assert not moved.fed_back

@@ -16,8 +16,8 @@ from qtaml.errors import ArgumentError, ModelError
 from qtaml.model import Batch, evaluation_mode, sample_count
 from qtaml.sensitivity.gradients import gradient_statistics
 
-_WIDEST = 2**13
-"""Rows or columns whose products are kept: 512 MiB in float64."""
+_WIDEST = 2**12
+"""Rows or columns whose products are kept: 128 MiB in float64, and a few seconds for their root."""
 _DAMPING, _SAMPLES = 0.5, 32
 """Share of the mean that is added to the diagonal for so many samples; it falls as the root of their number. Measured
 on all-MiniLM-L6-v2, on other sentences: at 32, .5 leaves .88 of what .1 leaves; at 640, .1 leaves .87 of .5."""
