@@ -215,15 +215,8 @@ class Expectations:
 
     def _curved_error(self, name: str, storage: TensorFormat) -> float:
         """What a tensor does to the output, by its curvature and up to a factor: expected weights and noise."""
-        part, weight, curvature = (
-            self._part(name, storage),
-            self._calibration.weights[name],
-            self._calibration.curvatures[name],
-        )
-        gain = storage.feedback_gain
-        error = curvature.error(weight - part.read(gain, torch.float64))
         # Above 0, so that shares are numbers where nothing is left of a tensor of zeros.
-        return max(error + gain**2 * part.variance * _size(curvature), sys.float_info.min)
+        return max(self._curved_gain(name, storage)[0], sys.float_info.min)
 
     def _parts(self, storages: Storages) -> dict[str, _Part]:
         if self._calibration.large:
