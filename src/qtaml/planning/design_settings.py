@@ -71,7 +71,8 @@ class Design(Settings):
         feedback: feed rounding errors back (GPTQ, with rows and columns, and coordinate descent): labels and streams
             of linear, convolution, embedding and attention layers are chosen such that their errors act least together
             on the outputs of the calibration inputs, which `store` then needs too (theory.md 6.12); with known weak
-            cells streams of trellises alone. The plan without, if that is measured to be better.
+            cells streams of trellises alone. Small networks are searched with it. The plan without, if that is measured
+            to be better.
         levels: named tables that words may have besides the fitted levels: "int4", "nf4", "fp4_e2m1", "fp8_e4m3",
             "fp8_e5m2".
         bits: bits of a plain word, in which cells are counted, 2 to 16.
