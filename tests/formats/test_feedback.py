@@ -252,6 +252,10 @@ def test_words_are_chosen_for_a_readout_gain(kind: str) -> None:
     assert torch.equal(words, one.encode(weights / 2, FAULT, curvature=curvature)[0])
     assert not torch.equal(words, one.encode(weights, FAULT, curvature=curvature)[0])
     assert torch.equal(two.encode(weights, FAULT)[0], one.encode(weights, FAULT)[0])
+    # Words that are chosen one by one are read without it.
+    plain = replace(two, readout_gain=2.5).without_feedback()
+    assert (plain.correction, plain.readout_gain, plain.feedback_gain) == ("least_error", 1.25, 1.0)
+    assert plain.without_feedback() is plain
 
 
 def test_outliers_keep_their_words() -> None:

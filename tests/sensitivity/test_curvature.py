@@ -120,6 +120,19 @@ class _First(nn.Module):
         return outputs
 
 
+def test_samples_that_go_through_in_parts_have_the_factors_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came into a layer is counted once for all that comes back, also where the next part follows."""
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(36, 3))
+    inputs = torch.randn(6, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    weights = {"0.weight": model[0].weight, "3.weight": model[3].weight}
+    whole = curvatures(model, inputs, weights, dict.fromkeys(weights, ()))
+    monkeypatch.setattr("qtaml.sensitivity.gradients._samples_that_fit", lambda *_: 2)
+    parts = curvatures(model, inputs, weights, dict.fromkeys(weights, ()))
+    for name, one in whole.items():
+        assert torch.allclose(parts[name].rows, one.rows, rtol=1e-4, atol=1e-6)
+        assert torch.allclose(parts[name].columns, one.columns, rtol=1e-4, atol=1e-6)
+
+
 def test_parts_of_the_samples_are_measured_with_curvatures_of_the_others() -> None:
     """Each sample in one part, and in no curvature of that part."""
     inputs = torch.eye(8)

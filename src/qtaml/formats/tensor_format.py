@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import groupby
 from typing import Literal, get_args
@@ -106,6 +106,14 @@ class TensorFormat:
         object.__setattr__(self, "sections", joined)
         if self.scale.kind == "fixed" and self.granularity != "tensor":
             raise ArgumentError(f"granularity must be 'tensor' for a fixed scale, got {self.granularity!r}")
+
+    def without_feedback(self) -> "TensorFormat":
+        """The format with words that are chosen one by one, at a readout gain less what words were chosen for."""
+        if self.correction != "fed_back":
+            return self
+        # Kept in 32 bits, as all readout gains.
+        gain = float(np.float32(self.readout_gain / self.feedback_gain))
+        return replace(self, correction="least_error", readout_gain=gain, feedback_gain=1.0)
 
     @property
     def weights(self) -> int:

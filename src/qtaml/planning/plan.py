@@ -257,11 +257,7 @@ class Plan(Counted):
 
     def without_feedback(self) -> "Plan":
         """The plan with labels that hang on no calibration inputs."""
-        fed = set(self.fed_back)
-        tensors = (
-            replace(one, storage=replace(one.storage, correction="least_error")) if one.name in fed else one
-            for one in self.tensors
-        )
+        tensors = (replace(one, storage=one.storage.without_feedback()) for one in self.tensors)
         settings = replace(self.settings, feedback=False) if isinstance(self.settings, Design) else self.settings
         return replace(self, tensors=tuple(tensors), settings=settings)
 

@@ -98,7 +98,8 @@ class Designer:
                 best = self._least([plan, best])
             if not (often or (lost and large)):
                 best = self._by_gains_at_reads(best, cells)
-        fed = [self._fed_back(found, cells)] if self.settings.feedback else []
+        feeds = self.settings.feedback and self.calibration.curvatures
+        fed = [self._fed_back(found, cells)] if feeds else []
         return self._least([best, *fed, *self._of_words(cells)])
 
     def _may_err_otherwise(self, plan: Plan, expected: float) -> bool:

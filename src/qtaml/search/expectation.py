@@ -252,7 +252,7 @@ class Expectations:
             # Errors of one chip that are fed back are larger one by one, and act less together: what they are without,
             # times the share that is left.
             fed = storage.correction == "fed_back"
-            mean, variance = self._over_chips(self._mapped, name, _without_feedback(storage), outliers)
+            mean, variance = self._over_chips(self._mapped, name, storage.without_feedback(), outliers)
             if not fed:
                 return partial(_scaled, mean, outliers), variance
             share = self._share_of_chips(self._mapped, name, storage)
@@ -282,7 +282,7 @@ class Expectations:
         if (key := (name, fed)) not in self._shares:
             weight, curvature = self._calibration.weights[name], self._calibration.curvatures[name]
             outliers, errors = fed.outliers_of(weight), []
-            for storage, by in ((fed, curvature), (_without_feedback(fed), None)):
+            for storage, by in ((fed, curvature), (fed.without_feedback(), None)):
                 found = 0.0
                 for meant, scale in self._of_chips(known, name, storage, by):
                     found += curvature.error(weight - storage.read_mean(meant, scale, known, outliers=outliers))
@@ -311,10 +311,6 @@ def _size(curvature: Curvature) -> float:
     """Mean of the diagonal of all factors."""
     sides = (one for one in (curvature.rows, curvature.columns) if one is not None)
     return math.prod(float(one.diagonal().mean()) for one in sides)
-
-
-def _without_feedback(storage: TensorFormat) -> TensorFormat:
-    return replace(storage, correction="least_error") if storage.correction == "fed_back" else storage
 
 
 def _scaled(mean: torch.Tensor, outliers: Outliers | None, gain: float, dtype: torch.dtype) -> torch.Tensor:

@@ -72,7 +72,8 @@ class FeedbackSearch:
     def widened(self, fed: Fed, widen: Callable[[TensorFormat], TensorFormat]) -> Fed:
         """The same with wider windows, words and readout gains of which are found anew."""
         before = fed.tried.storages
-        after = self._expectations.fed_back({name: widen(_without(one)) for name, one in before.items()})
+        plain = {name: replace(one.without_feedback(), readout_gain=1.0) for name, one in before.items()}
+        after = self._expectations.fed_back({name: widen(one) for name, one in plain.items()})
         moved = {
             name: gain * after[name].feedback_gain / before[name].feedback_gain for name, gain in fed.readout.items()
         }
@@ -117,8 +118,3 @@ class FeedbackSearch:
         """At the readout gains of the least error of reads."""
         balanced = self._trial_reads.balanced(fed.tried.storages, fed.readout, 2 * effort.READS_OF_TRIAL)
         return fed._replace(readout=as_kept(balanced.gains))
-
-
-def _without(storage: TensorFormat) -> TensorFormat:
-    fed = storage.correction == "fed_back"
-    return replace(storage, correction="least_error", feedback_gain=1.0) if fed else storage
