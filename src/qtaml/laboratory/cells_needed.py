@@ -55,10 +55,7 @@ DESIGNS: dict[str, Mapping[str, Any]] = {
 """What each design is asked for besides its budget and the memory."""
 UNIFORM_MSP, TAC = "Uniform-MSP, ideal code", "TAC, ideal code"
 PAPERS = (UNIFORM_MSP, TAC)
-NEAR_LIMIT = (
-    *(KNOWN_CELLS, FED_KNOWN_CELLS, TRELLISES, STREAMS, FED_STREAMS),
-    *(VOTES_AND_TRELLISES, FED_VOTES_AND_TRELLISES),
-)
+NEAR_LIMIT = tuple(name for name, asked in DESIGNS.items() if "trellis" in asked.get("decoders", ()))
 METHODS = (*PAPERS, *(name for name in DESIGNS if name not in NEAR_LIMIT))
 # A predicted error of 0 has neither a logarithm nor a finite rate: this stands for it, above the denormal floats.
 _NO_ERROR, _PLAIN_BITS = 1e-290, 8

@@ -56,8 +56,14 @@ class Designer:
 
     @cached_property
     def _feedback(self) -> FeedbackSearch:
-        often = {"reads_often": self._may_be_read_often, "words_often": self._words_often}
-        return FeedbackSearch(self.calibration, self._ways, self._expectations, self._trial_reads, **often)
+        return FeedbackSearch(
+            self.calibration,
+            self._ways,
+            self._expectations,
+            self._trial_reads,
+            reads_often=self._may_be_read_often,
+            words_often=self._words_often,
+        )
 
     def plan(self, cells: float) -> Plan:
         """The plan of the least predicted output error within a budget.

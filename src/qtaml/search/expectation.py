@@ -189,7 +189,7 @@ class Expectations:
         weight, curvature = self._calibration.weights[name], self._calibration.curvatures[name]
         part, gain = self._part(name, storage), storage.feedback_gain
         read = part.read(gain, torch.float64)
-        noise = gain**2 * part.variance * _size(curvature)
+        noise = gain**2 * part.variance * _mean_diagonal(curvature)
         power, error = curvature.error(read) + noise, curvature.error(weight - read) + noise
         # <w, r> from |w - r|**2, |w|**2 and |r|**2.
         kept = (curvature.error(weight.double()) + power - error) / 2
@@ -307,8 +307,8 @@ class Expectations:
         return mean, sum(variances) / len(variances) + of_chips
 
 
-def _size(curvature: Curvature) -> float:
-    """Mean of the diagonal of all factors."""
+def _mean_diagonal(curvature: Curvature) -> float:
+    """Of all factors together."""
     sides = (one for one in (curvature.rows, curvature.columns) if one is not None)
     return math.prod(float(one.diagonal().mean()) for one in sides)
 

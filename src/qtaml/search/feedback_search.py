@@ -10,7 +10,7 @@ from qtaml.search.attempts import Attempts
 from qtaml.search.emphasis import evolved
 from qtaml.search.expectation import Expectations, as_kept
 from qtaml.search.trial_reads import TrialReads
-from qtaml.search.tried import Tried, error_of
+from qtaml.search.tried import Tried
 from qtaml.search.way import Gains, Ways
 from qtaml.sensitivity import Calibration
 
@@ -72,8 +72,9 @@ class FeedbackSearch:
     def widened(self, fed: Fed, widen: Callable[[TensorFormat], TensorFormat]) -> Fed:
         """The same with wider windows, words and readout gains of which are found anew."""
         before = fed.tried.storages
-        plain = {name: replace(one.without_feedback(), readout_gain=1.0) for name, one in before.items()}
-        after = self._expectations.fed_back({name: widen(one) for name, one in plain.items()})
+        after = self._expectations.fed_back(
+            {name: widen(replace(one.without_feedback(), readout_gain=1.0)) for name, one in before.items()}
+        )
         moved = {
             name: gain * after[name].feedback_gain / before[name].feedback_gain for name, gain in fed.readout.items()
         }
@@ -111,7 +112,7 @@ class FeedbackSearch:
             trials=effort.FEEDBACK_TRIALS,
             seed=self._calibration.seed,
         )
-        best = sorted(attempts.exchanged(found, cells, gains, most=effort.MOST_EXCHANGED), key=error_of)
+        best = attempts.exchanged(found, cells, gains, most=effort.MOST_EXCHANGED)
         return [Fed(one, gains, as_kept(one.outlook.gains)) for one in best[: effort.FEEDBACK_COMPARED]]
 
     def _balanced(self, fed: Fed) -> Fed:

@@ -206,7 +206,7 @@ class _Sums:
     Attributes:
         rows: of the rows of a weight matrix, float64.
         columns: of its columns.
-        calls: those whose inputs are not in the sums.
+        calls: those to which gradients came back, whose inputs are not in the sums.
     """
 
     rows: torch.Tensor | None = None
@@ -223,10 +223,11 @@ class _Sums:
         if inputs and isinstance(output, torch.Tensor) and output.requires_grad:
             inputs = [one.detach() for one in inputs if isinstance(one, torch.Tensor)]
             call = _Call(layer, inputs, _sizes(layer.given(inputs)))
-            self.calls.append(call)
             output.register_hook(partial(self._back, call))  # type: ignore[no-untyped-call]
 
     def _back(self, call: _Call, gradient: torch.Tensor) -> None:
+        if call not in self.calls:
+            self.calls.append(call)
         back = _wide(call.layer.back(gradient.detach()))
         call.weights = call.weights + _sizes(back)
         self._add(back, call.sizes, to_rows=not call.layer.turned)
